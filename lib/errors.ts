@@ -1,0 +1,85 @@
+/**
+ * The errors this package makes. Match on `code`, not on `instanceof`: two copies of a package may be loaded.
+ * System errors (ECONNREFUSED and the like) are shaped exactly as Node's own: see `systemError`.
+ */
+import { getSystemErrorName } from 'node:util'
+
+/** One stable code each; every one has a heading in docs/errors.md. */
+export type ErrorCode =
+  /** No native addon could be loaded. */
+  | 'ERR_ATSSS_ADDON'
+  /** An option has a wrong type, an impossible value or a misspelled name. */
+  | 'ERR_ATSSS_OPTION'
+  /** The kernel cannot open MPTCP sockets, and `requireMptcp` is set. */
+  | 'ERR_MPTCP_UNSUPPORTED'
+  /** The connection is plain TCP, and `requireMptcp` is set. */
+  | 'ERR_MPTCP_FALLBACK'
+  /** Bytes that should be a Convert message are not one. */
+  | 'ERR_CONVERT_MALFORMED'
+  /** A value that RFC 8803 does not let a Convert message carry. */
+  | 'ERR_CONVERT_ENCODE'
+  /** The converter did not answer in time. */
+  | 'ERR_CONVERT_TIMEOUT'
+  /** The converter closed the connection before its answer was complete. */
+  | 'ERR_CONVERT_CLOSED'
+  /** No converter could be found under the name given. */
+  | 'ERR_CONVERT_NOT_FOUND'
+  /** Error 0. */
+  | 'ERR_CONVERT_UNSUPPORTED_VERSION'
+  /** Error 1. */
+  | 'ERR_CONVERT_MALFORMED_MESSAGE'
+  /** Error 2. */
+  | 'ERR_CONVERT_UNSUPPORTED_MESSAGE'
+  /** Error 3. */
+  | 'ERR_CONVERT_MISSING_COOKIE'
+  /** Error 32. */
+  | 'ERR_CONVERT_NOT_AUTHORIZED'
+  /** Error 33. */
+  | 'ERR_CONVERT_UNSUPPORTED_TCP_OPTION'
+  /** Error 64. */
+  | 'ERR_CONVERT_RESOURCE_EXCEEDED'
+  /** Error 65. */
+  | 'ERR_CONVERT_NETWORK_FAILURE'
+  /** An Error TLV with a code that this version does not know. */
+  | 'ERR_CONVERT_UNKNOWN'
+
+/** Anything that goes wrong on our side of the system calls. */
+export class AtsssError extends Error {
+  override readonly name: string = 'AtsssError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Bytes that are not what they should be. `offset` says where, from the start of the message. */
+export class WireError extends AtsssError {
+  override readonly name = 'WireError'
+  readonly offset: number
+
+  constructor(message: string, offset: number, code: 'ERR_CONVERT_MALFORMED' | 'ERR_CONVERT_ENCODE' = 'ERR_CONVERT_MALFORMED') {
+    super(code, message)
+    this.offset = offset
+  }
+}
+
+/** A system error as `net.connect` shows it: `connect ECONNREFUSED 192.0.2.1:80`, with `errno` negative. */
+export interface SystemError extends NodeJS.ErrnoException {
+  address?: string
+  port?: number
+}
+
+/** @param errno positive, as in errno.h */
+export function systemError(errno: number, syscall: string, address?: string, port?: number): SystemError {
+  const code = getSystemErrorName(-errno)
+  const place = address === undefined ? '' : port === undefined ? ` ${address}` : ` ${address}:${port}`
+  const error: SystemError = new Error(`${syscall} ${code}${place}`)
+  error.errno = -errno
+  error.code = code
+  error.syscall = syscall
+  if (address !== undefined) error.address = address
+  if (port !== undefined) error.port = port
+  return error
+}
