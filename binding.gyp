@@ -1,0 +1,23 @@
+{
+  # For those without CMake: `npx node-gyp rebuild` makes the same two files in the same place.
+  # The sources are listed once, in native/sources.json.
+  "target_defaults": {
+    "cflags_cc": ["-std=c++17", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"],
+    "cflags_cc!": ["-fno-rtti", "-fno-exceptions", "-std=gnu++17", "-std=gnu++20"],
+    "cflags!": ["-fno-exceptions"]
+  },
+  "targets": [
+    {
+      "target_name": "atsss",
+      "sources": ["<!@(node -p \"require('./native/sources.json').addon.map(name => 'native/' + name).join(' ')\")"],
+      "cflags_cc": ["-isystem <!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS"]
+    },
+    {
+      "target_name": "link-emulator",
+      "type": "executable",
+      "sources": ["<!@(node -p \"require('./native/sources.json')['link-emulator'].map(name => 'native/' + name).join(' ')\")"],
+      "ldflags!": ["-rdynamic"]
+    }
+  ]
+}
