@@ -10,9 +10,9 @@ export type ErrorCode =
   | 'ERR_ATSSS_ADDON'
   /** An option has a wrong type, an impossible value or a misspelled name. */
   | 'ERR_ATSSS_OPTION'
-  /** The kernel cannot open MPTCP sockets, and `requireMptcp` is set. */
+  /** The kernel cannot open MPTCP sockets, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_UNSUPPORTED'
-  /** The connection is plain TCP, and `requireMptcp` is set. */
+  /** The connection fell back to TCP, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_FALLBACK'
   /** Bytes that should be a Convert message are not one. */
   | 'ERR_CONVERT_MALFORMED'

@@ -45,6 +45,10 @@ export interface Addon {
   sendFastOpen(fd: number, address: string, port: number, bytes: Uint8Array): number
   /** `send(2)` with MSG_NOSIGNAL; 0 when nothing can be taken now (EAGAIN). */
   send(fd: number, bytes: Uint8Array): number
+  /** `shutdown(2)` of the sending side: FIN (RFC 8684 §3.3.3: DATA_FIN) after what is queued. */
+  shutdown(fd: number): void
+  /** `fcntl(2)` F_DUPFD_CLOEXEC of any descriptor; the copy belongs to this environment. */
+  duplicate(fd: number): number
   /** `listen(2)`. */
   listen(fd: number, backlog: number): void
   /** `close(2)`. Waits on the descriptor are cancelled first. EBADF for a descriptor the environment does not own. */
