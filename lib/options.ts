@@ -1,0 +1,312 @@
+/**
+ * What `connect()` takes beyond net.connect's own options: meaning, unit, default and range of each, and the one place
+ * where they are checked. Inside, nothing is optional.
+ */
+import { isIP } from 'node:net'
+import { bytes, flag, integer, invalid, oneOf, refuseMisspelled, text } from './checks.js'
+import { AtsssError } from './errors.js'
+import type { TcpOption } from './wire/convert.js'
+
+/**
+ * How the Convert message travels (RFC 8803 §6: in the SYN, or in the first bytes after the handshake).
+ *
+ * - `0rtt`: in the SYN, whatever becomes of it.
+ * - `1rtt`: as the first bytes of the established connection; needs one round trip more and no Fast Open.
+ * - `auto`: in the SYN, until a converter on an access has been seen not to take it; from then on `1rtt` there.
+ */
+export type ConvertForm = 'auto' | '0rtt' | '1rtt'
+
+/** One Transport Converter, by address or name. */
+export interface ConverterOptions {
+  /** An address literal or a host name, whose addresses are all tried (RFC 8305). */
+  host: string
+  /** TCP port, 1…65535. There is no default one (RFC 8803 §10.1). */
+  port: number
+  /** As {@link MptcpOptions.convert}, for this converter. */
+  convert?: ConvertForm
+  /** As {@link MptcpOptions.pipelining}, for this converter. */
+  pipelining?: boolean
+  /** A cookie handed out by the operator (RFC 8803 §6.2.7), a multiple of 4 bytes less 2 after padding. */
+  cookie?: Uint8Array
+}
+
+/** Transport Converters by DNS SRV: `_convert._tcp.<domain>` (RFC 2782 with the service name of RFC 8803 §10.1). */
+export interface ConverterDomain extends Omit<ConverterOptions, 'host' | 'port'> {
+  domain: string
+}
+
+/** `'192.0.2.1:5124'`, `'[2001:db8::1]:5124'`, `'converter.example:5124'`, `'_convert._tcp.example'`, or an object. */
+export type ConverterInput = string | ConverterOptions | ConverterDomain
+
+/** Where cookies live (RFC 8803 §6.2.7). The keys are opaque. A `Map` will do. */
+export interface CookieStore {
+  get(key: string): Uint8Array | undefined
+  set(key: string, cookie: Uint8Array): unknown
+  delete(key: string): unknown
+}
+
+export interface MptcpOptions {
+  /**
+   * The Transport Converters to go through, best first. They are tried in this order, the next one starting
+   * `attemptDelay` after the one before.
+   *
+   * @defaultValue none: the connection goes to its destination directly
+   */
+  converters?: ConverterInput | readonly ConverterInput[]
+  /**
+   * Network interface that the first subflow leaves through (SO_BINDTODEVICE). Needs no policy routing.
+   *
+   * @defaultValue the routing table's choice
+   */
+  interface?: string
+  /**
+   * MPTCP for this connection: `prefer` falls back to TCP where the kernel or the peer lacks it (`socket.mptcp` says
+   * so), `require` fails with `ERR_MPTCP_UNSUPPORTED` or `ERR_MPTCP_FALLBACK` instead, `off` opens a TCP socket.
+   *
+   * @defaultValue 'prefer'
+   */
+  mptcp?: 'prefer' | 'require' | 'off'
+  /**
+   * How the Convert message travels.
+   *
+   * @defaultValue 'auto'
+   */
+  convert?: ConvertForm
+  /**
+   * Whether what has been written before `'connect'` leaves as soon as the converter's SYN+ACK has acknowledged the
+   * Convert message, without waiting for its answer (RFC 8803 §6: user data comes right after the TLVs). At most
+   * 64 KiB leave so. Bytes that left and were refused are an error, as with a refused connection.
+   *
+   * @defaultValue true
+   */
+  pipelining?: boolean
+  /**
+   * Whether bytes written in the same turn as `connect()` go into the SYN itself, behind the Convert message.
+   * They can arrive twice when a SYN is lost or replayed (RFC 8803 §4.2): only for requests that may be repeated.
+   *
+   * @defaultValue false
+   */
+  earlyData?: boolean
+  /**
+   * When no converter can be used: `fail`, or `direct` to the destination without one.
+   * A destination that a converter reports as refused or unreachable is refused or unreachable: no fallback then.
+   *
+   * @defaultValue 'fail'
+   */
+  fallback?: 'fail' | 'direct'
+  /**
+   * Milliseconds for all of it, from the first SYN to the converter's answer. `0` sets no limit.
+   *
+   * @defaultValue 130_000, about what the kernel allows a plain connect
+   * @remarks Range 0…2_147_483_647.
+   */
+  connectTimeout?: number
+  /**
+   * Milliseconds that a converter may take to answer, from the SYN to the end of its message. It answers once the
+   * server has. `0` sets no limit.
+   *
+   * @defaultValue 15_000
+   * @remarks Range 0…2_147_483_647.
+   */
+  converterTimeout?: number
+  /**
+   * Milliseconds until a fresh SYN follows one that is not answered. A SYN that the kernel repeats is empty, and after
+   * three the kernel switches MPTCP off for the whole namespace; so a new socket sends a new one.
+   *
+   * @defaultValue 900
+   * @remarks Range 100…1_900.
+   */
+  synTimeout?: number
+  /**
+   * How many fresh SYNs may follow the first one, the pauses between them doubling.
+   *
+   * @defaultValue 3 to a converter, 6 to a destination
+   * @remarks Range 0…10.
+   */
+  synRetries?: number
+  /**
+   * Milliseconds until the next address is tried beside one that has not connected (RFC 8305 §5).
+   *
+   * @defaultValue 250
+   * @remarks Range 10…60_000.
+   */
+  attemptDelay?: number
+  /**
+   * Whether to send the Info TLV, to learn what the converter supports (RFC 8803 §6.2.3). Its answer is in
+   * `socket.mptcp.answer`.
+   *
+   * @defaultValue false
+   */
+  info?: boolean
+  /**
+   * TCP options that the converter shall use towards the server (extended Connect TLV, RFC 8803 §6.2.5). Its answer
+   * then has the Extended TCP Header TLV.
+   *
+   * @defaultValue none: the base Connect TLV
+   */
+  tcpOptions?: readonly TcpOption[]
+  /**
+   * Where cookies are kept (RFC 8803 §6.2.7). They are learned, sent and dropped by themselves.
+   *
+   * @defaultValue a store of this thread's
+   */
+  cookies?: CookieStore
+  /**
+   * Lets a loopback destination into the Connect TLV, against RFC 8803 §6.2.5: for tests on one machine.
+   *
+   * @defaultValue false
+   */
+  allowLoopback?: boolean
+}
+
+/** A converter, or the domain to ask for one, as the inside knows it. */
+export interface ConverterSpec {
+  name: string
+  where: { host: string; port: number } | { domain: string }
+  convert: ConvertForm
+  pipelining: boolean
+  cookie: Uint8Array | undefined
+}
+
+/** Every option decided. */
+export interface Settings {
+  converters: ConverterSpec[]
+  interface: string | undefined
+  mptcp: 'prefer' | 'require' | 'off'
+  earlyData: boolean
+  fallback: 'fail' | 'direct'
+  connectTimeout: number
+  converterTimeout: number
+  synTimeout: number
+  synRetriesConverter: number
+  synRetriesDirect: number
+  attemptDelay: number
+  info: boolean
+  tcpOptions: readonly TcpOption[]
+  cookies: CookieStore | undefined
+  allowLoopback: boolean
+}
+
+const TIMER_MAX = 2_147_483_647
+
+const DEFAULTS = {
+  mptcp: 'prefer',
+  convert: 'auto',
+  fallback: 'fail',
+  connectTimeout: 130_000,
+  converterTimeout: 15_000,
+  synTimeout: 900,
+  synRetriesConverter: 3,
+  synRetriesDirect: 6,
+  attemptDelay: 250,
+} as const
+
+/** Checks the options that are ours and leaves net.connect's to Node. Throws `ERR_ATSSS_OPTION`. */
+export function resolveOptions(options: MptcpOptions & object): Settings {
+  refuseMisspelled(options, OURS, NOT_OURS)
+  const convert = oneOf('convert', options.convert, ['auto', '0rtt', '1rtt'], DEFAULTS.convert)
+  const pipelining = flag('pipelining', options.pipelining, true)
+  const inputs = options.converters ?? []
+  return {
+    converters: (isList(inputs) ? inputs : [inputs]).map((input, index) =>
+      converterSpec(input, `converters[${index}]`, convert, pipelining),
+    ),
+    interface: interfaceName(options.interface),
+    mptcp: oneOf('mptcp', options.mptcp, ['prefer', 'require', 'off'], DEFAULTS.mptcp),
+    earlyData: flag('earlyData', options.earlyData, false),
+    fallback: oneOf('fallback', options.fallback, ['fail', 'direct'], DEFAULTS.fallback),
+    connectTimeout: integer('connectTimeout', options.connectTimeout, 0, TIMER_MAX, DEFAULTS.connectTimeout),
+    converterTimeout: integer('converterTimeout', options.converterTimeout, 0, TIMER_MAX, DEFAULTS.converterTimeout),
+    synTimeout: integer('synTimeout', options.synTimeout, 100, 1_900, DEFAULTS.synTimeout),
+    synRetriesConverter: integer('synRetries', options.synRetries, 0, 10, DEFAULTS.synRetriesConverter),
+    synRetriesDirect: integer('synRetries', options.synRetries, 0, 10, DEFAULTS.synRetriesDirect),
+    attemptDelay: integer('attemptDelay', options.attemptDelay, 10, 60_000, DEFAULTS.attemptDelay),
+    info: flag('info', options.info, false),
+    tcpOptions: tcpOptionList(options.tcpOptions),
+    cookies: cookieStore(options.cookies),
+    allowLoopback: flag('allowLoopback', options.allowLoopback, false),
+  }
+}
+
+function converterSpec(input: unknown, path: string, convert: ConvertForm, pipelining: boolean): ConverterSpec {
+  if (typeof input === 'string') return { ...parseConverter(input, path), convert, pipelining, cookie: undefined }
+  if (typeof input !== 'object' || input === null) throw invalid(path, 'a string or an object', input)
+  const given = input as Partial<ConverterOptions & ConverterDomain>
+  const rest = {
+    convert: oneOf(`${path}.convert`, given.convert, ['auto', '0rtt', '1rtt'], convert),
+    pipelining: flag(`${path}.pipelining`, given.pipelining, pipelining),
+    cookie: bytes(`${path}.cookie`, given.cookie),
+  }
+  if (given.domain !== undefined) {
+    if (given.host !== undefined || given.port !== undefined)
+      throw new AtsssError('ERR_ATSSS_OPTION', `${path} has both a domain and a host or port: one or the other`)
+    const domain = text(`${path}.domain`, given.domain)
+    return { name: `_convert._tcp.${domain}`, where: { domain }, ...rest }
+  }
+  const host = text(`${path}.host`, given.host)
+  const port = integer(`${path}.port`, given.port, 1, 65_535)
+  return { name: isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`, where: { host, port }, ...rest }
+}
+
+function parseConverter(input: string, path: string): Pick<ConverterSpec, 'name' | 'where'> {
+  const domain = /^_convert\._tcp\.(.+)$/i.exec(input)?.[1]
+  if (domain !== undefined) return { name: input, where: { domain } }
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(input)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  const bracketed = match?.[1] !== undefined
+  if (host === undefined || port < 1 || port > 65_535 || (bracketed && isIP(host) !== 6))
+    throw invalid(path, "'host:port', '[IPv6]:port' or '_convert._tcp.domain'", input)
+  return { name: input, where: { host, port } }
+}
+
+const OURS: readonly string[] = [
+  'converters',
+  'interface',
+  'mptcp',
+  'convert',
+  'pipelining',
+  'earlyData',
+  'fallback',
+  'connectTimeout',
+  'converterTimeout',
+  'synTimeout',
+  'synRetries',
+  'attemptDelay',
+  'info',
+  'tcpOptions',
+  'cookies',
+  'allowLoopback',
+] satisfies (keyof MptcpOptions)[]
+
+/** Names that other libraries put into the options they hand to connect, and that only look like ours. */
+const NOT_OURS = new Set(['cookie', 'connect', 'timeout'])
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value)
+}
+
+/** IFNAMSIZ is 16, its terminating zero included. */
+function interfaceName(value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  const name = text('interface', value)
+  if (Buffer.byteLength(name) > 15 || /[\s/]/.test(name)) throw invalid('interface', 'the name of an interface', value)
+  return name
+}
+
+function tcpOptionList(value: unknown): readonly TcpOption[] {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) throw invalid('tcpOptions', 'an array of { kind, value }', value)
+  return value.map((option, index) => ({
+    kind: integer(`tcpOptions[${index}].kind`, option?.kind, 2, 255),
+    value: bytes(`tcpOptions[${index}].value`, option?.value) ?? new Uint8Array(0),
+  }))
+}
+
+function cookieStore(value: unknown): CookieStore | undefined {
+  if (value === undefined) return undefined
+  const store = value as Partial<CookieStore> | null
+  for (const method of ['get', 'set', 'delete'] as const)
+    if (typeof store?.[method] !== 'function') throw invalid('cookies', 'a store with get, set and delete', value)
+  return value as CookieStore
+}
