@@ -1,0 +1,269 @@
+// The module: reads arguments, keeps what one environment owns, and calls. The types of all of this are in
+// lib/runtime/native.ts, as are the meanings.
+#include <napi.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "reactor.h"
+#include "sockets.h"
+#include "system-error.h"
+
+namespace atsss {
+
+namespace {
+
+constexpr double kMaxInt = std::numeric_limits<int>::max();
+constexpr double kMaxUint32 = std::numeric_limits<uint32_t>::max();
+constexpr double kMaxSafeInteger = 9007199254740991;
+/** More than any socket option holds. */
+constexpr double kMaxOption = 1 << 20;
+
+// TypeScript has checked what the arguments mean. Here they are only made sure not to crash the process.
+
+Napi::TypeError wrong(const Napi::CallbackInfo& info, size_t index, const std::string& expected) {
+  return Napi::TypeError::New(info.Env(), "argument " + std::to_string(index + 1) + " must be " + expected);
+}
+
+double integerAt(const Napi::CallbackInfo& info, size_t index, double lowest, double highest) {
+  const double value = info[index].IsNumber() ? info[index].As<Napi::Number>().DoubleValue() : std::nan("");
+  if (std::trunc(value) != value || !(value >= lowest && value <= highest))
+    throw wrong(info, index, "an integer from " + std::to_string(std::llround(lowest)) + " to " +
+                                 std::to_string(std::llround(highest)));
+  return value;
+}
+
+int intAt(const Napi::CallbackInfo& info, size_t index) {
+  return static_cast<int>(integerAt(info, index, -kMaxInt - 1, kMaxInt));
+}
+
+uint32_t uint32At(const Napi::CallbackInfo& info, size_t index) {
+  return static_cast<uint32_t>(integerAt(info, index, 0, kMaxUint32));
+}
+
+uint16_t portAt(const Napi::CallbackInfo& info, size_t index) {
+  return static_cast<uint16_t>(integerAt(info, index, 0, 65535));
+}
+
+std::string textAt(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsString()) throw wrong(info, index, "a string");
+  return info[index].As<Napi::String>().Utf8Value();
+}
+
+bool booleanAt(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsBoolean()) throw wrong(info, index, "a boolean");
+  return info[index].As<Napi::Boolean>().Value();
+}
+
+Napi::Function functionAt(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsFunction()) throw wrong(info, index, "a function");
+  return info[index].As<Napi::Function>();
+}
+
+Bytes bytesAt(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw wrong(info, index, "a Uint8Array");
+  const auto array = info[index].As<Napi::Uint8Array>();
+  return {array.Data(), array.ByteLength()};
+}
+
+Napi::Value toJavaScript(Napi::Env env, const Endpoint& endpoint) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("address", Napi::String::New(env, endpoint.address));
+  object.Set("family", Napi::Number::New(env, endpoint.family));
+  object.Set("port", Napi::Number::New(env, endpoint.port));
+  return object;
+}
+
+Napi::Value toJavaScript(Napi::Env env, uint64_t id) { return Napi::Number::New(env, static_cast<double>(id)); }
+
+}  // namespace
+
+/** All that the addon keeps, once for each environment: nothing is global, so worker threads are ordinary. */
+class Environment : public Napi::Addon<Environment> {
+ public:
+  Environment(Napi::Env, Napi::Object exports) {
+    DefineAddon(exports, {
+                             entry<&Environment::socket>("socket"),
+                             entry<&Environment::bind>("bind"),
+                             entry<&Environment::connect>("connect"),
+                             entry<&Environment::sendFastOpen>("sendFastOpen"),
+                             entry<&Environment::send>("send"),
+                             entry<&Environment::listen>("listen"),
+                             entry<&Environment::close>("close"),
+                             entry<&Environment::reset>("reset"),
+                             entry<&Environment::release>("release"),
+                             entry<&Environment::getsockopt>("getsockopt"),
+                             entry<&Environment::setsockopt>("setsockopt"),
+                             entry<&Environment::getsockname>("getsockname"),
+                             entry<&Environment::getpeername>("getpeername"),
+                             entry<&Environment::onCompletions>("onCompletions"),
+                             entry<&Environment::keepAlive>("keepAlive"),
+                             entry<&Environment::awaitConnected>("awaitConnected"),
+                             entry<&Environment::awaitBytes>("awaitBytes"),
+                             entry<&Environment::watchEdges>("watchEdges"),
+                             entry<&Environment::cancel>("cancel"),
+                             entry<&Environment::counts>("counts"),
+                         });
+  }
+
+  ~Environment() {
+    for (const int fd : owned_) ::close(fd);
+  }
+
+ private:
+  using Info = const Napi::CallbackInfo&;
+  using Method = Napi::Value (Environment::*)(Info);
+
+  template <Method method>
+  static Napi::ClassPropertyDescriptor<Environment> entry(const char* name) {
+    return InstanceMethod(name, &Environment::called<method>, napi_enumerable);
+  }
+
+  template <Method method>
+  Napi::Value called(Info info) {
+    try {
+      return (this->*method)(info);
+    } catch (const SystemError& error) {
+      throw atsss::toJavaScript(info.Env(), error);
+    }
+  }
+
+  // Sockets.
+
+  Napi::Value socket(Info info) {
+    const int fd = openSocket(intAt(info, 0), intAt(info, 1));
+    owned_.insert(fd);
+    return Napi::Number::New(info.Env(), fd);
+  }
+
+  Napi::Value bind(Info info) {
+    bindSocket(ownedAt(info, 0, "bind"), textAt(info, 1), portAt(info, 2));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value connect(Info info) {
+    const bool done = connectSocket(ownedAt(info, 0, "connect"), textAt(info, 1), portAt(info, 2));
+    return Napi::Boolean::New(info.Env(), done);
+  }
+
+  Napi::Value sendFastOpen(Info info) {
+    const int fd = ownedAt(info, 0, "connect");
+    const size_t taken = atsss::sendFastOpen(fd, textAt(info, 1), portAt(info, 2), bytesAt(info, 3));
+    return toJavaScript(info.Env(), taken);
+  }
+
+  Napi::Value send(Info info) {
+    return toJavaScript(info.Env(), sendBytes(ownedAt(info, 0, "send"), bytesAt(info, 1)));
+  }
+
+  Napi::Value listen(Info info) {
+    listenSocket(ownedAt(info, 0, "listen"), intAt(info, 1));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value close(Info info) {
+    closeSocket(letGo(info, "close"));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value reset(Info info) {
+    const int fd = letGo(info, "close");
+    lingerNot(fd);
+    closeSocket(fd);
+    return info.Env().Undefined();
+  }
+
+  Napi::Value release(Info info) {
+    letGo(info, "release");
+    return info.Env().Undefined();
+  }
+
+  // On any descriptor: they are also asked of those that libuv owns.
+
+  Napi::Value getsockopt(Info info) {
+    const auto maxLength = static_cast<size_t>(integerAt(info, 3, 0, kMaxOption));
+    const std::vector<uint8_t> value = getOption(intAt(info, 0), intAt(info, 1), intAt(info, 2), maxLength);
+    return Napi::Buffer<uint8_t>::Copy(info.Env(), value.data(), value.size());
+  }
+
+  Napi::Value setsockopt(Info info) {
+    setOption(intAt(info, 0), intAt(info, 1), intAt(info, 2), bytesAt(info, 3));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value getsockname(Info info) { return toJavaScript(info.Env(), socketName(intAt(info, 0))); }
+
+  Napi::Value getpeername(Info info) { return toJavaScript(info.Env(), peerName(intAt(info, 0))); }
+
+  // Waits.
+
+  Napi::Value onCompletions(Info info) {
+    const Napi::Function deliver = functionAt(info, 0);
+    if (!reactor_) reactor_ = std::make_unique<Reactor>(info.Env());
+    reactor_->deliverTo(deliver);
+    return info.Env().Undefined();
+  }
+
+  Napi::Value keepAlive(Info info) {
+    reactor(info).keepAlive(booleanAt(info, 0));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value awaitConnected(Info info) {
+    return toJavaScript(info.Env(), reactor(info).awaitConnected(ownedAt(info, 0, "epoll_ctl")));
+  }
+
+  Napi::Value awaitBytes(Info info) {
+    return toJavaScript(info.Env(), reactor(info).awaitBytes(ownedAt(info, 0, "epoll_ctl"), uint32At(info, 1)));
+  }
+
+  Napi::Value watchEdges(Info info) {
+    return toJavaScript(info.Env(), reactor(info).watchEdges(intAt(info, 0), uint32At(info, 1)));
+  }
+
+  Napi::Value cancel(Info info) {
+    reactor(info).cancel(static_cast<uint64_t>(integerAt(info, 0, 0, kMaxSafeInteger)));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value counts(Info info) {
+    Napi::Object counts = Napi::Object::New(info.Env());
+    counts.Set("descriptors", toJavaScript(info.Env(), owned_.size()));
+    counts.Set("waits", toJavaScript(info.Env(), reactor_ ? reactor_->waits() : 0));
+    return counts;
+  }
+
+  /** The descriptor in an argument; EBADF when it is somebody else's, which is never touched. */
+  int ownedAt(Info info, size_t index, const char* syscall) const {
+    const int fd = intAt(info, index);
+    if (owned_.count(fd) == 0) throw SystemError{EBADF, syscall};
+    return fd;
+  }
+
+  /** The descriptor in the first argument, from now on nobody's here. */
+  int letGo(Info info, const char* syscall) {
+    const int fd = ownedAt(info, 0, syscall);
+    if (reactor_) reactor_->forget(fd);
+    owned_.erase(fd);
+    return fd;
+  }
+
+  Reactor& reactor(Info info) const {
+    if (!reactor_) throw Napi::Error::New(info.Env(), "onCompletions must be called first");
+    return *reactor_;
+  }
+
+  std::unordered_set<int> owned_;
+  std::unique_ptr<Reactor> reactor_;
+};
+
+NODE_API_NAMED_ADDON(atsss, Environment)
+
+}  // namespace atsss

@@ -1,0 +1,111 @@
+#include "sockets.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "system-error.h"
+
+namespace atsss {
+
+namespace {
+
+template <typename Call>
+auto retried(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+Address parsed(const char* syscall, const std::string& address, uint16_t port) {
+  Address to;
+  if (const int error = parseAddress(address, port, &to)) throw SystemError{error, syscall, address, port};
+  return to;
+}
+
+Endpoint described(const char* syscall, const Address& address) {
+  Endpoint endpoint;
+  if (const int error = describeAddress(address, &endpoint)) throw SystemError{error, syscall};
+  return endpoint;
+}
+
+}  // namespace
+
+int openSocket(int family, int protocol) {
+  const int fd = ::socket(family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  if (fd < 0) throw SystemError{errno, "socket"};
+  return fd;
+}
+
+void bindSocket(int fd, const std::string& address, uint16_t port) {
+  const Address local = parsed("bind", address, port);
+  if (::bind(fd, local.get(), local.length) < 0) throw SystemError{errno, "bind", address, port};
+}
+
+bool connectSocket(int fd, const std::string& address, uint16_t port) {
+  const Address peer = parsed("connect", address, port);
+  // Not again after EINTR: the connection is being made all the same, and the second call would say EALREADY.
+  if (::connect(fd, peer.get(), peer.length) == 0) return true;
+  if (errno == EINPROGRESS || errno == EINTR) return false;
+  throw SystemError{errno, "connect", address, port};
+}
+
+size_t sendFastOpen(int fd, const std::string& address, uint16_t port, Bytes bytes) {
+  // Errors are called 'connect', as Node calls them: it is the connection that cannot be made.
+  const Address peer = parsed("connect", address, port);
+  const ssize_t taken = retried([&] {
+    return ::sendto(fd, bytes.data, bytes.size, MSG_FASTOPEN | MSG_NOSIGNAL | MSG_DONTWAIT, peer.get(), peer.length);
+  });
+  if (taken >= 0) return static_cast<size_t>(taken);
+  if (errno == EINPROGRESS) return 0;
+  throw SystemError{errno, "connect", address, port};
+}
+
+size_t sendBytes(int fd, Bytes bytes) {
+  const ssize_t taken = retried([&] { return ::send(fd, bytes.data, bytes.size, MSG_NOSIGNAL | MSG_DONTWAIT); });
+  if (taken >= 0) return static_cast<size_t>(taken);
+  if (errno == EAGAIN) return 0;
+  throw SystemError{errno, "send"};
+}
+
+void listenSocket(int fd, int backlog) {
+  if (::listen(fd, backlog) < 0) throw SystemError{errno, "listen"};
+}
+
+void closeSocket(int fd) {
+  // Not again after EINTR: on Linux the descriptor is gone, and the number may be another's already.
+  if (::close(fd) < 0 && errno != EINTR) throw SystemError{errno, "close"};
+}
+
+void lingerNot(int fd) {
+  const linger none = {1, 0};
+  if (::setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none) < 0) throw SystemError{errno, "setsockopt"};
+}
+
+std::vector<uint8_t> getOption(int fd, int level, int name, size_t maxLength) {
+  std::vector<uint8_t> value(maxLength);
+  auto length = static_cast<socklen_t>(maxLength);
+  if (::getsockopt(fd, level, name, value.data(), &length) < 0) throw SystemError{errno, "getsockopt"};
+  if (length < value.size()) value.resize(length);
+  return value;
+}
+
+void setOption(int fd, int level, int name, Bytes value) {
+  if (::setsockopt(fd, level, name, value.data, static_cast<socklen_t>(value.size)) < 0)
+    throw SystemError{errno, "setsockopt"};
+}
+
+Endpoint socketName(int fd) {
+  Address address;
+  if (::getsockname(fd, address.get(), &address.length) < 0) throw SystemError{errno, "getsockname"};
+  return described("getsockname", address);
+}
+
+Endpoint peerName(int fd) {
+  Address address;
+  if (::getpeername(fd, address.get(), &address.length) < 0) throw SystemError{errno, "getpeername"};
+  return described("getpeername", address);
+}
+
+}  // namespace atsss
