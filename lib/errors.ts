@@ -3,6 +3,7 @@
  * System errors (ECONNREFUSED and the like) are shaped exactly as Node's own: see `systemError`.
  */
 import { getSystemErrorName } from 'node:util'
+import type { ConvertErrorValue } from './wire/convert-error.js'
 
 /** One stable code each; every one has a heading in docs/errors.md. */
 export type ErrorCode =
@@ -42,6 +43,10 @@ export type ErrorCode =
   | 'ERR_CONVERT_NETWORK_FAILURE'
   /** An Error TLV with a code that this version does not know. */
   | 'ERR_CONVERT_UNKNOWN'
+  /** The lab may not make network namespaces or TUN devices here; the message says what it needs. */
+  | 'ERR_LAB_PRIVILEGE'
+  /** The lab could not be set up or changed, for another reason. */
+  | 'ERR_LAB_FAILED'
 
 /** Anything that goes wrong on our side of the system calls. */
 export class AtsssError extends Error {
@@ -54,14 +59,64 @@ export class AtsssError extends Error {
   }
 }
 
+/** What is wrong with the bytes, or with the value that should become bytes. */
+export type WireReason =
+  /** Not version 1. */
+  | 'version'
+  /** Not a Convert message at all. */
+  | 'magic'
+  /** Total Length of zero, or a message that one cannot say. */
+  | 'total-length'
+  /** A TLV of length zero, or too short or too long for its type. */
+  | 'tlv-length'
+  /** A TLV that reaches out of its message. */
+  | 'framing'
+  /** The same TLV twice. */
+  | 'duplicate'
+  /** TLV type 0. */
+  | 'reserved-type'
+  /** A list of TCP options that does not parse, or holds what it must not. */
+  | 'tcp-options'
+  /** Any other value that cannot be. */
+  | 'value'
+
 /** Bytes that are not what they should be. `offset` says where, from the start of the message. */
 export class WireError extends AtsssError {
   override readonly name = 'WireError'
   readonly offset: number
+  readonly reason: WireReason
 
-  constructor(message: string, offset: number, code: 'ERR_CONVERT_MALFORMED' | 'ERR_CONVERT_ENCODE' = 'ERR_CONVERT_MALFORMED') {
+  constructor(
+    message: string,
+    offset: number,
+    reason: WireReason = 'value',
+    code: 'ERR_CONVERT_MALFORMED' | 'ERR_CONVERT_ENCODE' = 'ERR_CONVERT_MALFORMED',
+  ) {
     super(code, message)
     this.offset = offset
+    this.reason = reason
+  }
+}
+
+/** The converter's answer, or the lack of one, ended the attempt. */
+export class ConvertError extends AtsssError {
+  override readonly name = 'ConvertError'
+  /** The converter as it was named in the options, with the address asked. */
+  readonly converter: string
+  /** What its Error TLV said (RFC 8803 §6.2.8), when there was one. */
+  readonly detail: ConvertErrorValue | undefined
+  /** Milliseconds until the converter may be asked again, when it said so. */
+  readonly retryAfter: number | undefined
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    about: { converter: string; detail?: ConvertErrorValue; retryAfter?: number; cause?: unknown },
+  ) {
+    super(code, message, about.cause === undefined ? undefined : { cause: about.cause })
+    this.converter = about.converter
+    this.detail = about.detail
+    this.retryAfter = about.retryAfter
   }
 }
 

@@ -1,3 +1,4 @@
-/** `atsss/wire`: the Convert codec, for tools and converters. RFC 8803. */
+/** `atsss/wire`: the Convert codec, for tools and converters. */
+export { WireError, type WireReason } from '../errors.js'
 export * from './convert.js'
 export * from './convert-error.js'
