@@ -1,0 +1,114 @@
+/**
+ * Which ways a connection may take, and which is next. Pure: lists in, lists out.
+ */
+import type { TcpOption } from '../wire/convert.js'
+
+export interface Endpoint {
+  address: string
+  family: 4 | 6
+  port: number
+}
+
+/** A converter at one of its addresses, with what is to be said to it. */
+export interface Via {
+  /** What the user called it. */
+  name: string
+  endpoint: Endpoint
+  /** Where its Convert message goes. `auto` has been decided by now. */
+  form: '0rtt' | '1rtt'
+  /** Whether the user leaves the form to us, so that it may change on the way. */
+  adaptive: boolean
+  pipelining: boolean
+  cookie: Uint8Array | undefined
+  info: boolean
+  tcpOptions: readonly TcpOption[]
+}
+
+/** One way: a destination's address, through a converter's address or directly. */
+export interface Candidate {
+  destination: Endpoint
+  via: Via | undefined
+  /** SYNs without an answer on this way so far. */
+  unanswered: number
+  /** Codes of the Error TLVs that have led to a retry on this way; none leads to a second one. */
+  retriedAfter: readonly number[]
+}
+
+/** What a failure rules out. */
+export type Scope = 'attempt' | 'converter' | 'destination' | 'all'
+
+/**
+ * Every way, best first: each converter address with each destination address, the destination addresses varying
+ * fastest, since a converter is more likely to be well than every address of a destination.
+ */
+export function candidates(vias: readonly Via[], destinations: readonly Endpoint[]): Candidate[] {
+  return vias.flatMap(via => destinations.map(destination => candidate(destination, via)))
+}
+
+/** The ways without a converter. */
+export function directCandidates(destinations: readonly Endpoint[]): Candidate[] {
+  return destinations.map(destination => candidate(destination, undefined))
+}
+
+/**
+ * Addresses in the order in which to try them: families alternate, the first address's family first, and the resolver's
+ * order is kept within a family (RFC 8305 §4).
+ */
+export function interleave<T extends { family: 4 | 6 }>(addresses: readonly T[]): T[] {
+  const first = addresses.filter(address => address.family === addresses[0]?.family)
+  const second = addresses.filter(address => address.family !== addresses[0]?.family)
+  const count = Math.max(first.length, second.length)
+  return Array.from({ length: count }, (_, index) => [first[index], second[index]])
+    .flat()
+    .filter(address => address !== undefined)
+}
+
+/**
+ * The way to try beside one that has not connected yet. A silent converter calls for another converter's address; one
+ * that has acknowledged the SYN and is waiting for the server calls for another address of the server.
+ */
+export function nextBeside(
+  queue: readonly Candidate[],
+  current: Candidate,
+  converterIsThere: boolean,
+): Candidate | undefined {
+  const useful = (other: Candidate) =>
+    converterIsThere ? other.destination !== current.destination : other.via !== current.via || other.via === undefined
+  return queue.find(useful) ?? queue[0]
+}
+
+/** The ways left once `failed` has ruled out what `scope` says. */
+export function without(queue: readonly Candidate[], failed: Candidate, scope: Scope): Candidate[] {
+  switch (scope) {
+    case 'attempt':
+      return [...queue]
+    case 'converter':
+      return queue.filter(other => other.via?.endpoint !== failed.via?.endpoint)
+    case 'destination':
+      return queue.filter(other => other.destination !== failed.destination)
+    case 'all':
+      return []
+  }
+}
+
+/**
+ * How long to wait for the SYN+ACK before a fresh SYN, in milliseconds; the pauses double.
+ *
+ * Through a converter the fresh SYN comes before the kernel repeats the first one, empty. On a direct way the kernel's
+ * first repetition (after 1 s) is as good as ours, so that a direct socket is given its whole `LIFE_OF_SYN`.
+ */
+export function synPause(candidate: Candidate, synTimeout: number): number {
+  const first = candidate.via?.form === '0rtt' ? synTimeout : LIFE_OF_SYN
+  return first * 2 ** candidate.unanswered
+}
+
+/**
+ * After so many milliseconds a socket without a SYN+ACK is given up: the kernel has repeated the SYN once by then and
+ * will do so again at 2 s. With the third repetition it would turn to TCP and switch MPTCP off for the namespace
+ * (net.mptcp.syn_retrans_before_tcp_fallback, net.mptcp.blackhole_timeout).
+ */
+export const LIFE_OF_SYN = 1_900
+
+function candidate(destination: Endpoint, via: Via | undefined): Candidate {
+  return { destination, via, unanswered: 0, retriedAfter: [] }
+}

@@ -1,0 +1,118 @@
+/**
+ * What has been learned of converters, and for how long it holds. Keyed by converter and, where the path matters, by
+ * access too. `now` is always an argument, in milliseconds.
+ */
+import type { CookieStore } from '../options.js'
+
+/** A converter as seen over one access. */
+export interface Path {
+  /** The converter's address and port, in text. */
+  converter: string
+  /** The interface or local address that connections leave from; empty when the routing table decides. */
+  access: string
+}
+
+export type Lesson =
+  /** The SYN's data is not taken, or not answered, over this path. */
+  | { learn: 'one-rtt'; why: OneRttReason }
+  /** Not to be asked again for so many seconds (RFC 8803 §6.2.8, codes 64 and 65). */
+  | { learn: 'back-off'; seconds: number; code: number }
+  | { learn: 'cookie'; cookie: Uint8Array }
+  | { learn: 'forget-cookie' }
+  /** The Info TLV is not understood. */
+  | { learn: 'no-info' }
+  /** No version in common (RFC 8803 §6.2.8, code 0). */
+  | { learn: 'unusable'; code: number }
+
+export type OneRttReason =
+  /** The handshake succeeded without the data: no Fast Open at the converter, or a middlebox (§8). */
+  | 'syn-data-not-acknowledged'
+  /** The data was acknowledged, no answer came; it came when asked in the 1-RTT form. */
+  | 'no-answer-to-syn-data'
+
+export interface BackOff {
+  /** Milliseconds, on the clock of `now`. */
+  until: number
+  code: number
+}
+
+/**
+ * How long 1-RTT is used before the SYN is tried again. Networks change under a device; a wrong guess costs one round
+ * trip. RFC 8803 §8 wants such a converter not to be used at all; see "deviations" in ARCHITECTURE.md.
+ */
+const ONE_RTT_FOR_MS = 600_000
+/** "If set to zero, this corresponds to a delay of at least 30 seconds" (RFC 8803 §6.2.8). */
+const LEAST_BACK_OFF_S = 30
+/** A wrong or lying converter does not get itself shut out for longer than an hour. */
+const MOST_BACK_OFF_S = 3_600
+const UNUSABLE_FOR_MS = 3_600_000
+/** Entries beyond this many push out the oldest: a device does not meet thousands of converters. */
+const CAPACITY = 1_000
+
+export class ConverterMemory {
+  readonly #oneRtt = new Map<string, { until: number; why: OneRttReason }>()
+  readonly #backOff = new Map<string, BackOff>()
+  readonly #noInfo = new Map<string, true>()
+  readonly #cookies: CookieStore
+
+  constructor(cookies: CookieStore = new Map<string, Uint8Array>()) {
+    this.#cookies = cookies
+  }
+
+  /** Why the SYN's data should be left empty over this path, if it should. */
+  oneRtt(path: Path, now: number): OneRttReason | undefined {
+    const known = this.#oneRtt.get(key(path))
+    return known && now < known.until ? known.why : undefined
+  }
+
+  /** Until when the converter does not want to be asked, if it is so. */
+  backOff(path: Path, now: number): BackOff | undefined {
+    const known = this.#backOff.get(path.converter)
+    return known && now < known.until ? known : undefined
+  }
+
+  /** Whether the converter understands the Info TLV, as far as known. */
+  understandsInfo(path: Path): boolean {
+    return !this.#noInfo.has(path.converter)
+  }
+
+  cookie(path: Path): Uint8Array | undefined {
+    return this.#cookies.get(key(path))
+  }
+
+  learn(path: Path, lesson: Lesson, now: number): void {
+    switch (lesson.learn) {
+      case 'one-rtt':
+        put(this.#oneRtt, key(path), { until: now + ONE_RTT_FOR_MS, why: lesson.why })
+        break
+      case 'back-off': {
+        const seconds = Math.min(lesson.seconds || LEAST_BACK_OFF_S, MOST_BACK_OFF_S)
+        put(this.#backOff, path.converter, { until: now + seconds * 1000, code: lesson.code })
+        break
+      }
+      case 'unusable':
+        put(this.#backOff, path.converter, { until: now + UNUSABLE_FOR_MS, code: lesson.code })
+        break
+      case 'cookie':
+        this.#cookies.set(key(path), lesson.cookie)
+        break
+      case 'forget-cookie':
+        this.#cookies.delete(key(path))
+        break
+      case 'no-info':
+        put(this.#noInfo, path.converter, true)
+        break
+    }
+  }
+}
+
+/** A converter may bind a cookie to the client's address (RFC 8803 §6.2.7), which each access has its own of. */
+function key(path: Path): string {
+  return `${path.converter}|${path.access}`
+}
+
+function put<T>(map: Map<string, T>, name: string, value: T): void {
+  map.delete(name)
+  map.set(name, value)
+  if (map.size > CAPACITY) map.delete(map.keys().next().value as string)
+}

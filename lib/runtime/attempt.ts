@@ -1,0 +1,260 @@
+/**
+ * One try on one way: a socket, its SYN, and for a way through a converter the exchange of Convert messages
+ * (RFC 8803 §4.2, §6). It decides nothing: what it sees, it tells.
+ */
+import { constants } from 'node:os'
+import { systemError, WireError } from '../errors.js'
+import type { Settings } from '../options.js'
+import { type Candidate, LIFE_OF_SYN, synPause } from '../policy/candidates.js'
+import type { Failure } from '../policy/reaction.js'
+import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../wire/convert.js'
+import { decodeErrorValue } from '../wire/convert-error.js'
+import { decodeTcpInfo } from '../wire/tcp-info.js'
+import { INFO_MAX, SOL_TCP, TCP_INFO } from './linux.js'
+import { native } from './native.js'
+import { openSocket, type Protocol, protocolOf, type SocketPlan } from './open-socket.js'
+import type { PendingBytes } from './pending-bytes.js'
+import { reactor, type Wait } from './reactor.js'
+
+export interface AttemptEvents {
+  /** The handshake is done; the answer of the converter is still to come. */
+  acknowledged(attempt: Attempt): void
+  /** No SYN+ACK (`syn`) or no answer (`answer`) for so long that something else should be tried beside. */
+  stalled(attempt: Attempt, what: 'syn' | 'answer'): void
+  established(attempt: Attempt): void
+  failed(attempt: Attempt, failure: Failure): void
+}
+
+export class Attempt {
+  readonly candidate: Candidate
+  fd = -1
+  /** `syn` until the handshake is done, `answer` until the converter has answered. */
+  phase: 'syn' | 'answer' | 'over' = 'syn'
+  /** Set once the handshake is done. */
+  protocol: Protocol | undefined
+  /** Whether the peer acknowledged data in the SYN; undefined when the SYN had none. */
+  synDataAccepted: boolean | undefined
+  /** The converter's message. */
+  answer: Tlv[] = []
+  /** How many of the application's bytes have left, early data included. */
+  sent = 0
+  /** How many of them were in the SYN. */
+  early = 0
+  /** Whether a fresh SYN, or another form, is being tried beside this one. */
+  succeeded = false
+  readonly #settings: Settings
+  readonly #plan: SocketPlan
+  readonly #pending: PendingBytes
+  readonly #events: AttemptEvents
+  readonly #timers = new Set<NodeJS.Timeout>()
+  /** The Convert message, and how much of it has left. */
+  #message: Uint8Array = new Uint8Array(0)
+  #messageSent = 0
+  #wait: Wait | undefined
+
+  constructor(
+    candidate: Candidate,
+    settings: Settings,
+    plan: SocketPlan,
+    pending: PendingBytes,
+    events: AttemptEvents,
+  ) {
+    this.candidate = candidate
+    this.#settings = settings
+    this.#plan = plan
+    this.#pending = pending
+    this.#events = events
+  }
+
+  /** Sends the SYN. Throws what the system calls throw. */
+  start(): void {
+    const { destination, via } = this.candidate
+    const { address, port, family } = via?.endpoint ?? destination
+    if (via) this.#message = encode(connectMessage(this.candidate), { allowLoopback: this.#settings.allowLoopback })
+    const opened = openSocket(family, this.#plan)
+    this.fd = opened.fd
+    this.protocol = opened.protocol
+    try {
+      if (via?.form === '0rtt') this.#sendInSyn(address, port)
+      else native().connect(this.fd, address, port)
+      this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno))
+    } catch (error) {
+      this.abandon()
+      throw error
+    }
+    this.#startTimers()
+  }
+
+  /**
+   * Sends what the application has written, as far as the kernel takes it now.
+   * @returns whether any byte has left that had not before
+   */
+  flush(): boolean {
+    if (this.phase !== 'answer' || this.#messageSent < this.#message.length) return false
+    const bytes = this.#pending.from(this.sent)
+    if (bytes.length === 0) return false
+    const taken = native().send(this.fd, bytes)
+    this.sent += taken
+    return taken > 0
+  }
+
+  /** Whether bytes have left that the user has not allowed to arrive twice. */
+  get delivered(): boolean {
+    return this.sent > this.early
+  }
+
+  /** Gives the descriptor away: from here on it is the caller's. */
+  handOver(): number {
+    this.#stop()
+    const { fd } = this
+    this.fd = -1
+    native().release(fd)
+    return fd
+  }
+
+  /** Ends it without a word to anybody but the peer, which gets a reset (RFC 8803 §6.2.8 demands that of an error). */
+  abandon(): void {
+    this.#stop()
+    this.#closeSocket()
+  }
+
+  #sendInSyn(address: string, port: number): void {
+    const early = this.#settings.earlyData ? this.#pending.from(0) : new Uint8Array(0)
+    const bytes = early.length === 0 ? this.#message : Buffer.concat([this.#message, early])
+    const taken = native().sendFastOpen(this.fd, address, port, bytes)
+    this.#messageSent = Math.min(taken, this.#message.length)
+    this.early = taken - this.#messageSent
+    this.sent = this.early
+    if (taken > 0) this.synDataAccepted = false
+  }
+
+  #startTimers(): void {
+    const { candidate, protocol } = this
+    const { synTimeout, synRetriesConverter, synRetriesDirect, converterTimeout } = this.#settings
+    if (candidate.via && converterTimeout > 0)
+      this.#after(converterTimeout, () => this.#fail({ kind: 'answer-timeout', after: converterTimeout }))
+    // A direct TCP connection is the kernel's own affair, as with net.connect.
+    if (!candidate.via && protocol?.name === 'tcp') return
+    const pause = synPause(candidate, synTimeout)
+    const mayRepeat = candidate.unanswered < (candidate.via ? synRetriesConverter : synRetriesDirect)
+    this.#after(LIFE_OF_SYN, () => this.phase === 'syn' && this.#closeSocket())
+    if (mayRepeat) this.#after(pause, () => this.phase === 'syn' && this.#events.stalled(this, 'syn'))
+    this.#after(Math.max(pause, LIFE_OF_SYN), () => this.phase === 'syn' && this.#fail({ kind: 'unanswered' }))
+  }
+
+  #connected(errno: number): void {
+    const { via, destination } = this.candidate
+    const { address, port } = via?.endpoint ?? destination
+    if (errno !== 0) return this.#fail({ kind: 'system', error: systemError(errno, 'connect', address, port) })
+    const opened = this.protocol
+    this.protocol = protocolOf(this.fd, opened)
+    const fellBack = opened?.name === 'mptcp' && this.protocol.name === 'tcp'
+    const info = decodeTcpInfo(native().getsockopt(this.fd, SOL_TCP, TCP_INFO, INFO_MAX))
+    if (this.synDataAccepted !== undefined) this.synDataAccepted = info.synDataAcked === true
+    // The kernel turns to TCP when the SYN's data is not acknowledged; dialing anew in the 1-RTT form keeps MPTCP.
+    if (fellBack && this.synDataAccepted === false && via?.adaptive)
+      return this.#fail({ kind: 'syn-data-not-acknowledged' })
+    if (this.protocol.name === 'tcp' && this.#settings.mptcp === 'require') return this.#fail({ kind: 'tcp' })
+    if (!via) {
+      this.#stop()
+      this.#events.established(this)
+      return
+    }
+    this.phase = 'answer'
+    this.#sendMessage()
+    if (this.synDataAccepted && via.adaptive)
+      this.#after(stallAfter(info.rtt ?? 0), () => !this.delivered && this.#events.stalled(this, 'answer'))
+    this.#events.acknowledged(this)
+    if (this.phase === 'answer') this.#receive(HEADER_LENGTH, header => this.#readHeader(header))
+  }
+
+  /** What of the Convert message was not in the SYN: all of it in the 1-RTT form. It fits any send buffer. */
+  #sendMessage(): void {
+    if (this.#messageSent >= this.#message.length) return
+    this.#messageSent += native().send(this.fd, this.#message.subarray(this.#messageSent))
+  }
+
+  #readHeader(header: Buffer): void {
+    const length = messageLength(header)
+    if (length === HEADER_LENGTH) return this.#readAnswer(header)
+    this.#receive(length - HEADER_LENGTH, rest => this.#readAnswer(Buffer.concat([header, rest])))
+  }
+
+  #readAnswer(bytes: Buffer): void {
+    this.answer = decode(bytes)?.tlvs ?? []
+    const error = this.answer.find(tlv => tlv.type === 'error')
+    if (error) {
+      const cookie = this.answer.find(tlv => tlv.type === 'cookie')?.cookie
+      const detail = decodeErrorValue(error)
+      // §6.2.7 can be read so that the cookie comes in a TLV of its own.
+      if (detail.name === 'missing-cookie' && detail.cookie.length === 0 && cookie) detail.cookie = cookie
+      return this.#fail({ kind: 'error-tlv', code: error.code, detail })
+    }
+    this.#stop()
+    this.#events.established(this)
+  }
+
+  /** Exactly `length` bytes, so that nothing of the application's stream is ever consumed. */
+  #receive(length: number, done: (bytes: Buffer) => void): void {
+    this.#wait = reactor().awaitBytes(this.fd, length, (errno, bytes) => {
+      try {
+        if (bytes.length > 0 && bytes.length < length && length === HEADER_LENGTH) decode(bytes)
+        if (errno !== 0) {
+          const { address, port } = this.candidate.via!.endpoint
+          return this.#fail({ kind: 'system', error: systemError(errno, 'connect', address, port) })
+        }
+        if (bytes.length < length) return this.#fail({ kind: 'closed' })
+        done(bytes)
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error
+        this.#fail({ kind: 'malformed', error })
+      }
+    })
+  }
+
+  #fail(failure: Failure): void {
+    this.abandon()
+    this.#events.failed(this, failure)
+  }
+
+  #after(milliseconds: number, act: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      act()
+    }, milliseconds)
+    timer.unref() // what keeps the loop alive is the dial
+    this.#timers.add(timer)
+  }
+
+  #stop(): void {
+    this.phase = 'over'
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
+    this.#wait?.cancel()
+    this.#wait = undefined
+  }
+
+  #closeSocket(): void {
+    this.#wait?.cancel()
+    if (this.fd >= 0) native().reset(this.fd)
+    this.fd = -1
+  }
+}
+
+/**
+ * From how long on a converter that has taken the SYN's data is suspected of never answering it, in milliseconds.
+ *
+ * @param roundTrip microseconds
+ */
+function stallAfter(roundTrip: number): number {
+  return Math.min(Math.max((3 * roundTrip) / 1000, 200), 500)
+}
+
+function connectMessage({ destination, via }: Candidate): Tlv[] {
+  const { address, port } = destination
+  return [
+    ...(via?.info ? [{ type: 'info' } as const] : []),
+    { type: 'connect', address, port, tcpOptions: [...(via?.tcpOptions ?? [])] },
+    ...(via?.cookie ? [{ type: 'cookie', cookie: via.cookie } as const] : []),
+  ]
+}

@@ -1,0 +1,270 @@
+/**
+ * The race that makes one connection: ways in their order, each beginning a little after the one before (RFC 8305),
+ * fresh SYNs for those that are not answered, and the reactions to what converters say. The decisions are in ../policy.
+ */
+import { constants } from 'node:os'
+import { systemError } from '../errors.js'
+import type { Settings } from '../options.js'
+import { type Candidate, nextBeside, type Scope, without } from '../policy/candidates.js'
+import type { ConverterMemory, Lesson, OneRttReason, Path } from '../policy/converter-memory.js'
+import { type Failure, react } from '../policy/reaction.js'
+import { Attempt, type AttemptEvents } from './attempt.js'
+import type { SocketPlan } from './open-socket.js'
+import type { PendingBytes } from './pending-bytes.js'
+import { reactor } from './reactor.js'
+
+export interface DialRequest {
+  /** The ways to try, best first. */
+  candidates: Candidate[]
+  /** The ways to try when no converter can be used. */
+  fallback: Candidate[]
+  /** Why ways have been ruled out already. */
+  errors: Error[]
+  settings: Settings
+  plan: SocketPlan
+  pending: PendingBytes
+  memory: ConverterMemory
+}
+
+export interface DialEvents {
+  /** A SYN is about to be sent on this way. */
+  attempting(candidate: Candidate): void
+  attemptFailed(candidate: Candidate, error: Error): void
+  /** So many of the application's pending bytes have left. */
+  sent(bytes: number): void
+  connected(attempt: Attempt, history: DialHistory): void
+  failed(errors: Error[]): void
+}
+
+/** How it went, for `socket.mptcp`. */
+export interface DialHistory {
+  attempts: number
+  /** Why no converter is used, although some are configured. */
+  converterError: Error | undefined
+  lessons: OneRttReason[]
+}
+
+export class Dial {
+  readonly #request: DialRequest
+  readonly #events: DialEvents
+  readonly #active = new Set<Attempt>()
+  readonly #errors: Error[]
+  readonly #history: DialHistory = { attempts: 0, converterError: undefined, lessons: [] }
+  #queue: Candidate[]
+  #fallback: Candidate[]
+  #beside: NodeJS.Timeout | undefined
+  #deadline: NodeJS.Timeout | undefined
+  /** A second way is open to the same converter: until one of them answers, bytes would have to go both ways. */
+  #hedging = false
+  #over = false
+  #holding = true
+
+  constructor(request: DialRequest, events: DialEvents) {
+    this.#request = request
+    this.#events = events
+    this.#queue = [...request.candidates]
+    this.#fallback = [...request.fallback]
+    this.#errors = [...request.errors]
+    reactor().hold()
+  }
+
+  start(): void {
+    const { connectTimeout } = this.#request.settings
+    if (connectTimeout > 0) this.#deadline = setTimeout(() => this.#timedOut(), connectTimeout).unref()
+    this.#startNext()
+  }
+
+  /** More has been written: it may leave now. */
+  flush(): void {
+    if (this.#hedging) return
+    for (const attempt of this.#active) {
+      if (!attempt.candidate.via?.pipelining || !attempt.flush()) continue
+      // What has left on one way must not leave on another: the others end here.
+      for (const other of this.#active) if (other !== attempt) this.#drop(other)
+      clearTimeout(this.#beside)
+      this.#events.sent(attempt.sent)
+      return
+    }
+  }
+
+  /** Whether the attempt keeps the event loop alive. */
+  keepAlive(on: boolean): void {
+    if (this.#over || on === this.#holding) return
+    this.#holding = on
+    if (on) reactor().hold()
+    else reactor().letGo()
+  }
+
+  cancel(): void {
+    if (this.#over) return
+    this.#end()
+  }
+
+  #startNext(): void {
+    while (!this.#over) {
+      const candidate = this.#queue.shift() ?? this.#takeFallback()
+      if (!candidate) {
+        if (this.#active.size === 0) this.#giveUp()
+        return
+      }
+      if (this.#launch(candidate)) return
+    }
+  }
+
+  /** Direct ways are for the case that no converter can be used. */
+  #takeFallback(): Candidate | undefined {
+    if (this.#active.size > 0 || this.#fallback.length === 0) return undefined
+    this.#history.converterError = this.#errors.at(-1)
+    this.#queue = this.#fallback
+    this.#fallback = []
+    return this.#queue.shift()
+  }
+
+  #launch(candidate: Candidate): boolean {
+    const { settings, plan, pending } = this.#request
+    const attempt = new Attempt(candidate, settings, plan, pending, this.#attemptEvents)
+    this.#history.attempts++
+    this.#events.attempting(candidate)
+    if (this.#over) return true
+    try {
+      attempt.start()
+    } catch (error) {
+      this.#events.attemptFailed(candidate, error as Error)
+      this.#errors.push(error as Error)
+      const { scope } = react({ kind: 'system', error: error as Error }, candidate, false)
+      this.#queue = without(this.#queue, candidate, scope)
+      return false
+    }
+    this.#active.add(attempt)
+    this.#armBeside(attempt)
+    return true
+  }
+
+  readonly #attemptEvents: AttemptEvents = {
+    acknowledged: attempt => {
+      this.flush()
+      if (!attempt.delivered) this.#armBeside(attempt)
+    },
+    stalled: (attempt, what) => {
+      if (attempt.succeeded || this.#delivered()) return
+      attempt.succeeded = true
+      const { candidate } = attempt
+      if (what === 'syn') {
+        this.#launchBeside({ ...candidate, unanswered: candidate.unanswered + 1 })
+      } else if (candidate.via) {
+        this.#hedging = true
+        this.#launchBeside({ ...candidate, via: { ...candidate.via, form: '1rtt' } })
+      }
+    },
+    established: attempt => {
+      this.#active.delete(attempt)
+      this.#learnFromSilence(attempt)
+      if (attempt.synDataAccepted === false && attempt.candidate.via?.form === '0rtt')
+        this.#learn(attempt.candidate, { learn: 'one-rtt', why: 'syn-data-not-acknowledged' })
+      this.#end()
+      this.#events.connected(attempt, this.#history)
+    },
+    failed: (attempt, failure) => {
+      this.#active.delete(attempt)
+      // Its successor speaks for it.
+      if (failure.kind === 'unanswered' && attempt.succeeded) return this.#startNextIfIdle()
+      this.#failed(attempt, failure)
+    },
+  }
+
+  #failed(attempt: Attempt, failure: Failure): void {
+    const { candidate } = attempt
+    const { lesson, retry, scope, error } = react(failure, candidate, attempt.delivered)
+    if (lesson) this.#learn(candidate, lesson)
+    if (retry && this.#launch(retry)) return
+    this.#events.attemptFailed(candidate, error)
+    if (this.#over) return
+    this.#errors.push(error)
+    if (failure.kind === 'error-tlv') {
+      this.#learnFromSilence(attempt)
+      for (const other of this.#active) if (without([other.candidate], candidate, scope).length === 0) this.#drop(other)
+    }
+    this.#ruleOut(candidate, scope)
+    this.#startNext()
+  }
+
+  #ruleOut(candidate: Candidate, scope: Scope): void {
+    this.#queue = without(this.#queue, candidate, scope)
+    // A server that refuses the converter would refuse us too; and what has been delivered is not sent again.
+    if (candidate.via && (scope === 'destination' || scope === 'all'))
+      this.#fallback = without(this.#fallback, candidate, scope)
+  }
+
+  /** An answer to the 1-RTT form, with the 0-RTT form still waiting, says that the SYN's data is never answered. */
+  #learnFromSilence(answered: Attempt): void {
+    if (answered.candidate.via?.form !== '1rtt') return
+    for (const { candidate, phase, synDataAccepted } of this.#active)
+      if (phase === 'answer' && synDataAccepted && candidate.via?.endpoint === answered.candidate.via.endpoint)
+        this.#learn(candidate, { learn: 'one-rtt', why: 'no-answer-to-syn-data' })
+  }
+
+  #learn(candidate: Candidate, lesson: Lesson): void {
+    if (!candidate.via) return
+    if (lesson.learn === 'one-rtt') {
+      this.#history.lessons.push(lesson.why)
+      if (!candidate.via.adaptive) return
+    }
+    this.#request.memory.learn(pathOf(candidate.via.endpoint, this.#request.plan), lesson, Date.now())
+  }
+
+  /** Sets the time at which another way is tried beside `attempt`. */
+  #armBeside(attempt: Attempt): void {
+    clearTimeout(this.#beside)
+    this.#beside = setTimeout(() => {
+      const next = nextBeside(this.#queue, attempt.candidate, attempt.phase === 'answer')
+      if (!next || this.#delivered()) return
+      this.#queue = this.#queue.filter(other => other !== next)
+      this.#launchBeside(next)
+    }, this.#request.settings.attemptDelay).unref()
+  }
+
+  #launchBeside(candidate: Candidate): void {
+    if (!this.#launch(candidate)) this.#startNextIfIdle()
+  }
+
+  #startNextIfIdle(): void {
+    if (this.#active.size === 0) this.#startNext()
+  }
+
+  #delivered(): boolean {
+    return [...this.#active].some(attempt => attempt.delivered)
+  }
+
+  #drop(attempt: Attempt): void {
+    this.#active.delete(attempt)
+    attempt.abandon()
+  }
+
+  #timedOut(): void {
+    const latest = [...this.#active].at(-1)?.candidate ?? this.#request.candidates[0]
+    const { address, port } = latest?.via?.endpoint ?? latest?.destination ?? {}
+    this.#errors.push(systemError(constants.errno.ETIMEDOUT, 'connect', address, port))
+    this.#giveUp()
+  }
+
+  #giveUp(): void {
+    this.#end()
+    this.#events.failed(this.#errors)
+  }
+
+  #end(): void {
+    this.#over = true
+    clearTimeout(this.#beside)
+    clearTimeout(this.#deadline)
+    for (const attempt of this.#active) this.#drop(attempt)
+    if (this.#holding) reactor().letGo()
+  }
+}
+
+/** What the memory knows a converter by, over the access that `plan` binds to. */
+export function pathOf(endpoint: { address: string; port: number }, plan: SocketPlan): Path {
+  return {
+    converter: `${endpoint.address}|${endpoint.port}`,
+    access: plan.interface ?? plan.localAddress ?? '',
+  }
+}

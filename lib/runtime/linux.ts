@@ -1,0 +1,24 @@
+/** Numbers of the Linux socket interface: include/uapi/linux/{in,tcp,mptcp}.h, asm-generic/socket.h, eventpoll.h. */
+
+export const IPPROTO_TCP = 6
+export const IPPROTO_MPTCP = 262
+
+export const SOL_SOCKET = 1
+export const SO_REUSEADDR = 2
+export const SO_BINDTODEVICE = 25
+
+export const SOL_TCP = IPPROTO_TCP
+export const TCP_INFO = 11
+export const TCP_FASTOPEN = 23
+export const TCP_FASTOPEN_NO_COOKIE = 34
+
+export const SOL_MPTCP = 284
+export const MPTCP_INFO = 1
+
+/** `setsockopt`'s int. */
+export function int(value: number): Uint8Array {
+  return new Uint8Array(Int32Array.of(value).buffer)
+}
+
+/** More than any kernel's struct tcp_info or struct mptcp_info. */
+export const INFO_MAX = 512

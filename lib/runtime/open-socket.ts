@@ -1,0 +1,84 @@
+/** A socket as the options want it, and what became of its MPTCP. */
+import { AtsssError, systemError } from '../errors.js'
+import {
+  INFO_MAX,
+  IPPROTO_MPTCP,
+  IPPROTO_TCP,
+  int,
+  MPTCP_INFO,
+  SO_BINDTODEVICE,
+  SO_REUSEADDR,
+  SOL_MPTCP,
+  SOL_SOCKET,
+  SOL_TCP,
+  TCP_FASTOPEN_NO_COOKIE,
+} from './linux.js'
+import { native } from './native.js'
+import { lacksMptcp, unsupportedReason } from './support.js'
+
+/** What a connection speaks, and if it is TCP, why. */
+export interface Protocol {
+  name: 'mptcp' | 'tcp'
+  /** A sentence; set when MPTCP was wanted and could not be had. */
+  why?: string
+}
+
+export interface SocketPlan {
+  mptcp: 'prefer' | 'require' | 'off'
+  interface: string | undefined
+  localAddress: string | undefined
+  localPort: number | undefined
+}
+
+/** Throws system errors, and `ERR_MPTCP_UNSUPPORTED`. The descriptor belongs to the addon until it is handed over. */
+export function openSocket(family: 4 | 6, plan: SocketPlan): { fd: number; protocol: Protocol } {
+  const opened = openProtocol(family, plan.mptcp)
+  try {
+    prepare(opened.fd, family, plan)
+    return opened
+  } catch (error) {
+    native().close(opened.fd)
+    throw error
+  }
+}
+
+/** What the connection on `fd` speaks now: a connection that began with MPTCP may have fallen back to TCP. */
+export function protocolOf(fd: number, opened: Protocol | undefined): Protocol {
+  if (opened?.name === 'tcp') return opened
+  try {
+    native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX)
+    return { name: 'mptcp' }
+  } catch {
+    // EOPNOTSUPP: the connection is plain TCP.
+    return { name: 'tcp', why: 'The peer, or something on the way to it, does not take MPTCP' }
+  }
+}
+
+function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: number; protocol: Protocol } {
+  if (wish === 'off') return { fd: native().socket(family, IPPROTO_TCP), protocol: { name: 'tcp' } }
+  try {
+    return { fd: native().socket(family, IPPROTO_MPTCP), protocol: { name: 'mptcp' } }
+  } catch (error) {
+    if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
+    const why = unsupportedReason(error as NodeJS.ErrnoException)
+    if (wish === 'require') throw new AtsssError('ERR_MPTCP_UNSUPPORTED', why, { cause: error })
+    return { fd: native().socket(family, IPPROTO_TCP), protocol: { name: 'tcp', why } }
+  }
+}
+
+function prepare(fd: number, family: 4 | 6, plan: SocketPlan): void {
+  native().setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
+  if (plan.interface !== undefined) bindToDevice(fd, plan.interface)
+  if (plan.localAddress === undefined && plan.localPort === undefined) return
+  native().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1)) // as libuv does before bind
+  native().bind(fd, plan.localAddress ?? (family === 4 ? '0.0.0.0' : '::'), plan.localPort ?? 0)
+}
+
+function bindToDevice(fd: number, name: string): void {
+  try {
+    native().setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${name}\0`))
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException
+    throw errno === undefined ? error : systemError(-errno, 'bind', name)
+  }
+}
