@@ -1,10 +1,155 @@
-/** What `getsockopt(fd, IPPROTO_TCP, TCP_INFO)` wrote: struct tcp_info, include/uapi/linux/tcp.h. */
+/**
+ * What `getsockopt(fd, IPPROTO_TCP, TCP_INFO)` wrote: `struct tcp_info` of Linux, include/uapi/linux/tcp.h.
+ * The structure grows at its end: a field is `undefined` when the kernel wrote less, and what follows is ignored.
+ */
+import { HOST_ENDIAN, structReader } from './struct.js'
+
 export interface TcpInfo {
-  state?: number
-  /** The peer acknowledged the data of the SYN: TCPI_OPT_SYN_DATA. */
-  synDataAcked?: boolean
+  /** As in the kernel's net/tcp_states.h: see `TCP_STATES`. */
+  state: number | undefined
+  /** Retransmissions of the segment now in flight. */
+  retransmits: number | undefined
+  /** All bits of `tcpi_options`. */
+  options: number | undefined
+  /** The SYN carried data, and its receiver has acknowledged it: TCPI_OPT_SYN_DATA. */
+  synDataAcked: boolean | undefined
+  /** Why Fast Open did not carry the client's data: see `FASTOPEN_CLIENT_FAIL`. */
+  fastopenClientFail: number | undefined
+  /** Retransmission timeout, µs. */
+  rto: number | undefined
+  /** Bytes. */
+  sndMss: number | undefined
+  /** Segments in flight. */
+  unacked: number | undefined
+  /** Segments thought lost. */
+  lost: number | undefined
+  /** Segments retransmitted and not yet acknowledged. */
+  retrans: number | undefined
+  /** Since data was last sent, ms. */
+  lastDataSent: number | undefined
+  /** Since data was last received, ms. */
+  lastDataRecv: number | undefined
+  /** Since the last acknowledgement was received, ms. */
+  lastAckRecv: number | undefined
+  /** Bytes. */
+  pmtu: number | undefined
+  /** Smoothed round-trip time, µs. */
+  rtt: number | undefined
+  /** Its mean deviation, µs. */
+  rttvar: number | undefined
+  /** Congestion window, segments. */
+  sndCwnd: number | undefined
+  /** Segments retransmitted, ever. */
+  totalRetrans: number | undefined
+  /** Bytes per second. */
+  pacingRate: number | undefined
+  /** Bytes, the SYN counted as one. */
+  bytesAcked: number | undefined
+  /** Bytes. */
+  bytesReceived: number | undefined
+  /** Bytes in the send buffer that were never sent. */
+  notsentBytes: number | undefined
+  /** µs. */
+  minRtt: number | undefined
+  /** Bytes per second. */
+  deliveryRate: number | undefined
+  /** Bytes, retransmissions included. */
+  bytesSent: number | undefined
+  /** Bytes. */
+  bytesRetrans: number | undefined
 }
 
-export function decodeTcpInfo(_bytes: Uint8Array): TcpInfo {
-  throw new Error('to be written')
+/** TCPI_OPT_SYN_DATA, a bit of `options`. */
+export const TCPI_OPT_SYN_DATA = 0x20
+
+/** `enum` of net/tcp_states.h. */
+export const TCP_STATES = {
+  established: 1,
+  synSent: 2,
+  synRecv: 3,
+  finWait1: 4,
+  finWait2: 5,
+  timeWait: 6,
+  close: 7,
+  closeWait: 8,
+  lastAck: 9,
+  listen: 10,
+  closing: 11,
+  newSynRecv: 12,
+} as const
+
+/** `enum tcp_fastopen_client_fail`. */
+export const FASTOPEN_CLIENT_FAIL = {
+  /** It did not fail, or it did for no reason known. */
+  unspecified: 0,
+  /** No cookie was cached, so none of the data went with the SYN. */
+  cookieUnavailable: 1,
+  /** The SYN+ACK did not acknowledge the data. */
+  dataNotAcked: 2,
+  /** The SYN+ACK did not come before the SYN was sent again, without data. */
+  synRetransmitted: 3,
+} as const
+
+const OFFSET = {
+  state: 0,
+  retransmits: 2,
+  options: 5,
+  /** delivery_rate_app_limited:1, fastopen_client_fail:2 */
+  bitfield: 7,
+  rto: 8,
+  sndMss: 16,
+  unacked: 24,
+  lost: 32,
+  retrans: 36,
+  lastDataSent: 44,
+  lastDataRecv: 52,
+  lastAckRecv: 56,
+  pmtu: 60,
+  rtt: 68,
+  rttvar: 72,
+  sndCwnd: 80,
+  totalRetrans: 100,
+  pacingRate: 104,
+  bytesAcked: 120,
+  bytesReceived: 128,
+  notsentBytes: 144,
+  minRtt: 148,
+  deliveryRate: 160,
+  bytesSent: 200,
+  bytesRetrans: 208,
+} as const
+
+export function decodeTcpInfo(bytes: Uint8Array): TcpInfo {
+  const { u8, u32, u64 } = structReader(bytes)
+  const options = u8(OFFSET.options)
+  const bitfield = u8(OFFSET.bitfield)
+  return {
+    state: u8(OFFSET.state),
+    retransmits: u8(OFFSET.retransmits),
+    options,
+    synDataAcked: options === undefined ? undefined : (options & TCPI_OPT_SYN_DATA) !== 0,
+    // Compilers fill bit fields from the least significant bit on little-endian machines, from the other end on big.
+    fastopenClientFail: bitfield === undefined ? undefined : (bitfield >> (HOST_ENDIAN === 'LE' ? 1 : 5)) & 3,
+    rto: u32(OFFSET.rto),
+    sndMss: u32(OFFSET.sndMss),
+    unacked: u32(OFFSET.unacked),
+    lost: u32(OFFSET.lost),
+    retrans: u32(OFFSET.retrans),
+    lastDataSent: u32(OFFSET.lastDataSent),
+    lastDataRecv: u32(OFFSET.lastDataRecv),
+    lastAckRecv: u32(OFFSET.lastAckRecv),
+    pmtu: u32(OFFSET.pmtu),
+    rtt: u32(OFFSET.rtt),
+    rttvar: u32(OFFSET.rttvar),
+    sndCwnd: u32(OFFSET.sndCwnd),
+    totalRetrans: u32(OFFSET.totalRetrans),
+    pacingRate: u64(OFFSET.pacingRate),
+    bytesAcked: u64(OFFSET.bytesAcked),
+    bytesReceived: u64(OFFSET.bytesReceived),
+    notsentBytes: u32(OFFSET.notsentBytes),
+    minRtt: u32(OFFSET.minRtt),
+    deliveryRate: u64(OFFSET.deliveryRate),
+    bytesSent: u64(OFFSET.bytesSent),
+    bytesRetrans: u64(OFFSET.bytesRetrans),
+  }
 }
