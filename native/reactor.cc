@@ -1,5 +1,6 @@
 #include "reactor.h"
 
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -14,7 +15,7 @@
 #include <system_error>
 #include <utility>
 
-#include "kernel.h"
+#include "sockets.h"
 #include "system-error.h"
 
 namespace atsss {
@@ -39,12 +40,6 @@ class SignalsBlocked {
  private:
   sigset_t before_;
 };
-
-int socketError(int fd) {
-  int error = 0;
-  socklen_t length = sizeof error;
-  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
-}
 
 }  // namespace
 
@@ -189,8 +184,7 @@ void Reactor::deliverReady(Napi::Env env) {
 }
 
 void Reactor::stop() {
-  const uint64_t one = 1;
-  if (::write(wake_, &one, sizeof one) < 0) std::terminate();  // an eventfd that was never written before takes it
+  ::eventfd_write(wake_, 1);
   thread_.join();
   waits_.clear();
   ready_.clear();
@@ -226,8 +220,17 @@ void Reactor::progress(uint64_t id, uint32_t events) {
   }
 }
 
-void Reactor::progressConnected(uint64_t id, Wait& wait, uint32_t) {
-  finish(id, wait, socketError(wait.fd));
+/**
+ * An error that is there before the handshake is done is the connection's; a reset that follows it, be it by a
+ * microsecond, is left for whoever reads or writes. SO_ERROR is gone once read, so TCP_INFO decides first.
+ */
+void Reactor::progressConnected(uint64_t id, Wait& wait, uint32_t events) {
+  const TcpInfo info = tcpInfo(wait.fd);
+  if (info.bytesAcked > 0) return finish(id, wait, 0);
+  if (const int error = socketError(wait.fd)) return finish(id, wait, error);
+  if (info.state == TCP_SYN_SENT) return;
+  // A kernel that says nothing of acknowledged bytes; or nobody has asked for a connection.
+  finish(id, wait, events & (EPOLLERR | EPOLLHUP) ? ENOTCONN : 0);
 }
 
 void Reactor::progressBytes(uint64_t id, Wait& wait) {

@@ -1,9 +1,11 @@
 #include "sockets.h"
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "system-error.h"
 
@@ -106,6 +108,25 @@ Endpoint peerName(int fd) {
   Address address;
   if (::getpeername(fd, address.get(), &address.length) < 0) throw SystemError{errno, "getpeername"};
   return described("getpeername", address);
+}
+
+TcpInfo tcpInfo(int fd) {
+  // By offset: the struct grows with every kernel, and the C library's copy of it is an early one.
+  constexpr size_t kState = 0;
+  constexpr size_t kBytesAcked = 120;
+  uint8_t raw[kBytesAcked + sizeof(uint64_t)] = {};
+  socklen_t length = sizeof raw;
+  TcpInfo info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, raw, &length) < 0) return info;
+  info.state = raw[kState];
+  std::memcpy(&info.bytesAcked, raw + kBytesAcked, sizeof info.bytesAcked);
+  return info;
+}
+
+int socketError(int fd) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
 }
 
 }  // namespace atsss

@@ -34,4 +34,14 @@ void setOption(int fd, int level, int name, Bytes value);
 Endpoint socketName(int fd);
 Endpoint peerName(int fd);
 
+/** Two fields of TCP_INFO, of the first subflow if it is MPTCP; all zero when the kernel refuses. */
+struct TcpInfo {
+  uint8_t state = 0;
+  /** The SYN counts as one: more than zero means that the handshake was completed, whatever came after. */
+  uint64_t bytesAcked = 0;
+};
+TcpInfo tcpInfo(int fd);
+/** SO_ERROR, which is cleared by reading it. */
+int socketError(int fd);
+
 }  // namespace atsss
