@@ -1,0 +1,213 @@
+/** The reference Transport Converter of RFC 8803, in user space: listeners, sessions, counters. */
+import type { AddressInfo, Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { EventEmitter } from 'eventemitter3'
+import type { ConvertErrorValue } from '../wire/convert-error.js'
+import { Clients } from './clients.js'
+import { addon, IPPROTO_MPTCP, sysctl } from './kernel.js'
+import { type Degraded, type Listener, openListener } from './listener.js'
+import type { ConverterOptions } from './options.js'
+import { plainAddress } from './prefixes.js'
+import type { Target } from './request.js'
+import { resolveOptions, type Settings } from './settings.js'
+import { TCP_OPTION } from './tcp-options.js'
+import { type ConnectionInfo, type Host, type Ignored, TransportSession } from './transport-session.js'
+
+export interface ConverterEvents {
+  /** Listening; after `degraded`. */
+  listening: (listeners: ListenerInfo[]) => void
+  /** The machine lacks something, and the converter works with less. */
+  degraded: (what: Degraded) => void
+  /** Accepted; nothing has been read yet. */
+  connection: (info: ConnectionInfo) => void
+  /** The server has accepted, and the client has been told. */
+  established: (info: ConnectionInfo) => void
+  /** The client has been sent an Error TLV. */
+  refused: (info: ConnectionInfo, error: ConvertErrorValue) => void
+  /** Ended before the server was connected, and without a word: it was not Convert, came too late, or went away. */
+  'client-error': (info: ConnectionInfo, why: Ignored) => void
+  /** Both connections are over. `info` does not change any more. */
+  closed: (info: ConnectionInfo) => void
+  /** A connection could not be accepted, for lack of descriptors as a rule. */
+  'accept-error': (error: Error) => void
+}
+
+export interface ListenerInfo {
+  address: string
+  port: number
+  protocol: 'mptcp' | 'tcp'
+  /** Whether the data of SYNs is taken, which 0-RTT clients need. */
+  fastOpen: boolean
+}
+
+/** Counted since the start, but for `connections` and `pending`. */
+export interface ConverterStats {
+  /** Open now, and of these the ones that have not been answered. */
+  connections: number
+  pending: number
+  accepted: number
+  zeroRtt: number
+  mptcp: number
+  established: number
+  /** By the name of the Error TLV. */
+  refused: Partial<Record<ConvertErrorValue['name'], number>>
+  clientErrors: Partial<Record<Ignored, number>>
+  /** Bytes of ended and living connections. */
+  bytes: { fromClients: number; fromServers: number }
+}
+
+export function createConverter(options: ConverterOptions = {}): Converter {
+  return new Converter(options)
+}
+
+export class Converter extends EventEmitter<ConverterEvents> {
+  readonly #settings: Settings
+  readonly #clients: Clients
+  readonly #sessions = new Set<TransportSession>()
+  #listeners: Listener[] = []
+  #host: Host | undefined
+  #sweep: NodeJS.Timeout | undefined
+  #ids = 0
+  #counted = { accepted: 0, zeroRtt: 0, mptcp: 0, established: 0 }
+  #refused: ConverterStats['refused'] = {}
+  #clientErrors: ConverterStats['clientErrors'] = {}
+  #bytes = { fromClients: 0, fromServers: 0 }
+
+  /** Throws `ERR_ATSSS_OPTION`. */
+  constructor(options: ConverterOptions) {
+    super()
+    this.#settings = resolveOptions(options)
+    this.#clients = new Clients(this.#settings)
+  }
+
+  /** Listens on all addresses, or on none and throws why: a system error (EADDRINUSE, EACCES, EADDRNOTAVAIL, …). */
+  async listen(): Promise<AddressInfo[]> {
+    if (this.#host) throw new Error('The converter is listening already')
+    this.#host = this.#makeHost()
+    const said = new Set<string>()
+    const degraded = (what: Degraded) => {
+      if (!said.has(what.message)) this.emit('degraded', what)
+      said.add(what.message)
+    }
+    try {
+      for (const where of this.#settings.listen)
+        this.#listeners.push(await openListener(where, this.#settings, socket => this.#accept(socket), degraded))
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    for (const { server } of this.#listeners) server.on('error', error => this.emit('accept-error', error))
+    this.#sweep = setInterval(() => this.#clients.sweep(this.#settings.now()), SWEEP_INTERVAL).unref()
+    this.emit('listening', this.listening)
+    return this.#listeners.map(({ address }) => address)
+  }
+
+  /** Where it listens now, and how. */
+  get listening(): ListenerInfo[] {
+    return this.#listeners.map(({ address: { address, port }, protocol, fastOpen }) => ({
+      address,
+      port,
+      protocol,
+      fastOpen,
+    }))
+  }
+
+  stats(): ConverterStats {
+    const living = [...this.#sessions].map(({ info }) => info)
+    const sum = (side: keyof ConnectionInfo['bytes']) => living.reduce((total, { bytes }) => total + bytes[side], 0)
+    return {
+      connections: living.length,
+      pending: living.filter(({ state }) => state !== 'relaying' && state !== 'lingering').length,
+      ...this.#counted,
+      refused: { ...this.#refused },
+      clientErrors: { ...this.#clientErrors },
+      bytes: {
+        fromClients: this.#bytes.fromClients + sum('fromClient'),
+        fromServers: this.#bytes.fromServers + sum('fromServer'),
+      },
+    }
+  }
+
+  /** Stops listening, and resets what is still open after `grace` milliseconds. Resolves once all is closed. */
+  async close({ grace = 0 }: { grace?: number } = {}): Promise<void> {
+    clearInterval(this.#sweep)
+    const closed = this.#listeners
+      .splice(0)
+      .map(({ server }) => new Promise<void>(resolve => server.close(() => resolve())))
+    const abort = () => {
+      for (const session of this.#sessions) session.abort()
+    }
+    const deadline = grace > 0 ? setTimeout(abort, grace) : abort()
+    await Promise.all(closed)
+    if (deadline) clearTimeout(deadline)
+    this.#host = undefined
+  }
+
+  #accept(socket: Socket): void {
+    const session = new TransportSession(++this.#ids, socket, this.#host!)
+    this.#sessions.add(session)
+    this.#counted.accepted++
+    if (session.info.zeroRtt) this.#counted.zeroRtt++
+    if (session.info.protocol === 'mptcp') this.#counted.mptcp++
+    this.emit('connection', session.info)
+    session.start()
+  }
+
+  /** What sessions see of this converter, where it runs now. */
+  #makeHost(): Host {
+    return {
+      settings: this.#settings,
+      clients: this.#clients,
+      place: { tcpOptions: tcpOptions(this.#settings), isSelf: target => this.#isSelf(target) },
+      established: info => {
+        this.#counted.established++
+        this.emit('established', info)
+      },
+      refused: (info, error) => {
+        this.#refused[error.name] = (this.#refused[error.name] ?? 0) + 1
+        this.emit('refused', info, error)
+      },
+      ignored: (info, why) => {
+        this.#clientErrors[why] = (this.#clientErrors[why] ?? 0) + 1
+        this.emit('client-error', info, why)
+      },
+      closed: session => {
+        this.#sessions.delete(session)
+        this.#bytes.fromClients += session.info.bytes.fromClient
+        this.#bytes.fromServers += session.info.bytes.fromServer
+        this.emit('closed', session.info)
+      },
+    }
+  }
+
+  #isSelf({ address, port }: Target): boolean {
+    const ours = this.#listeners.map(listener => listener.address)
+    if (!ours.some(each => each.port === port)) return false
+    return (
+      ours.some(each => each.port === port && plainAddress(each.address) === address) ||
+      Object.values(networkInterfaces()).some(list => list?.some(each => plainAddress(each.address) === address))
+    )
+  }
+}
+
+/** What an Info TLV is answered with, and an extended Connect may list: the options that the kernel puts into its SYNs. */
+function tcpOptions({ protocol }: Settings): Set<number> {
+  const kinds = new Set<number>()
+  if (sysctl('net.ipv4.tcp_sack')) kinds.add(TCP_OPTION.sackPermitted)
+  if (sysctl('net.ipv4.tcp_timestamps')) kinds.add(TCP_OPTION.timestamps)
+  if (protocol === 'mptcp' && canOpenMptcp()) kinds.add(TCP_OPTION.mptcp)
+  return kinds
+}
+
+function canOpenMptcp(): boolean {
+  const native = addon()
+  try {
+    native?.close(native.socket(4, IPPROTO_MPTCP))
+    return native !== undefined
+  } catch {
+    return false
+  }
+}
+
+/** Forgetting clients costs a walk over all of them. Milliseconds. */
+const SWEEP_INTERVAL = 10_000

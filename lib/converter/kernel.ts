@@ -1,0 +1,155 @@
+/**
+ * What the kernel knows of a socket that Node holds, and what Node has no call for. Without the addon the answers are
+ * "not known", and nothing here throws.
+ */
+import { readFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { endianness } from 'node:os'
+import { type Addon, native } from '../runtime/native.js'
+import { reactor } from '../runtime/reactor.js'
+import { decodeTcpInfo, TCP_STATES, type TcpInfo } from '../wire/tcp-info.js'
+import type { PeerOptions } from './tcp-options.js'
+
+/** The addon, or `undefined` where there is none. */
+export function addon(): Addon | undefined {
+  if (addonTried) return loaded
+  addonTried = true
+  try {
+    loaded = native()
+  } catch {
+    loaded = undefined
+  }
+  return loaded
+}
+
+/** The descriptor of an open socket. */
+export function fdOf(socket: Socket): number | undefined {
+  const handle = (socket as unknown as { _handle?: { fd?: number } | null })._handle
+  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined
+}
+
+export function tcpInfo(socket: Socket): TcpInfo | undefined {
+  const bytes = option(socket, IPPROTO_TCP, TCP_INFO, 512)
+  return bytes && decodeTcpInfo(bytes)
+}
+
+/** The options of the peer's SYN or SYN+ACK, as far as the socket knows them. */
+export function peerOptions(socket: Socket): PeerOptions {
+  const bytes = option(socket, IPPROTO_TCP, TCP_INFO, 512) ?? Buffer.alloc(0)
+  const { options = 0, sndMss = DEFAULT_MSS } = decodeTcpInfo(bytes)
+  const timestamps = (options & TCPI_OPT_TIMESTAMPS) !== 0
+  return {
+    mss: sndMss + (timestamps ? TIMESTAMPS_LENGTH : 0),
+    sackPermitted: (options & TCPI_OPT_SACK) !== 0,
+    timestamps,
+    windowScale: (options & TCPI_OPT_WSCALE) === 0 ? undefined : sndWindowScale(bytes[WSCALES]!),
+    mptcp: isMptcp(socket),
+  }
+}
+
+/** Whether the connection speaks MPTCP now: MPTCP_INFO fails with EOPNOTSUPP on one that has fallen back to TCP. */
+export function isMptcp(socket: Socket): boolean {
+  return option(socket, SOL_MPTCP, MPTCP_INFO, 256) !== undefined
+}
+
+/**
+ * Calls `then` as soon as the three-way handshake of an accepted connection is complete; at once when it is.
+ *
+ * With Fast Open a connection is accepted, and its SYN's data read, while it is still in SYN_RECV. What is written
+ * to an MPTCP connection in that state is queued and never sent: no subflow is active yet, and its becoming active does not push.
+ *
+ * @returns ends the wait; to be called before the socket is destroyed
+ */
+export function whenEstablished(socket: Socket, then: () => void): () => void {
+  const fd = fdOf(socket)
+  if (fd === undefined || !isHandshaking(socket)) {
+    then()
+    return () => {}
+  }
+  // An edge: level-triggered, the descriptor is writable before the handshake is complete and stays so.
+  const wait = reactor().watchEdges(
+    fd,
+    EPOLLOUT,
+    () => {
+      if (isHandshaking(socket)) return
+      wait.cancel()
+      then()
+    },
+    { ref: false },
+  )
+  return () => wait.cancel()
+}
+
+/** Resets the connection: RST, with MP_FASTCLOSE on MPTCP (RFC 8684 §3.5). Unlike `resetAndDestroy`, also after `end()`. */
+export function reset(socket: Socket): void {
+  if (socket.destroyed) return
+  const fd = fdOf(socket)
+  if (fd === undefined || !addon()) {
+    if (fd !== undefined && !socket.writableEnded) socket.resetAndDestroy()
+    else socket.destroy()
+    return
+  }
+  try {
+    addon()!.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_ZERO)
+  } catch {
+    // The connection is gone already: closing it is all there is to do.
+  }
+  socket.destroy()
+}
+
+/** A number under /proc/sys, such as `net.ipv4.tcp_fastopen`; `undefined` where there is none. */
+export function sysctl(name: string): number | undefined {
+  try {
+    const value = Number.parseInt(readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8'), 10)
+    return Number.isNaN(value) ? undefined : value
+  } catch {
+    return undefined
+  }
+}
+
+let loaded: Addon | undefined
+let addonTried = false
+
+function isHandshaking(socket: Socket): boolean {
+  const state = tcpInfo(socket)?.state
+  return state === TCP_STATES.synSent || state === TCP_STATES.synRecv || state === TCP_STATES.newSynRecv
+}
+
+/** The first of two bit fields in one byte: the lower bits, on little-endian machines. */
+function sndWindowScale(wscales: number): number {
+  return endianness() === 'LE' ? wscales & 0xf : wscales >> 4
+}
+
+function option(socket: Socket, level: number, name: number, maxLength: number): Buffer | undefined {
+  const fd = fdOf(socket)
+  try {
+    return fd === undefined ? undefined : addon()?.getsockopt(fd, level, name, maxLength)
+  } catch {
+    return undefined
+  }
+}
+
+export const IPPROTO_TCP = 6
+export const IPPROTO_MPTCP = 262
+export const SOL_SOCKET = 1
+export const SOL_IPV6 = 41
+export const SO_REUSEADDR = 2
+export const IPV6_V6ONLY = 26
+export const TCP_FASTOPEN = 23
+export const TCP_FASTOPEN_NO_COOKIE = 34
+const SO_LINGER = 13
+const TCP_INFO = 11
+const SOL_MPTCP = 284
+const MPTCP_INFO = 1
+const EPOLLOUT = 4
+// struct tcp_info, include/uapi/linux/tcp.h: bits of tcpi_options; the offset of `tcpi_snd_wscale : 4, tcpi_rcv_wscale : 4`.
+const TCPI_OPT_TIMESTAMPS = 1
+const TCPI_OPT_SACK = 2
+const TCPI_OPT_WSCALE = 4
+const WSCALES = 6
+/** The timestamps option and its padding in every segment. */
+const TIMESTAMPS_LENGTH = 12
+/** RFC 9293 §3.7.1: what is assumed when nothing was announced. */
+const DEFAULT_MSS = 536
+/** struct linger {l_onoff = 1, l_linger = 0}. */
+const LINGER_ZERO = new Uint8Array(Int32Array.of(1, 0).buffer)

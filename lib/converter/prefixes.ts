@@ -1,0 +1,46 @@
+/** Sets of address prefixes, and addresses in one spelling. */
+import { BlockList, isIP, isIPv4 } from 'node:net'
+import { invalid } from '../checks.js'
+import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/address.js'
+
+/** A set of prefixes: `10.0.0.0/8`, `2001:db8::/32`; an address alone stands for itself. */
+export class PrefixSet {
+  readonly #list = new BlockList()
+
+  /** @param option the name of the option, for the error */
+  constructor(prefixes: readonly string[], option: string) {
+    for (const prefix of prefixes) {
+      const [, address = '', bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(String(prefix)) ?? []
+      const width = [0, 32, 128][[0, 4, 6].indexOf(isIP(address))]!
+      const length = bits === undefined ? width : Number(bits)
+      if (width === 0 || length > width) throw invalid(option, 'prefixes such as 10.0.0.0/8 or fd00::/8', prefix)
+      this.#list.addSubnet(address, length, width === 32 ? 'ipv4' : 'ipv6')
+    }
+  }
+
+  has(address: string): boolean {
+    const plain = plainAddress(address)
+    return isIP(plain) !== 0 && this.#list.check(plain, isIPv4(plain) ? 'ipv4' : 'ipv6')
+  }
+}
+
+/** As RFC 5952 writes it, without a zone, and an IPv4-mapped address as the IPv4 address that it is. */
+export function plainAddress(address: string): string {
+  const bytes = new Uint8Array(ADDRESS_LENGTH)
+  return parseAddress(withoutZone(address), bytes, 0) ? formatAddress(bytes, 0) : address
+}
+
+/**
+ * What counts as one client in the limits: an IPv4 address, or the /64 of an IPv6 address, which is what a network
+ * gives to one device (TS 23.501 §5.8.2.2.3).
+ */
+export function clientKey(address: string): string {
+  const plain = plainAddress(address)
+  const bytes = new Uint8Array(ADDRESS_LENGTH)
+  if (!plain.includes(':') || !parseAddress(plain, bytes, 0)) return plain
+  return `${formatAddress(bytes.fill(0, 8), 0)}/64`
+}
+
+function withoutZone(address: string): string {
+  return address.split('%')[0]!
+}
