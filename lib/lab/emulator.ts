@@ -1,0 +1,112 @@
+/**
+ * The link emulator, a program of our own: a child process that takes commands and answers them.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { AtsssError } from '../errors.js'
+
+interface Answer {
+  id: number
+  value?: unknown
+  error?: string
+  errno?: number
+}
+
+const EPERM = 1
+const EACCES = 13
+const ENOENT = 2
+
+export class Emulator {
+  readonly path = emulatorPath()
+  readonly #exited: Promise<void>
+  readonly #child: ChildProcessWithoutNullStreams
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  #lastId = 0
+  #complaints = ''
+
+  constructor() {
+    this.#child = spawn(this.path)
+    this.#exited = new Promise(resolve => this.#child.once('close', resolve))
+    this.#child.on('error', error => this.#failAll(error.message))
+    this.#child.on('close', (code, signal) => this.#failAll(`it ended (${signal ?? code}) ${this.#complaints}`))
+    this.#child.stdin.on('error', () => {}) // 'close' tells
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#complaints = (this.#complaints + text).slice(-1000)
+    })
+    createInterface(this.#child.stdout).on('line', line => this.#take(JSON.parse(line) as Answer))
+    this.#child.unref()
+    this.#hold(false)
+  }
+
+  /** Sends a command, and gives the value that answers it. */
+  command(words: string): Promise<unknown> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null)
+      return Promise.reject(failure(words, 'it has ended'))
+    const id = ++this.#lastId
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject: cause => reject(failure(words, cause.message, cause)) })
+      this.#hold(true)
+      this.#child.stdin.write(`${id} ${words}\n`)
+    })
+  }
+
+  kill(): Promise<void> {
+    this.#child.ref()
+    this.#child.kill('SIGKILL')
+    return this.#exited
+  }
+
+  #take(answer: Answer): void {
+    const waiting = this.#waiting.get(answer.id)
+    this.#waiting.delete(answer.id)
+    if (this.#waiting.size === 0) this.#hold(false)
+    if (answer.error === undefined) waiting?.resolve(answer.value)
+    else waiting?.reject(Object.assign(new Error(answer.error), { errno: answer.errno }))
+  }
+
+  #failAll(reason: string): void {
+    for (const { reject } of this.#waiting.values()) reject(new Error(reason))
+    this.#waiting.clear()
+  }
+
+  /** The process stays alive for an answer, not for an open lab. */
+  #hold(on: boolean): void {
+    for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) {
+      const handle = stream as unknown as { ref(): void; unref(): void }
+      if (on) handle.ref()
+      else handle.unref()
+    }
+  }
+}
+
+function failure(words: string, reason: string, cause?: Error): AtsssError {
+  const errno = (cause as NodeJS.ErrnoException | undefined)?.errno
+  const tun = reason.includes('/dev/net/tun')
+  if (errno === EPERM || errno === EACCES || (tun && errno === ENOENT)) {
+    const remedy = tun
+      ? 'it must exist (modprobe tun) and be open to you (root, or chmod 666 /dev/net/tun)'
+      : 'the lab needs root, or to be run under "unshare -Urnm"'
+    return new AtsssError('ERR_LAB_PRIVILEGE', `${reason}: ${remedy}`, { cause })
+  }
+  return new AtsssError('ERR_LAB_FAILED', `the link emulator, told "${words}": ${reason}`, { cause })
+}
+
+/** Where the emulator may be: the environment's word, a checkout's build, the package's prebuilt binary. */
+function emulatorPath(): string {
+  const root = new URL('../../', import.meta.url)
+  const named = process.env.ATSSS_LINK_EMULATOR
+  const candidates = [
+    ...(named ? [named] : []),
+    fileURLToPath(new URL('build/Release/link-emulator', root)),
+    fileURLToPath(new URL(`prebuilds/link-emulator-${process.arch}`, root)),
+  ]
+  const path = candidates.find(candidate => existsSync(candidate))
+  if (path !== undefined) return path
+  throw new AtsssError(
+    'ERR_LAB_FAILED',
+    'there is no link emulator; "npm run build:native" builds it, or name one in ATSSS_LINK_EMULATOR\n' +
+      candidates.map(candidate => `  not at ${candidate}`).join('\n'),
+  )
+}

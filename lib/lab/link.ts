@@ -1,0 +1,92 @@
+/**
+ * One emulated link of a lab: changed, counted and captured while it carries traffic.
+ */
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { AtsssError } from '../errors.js'
+import type { Emulator } from './emulator.js'
+import { type Packet, readPcap } from './pcap.js'
+import { commandsFor, type LinkChange } from './profile.js'
+
+/** What happened in one direction since the lab was opened. */
+export interface DirectionStats {
+  /** Delivered. */
+  packets: number
+  /** Delivered, as IP packets. */
+  bytes: number
+  /** Changed by `mangle` and sent on. */
+  mangled: number
+  /** Lost, by cause. */
+  dropped: { down: number; mangling: number; loss: number; queue: number }
+  /** Waiting at this moment for those before them. */
+  queuedPackets: number
+  queuedBytes: number
+}
+
+export interface LinkStats {
+  /** From the UE to the network. */
+  uplink: DirectionStats
+  /** From the network to the UE. */
+  downlink: DirectionStats
+}
+
+/** Where a capture looks at the packets: what that end sends, and what it gets. */
+export type LinkEnd = 'ue' | 'network'
+
+export interface Capture {
+  readonly file: string
+  /** What has been captured until now. */
+  packets(): Promise<Packet[]>
+  /** Ends the capture; the file is complete then. */
+  stop(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export interface Link {
+  readonly name: string
+  /** Resolves when the change is in force. What is left out stays as it is. */
+  set(change: LinkChange): Promise<void>
+  stats(): Promise<LinkStats>
+  /**
+   * Writes every packet to a pcap file (nanoseconds, raw IP) as one end of the link sees it: on the UE's side what the
+   * middlebox has yet to see, on the network's what it has left of it. One capture per end; a new one ends the one before.
+   */
+  capture(file: string, options?: { end?: LinkEnd }): Promise<Capture>
+}
+
+export class EmulatedLink implements Link {
+  readonly name: string
+  readonly #emulator: Emulator
+  readonly #captures: { [end in LinkEnd]?: Capture } = {}
+
+  constructor(name: string, emulator: Emulator) {
+    this.name = name
+    this.#emulator = emulator
+  }
+
+  async set(change: LinkChange): Promise<void> {
+    await Promise.all(commandsFor(this.name, change).map(words => this.#emulator.command(words)))
+  }
+
+  async stats(): Promise<LinkStats> {
+    return (await this.#emulator.command(`stats ${this.name}`)) as LinkStats
+  }
+
+  async capture(file: string, { end = 'ue' }: { end?: LinkEnd } = {}): Promise<Capture> {
+    const path = resolve(file)
+    if (path.includes('\n')) throw new AtsssError('ERR_ATSSS_OPTION', 'a capture file has no line break in its name')
+    const stop = async () => {
+      if (this.#captures[end] !== capture) return
+      delete this.#captures[end]
+      await this.#emulator.command(`capture ${this.name} ${end}`)
+    }
+    const packets = async () => {
+      if (this.#captures[end] === capture) await this.#emulator.command(`flush ${this.name}`)
+      return readPcap(await readFile(path))
+    }
+    const capture: Capture = { file: path, packets, stop, [Symbol.asyncDispose]: stop }
+    this.#captures[end] = capture
+    await this.#emulator.command(`capture ${this.name} ${end} ${path}`)
+    return capture
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What a link of the lab is like, and the commands that tell the emulator so. Values to words; no I/O.
+ */
+import { AtsssError } from '../errors.js'
+
+/** The quality of a link, in both directions. What is left out stays as it is; at first, as the defaults say. */
+export interface LinkProfile {
+  /**
+   * How many megabits of IP packets leave in a second, each direction. 0: no limit.
+   *
+   * @defaultValue 0
+   */
+  rateMbps?: number
+  /**
+   * One way, in milliseconds: the round trip takes twice as long.
+   *
+   * @defaultValue 0
+   */
+  delayMs?: number
+  /**
+   * How far the delay of a packet may be from `delayMs`, in milliseconds, either way.
+   *
+   * @defaultValue 0
+   */
+  jitterMs?: number
+  /**
+   * Whether jitter may let a packet overtake another.
+   *
+   * @defaultValue false
+   */
+  reorder?: boolean
+  /**
+   * Percent of the packets that are lost at random, each direction on its own. Range 0…100.
+   *
+   * @defaultValue 0
+   */
+  lossPercent?: number
+  /**
+   * How long a packet may have to wait for those before it, in milliseconds; beyond that it is dropped.
+   * Without a rate nothing waits. Two full packets fit, however short it is.
+   *
+   * @defaultValue 100, a common depth of home routers and base stations
+   */
+  bufferMs?: number
+  /**
+   * Restarts the random numbers of loss and jitter: the same seed loses the same packets.
+   *
+   * @defaultValue 1
+   */
+  seed?: number
+}
+
+/** What a middlebox on the link does to the packets it recognises. */
+export interface Mangling {
+  /**
+   * - `drop`: the packet is lost
+   * - `strip-mptcp`: its MPTCP options become padding
+   * - `strip-syn-data`: a SYN goes on without its payload
+   */
+  action: 'drop' | 'strip-mptcp' | 'strip-syn-data'
+  /**
+   * Which packets: all of them, TCP, SYN (without ACK), SYN+ACK, SYN with payload, SYN with MP_CAPABLE or MP_JOIN, payload
+   * after the SYN.
+   *
+   * @defaultValue 'all'
+   */
+  match?: 'all' | 'tcp' | 'syn' | 'syn-ack' | 'syn-data' | 'mp-capable' | 'mp-join' | 'data'
+  /** For how many packets in each direction; left out, or 0: for all to come. */
+  count?: number
+}
+
+/** What may be changed of one direction while the lab is open. */
+export interface DirectionChange extends LinkProfile {
+  /** A black hole: everything is lost, and nobody is told. What is under way is lost too. */
+  down?: boolean
+  /** Replaces what the middlebox does; `[]` ends it. Applied in this order, until one drops the packet. */
+  mangle?: readonly Mangling[]
+}
+
+/** What may be changed of a link while the lab is open: both directions, or one of them. */
+export interface LinkChange extends DirectionChange {
+  /** Whether the UE's interface has carrier (IFF_RUNNING). Without it nothing passes, and the UE's kernel knows. */
+  carrier?: boolean
+  /** From the UE to the network. */
+  uplink?: DirectionChange
+  /** From the network to the UE. */
+  downlink?: DirectionChange
+}
+
+/** The keys of the emulator's `set`, how the value is said in its units, and the largest that makes sense. */
+const settings: Record<keyof LinkProfile | 'down', { word: string; factor: number; most: number }> = {
+  rateMbps: { word: 'rate', factor: 1e6, most: 1e6 },
+  delayMs: { word: 'delay', factor: 1000, most: 60_000 },
+  jitterMs: { word: 'jitter', factor: 1000, most: 60_000 },
+  reorder: { word: 'reorder', factor: 1, most: 1 },
+  lossPercent: { word: 'loss', factor: 0.01, most: 100 },
+  bufferMs: { word: 'buffer', factor: 1000, most: 60_000 },
+  seed: { word: 'seed', factor: 1, most: 2 ** 48 },
+  down: { word: 'down', factor: 1, most: 1 },
+}
+
+/** The commands that make the change, without their numbers. Throws `ERR_ATSSS_OPTION` for what cannot be. */
+export function commandsFor(link: string, change: LinkChange): string[] {
+  const { carrier, uplink, downlink, ...both } = change
+  const commands = [
+    ...directionCommands(link, 'both', both),
+    ...directionCommands(link, 'uplink', uplink ?? {}),
+    ...directionCommands(link, 'downlink', downlink ?? {}),
+  ]
+  if (carrier !== undefined) commands.push(`carrier ${link} ${carrier ? 1 : 0}`)
+  return commands
+}
+
+function directionCommands(link: string, direction: string, change: DirectionChange): string[] {
+  const { mangle, ...values } = change
+  const words = Object.entries(values).flatMap(([name, value]) => {
+    if (value === undefined) return []
+    const setting = settings[name as keyof typeof settings]
+    if (setting === undefined) throw new AtsssError('ERR_ATSSS_OPTION', `a link has no ${name}: ${knownNames()}`)
+    const number = Number(value)
+    if (!(number >= 0 && number <= setting.most))
+      throw new AtsssError('ERR_ATSSS_OPTION', `${name} must be between 0 and ${setting.most}, not ${value}`)
+    return [setting.word, String(number * setting.factor)]
+  })
+  const commands = words.length > 0 ? [['set', link, direction, ...words].join(' ')] : []
+  if (mangle !== undefined) commands.push(['rules', link, direction, ...mangle.map(ruleWord)].join(' '))
+  return commands
+}
+
+function ruleWord({ action, match = 'all', count = 0 }: Mangling): string {
+  if (!Number.isSafeInteger(count) || count < 0)
+    throw new AtsssError('ERR_ATSSS_OPTION', `count must be a whole number, not ${count}`)
+  return `${action}:${match}:${count}`
+}
+
+function knownNames(): string {
+  return [...Object.keys(settings), 'mangle', 'carrier', 'uplink', 'downlink'].join(', ')
+}
