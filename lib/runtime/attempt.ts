@@ -2,7 +2,6 @@
  * One try on one way: a socket, its SYN, and for a way through a converter the exchange of Convert messages
  * (RFC 8803 §4.2, §6). It decides nothing: what it sees, it tells.
  */
-import { constants } from 'node:os'
 import { systemError, WireError } from '../errors.js'
 import type { Settings } from '../options.js'
 import { type Candidate, LIFE_OF_SYN, synPause } from '../policy/candidates.js'
@@ -103,13 +102,17 @@ export class Attempt {
     return this.sent > this.early
   }
 
-  /** Gives the descriptor away: from here on it is the caller's. */
-  handOver(): number {
+  /** Gives the descriptor to who can `open` it: 0, or a negative errno, upon which the socket is reset. */
+  handOver(open: (fd: number) => number): number {
     this.#stop()
-    const { fd } = this
+    const status = open(this.fd)
+    if (status < 0) {
+      this.#closeSocket()
+      return status
+    }
+    native().release(this.fd)
     this.fd = -1
-    native().release(fd)
-    return fd
+    return status
   }
 
   /** Ends it without a word to anybody but the peer, which gets a reset (RFC 8803 §6.2.8 demands that of an error). */

@@ -1,0 +1,35 @@
+/** `connect()`, the replacement of net.connect. */
+import diagnostics from 'node:diagnostics_channel'
+import type { NetConnectOpts } from 'node:net'
+import type { MptcpOptions } from './options.js'
+import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
+
+type Listener = () => void
+
+const created = diagnostics.channel('net.client.socket')
+
+/**
+ * Connects, as net.connect does, over MPTCP and through the Transport Converters given. Returns the socket at once.
+ *
+ * @param options net.connect's, and {@link MptcpOptions}
+ * @param connectionListener for `'connect'`
+ * @throws ERR_ATSSS_OPTION, and what net.connect throws for its own options. What goes wrong later is an `'error'`.
+ *
+ * @example
+ * const socket = connect({ host: 'example.com', port: 80, converters: '192.0.2.1:5124' })
+ * socket.end('GET / HTTP/1.0\r\n\r\n').pipe(process.stdout)
+ */
+export function connect(options: NetConnectOpts & MptcpOptions, connectionListener?: Listener): MptcpSocket
+export function connect(port: number, host?: string, connectionListener?: Listener): MptcpSocket
+export function connect(port: number, connectionListener?: Listener): MptcpSocket
+export function connect(path: string, connectionListener?: Listener): MptcpSocket
+export function connect(...args: unknown[]): MptcpSocket {
+  const [options] = callForm(args)
+  const socket = new MptcpSocket(options as SocketConstructorOpts & MptcpOptions)
+  if (created.hasSubscribers) created.publish({ socket })
+  if (options?.timeout) socket.setTimeout(options.timeout)
+  return (socket.connect as (...args: unknown[]) => MptcpSocket)(...args)
+}
+
+/** The same as {@link connect}, under net's other name: for `http.request({ createConnection })`. */
+export const createConnection: typeof connect = connect

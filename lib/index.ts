@@ -1,0 +1,21 @@
+/**
+ * The UE side of 3GPP ATSSS' MPTCP functionality: net.connect over Linux MPTCP and the 0-RTT TCP Convert Protocol.
+ *
+ * @packageDocumentation
+ */
+export { connect, createConnection } from './connect.js'
+export { AtsssError, ConvertError, type ErrorCode, type SystemError, WireError } from './errors.js'
+export type {
+  ConverterDomain,
+  ConverterInput,
+  ConverterOptions,
+  ConvertForm,
+  CookieStore,
+  MptcpOptions,
+} from './options.js'
+export type { OneRttReason } from './policy/converter-memory.js'
+export type { Support } from './runtime/native.js'
+export type { MptcpReport } from './runtime/report.js'
+export { isSupported } from './runtime/support.js'
+export { type MptcpConnectOptions, MptcpSocket } from './socket.js'
+export type { TcpOption, Tlv } from './wire/convert.js'

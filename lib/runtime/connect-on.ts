@@ -1,0 +1,243 @@
+/**
+ * Connects a net.Socket our way. Node keeps its own part: it checks its options, makes its handle, sets `connecting`
+ * and asks for the destination's address; there, in place of its lookup, we resolve, dial, and open the handle on the
+ * descriptor that results. From then on the stream is Node's alone.
+ */
+import dns from 'node:dns'
+import { type BlockList, isIP, type LookupFunction, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { constants } from 'node:os'
+import { systemError } from '../errors.js'
+import type { Settings } from '../options.js'
+import { candidates, directCandidates, type Endpoint, interleave } from '../policy/candidates.js'
+import type { ConverterMemory } from '../policy/converter-memory.js'
+import type { Attempt } from './attempt.js'
+import { Dial, type DialEvents, type DialHistory } from './dial.js'
+import { protocolOf, type SocketPlan } from './open-socket.js'
+import { PendingBytes } from './pending-bytes.js'
+import { converterOf, emptyReport, type MptcpReport } from './report.js'
+import { resolveConverters } from './resolve.js'
+
+/** What we use of net.Socket beyond its public interface. */
+interface SocketInside {
+  connecting: boolean
+  _handle: { open(fd: number): number; fd: number } | null
+  _host: string | null
+  _peername: { address: string; family: string; port: number } | undefined
+  _sockname: object | null
+  _unrefTimer(): void
+}
+
+type LookupCallback = Parameters<LookupFunction>[2]
+type Addresses = { address: string; family: number }[]
+
+/** Node does not look up what is an address: under this name it asks. */
+const IN_PLACE_OF_A_LITERAL = 'address.invalid'
+
+/** A connection in the making, and what it has become. */
+export class Connecting {
+  readonly report: MptcpReport = emptyReport()
+  readonly pending = new PendingBytes()
+  readonly #socket: Socket & SocketInside
+  readonly #options: TcpNetConnectOpts
+  readonly #settings: Settings
+  readonly #memory: ConverterMemory
+  readonly #plan: SocketPlan
+  readonly #opened: () => void
+  #dial: Dial | undefined
+  #over = false
+  #refed = true
+  #writes: { end: number; done: () => void }[] = []
+
+  /** @param opened called once the handle is open, with the socket's own part still to do: options, events, first read */
+  constructor(
+    socket: Socket,
+    options: TcpNetConnectOpts,
+    settings: Settings,
+    memory: ConverterMemory,
+    opened: () => void,
+  ) {
+    this.#socket = socket as unknown as Socket & SocketInside
+    this.#opened = opened
+    this.#options = options
+    this.#settings = settings
+    this.#memory = memory
+    this.#plan = {
+      mptcp: settings.mptcp,
+      interface: settings.interface,
+      localAddress: options.localAddress,
+      localPort: options.localPort,
+    }
+    this.report.interface = settings.interface
+  }
+
+  /** What to call Node's own `connect` with. */
+  get nodeOptions(): TcpNetConnectOpts {
+    const host = this.#options.host || 'localhost'
+    return { ...this.#options, host: isIP(host) ? IN_PLACE_OF_A_LITERAL : host, lookup: this.#lookup }
+  }
+
+  /** Takes bytes that may leave before `'connect'`; `done` follows when they have. False: they have to wait. */
+  write(bytes: Uint8Array, done: () => void): boolean {
+    const { converters, earlyData } = this.#settings
+    if (this.#over || !(earlyData || converters.some(spec => spec.pipelining))) return false
+    if (converters.length === 0 || !this.pending.push(bytes)) return false
+    this.#writes.push({ end: this.pending.length, done })
+    this.#dial?.flush()
+    return true
+  }
+
+  keepAlive(on: boolean): void {
+    this.#refed = on
+    this.#dial?.keepAlive(on)
+  }
+
+  cancel(): void {
+    this.#over = true
+    this.#dial?.cancel()
+  }
+
+  /** The bytes taken by `write` that have not left with the connection, and who waits for them. */
+  takeRest(): { bytes: Uint8Array; done: () => void } {
+    const waiting = this.#writes.splice(0)
+    return {
+      bytes: this.pending.from(this.report.pipelinedBytes),
+      done: () => {
+        for (const { done } of waiting) done()
+      },
+    }
+  }
+
+  readonly #lookup = ((host: string, options: object, done: LookupCallback) => {
+    const wanted = this.#options.host || 'localhost'
+    const family = isIP(wanted)
+    if (family !== 0) {
+      this.#socket._host = null // tls takes it for the server's name
+      const start = () => this.#resolved([{ address: wanted, family }])
+      // What the application writes in this turn shall find its place in the SYN.
+      if (this.#settings.earlyData) setImmediate(start)
+      else process.nextTick(start)
+      return
+    }
+    const lookup = this.#options.lookup ?? (dns.lookup as unknown as LookupFunction)
+    lookup(host, options, (error, found, familyFound) => {
+      const addresses = usable(found as unknown as string | Addresses, familyFound)
+      // A failed or senseless answer is for Node to complain of.
+      if (error || !addresses) return done(error, found as string, familyFound)
+      for (const { address, family: of } of addresses) this.#socket.emit('lookup', null, address, of, host)
+      this.#resolved(addresses)
+    })
+  }) as LookupFunction
+
+  #resolved(addresses: Addresses): void {
+    if (this.#over) return
+    const port = Number(this.#options.port)
+    const { blockList } = this.#options as { blockList?: BlockList }
+    const allowed = addresses.filter(
+      ({ address, family }) => !blockList?.check(address, family === 6 ? 'ipv6' : 'ipv4'),
+    )
+    if (allowed.length === 0) return void this.#socket.destroy(blocked(addresses))
+    const destinations = interleave(allowed.map(found => ({ ...found, port }) as Endpoint))
+    if (this.#settings.converters.length === 0) return this.#start([], directCandidates(destinations), [])
+    const resolving = resolveConverters(this.#settings, this.#plan, this.#memory)
+    void resolving.then(({ vias, errors }) => {
+      const direct = this.#settings.fallback === 'direct' ? directCandidates(destinations) : []
+      this.#start(candidates(vias, destinations), direct, errors)
+    })
+  }
+
+  #start(through: ReturnType<typeof candidates>, direct: ReturnType<typeof directCandidates>, errors: Error[]): void {
+    if (this.#over) return
+    const none = this.#settings.converters.length === 0
+    this.#dial = new Dial(
+      {
+        candidates: none ? direct : through,
+        fallback: none ? [] : direct,
+        errors,
+        settings: this.#settings,
+        plan: this.#plan,
+        pending: this.pending,
+        memory: this.#memory,
+      },
+      this.#events,
+    )
+    this.#dial.keepAlive(this.#refed)
+    this.#dial.start()
+  }
+
+  readonly #events: DialEvents = {
+    attempting: ({ destination: { address, port, family } }) => {
+      this.#socket._unrefTimer()
+      this.#socket.emit('connectionAttempt', address, port, family)
+    },
+    attemptFailed: ({ destination: { address, port, family } }, error) => {
+      if (!this.#over) this.#socket.emit('connectionAttemptFailed', address, port, family, error)
+    },
+    sent: bytes => {
+      const gone = this.#writes.filter(write => write.end <= bytes)
+      this.#writes = this.#writes.filter(write => write.end > bytes)
+      for (const { done } of gone) done()
+    },
+    failed: errors => {
+      this.#over = true
+      this.#socket.destroy(oneError(errors, this.#settings.converters.length > 0))
+    },
+    connected: (attempt, history) => this.#connected(attempt, history),
+  }
+
+  #connected(attempt: Attempt, history: DialHistory): void {
+    this.#over = true
+    const socket = this.#socket
+    Object.assign(this.report, {
+      ...converterOf(attempt.candidate),
+      protocol: attempt.protocol?.name,
+      fallback: attempt.protocol?.why,
+      converterError: history.converterError,
+      synDataAccepted: attempt.synDataAccepted,
+      earlyBytes: attempt.synDataAccepted ? attempt.early : 0,
+      pipelinedBytes: attempt.sent,
+      answer: attempt.answer,
+      attempts: history.attempts,
+      lessons: history.lessons,
+    } satisfies Partial<MptcpReport>)
+    const status = attempt.handOver(fd => socket._handle?.open(fd) ?? -constants.errno.EBADF)
+    if (status < 0) {
+      socket.destroy(systemError(-status, 'open'))
+      return
+    }
+    socket.connecting = false
+    socket._sockname = null
+    if (attempt.candidate.via) {
+      const { address, family, port } = attempt.candidate.destination
+      socket._peername = { address, family: `IPv${family}`, port }
+    }
+    socket._unrefTimer()
+    this.#opened()
+  }
+}
+
+/** What the socket's connection speaks at this moment. */
+export function protocolNow(socket: Socket, report: MptcpReport): Pick<MptcpReport, 'protocol' | 'fallback'> {
+  const fd = (socket as unknown as SocketInside)._handle?.fd ?? -1
+  if (report.protocol !== 'mptcp' || socket.connecting || socket.destroyed || fd < 0)
+    return { protocol: report.protocol, fallback: report.fallback }
+  const { name, why } = protocolOf(fd, { name: 'mptcp' })
+  return { protocol: name, fallback: why }
+}
+
+function usable(found: string | Addresses, family: number | string | undefined): Addresses | undefined {
+  const addresses = typeof found === 'string' ? [{ address: found, family: Number(family) || isIP(found) }] : found
+  const valid = Array.isArray(addresses) && addresses.every(({ address }) => isIP(address) !== 0)
+  return valid && addresses.length > 0 ? addresses : undefined
+}
+
+/** As net.connect: one failure is the error, several are an AggregateError with the first one's code. */
+function oneError(errors: Error[], withConverters: boolean): Error {
+  const [first] = errors
+  if (first && errors.length === 1) return first
+  const message = withConverters ? errors.map(error => error.message).join('; ') : ''
+  return Object.assign(new AggregateError(errors, message), { code: (first as NodeJS.ErrnoException)?.code })
+}
+
+function blocked([first]: Addresses): Error {
+  return Object.assign(new Error(`IP(${first?.address}) is blocked by net.BlockList`), { code: 'ERR_IP_BLOCKED' })
+}

@@ -1,0 +1,46 @@
+/**
+ * Closing an MPTCP connection as the kernel closes a TCP one. When a TCP socket is closed while its peer still sends,
+ * the peer is reset by its next segment. Over MPTCP it is left to stall until net.mptcp.close_timeout (60 s): so the
+ * connection is kept a little longer than its socket, to answer the peer's next byte with a reset.
+ */
+import type { Socket } from 'node:net'
+import { native } from './native.js'
+import { reactor } from './reactor.js'
+
+/** As long as TCP waits in FIN_WAIT_2 (net.ipv4.tcp_fin_timeout), in milliseconds. */
+const LINGER_MS = 60_000
+
+/** To be called just before the handle is closed. Keeps no event loop alive. */
+export function closeLikeTcp(socket: Socket): void {
+  const inside = socket as unknown as { _handle: { fd?: number } | null; _readableState: { ended: boolean } }
+  const fd = inside._handle?.fd ?? -1
+  if (fd < 0 || inside._readableState.ended) return // the peer has finished: nothing will come
+  try {
+    const copy = native().duplicate(fd)
+    try {
+      native().shutdown(copy)
+      awaitPeer(copy)
+    } catch {
+      native().close(copy) // ENOTCONN: the connection is gone already
+    }
+  } catch {
+    // EMFILE: then it closes as the kernel closes it.
+  }
+}
+
+function awaitPeer(fd: number): void {
+  const wait = reactor().awaitBytes(
+    fd,
+    1,
+    (_, bytes) => {
+      clearTimeout(timer)
+      if (bytes.length > 0) native().reset(fd)
+      else native().close(fd)
+    },
+    { ref: false },
+  )
+  const timer = setTimeout(() => {
+    wait.cancel()
+    native().close(fd)
+  }, LINGER_MS).unref()
+}

@@ -1,0 +1,91 @@
+/** Names to addresses: the converters' (literals, host names, SRV), beside what Node does for the destination's. */
+import { promises as dns } from 'node:dns'
+import { isIP } from 'node:net'
+import { ConvertError } from '../errors.js'
+import type { ConverterSpec, Settings } from '../options.js'
+import { type Endpoint, interleave, type Via } from '../policy/candidates.js'
+import type { ConverterMemory } from '../policy/converter-memory.js'
+import { backedOff } from '../policy/reaction.js'
+import { byPriority } from '../policy/srv.js'
+import { pathOf } from './dial.js'
+import type { SocketPlan } from './open-socket.js'
+
+/** The ways in to the converters, in their order, and why some of them are not to be used. */
+export interface ResolvedConverters {
+  vias: Via[]
+  errors: Error[]
+}
+
+/** Never rejects: a converter that cannot be found is an error in the list. */
+export async function resolveConverters(
+  settings: Settings,
+  plan: SocketPlan,
+  memory: ConverterMemory,
+): Promise<ResolvedConverters> {
+  const errors: Error[] = []
+  const found = await Promise.all(
+    settings.converters.map(async spec => {
+      try {
+        const endpoints = await endpointsOf(spec)
+        return endpoints.map(endpoint => viaTo(spec, endpoint, settings, plan, memory))
+      } catch (error) {
+        errors.push(notFound(spec, error as Error))
+        return []
+      }
+    }),
+  )
+  const now = Date.now()
+  const vias = found.flat().filter(via => {
+    const backOff = memory.backOff(pathOf(via.endpoint, plan), now)
+    if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
+    return !backOff
+  })
+  return { vias, errors }
+}
+
+function viaTo(
+  spec: ConverterSpec,
+  endpoint: Endpoint,
+  settings: Settings,
+  plan: SocketPlan,
+  memory: ConverterMemory,
+): Via {
+  const path = pathOf(endpoint, plan)
+  const adaptive = spec.convert === 'auto'
+  return {
+    name: spec.name,
+    endpoint,
+    form: spec.convert === '1rtt' || (adaptive && memory.oneRtt(path, Date.now())) ? '1rtt' : '0rtt',
+    adaptive,
+    pipelining: spec.pipelining,
+    cookie: memory.cookie(path) ?? spec.cookie,
+    info: settings.info && memory.understandsInfo(path),
+    tcpOptions: settings.tcpOptions,
+  }
+}
+
+async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
+  if ('host' in where) return addressesOf(where.host, where.port)
+  const records = byPriority(await dns.resolveSrv(`_convert._tcp.${where.domain}`), Math.random)
+  // "A Target of "." means that the service is decidedly not available at this domain" (RFC 2782).
+  const targets = records.filter(record => record.name !== '' && record.name !== '.')
+  if (targets.length === 0) throw new Error(`${where.domain} offers no converter`)
+  const found = await Promise.allSettled(targets.map(target => addressesOf(target.name, target.port)))
+  const endpoints = found.flatMap(result => (result.status === 'fulfilled' ? result.value : []))
+  if (endpoints.length === 0) throw (found.find(result => result.status === 'rejected') as PromiseRejectedResult).reason
+  return endpoints
+}
+
+async function addressesOf(host: string, port: number): Promise<Endpoint[]> {
+  const family = isIP(host)
+  if (family !== 0) return [{ address: host, family: family as 4 | 6, port }]
+  const found = await dns.lookup(host, { all: true })
+  return interleave(found.map(({ address, family: of }) => ({ address, family: of as 4 | 6, port })))
+}
+
+function notFound(spec: ConverterSpec, cause: Error): ConvertError {
+  return new ConvertError('ERR_CONVERT_NOT_FOUND', `Converter ${spec.name} cannot be found: ${cause.message}`, {
+    converter: spec.name,
+    cause,
+  })
+}

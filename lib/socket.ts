@@ -1,0 +1,176 @@
+/** `MptcpSocket`: a net.Socket whose connection is made over MPTCP, and through Transport Converters when there are any. */
+import {
+  type IpcNetConnectOpts,
+  Socket,
+  type SocketConnectOpts,
+  type SocketConstructorOpts,
+  type TcpNetConnectOpts,
+} from 'node:net'
+import { type MptcpOptions, resolveOptions } from './options.js'
+import { ConverterMemory } from './policy/converter-memory.js'
+import { Connecting, protocolNow } from './runtime/connect-on.js'
+import { closeLikeTcp } from './runtime/lingering-close.js'
+import { emptyReport, type MptcpReport } from './runtime/report.js'
+
+/** net.connect's options and ours. */
+export type MptcpConnectOptions = TcpNetConnectOpts & MptcpOptions
+
+type WriteDone = (error?: Error | null) => void
+type Listener = () => void
+
+/** What a thread's connections have learned of converters, unless they are given a store of their own. */
+const threadMemory = new ConverterMemory()
+
+/**
+ * A net.Socket in everything but how it connects: `'connect'` comes once the converter has confirmed the server's
+ * answer, and `remoteAddress` and `remotePort` are the server's (RFC 8803 §4.2).
+ *
+ * @example
+ * const socket = new MptcpSocket({ converters: '192.0.2.1:5124' })
+ * socket.connect(443, 'example.com')
+ */
+export class MptcpSocket extends Socket {
+  readonly #defaults: MptcpOptions
+  #connecting: Connecting | undefined
+  #report: MptcpReport = emptyReport()
+  /** Bytes that left natively, before the handle was there to count them. */
+  #bytesBefore = 0
+  #noDelay: boolean | undefined
+  #keepAlive: { enable: boolean; initialDelay: number } | undefined
+
+  /** @throws ERR_ATSSS_OPTION for an impossible or misspelled option */
+  constructor(options?: SocketConstructorOpts & MptcpOptions) {
+    resolveOptions(options ?? {})
+    super(options)
+    this.#defaults = options ?? {}
+  }
+
+  /** What the connection got: protocol, converter, how the Convert message travelled, what the converter said. */
+  get mptcp(): Readonly<MptcpReport> {
+    return { ...this.#report, ...protocolNow(this, this.#report) }
+  }
+
+  override connect(options: SocketConnectOpts & MptcpOptions, connectionListener?: Listener): this
+  override connect(port: number, host: string, connectionListener?: Listener): this
+  override connect(port: number, connectionListener?: Listener): this
+  override connect(path: string, connectionListener?: Listener): this
+  override connect(...args: unknown[]): this {
+    const [options, listener] = callForm(args)
+    // Pipes, and what Node shall complain of, are Node's. So is an open handle: it is connected already.
+    if (!options || 'path' in options || options.port === undefined || opened(this)) return this.#connectAsNode(args)
+    const settings = resolveOptions({ ...this.#defaults, ...options })
+    const memory = settings.cookies ? new ConverterMemory(settings.cookies) : threadMemory
+    this.#noDelay = options.noDelay ?? this.#noDelay
+    if (options.keepAlive !== undefined)
+      this.#keepAlive = { enable: options.keepAlive, initialDelay: options.keepAliveInitialDelay ?? 0 }
+    this.#connecting?.cancel()
+    const connecting = new Connecting(this, options, settings, memory, () => this.#opened(connecting))
+    this.#connecting = connecting
+    this.#report = connecting.report
+    this.#bytesBefore = 0
+    return super.connect(connecting.nodeOptions, listener as Listener)
+  }
+
+  override setNoDelay(noDelay?: boolean): this {
+    this.#noDelay = noDelay ?? true
+    return super.setNoDelay(noDelay)
+  }
+
+  override setKeepAlive(enable?: boolean, initialDelay?: number): this {
+    this.#keepAlive = { enable: enable === true, initialDelay: initialDelay ?? 0 }
+    return super.setKeepAlive(enable, initialDelay)
+  }
+
+  override ref(): this {
+    this.#connecting?.keepAlive(true)
+    return super.ref()
+  }
+
+  override unref(): this {
+    this.#connecting?.keepAlive(false)
+    return super.unref()
+  }
+
+  override _write(chunk: string | Uint8Array, encoding: BufferEncoding, done: WriteDone): void {
+    if (!this.#writeEarly([{ chunk, encoding }], done)) super._write(chunk, encoding, done)
+  }
+
+  override _writev(chunks: { chunk: string | Uint8Array; encoding: BufferEncoding }[], done: WriteDone): void {
+    if (!this.#writeEarly(chunks, done)) super._writev?.(chunks, done)
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#connecting?.cancel()
+    if (!error && this.#report.protocol === 'mptcp' && !this.connecting) closeLikeTcp(this)
+    super._destroy(error, done)
+  }
+
+  /** net.Socket counts what went through its handle; what left before there was one counts too. */
+  get _bytesDispatched(): number {
+    const counted = Object.getOwnPropertyDescriptor(Socket.prototype, '_bytesDispatched')?.get?.call(this) as number
+    const pending = this.#connecting?.pending.length ?? 0
+    return counted + (this.connecting ? pending : this.#bytesBefore)
+  }
+
+  #connectAsNode(args: unknown[]): this {
+    this.#report = emptyReport()
+    return (super.connect as (...args: unknown[]) => this)(...args)
+  }
+
+  /** Bytes written before `'connect'` may leave with the SYN or right behind it. */
+  #writeEarly(chunks: { chunk: string | Uint8Array; encoding: BufferEncoding }[], done: WriteDone): boolean {
+    if (!this.connecting || !this.#connecting) return false
+    const bytes = chunks.map(({ chunk, encoding }) =>
+      typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk,
+    )
+    let settled = false
+    const closed = () => settle(closedBefore())
+    const settle = (error?: Error) => {
+      if (settled) return
+      settled = true
+      this.off('close', closed)
+      done(error)
+    }
+    if (!this.#connecting.write(bytes.length === 1 ? bytes[0]! : Buffer.concat(bytes), () => settle())) return false
+    this.once('close', closed)
+    return true
+  }
+
+  /** What net.Socket does after its own connect: options, events, the first read. */
+  #opened(connecting: Connecting): void {
+    this.#bytesBefore = connecting.report.pipelinedBytes
+    if (this.#noDelay) super.setNoDelay(true)
+    if (this.#keepAlive?.enable) super.setKeepAlive(true, this.#keepAlive.initialDelay)
+    const rest = connecting.takeRest()
+    if (rest.bytes.length > 0) super._write(rest.bytes, 'buffer' as BufferEncoding, rest.done)
+    else rest.done()
+    this.emit('connect')
+    this.emit('ready')
+    if (!this.isPaused()) this.read(0)
+  }
+}
+
+/** `(options[, listener])`, `(port[, host][, listener])`, `(path[, listener])`, and what Node's own modules hand on. */
+export function callForm(args: unknown[]): [options: MptcpConnectOptions | undefined, listener: unknown] {
+  const [first, second] = args
+  if (Array.isArray(first)) return [first[0] as MptcpConnectOptions | undefined, first[1] ?? undefined]
+  const last = args.at(-1)
+  const listener = typeof last === 'function' ? last : undefined
+  if (typeof first === 'object' && first !== null) return [first as MptcpConnectOptions, listener]
+  // As Node tells a path from a port: what is not a number.
+  if (typeof first === 'string' && !(Number(first) >= 0)) return [undefined, listener]
+  return [{ port: first as number, ...(typeof second === 'string' ? { host: second } : {}) }, listener]
+}
+
+/** The type of Node's constructor options and of its IPC form, for `connect()`'s declarations. */
+export type { IpcNetConnectOpts, SocketConstructorOpts }
+
+function opened(socket: Socket): boolean {
+  const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle
+  return !socket.destroyed && handle !== null && (handle.fd ?? -1) >= 0
+}
+
+function closedBefore(): Error {
+  const error = new Error('Socket closed before the connection was established')
+  return Object.assign(error, { code: 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION' })
+}
