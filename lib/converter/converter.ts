@@ -2,9 +2,10 @@
 import type { AddressInfo, Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { EventEmitter } from 'eventemitter3'
+import { isSupported } from '../runtime/support.js'
 import type { ConvertErrorValue } from '../wire/convert-error.js'
 import { Clients } from './clients.js'
-import { addon, IPPROTO_MPTCP, sysctl } from './kernel.js'
+import { sysctl } from './kernel.js'
 import { type Degraded, type Listener, openListener } from './listener.js'
 import type { ConverterOptions } from './options.js'
 import { plainAddress } from './prefixes.js'
@@ -14,9 +15,9 @@ import { TCP_OPTION } from './tcp-options.js'
 import { type ConnectionInfo, type Host, type Ignored, TransportSession } from './transport-session.js'
 
 export interface ConverterEvents {
-  /** Listening; after `degraded`. */
+  /** Listening. */
   listening: (listeners: ListenerInfo[]) => void
-  /** The machine lacks something, and the converter works with less. */
+  /** The machine lacks something, and the converter works with less. After `listening`. */
   degraded: (what: Degraded) => void
   /** Accepted; nothing has been read yet. */
   connection: (info: ConnectionInfo) => void
@@ -84,11 +85,8 @@ export class Converter extends EventEmitter<ConverterEvents> {
   async listen(): Promise<AddressInfo[]> {
     if (this.#host) throw new Error('The converter is listening already')
     this.#host = this.#makeHost()
-    const said = new Set<string>()
-    const degraded = (what: Degraded) => {
-      if (!said.has(what.message)) this.emit('degraded', what)
-      said.add(what.message)
-    }
+    const lacking = new Map<string, Degraded>()
+    const degraded = (what: Degraded) => lacking.set(what.message, what)
     try {
       for (const where of this.#settings.listen)
         this.#listeners.push(await openListener(where, this.#settings, socket => this.#accept(socket), degraded))
@@ -99,6 +97,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
     for (const { server } of this.#listeners) server.on('error', error => this.emit('accept-error', error))
     this.#sweep = setInterval(() => this.#clients.sweep(this.#settings.now()), SWEEP_INTERVAL).unref()
     this.emit('listening', this.listening)
+    for (const what of lacking.values()) this.emit('degraded', what)
     return this.#listeners.map(({ address }) => address)
   }
 
@@ -195,18 +194,8 @@ function tcpOptions({ protocol }: Settings): Set<number> {
   const kinds = new Set<number>()
   if (sysctl('net.ipv4.tcp_sack')) kinds.add(TCP_OPTION.sackPermitted)
   if (sysctl('net.ipv4.tcp_timestamps')) kinds.add(TCP_OPTION.timestamps)
-  if (protocol === 'mptcp' && canOpenMptcp()) kinds.add(TCP_OPTION.mptcp)
+  if (protocol === 'mptcp' && isSupported().supported) kinds.add(TCP_OPTION.mptcp)
   return kinds
-}
-
-function canOpenMptcp(): boolean {
-  const native = addon()
-  try {
-    native?.close(native.socket(4, IPPROTO_MPTCP))
-    return native !== undefined
-  } catch {
-    return false
-  }
 }
 
 /** Forgetting clients costs a walk over all of them. Milliseconds. */

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { endianness } from 'node:os'
+import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../runtime/linux.js'
 import { type Addon, native } from '../runtime/native.js'
 import { reactor } from '../runtime/reactor.js'
 import { decodeTcpInfo, TCP_STATES, type TcpInfo } from '../wire/tcp-info.js'
@@ -29,13 +30,13 @@ export function fdOf(socket: Socket): number | undefined {
 }
 
 export function tcpInfo(socket: Socket): TcpInfo | undefined {
-  const bytes = option(socket, IPPROTO_TCP, TCP_INFO, 512)
+  const bytes = option(socket, SOL_TCP, TCP_INFO)
   return bytes && decodeTcpInfo(bytes)
 }
 
 /** The options of the peer's SYN or SYN+ACK, as far as the socket knows them. */
 export function peerOptions(socket: Socket): PeerOptions {
-  const bytes = option(socket, IPPROTO_TCP, TCP_INFO, 512) ?? Buffer.alloc(0)
+  const bytes = option(socket, SOL_TCP, TCP_INFO) ?? Buffer.alloc(0)
   const { options = 0, sndMss = DEFAULT_MSS } = decodeTcpInfo(bytes)
   const timestamps = (options & TCPI_OPT_TIMESTAMPS) !== 0
   return {
@@ -49,7 +50,7 @@ export function peerOptions(socket: Socket): PeerOptions {
 
 /** Whether the connection speaks MPTCP now: MPTCP_INFO fails with EOPNOTSUPP on one that has fallen back to TCP. */
 export function isMptcp(socket: Socket): boolean {
-  return option(socket, SOL_MPTCP, MPTCP_INFO, 256) !== undefined
+  return option(socket, SOL_MPTCP, MPTCP_INFO) !== undefined
 }
 
 /**
@@ -66,18 +67,20 @@ export function whenEstablished(socket: Socket, then: () => void): () => void {
     then()
     return () => {}
   }
-  // An edge: level-triggered, the descriptor is writable before the handshake is complete and stays so.
-  const wait = reactor().watchEdges(
-    fd,
-    EPOLLOUT,
-    () => {
-      if (isHandshaking(socket)) return
-      wait.cancel()
-      then()
-    },
-    { ref: false },
-  )
-  return () => wait.cancel()
+  let cancel = (): void => {}
+  const edge = (): void => {
+    if (isHandshaking(socket)) return
+    cancel()
+    then()
+  }
+  try {
+    // An edge: level-triggered, the descriptor is writable before the handshake is complete and stays so.
+    const wait = reactor().watchEdges(fd, EPOLLOUT, edge, { ref: false })
+    cancel = () => wait.cancel()
+  } catch (error) {
+    socket.destroy(error as Error) // no more memory or watches: the connection fails, and nobody else's
+  }
+  return cancel
 }
 
 /** Resets the connection: RST, with MP_FASTCLOSE on MPTCP (RFC 8684 §3.5). Unlike `resetAndDestroy`, also after `end()`. */
@@ -120,27 +123,16 @@ function sndWindowScale(wscales: number): number {
   return endianness() === 'LE' ? wscales & 0xf : wscales >> 4
 }
 
-function option(socket: Socket, level: number, name: number, maxLength: number): Buffer | undefined {
+function option(socket: Socket, level: number, name: number): Buffer | undefined {
   const fd = fdOf(socket)
   try {
-    return fd === undefined ? undefined : addon()?.getsockopt(fd, level, name, maxLength)
+    return fd === undefined ? undefined : addon()?.getsockopt(fd, level, name, INFO_MAX)
   } catch {
     return undefined
   }
 }
 
-export const IPPROTO_TCP = 6
-export const IPPROTO_MPTCP = 262
-export const SOL_SOCKET = 1
-export const SOL_IPV6 = 41
-export const SO_REUSEADDR = 2
-export const IPV6_V6ONLY = 26
-export const TCP_FASTOPEN = 23
-export const TCP_FASTOPEN_NO_COOKIE = 34
 const SO_LINGER = 13
-const TCP_INFO = 11
-const SOL_MPTCP = 284
-const MPTCP_INFO = 1
 const EPOLLOUT = 4
 // struct tcp_info, include/uapi/linux/tcp.h: bits of tcpi_options; the offset of `tcpi_snd_wscale : 4, tcpi_rcv_wscale : 4`.
 const TCPI_OPT_TIMESTAMPS = 1

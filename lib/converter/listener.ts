@@ -1,18 +1,18 @@
 /** One listening socket: MPTCP with Fast Open where the system has them, and what is lacking, in words. */
 import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from 'node:net'
-import type { Addon } from '../runtime/native.js'
 import {
-  addon,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
-  IPV6_V6ONLY,
+  int,
   SO_REUSEADDR,
-  SOL_IPV6,
   SOL_SOCKET,
-  sysctl,
+  SOL_TCP,
   TCP_FASTOPEN,
   TCP_FASTOPEN_NO_COOKIE,
-} from './kernel.js'
+} from '../runtime/linux.js'
+import type { Addon } from '../runtime/native.js'
+import { lacksMptcp, unsupportedReason } from '../runtime/support.js'
+import { addon, sysctl } from './kernel.js'
 import type { ListenAddress } from './options.js'
 import type { Settings } from './settings.js'
 
@@ -80,12 +80,8 @@ function openSocket(
     try {
       return { fd: native.socket(family, IPPROTO_MPTCP), protocol: 'mptcp' }
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'ENOPROTOOPT')
-        degraded(MPTCP_OFF) // net.mptcp.enabled is 0
-      else if (code === 'EPROTONOSUPPORT' || code === 'EINVAL')
-        degraded(NO_MPTCP) // not built in; before Linux 5.6
-      else throw error
+      if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
+      degraded(noMptcp(error as NodeJS.ErrnoException))
     }
   return { fd: native.socket(family, IPPROTO_TCP), protocol: 'tcp' }
 }
@@ -93,8 +89,8 @@ function openSocket(
 /** @returns whether the data of SYNs will be taken */
 function takeSynData(native: Addon, fd: number, queue: number, degraded: (what: Degraded) => void): boolean {
   try {
-    native.setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, int(queue))
-    native.setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
+    native.setsockopt(fd, SOL_TCP, TCP_FASTOPEN, int(queue))
+    native.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
   } catch {
     degraded(NO_FAST_OPEN) // EOPNOTSUPP: MPTCP listeners before Linux 6.2
     return false
@@ -121,10 +117,8 @@ function placed(error: NodeJS.ErrnoException, { host, port }: ListenAddress): No
   return Object.assign(error, { syscall: 'listen', address: host, port })
 }
 
-function int(value: number): Uint8Array {
-  return new Uint8Array(Int32Array.of(value).buffer)
-}
-
+const SOL_IPV6 = 41
+const IPV6_V6ONLY = 26
 /** Documentation/networking/ip-sysctl.rst, tcp_fastopen: 0x2 enables the server side. */
 const TFO_SERVER_ENABLE = 0x2
 
@@ -133,20 +127,14 @@ const NO_ADDON: Degraded = {
   message: 'No native addon: listening with plain TCP and without Fast Open; clients get neither MPTCP nor 0-RTT',
   remedy: 'build it in the package folder with "npm run build:native"',
 }
-const MPTCP_OFF: Degraded = {
-  what: 'mptcp',
-  message: 'MPTCP is switched off: listening with plain TCP',
-  remedy: 'sysctl -w net.mptcp.enabled=1',
-}
-const NO_MPTCP: Degraded = {
-  what: 'mptcp',
-  message: 'This kernel has no MPTCP: listening with plain TCP',
-  remedy: 'use Linux 5.6 or later, built with CONFIG_MPTCP',
-}
 const NO_FAST_OPEN: Degraded = {
   what: 'fast-open',
   message: 'This kernel has no Fast Open on such a listener: clients need one more round trip (1-RTT form)',
   remedy: 'use Linux 6.2 or later',
+}
+function noMptcp(error: NodeJS.ErrnoException): Degraded {
+  const [message, remedy = 'none'] = unsupportedReason(error).split(': ')
+  return { what: 'mptcp', message: `${message}: listening with plain TCP`, remedy }
 }
 function fastOpenOff(value: number): Degraded {
   return {

@@ -39,7 +39,7 @@ export interface ConverterOptions {
    * Prefixes of the clients that are served; others get Not Authorized (§9.2: "Only Convert connections received in
    * the internal realm").
    *
-   * @defaultValue loopback, link-local and private prefixes (RFC 1918, RFC 4193, RFC 6598)
+   * @defaultValue prefixes that are not on the Internet: loopback, link-local, private, shared, for documentation
    */
   allow?: readonly string[]
   /**

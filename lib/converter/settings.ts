@@ -30,10 +30,14 @@ export interface Settings extends ClientLimits {
   now: () => number
 }
 
-/** Loopback, private (RFC 1918), shared (RFC 6598) and link-local; unique local (RFC 4193). */
+/**
+ * Loopback and link-local; private (RFC 1918, RFC 4193) and shared (RFC 6598); for documentation and labs (RFC 5737,
+ * RFC 3849).
+ */
 const INTERNAL_REALM = [
   ...['127.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '169.254.0.0/16'],
-  ...['::1', 'fc00::/7', 'fe80::/10'],
+  ...['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24'],
+  ...['::1', 'fc00::/7', 'fe80::/10', '2001:db8::/32'],
 ]
 
 const DEFAULTS = {

@@ -1,0 +1,194 @@
+/** `atsss converter`: runs a Transport Converter until it is told to end. */
+import {
+  type ConnectionInfo,
+  type Converter,
+  type ConverterOptions,
+  type ConverterStats,
+  createConverter,
+  type ListenerInfo,
+  type Target,
+} from '../converter/index.js'
+import { parseArguments, UsageError } from './arguments.js'
+
+const HELP = `Usage: atsss converter [options]
+
+Runs a Transport Converter (RFC 8803): clients connect to it with MPTCP, it connects to their servers with TCP.
+
+  --listen ADDRESS:PORT      where to listen; may be repeated             127.0.0.1:0
+  --protocol mptcp|tcp       what to listen with                          mptcp
+  --no-fast-open             do not take the data of SYNs: no 0-RTT
+  --server-protocol tcp|mptcp                                             tcp
+
+  --allow PREFIX             clients to serve; may be repeated            what is not on the Internet
+  --allow-target PREFIX      the only servers to reach; may be repeated   all
+  --forbid-target PREFIX     servers not to reach; may be repeated
+  --no-hairpinning           clients do not reach one another
+  --allow-loopback           loopback servers too: for tests
+  --cookies                  ask for cookies (RFC 8803 §6.2.7)
+  --cookie-lifetime MS                                                    86400000
+
+  --max-connections N                                                     10000
+  --max-per-client N         connections of one address or IPv6 /64       4096
+  --max-pending-per-client N of these, not answered yet                   1024
+  --errors-per-second N      error replies to one client                  100
+  --retry-delay S            what to suggest when overloaded              1
+  --message-timeout MS       for the client's message                     5000
+  --connect-timeout MS       for the server to accept                     10000
+  --idle-timeout MS          without a byte; 0 for ever                   7440000
+  --linger-timeout MS        for the client to close after an error       2000
+  --grace MS                 for open connections when told to end        0
+  --answer-early             answer before the client's handshake is complete: a fault, for tests of clients
+
+  --json                     one JSON object per line; the first says the addresses
+  --quiet                    no lines about connections
+`
+
+const STRINGS = {
+  listen: 'listen',
+  allow: 'allow',
+  'allow-target': 'allowedTargets',
+  'forbid-target': 'forbiddenTargets',
+} as const
+
+const NUMBERS = {
+  'max-connections': 'maxConnections',
+  'max-per-client': 'maxPerClient',
+  'max-pending-per-client': 'maxPendingPerClient',
+  'errors-per-second': 'errorsPerSecond',
+  'retry-delay': 'retryDelay',
+  'message-timeout': 'messageTimeout',
+  'connect-timeout': 'connectTimeout',
+  'idle-timeout': 'idleTimeout',
+  'linger-timeout': 'lingerTimeout',
+} as const
+
+export async function run(args: string[]): Promise<number> {
+  const { values } = parseArguments(args, {
+    listen: { type: 'string', multiple: true },
+    protocol: { type: 'string' },
+    'server-protocol': { type: 'string' },
+    'no-fast-open': { type: 'boolean' },
+    allow: { type: 'string', multiple: true },
+    'allow-target': { type: 'string', multiple: true },
+    'forbid-target': { type: 'string', multiple: true },
+    'no-hairpinning': { type: 'boolean' },
+    'allow-loopback': { type: 'boolean' },
+    cookies: { type: 'boolean' },
+    'cookie-lifetime': { type: 'string' },
+    'max-connections': { type: 'string' },
+    'max-per-client': { type: 'string' },
+    'max-pending-per-client': { type: 'string' },
+    'errors-per-second': { type: 'string' },
+    'retry-delay': { type: 'string' },
+    'message-timeout': { type: 'string' },
+    'connect-timeout': { type: 'string' },
+    'idle-timeout': { type: 'string' },
+    'linger-timeout': { type: 'string' },
+    grace: { type: 'string' },
+    'answer-early': { type: 'boolean' },
+    json: { type: 'boolean' },
+    quiet: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  })
+  if (values.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+
+  const options: ConverterOptions = {}
+  if (values.protocol !== undefined) options.protocol = values.protocol as 'mptcp'
+  if (values['server-protocol'] !== undefined) options.serverProtocol = values['server-protocol'] as 'tcp'
+  if (values['no-fast-open']) options.fastOpen = false
+  if (values['no-hairpinning']) options.hairpinning = false
+  if (values['allow-loopback']) options.allowLoopback = true
+  if (values['answer-early']) options.answerEarly = true
+  if (values.cookies) options.cookies = true
+  if (values['cookie-lifetime']) options.cookies = { lifetime: number('cookie-lifetime', values['cookie-lifetime']) }
+  for (const [name, option] of Object.entries(STRINGS)) {
+    const given = values[name as keyof typeof STRINGS]
+    if (given) options[option] = given
+  }
+  for (const [name, option] of Object.entries(NUMBERS)) {
+    const given = values[name as keyof typeof NUMBERS]
+    if (given !== undefined) options[option] = number(name, given)
+  }
+  const grace = values.grace === undefined ? 0 : number('grace', values.grace)
+
+  const converter = createConverter(options)
+  const print = values.json ? printJson : printText
+  report(converter, print, values.quiet ?? false)
+  const told = signal()
+  await converter.listen()
+  await told
+  await converter.close({ grace })
+  const stats = converter.stats()
+  print(totals(stats), 'ended', stats)
+  return 0
+}
+
+/** An event as a sentence, and as an object. */
+type Print = (text: string, event: string, about: object) => void
+
+const printText: Print = text => void process.stdout.write(`${text}\n`)
+
+const printJson: Print = (_text, event, about) => {
+  const hex = (_key: string, value: unknown) =>
+    value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value
+  process.stdout.write(`${JSON.stringify({ event, ...about }, hex)}\n`)
+}
+
+function report(converter: Converter, print: Print, quiet: boolean): void {
+  converter.on('listening', listeners => print(listeners.map(listenerLine).join('\n'), 'listening', { listeners }))
+  converter.on('degraded', what => print(`${what.message}. Remedy: ${what.remedy}`, 'degraded', what))
+  converter.on('accept-error', ({ message }) => print(`not accepted: ${message}`, 'accept-error', { message }))
+  if (quiet) return
+  converter.on('established', info => {
+    const how = `${info.protocol}${info.zeroRtt ? ', 0-RTT' : ''} to ${info.serverProtocol}`
+    print(`${line(info)} established after ${ms(info.times.answered)} (${how})`, 'established', info)
+  })
+  converter.on('refused', (info, detail) => {
+    print(`${line(info)} refused: ${info.error?.name} (${info.error?.code})`, 'refused', { ...info, detail })
+  })
+  converter.on('client-error', (info, why) => print(`${line(info)} ended: ${why}`, 'client-error', { ...info, why }))
+  converter.on('closed', info => {
+    const { fromClient, fromServer } = info.bytes
+    print(`${line(info)} closed after ${ms(info.times.closed)}: ${fromClient} up, ${fromServer} down`, 'closed', info)
+  })
+}
+
+function listenerLine({ address, port, protocol, fastOpen }: ListenerInfo): string {
+  return `listening on ${place({ address, port })} (${protocol}, ${fastOpen ? '0-RTT' : 'no 0-RTT'})`
+}
+
+function line({ id, client, target }: ConnectionInfo): string {
+  return `#${id} ${place(client)}${target ? ` to ${place(target)}` : ''}`
+}
+
+function place({ address, port }: Target): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+function ms(value: number | undefined): string {
+  return value === undefined ? '?' : value < 10_000 ? `${value.toFixed(1)} ms` : `${(value / 1000).toFixed(1)} s`
+}
+
+function totals({ accepted, established, refused, bytes }: ConverterStats): string {
+  const errors = Object.values(refused).reduce((sum, count) => sum + count, 0)
+  return `ended: ${accepted} accepted, ${established} established, ${errors} refused, ${bytes.fromClients} bytes up, ${bytes.fromServers} down`
+}
+
+/** The first SIGINT or SIGTERM; a second one ends the process at once. */
+function signal(): Promise<void> {
+  return new Promise(resolve => {
+    const told = () => {
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, told)
+      resolve()
+    }
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, told)
+  })
+}
+
+function number(name: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError(`--${name} must be a number; it is '${text}'`)
+  return Number(text)
+}
