@@ -81,9 +81,11 @@ describe('lenient where RFC 8803 says "ignored"', () => {
   })
 
   test('TCP options 0 and 1 in a Connect (§7.1); option 2 is carried', () => {
-    const [tlv] = decode(hex(`01 08 22 63
+    const [tlv] = decode(
+      hex(`01 08 22 63
       0a 07 00 50  00 00 00 00 00 00 00 00 00 00 ff ff c0 00 02 01
-      01 00 1e 02  02 04 05 b4`))!.tlvs
+      01 00 1e 02  02 04 05 b4`),
+    )!.tlvs
     expect(tlv).toMatchObject({
       tcpOptions: [
         { kind: 30, value: hex('') },
