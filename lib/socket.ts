@@ -57,7 +57,7 @@ export class MptcpSocket extends Socket {
   override connect(...args: unknown[]): this {
     const [options, listener] = callForm(args)
     // Pipes, and what Node shall complain of, are Node's. So is an open handle: it is connected already.
-    if (!options || 'path' in options || options.port === undefined || opened(this)) return this.#connectAsNode(args)
+    if (!options || isPipe(options) || options.port === undefined || opened(this)) return this.#connectAsNode(args)
     const settings = resolveOptions({ ...this.#defaults, ...options })
     const memory = settings.cookies ? new ConverterMemory(settings.cookies) : threadMemory
     this.#noDelay = options.noDelay ?? this.#noDelay
@@ -164,6 +164,11 @@ export function callForm(args: unknown[]): [options: MptcpConnectOptions | undef
 
 /** The type of Node's constructor options and of its IPC form, for `connect()`'s declarations. */
 export type { IpcNetConnectOpts, SocketConstructorOpts }
+
+/** As Node tells: http.Agent hands on `path: null` for what is no pipe. */
+function isPipe(options: object): boolean {
+  return Boolean((options as { path?: string | null }).path)
+}
 
 function opened(socket: Socket): boolean {
   const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle

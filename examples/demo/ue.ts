@@ -1,0 +1,74 @@
+/** The demo's device app: an HTTP client whose sockets come from `atsss`, or from `net` to compare with. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { type ClientRequestArgs, get } from 'node:http'
+import net from 'node:net'
+import { connect, type MptcpReport, type MptcpSocket } from 'atsss'
+
+/** What the demo asks of it, on the command line. */
+export interface Task {
+  host: string
+  port: number
+  path: string
+  /** None: directly, by net.connect. */
+  converter?: string
+  times: number
+}
+
+/** What it prints, a line for each request. */
+export interface Outcome {
+  /** Milliseconds from connect() to the first byte of the response. */
+  firstByte: number
+  /** Milliseconds to the last one. */
+  lastByte: number
+  bytes: number
+  sha256: string
+  mptcp?: MptcpReport
+  /** The kernel's counters (/proc/net/netstat) that have grown in the process's namespace so far. */
+  counters: Record<string, number>
+}
+
+const task: Task = JSON.parse(process.argv[2] ?? '{}')
+for (let count = 0; count < task.times; count++) console.log(JSON.stringify(await fetchOnce(task)))
+
+function fetchOnce({ host, port, path, converter }: Task): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const createConnection = converter
+      ? (options: ClientRequestArgs) => connect({ ...options, host, port, converters: converter })
+      : (options: ClientRequestArgs) => net.connect({ ...options, host, port })
+    const begun = performance.now()
+    const request = get({ host, port, path, createConnection }, response => {
+      const firstByte = performance.now() - begun
+      const { mptcp } = response.socket as Partial<MptcpSocket>
+      const hash = createHash('sha256')
+      let bytes = 0
+      response.on('data', chunk => {
+        bytes += chunk.length
+        hash.update(chunk)
+      })
+      response.on('end', () =>
+        resolve({
+          firstByte,
+          lastByte: performance.now() - begun,
+          bytes,
+          sha256: hash.digest('hex'),
+          ...(mptcp ? { mptcp } : {}),
+          counters: counters(),
+        }),
+      )
+    })
+    request.on('error', reject)
+  })
+}
+
+/** Two lines for each group: the names, then the numbers. */
+function counters(): Record<string, number> {
+  const lines = readFileSync('/proc/net/netstat', 'utf8').trim().split('\n')
+  const found: Record<string, number> = {}
+  for (let index = 0; index + 1 < lines.length; index += 2) {
+    const names = lines[index]!.split(' ').slice(1)
+    const values = lines[index + 1]!.split(' ').slice(1)
+    for (const [column, name] of names.entries()) if (values[column] !== '0') found[name] = Number(values[column])
+  }
+  return found
+}
