@@ -95,6 +95,8 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::connect>("connect"),
                              entry<&Environment::sendFastOpen>("sendFastOpen"),
                              entry<&Environment::send>("send"),
+                             entry<&Environment::shutdown>("shutdown"),
+                             entry<&Environment::duplicate>("duplicate"),
                              entry<&Environment::listen>("listen"),
                              entry<&Environment::close>("close"),
                              entry<&Environment::reset>("reset"),
@@ -161,6 +163,18 @@ class Environment : public Napi::Addon<Environment> {
 
   Napi::Value send(Info info) {
     return toJavaScript(info.Env(), sendBytes(ownedAt(info, 0, "send"), bytesAt(info, 1)));
+  }
+
+  Napi::Value shutdown(Info info) {
+    shutdownSocket(ownedAt(info, 0, "shutdown"));
+    return info.Env().Undefined();
+  }
+
+  /** Of any descriptor; the copy is ours. */
+  Napi::Value duplicate(Info info) {
+    const int fd = duplicateDescriptor(intAt(info, 0));
+    owned_.insert(fd);
+    return Napi::Number::New(info.Env(), fd);
   }
 
   Napi::Value listen(Info info) {

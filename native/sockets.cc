@@ -1,5 +1,6 @@
 #include "sockets.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,6 +70,16 @@ size_t sendBytes(int fd, Bytes bytes) {
   if (taken >= 0) return static_cast<size_t>(taken);
   if (errno == EAGAIN) return 0;
   throw SystemError{errno, "send"};
+}
+
+void shutdownSocket(int fd) {
+  if (::shutdown(fd, SHUT_WR) < 0) throw SystemError{errno, "shutdown"};
+}
+
+int duplicateDescriptor(int fd) {
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) throw SystemError{errno, "fcntl"};
+  return copy;
 }
 
 void listenSocket(int fd, int backlog) {

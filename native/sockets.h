@@ -25,6 +25,10 @@ bool connectSocket(int fd, const std::string& address, uint16_t port);
 size_t sendFastOpen(int fd, const std::string& address, uint16_t port, Bytes bytes);
 /** @returns how many bytes were taken, 0 for EAGAIN */
 size_t sendBytes(int fd, Bytes bytes);
+/** SHUT_WR: the peer gets a FIN after what is queued. */
+void shutdownSocket(int fd);
+/** Close-on-exec. */
+int duplicateDescriptor(int fd);
 void listenSocket(int fd, int backlog);
 void closeSocket(int fd);
 /** SO_LINGER {1, 0}: the close that follows is a reset. */
