@@ -60,6 +60,7 @@ class Emulator {
   Descriptor epoll_, timer_;
   Source commands_, clock_;
   std::vector<std::unique_ptr<Source>> devices_;
+  Nanoseconds timer_set_to_ = kNever;
   Links links_;
   std::string input_;
   bool ended_ = false;
@@ -82,9 +83,9 @@ void Emulator::run() {
     for (int i = 0; i < count; i++) {
       const auto* source = static_cast<Source*>(events[i].data.ptr);
       if (source == &commands_) take_commands();
-      else if (source != &clock_) take_packets(*source);
+      else if (source == &clock_) timer_set_to_ = 0;
+      else take_packets(*source);
     }
-    // Also when the timer is why we woke: setting it anew takes its expiry back.
     deliver_and_set_timer();
   }
 }
@@ -135,6 +136,8 @@ void Emulator::deliver_and_set_timer() {
       next = std::min(next, path->next());
     }
   }
+  if (next == timer_set_to_) return;  // 0 after it has expired: to set it takes the expiry back
+  timer_set_to_ = next;
   itimerspec when{};  // all zero disarms it
   if (next != kNever) {
     when.it_value.tv_sec = next / 1'000'000'000;

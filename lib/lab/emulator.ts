@@ -42,6 +42,8 @@ export class Emulator {
 
   /** Sends a command, and gives the value that answers it. */
   command(words: string): Promise<unknown> {
+    if (words.includes('\n'))
+      return Promise.reject(new AtsssError('ERR_ATSSS_OPTION', 'a line break in a name or value'))
     if (this.#child.exitCode !== null || this.#child.signalCode !== null)
       return Promise.reject(failure(words, 'it has ended'))
     const id = ++this.#lastId

@@ -26,11 +26,12 @@ import {
   serverLines,
   sysctls,
   ueLines,
+  vethLines,
 } from './topology.js'
 
 export type { Capture, DirectionStats, Link, LinkEnd, LinkStats } from './link.js'
 export type { Address, Namespace, RunOptions, RunResult } from './namespace.js'
-export { MPTCP_SUBTYPE, type Packet, readPcap, type Tcp, type TcpOption } from './pcap.js'
+export { MPTCP_SUBTYPE, type Packet, readPcap, type Tcp } from './pcap.js'
 export type { DirectionChange, LinkChange, LinkProfile, Mangling } from './profile.js'
 export type { AccessOptions, AccessType, LabOptions } from './topology.js'
 
@@ -64,9 +65,11 @@ export interface Lab {
 /** Builds a lab: in about a tenth of a second. An open lab does not keep the process alive. */
 export async function openLab(options: LabOptions = {}): Promise<Lab> {
   const { accesses = DEFAULT_ACCESSES, dataNetwork = {}, sourceRouting = false } = options
-  const ipv6 = (options.ipv6 ?? true) && existsSync('/proc/sys/net/ipv6')
+  const hasIpv6 = existsSync('/proc/sys/net/ipv6')
+  const ipv6 = hasIpv6 && (options.ipv6 ?? true)
   checkAccesses(accesses)
-  const profiles = [...accesses.map(({ name, link }) => ({ name, link })), { name: DATA, link: dataNetwork }]
+  const profiles = accesses.map(({ name, link }) => ({ name, link }))
+  if (dataNetwork !== 'veth') profiles.push({ name: DATA, link: dataNetwork })
   const settings = profiles.flatMap(({ name, link }) => commandsFor(name, link))
 
   removeStaleLabs()
@@ -95,11 +98,14 @@ export async function openLab(options: LabOptions = {}): Promise<Lab> {
     await ipBatch(hosts.map(host => `netns add ${host.name}`))
     await Promise.all(
       (['ue', 'converter', 'server'] as const).flatMap((role, i) =>
-        sysctls(role, ipv6).map(([sysctl, value]) => hosts[i]!.sysctl(sysctl, value)),
+        sysctls(role, ipv6 ? 'on' : hasIpv6 ? 'off' : 'missing').map(([sysctl, value]) =>
+          hosts[i]!.sysctl(sysctl, value),
+        ),
       ),
     )
     for (const { name } of accesses) await emulator.command(`link ${name} ${ue.name} ${name} ${converter.name} ${name}`)
-    await emulator.command(`link ${DATA} ${converter.name} ${DATA} ${server.name} ${DATA}`)
+    if (dataNetwork === 'veth') await ipBatch(vethLines(converter.name, server.name))
+    else await emulator.command(`link ${DATA} ${converter.name} ${DATA} ${server.name} ${DATA}`)
     await Promise.all(settings.map(words => emulator.command(words)))
     const plan = { accesses, ipv6, sourceRouting }
     await ipBatch(ueLines(plan), '-n', ue.name)

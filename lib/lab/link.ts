@@ -3,7 +3,6 @@
  */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { AtsssError } from '../errors.js'
 import type { Emulator } from './emulator.js'
 import { type Packet, readPcap } from './pcap.js'
 import { commandsFor, type LinkChange } from './profile.js'
@@ -74,7 +73,6 @@ export class EmulatedLink implements Link {
 
   async capture(file: string, { end = 'ue' }: { end?: LinkEnd } = {}): Promise<Capture> {
     const path = resolve(file)
-    if (path.includes('\n')) throw new AtsssError('ERR_ATSSS_OPTION', 'a capture file has no line break in its name')
     const stop = async () => {
       if (this.#captures[end] !== capture) return
       delete this.#captures[end]

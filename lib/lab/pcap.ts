@@ -8,12 +8,8 @@
  * Fields are in the byte order of the machine that wrote them; the magic number tells (draft-ietf-opsawg-pcap §4, §5).
  */
 import { AtsssError } from '../errors.js'
-
-export interface TcpOption {
-  kind: number
-  /** Without kind and length. */
-  value: Uint8Array
-}
+import { formatAddress } from '../wire/address.js'
+import { decodeTcpOptions, type TcpOption } from '../wire/tcp-options.js'
 
 export interface Tcp {
   sourcePort: number
@@ -118,8 +114,8 @@ export function readPacket(bytes: Uint8Array, time: number): Packet | undefined 
     const packet: Packet = {
       time,
       version,
-      source: ipv6Text(bytes.subarray(8, 24)),
-      destination: ipv6Text(bytes.subarray(24, 40)),
+      source: formatAddress(bytes, 8),
+      destination: formatAddress(bytes, 24),
       protocol: bytes[6]!,
       bytes,
     }
@@ -135,7 +131,7 @@ function addTcp(packet: Packet, segment: Uint8Array, addresses: Uint8Array): voi
   if (headerLength < 20 || headerLength > segment.length) return
   const view = new DataView(segment.buffer, segment.byteOffset, segment.byteLength)
   const flags = segment[13]!
-  const options = readOptions(segment.subarray(20, headerLength))
+  const options = decodeTcpOptions(segment.subarray(20, headerLength))
   const mptcp = options.find(option => option.kind === 30 && option.value.length > 0)?.value
   const fastOpen = options.find(option => option.kind === 34)
   packet.tcp = {
@@ -165,36 +161,9 @@ function mptcpOption(value: Uint8Array): { subtype: number; version?: number } {
   return subtype === MPTCP_SUBTYPE.MP_CAPABLE ? { subtype, version: value[0]! & 0x0f } : { subtype }
 }
 
-/** RFC 9293 §3.1: up to the end of the list, or to an option that does not fit. */
-function readOptions(bytes: Uint8Array): TcpOption[] {
-  const options: TcpOption[] = []
-  let at = 0
-  while (at < bytes.length && bytes[at] !== 0) {
-    const kind = bytes[at]!
-    const length = kind === 1 ? 1 : (bytes[at + 1] ?? 0)
-    if (kind !== 1 && (length < 2 || at + length > bytes.length)) break
-    if (kind !== 1) options.push({ kind, value: bytes.subarray(at + 2, at + length) })
-    at += length
-  }
-  return options
-}
-
 /** Sum of the 16-bit words, the last padded with zero. In one's complement arithmetic it counts modulo 0xffff. */
 function sum16(bytes: Uint8Array): number {
   let sum = 0
   for (let i = 0; i < bytes.length; i++) sum += i % 2 === 0 ? bytes[i]! << 8 : bytes[i]!
   return sum
-}
-
-/** RFC 5952 §4: the first longest run of two or more zero groups is shortened. */
-function ipv6Text(bytes: Uint8Array): string {
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i]! << 8) | bytes[2 * i + 1]!).toString(16))
-  let best = { start: 0, length: 1 }
-  for (let start = 0; start < 8; start++) {
-    let length = 0
-    while (groups[start + length] === '0') length++
-    if (length > best.length) best = { start, length }
-  }
-  if (best.length === 1) return groups.join(':')
-  return `${groups.slice(0, best.start).join(':')}::${groups.slice(best.start + best.length).join(':')}`
 }

@@ -1,6 +1,7 @@
 /**
  * What a link of the lab is like, and the commands that tell the emulator so. Values to words; no I/O.
  */
+import { integer, invalid, oneOf } from '../checks.js'
 import { AtsssError } from '../errors.js'
 
 /** The quality of a link, in both directions. What is left out stays as it is; at first, as the defaults say. */
@@ -50,6 +51,9 @@ export interface LinkProfile {
   seed?: number
 }
 
+const ACTIONS = ['drop', 'strip-mptcp', 'strip-syn-data'] as const
+const MATCHES = ['all', 'tcp', 'syn', 'syn-ack', 'syn-data', 'mp-capable', 'mp-join', 'data'] as const
+
 /** What a middlebox on the link does to the packets it recognises. */
 export interface Mangling {
   /**
@@ -57,14 +61,14 @@ export interface Mangling {
    * - `strip-mptcp`: its MPTCP options become padding
    * - `strip-syn-data`: a SYN goes on without its payload
    */
-  action: 'drop' | 'strip-mptcp' | 'strip-syn-data'
+  action: (typeof ACTIONS)[number]
   /**
    * Which packets: all of them, TCP, SYN (without ACK), SYN+ACK, SYN with payload, SYN with MP_CAPABLE or MP_JOIN, payload
    * after the SYN.
    *
    * @defaultValue 'all'
    */
-  match?: 'all' | 'tcp' | 'syn' | 'syn-ack' | 'syn-data' | 'mp-capable' | 'mp-join' | 'data'
+  match?: (typeof MATCHES)[number]
   /** For how many packets in each direction; left out, or 0: for all to come. */
   count?: number
 }
@@ -118,8 +122,7 @@ function directionCommands(link: string, direction: string, change: DirectionCha
     const setting = settings[name as keyof typeof settings]
     if (setting === undefined) throw new AtsssError('ERR_ATSSS_OPTION', `a link has no ${name}: ${knownNames()}`)
     const number = Number(value)
-    if (!(number >= 0 && number <= setting.most))
-      throw new AtsssError('ERR_ATSSS_OPTION', `${name} must be between 0 and ${setting.most}, not ${value}`)
+    if (!(number >= 0 && number <= setting.most)) throw invalid(name, `between 0 and ${setting.most}`, value)
     return [setting.word, String(number * setting.factor)]
   })
   const commands = words.length > 0 ? [['set', link, direction, ...words].join(' ')] : []
@@ -127,10 +130,9 @@ function directionCommands(link: string, direction: string, change: DirectionCha
   return commands
 }
 
-function ruleWord({ action, match = 'all', count = 0 }: Mangling): string {
-  if (!Number.isSafeInteger(count) || count < 0)
-    throw new AtsssError('ERR_ATSSS_OPTION', `count must be a whole number, not ${count}`)
-  return `${action}:${match}:${count}`
+function ruleWord({ action, match, count }: Mangling): string {
+  const words = [oneOf('action', action, ACTIONS, 'drop'), oneOf('match', match, MATCHES, 'all')]
+  return [...words, integer('count', count, 0, Number.MAX_SAFE_INTEGER, 0)].join(':')
 }
 
 function knownNames(): string {

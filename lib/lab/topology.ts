@@ -8,6 +8,7 @@
  * without the converter. The UE has a default route over each access, the first of them preferred, and nothing else: as
  * a laptop on two networks.
  */
+import { oneOf } from '../checks.js'
 import { AtsssError } from '../errors.js'
 import type { Address } from './namespace.js'
 import type { LinkProfile } from './profile.js'
@@ -31,11 +32,11 @@ export interface LabOptions {
    */
   accesses?: readonly AccessOptions[]
   /**
-   * The link between the converter and the server.
+   * The link between the converter and the server. `veth` is the kernel's own: faster, and not to be changed or captured.
    *
    * @defaultValue no limit and no delay
    */
-  dataNetwork?: LinkProfile
+  dataNetwork?: LinkProfile | 'veth'
   /**
    * Whether there are IPv6 addresses too.
    *
@@ -75,6 +76,7 @@ export function accessAddresses(index: number): { ue: Required<Address>; gateway
 
 export function checkAccesses(accesses: readonly AccessOptions[]): void {
   const names = accesses.map(access => access.name)
+  for (const { access } of accesses) oneOf('access', access, ['3gpp', 'non-3gpp'], '3gpp')
   for (const name of names)
     if (!/^[A-Za-z][\w-]{0,14}$/.test(name) || name === 'lo' || name === DATA)
       throw new AtsssError('ERR_ATSSS_OPTION', `an access cannot be named "${name}"`)
@@ -89,7 +91,7 @@ interface Plan {
 }
 
 export function ueLines({ accesses, ipv6, sourceRouting }: Plan): string[] {
-  const lines = ['link set lo up']
+  const lines = ['link set dev lo up']
   for (const [index, { name, mtu = 1500 }] of accesses.entries()) {
     const { ue, gateway } = accessAddresses(index)
     const metric = (index + 1) * 100
@@ -110,7 +112,7 @@ export function ruleLines({ accesses }: Plan, family: 'v4' | 'v6'): string[] {
 
 export function converterLines({ accesses, ipv6 }: Plan): string[] {
   return [
-    'link set lo up',
+    'link set dev lo up',
     `addr add ${CONVERTER.v4}/32 dev lo`,
     ...(ipv6 ? [`addr add ${CONVERTER.v6}/128 dev lo nodad`] : []),
     ...accesses.flatMap(({ name, mtu = 1500 }, i) => interfaceLines(name, accessAddresses(i).gateway, ipv6, mtu)),
@@ -118,9 +120,14 @@ export function converterLines({ accesses, ipv6 }: Plan): string[] {
   ]
 }
 
+/** For the host: it makes both ends where they belong. */
+export function vethLines(converter: string, server: string): string[] {
+  return [`link add ${DATA} netns ${converter} type veth peer name ${DATA} netns ${server}`]
+}
+
 export function serverLines({ ipv6 }: Plan): string[] {
   return [
-    'link set lo up',
+    'link set dev lo up',
     ...interfaceLines(DATA, SERVER, ipv6, 1500),
     `route add default via ${DATA_GATEWAY.v4} dev ${DATA}`,
     ...(ipv6 ? [`route add default via ${DATA_GATEWAY.v6} dev ${DATA}`] : []),
@@ -129,23 +136,26 @@ export function serverLines({ ipv6 }: Plan): string[] {
 
 /**
  * What the hosts need beyond the kernel's defaults. `tcp_fastopen`: 1 as client, 2 as server, 0x200 as server without a
- * cookie, as a converter must (RFC 8803 §7.1). rp_filter and mptcp.enabled are the defaults, whatever the machine's are.
+ * cookie, as a converter must (RFC 8803 §7.1). rp_filter and mptcp.enabled are the kernel's defaults, whatever the
+ * machine's are.
+ *
+ * @param ipv6 `off` where the system has it and the lab shall not; then the links are silent but for what runs over them
  */
-export function sysctls(host: 'ue' | 'converter' | 'server', ipv6: boolean): [string, number][] {
-  const everywhere: [string, number][] = [
+export function sysctls(host: 'ue' | 'converter' | 'server', ipv6: 'on' | 'off' | 'missing'): [string, number][] {
+  const values: [string, number][] = [
     ['net.ipv4.conf.all.rp_filter', 0],
     ['net.ipv4.conf.default.rp_filter', 0],
     ['net.mptcp.enabled', 1],
   ]
-  if (host !== 'converter') return everywhere
-  const router: [string, number][] = [['net.ipv4.ip_forward', 1]]
-  if (ipv6) router.push(['net.ipv6.conf.all.forwarding', 1])
-  return [...everywhere, ...router, ['net.ipv4.tcp_fastopen', 0x203]]
+  if (ipv6 === 'off') values.push(['net.ipv6.conf.all.disable_ipv6', 1], ['net.ipv6.conf.default.disable_ipv6', 1])
+  if (host !== 'converter') return values
+  if (ipv6 === 'on') values.push(['net.ipv6.conf.all.forwarding', 1])
+  return [...values, ['net.ipv4.ip_forward', 1], ['net.ipv4.tcp_fastopen', 0x203]]
 }
 
 function interfaceLines(name: string, address: Required<Address>, ipv6: boolean, mtu: number): string[] {
   return [
-    `link set ${name} mtu ${mtu} up`,
+    `link set dev ${name} mtu ${mtu} up`,
     `addr add ${address.v4}/24 dev ${name}`,
     ...(ipv6 ? [`addr add ${address.v6}/64 dev ${name} nodad`] : []),
   ]
