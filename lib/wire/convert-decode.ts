@@ -18,7 +18,7 @@ export function decode(bytes: Uint8Array): { tlvs: Tlv[]; length: number } | und
   if (bytes.length < length) return undefined
 
   const tlvs: Tlv[] = []
-  const seen = new Set<number>()
+  const seen: number[] = []
   for (let at = HEADER_LENGTH; at < length; ) {
     const code = bytes[at + TLV.type]!
     const words = bytes[at + TLV.length]!
@@ -26,12 +26,13 @@ export function decode(bytes: Uint8Array): { tlvs: Tlv[]; length: number } | und
     if (code === 0) throw new WireError('TLV of the reserved type 0', at, 'reserved-type')
     // What does not advance would never end.
     if (words === 0) throw new WireError(`TLV ${code} of length 0`, at + TLV.length, 'tlv-length')
-    // RFC 8803 §9: TLVs are framed by Total Length.
+    // RFC 8803 §9: "An implementation MUST check that the Convert TLVs are properly framed within the boundary
+    // indicated by the Total Length".
     const end = at + words * WORD
     if (end > length) throw new WireError(`TLV ${code} ends ${end - length} bytes too far`, at + TLV.length, 'framing')
     // RFC 8803 §6.2.1: "A given TLV MUST only appear once on a connection."
-    if (seen.has(code)) throw new WireError(`TLV ${code} appears twice`, at, 'duplicate')
-    seen.add(code)
+    if (seen.includes(code)) throw new WireError(`TLV ${code} appears twice`, at, 'duplicate')
+    seen.push(code)
     tlvs.push(decodeTlv(code, new Reader(bytes, at + TLV.value, end)))
     at = end
   }

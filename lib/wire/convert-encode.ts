@@ -41,12 +41,12 @@ export function encodeInto(bytes: Uint8Array, tlvs: readonly Tlv[], options?: En
 function checkMessage(tlvs: readonly Tlv[]): number {
   checkArray(tlvs, 'message', 0)
   let length = HEADER_LENGTH
-  const seen = new Set<number>()
+  const seen: number[] = []
   for (const tlv of tlvs) {
     const code = checkCode(tlv, length)
     // RFC 8803 §6.2.1: "A given TLV MUST only appear once on a connection."
-    if (seen.has(code)) throw refusal(`TLV ${code} appears twice`, length, 'duplicate')
-    seen.add(code)
+    if (seen.includes(code)) throw refusal(`TLV ${code} appears twice`, length, 'duplicate')
+    seen.push(code)
     length += padded(TLV.value + checkValue(tlv, length))
   }
   if (length > MAX_MESSAGE_LENGTH)
