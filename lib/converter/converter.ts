@@ -6,7 +6,7 @@ import { isSupported } from '../runtime/support.js'
 import type { ConvertErrorValue } from '../wire/convert-error.js'
 import { Clients } from './clients.js'
 import { sysctl } from './kernel.js'
-import { type Degraded, type Listener, openListener } from './listener.js'
+import { type Degraded, type Listener, noMptcp, openListener } from './listener.js'
 import type { ConverterOptions } from './options.js'
 import { plainAddress } from './prefixes.js'
 import type { Target } from './request.js'
@@ -87,6 +87,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
     this.#host = this.#makeHost()
     const lacking = new Map<string, Degraded>()
     const degraded = (what: Degraded) => lacking.set(what.message, what)
+    if (this.#host.serverProtocol !== this.#settings.serverProtocol) degraded(noMptcp('connecting to servers'))
     try {
       for (const where of this.#settings.listen)
         this.#listeners.push(await openListener(where, this.#settings, socket => this.#accept(socket), degraded))
@@ -157,6 +158,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
     return {
       settings: this.#settings,
       clients: this.#clients,
+      serverProtocol: isSupported().supported ? this.#settings.serverProtocol : 'tcp',
       place: { tcpOptions: tcpOptions(this.#settings), isSelf: target => this.#isSelf(target) },
       established: info => {
         this.#counted.established++

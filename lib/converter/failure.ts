@@ -34,6 +34,7 @@ export function failureOf(code: string | undefined, family: 4 | 6, delaySeconds:
  */
 const ICMP: Record<string, number> = {
   ENETUNREACH: 0, // network unreachable
+  EAFNOSUPPORT: 0, // this machine does not have the family
   EHOSTUNREACH: 1, // host unreachable
   ENOPROTOOPT: 2, // protocol unreachable
   EMSGSIZE: 4, // fragmentation needed
@@ -48,6 +49,7 @@ const ICMP: Record<string, number> = {
 /** The same for ICMPv6 (type 1): tab_unreach in net/ipv6/icmp.c. */
 const ICMPV6: Record<string, number> = {
   ENETUNREACH: 0, // no route to destination
+  EAFNOSUPPORT: 0,
   EACCES: 1, // communication administratively prohibited
   EPERM: 1,
   EHOSTUNREACH: 3, // address unreachable

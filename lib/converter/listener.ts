@@ -11,7 +11,7 @@ import {
   TCP_FASTOPEN_NO_COOKIE,
 } from '../runtime/linux.js'
 import type { Addon } from '../runtime/native.js'
-import { lacksMptcp, unsupportedReason } from '../runtime/support.js'
+import { isSupported, lacksMptcp } from '../runtime/support.js'
 import { addon, sysctl } from './kernel.js'
 import type { ListenAddress } from './options.js'
 import type { Settings } from './settings.js'
@@ -31,6 +31,13 @@ export interface Degraded {
   message: string
   /** What to do about it. */
   remedy: string
+}
+
+/** @param doing what is done with plain TCP instead */
+export function noMptcp(doing: string): Degraded {
+  if (!addon()) return NO_ADDON
+  const [message, remedy = 'none'] = (isSupported().reason ?? '').split(': ')
+  return { what: 'mptcp', message: `${message}: ${doing} with plain TCP`, remedy }
 }
 
 /** Throws a system error shaped as net.Server's: `listen EADDRINUSE 192.0.2.1:5124`. */
@@ -81,7 +88,7 @@ function openSocket(
       return { fd: native.socket(family, IPPROTO_MPTCP), protocol: 'mptcp' }
     } catch (error) {
       if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
-      degraded(noMptcp(error as NodeJS.ErrnoException))
+      degraded(noMptcp('listening'))
     }
   return { fd: native.socket(family, IPPROTO_TCP), protocol: 'tcp' }
 }
@@ -131,10 +138,6 @@ const NO_FAST_OPEN: Degraded = {
   what: 'fast-open',
   message: 'This kernel has no Fast Open on such a listener: clients need one more round trip (1-RTT form)',
   remedy: 'use Linux 6.2 or later',
-}
-function noMptcp(error: NodeJS.ErrnoException): Degraded {
-  const [message, remedy = 'none'] = unsupportedReason(error).split(': ')
-  return { what: 'mptcp', message: `${message}: listening with plain TCP`, remedy }
 }
 function fastOpenOff(value: number): Degraded {
   return {

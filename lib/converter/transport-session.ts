@@ -50,6 +50,8 @@ export interface Host {
   readonly settings: Settings
   readonly place: Place
   readonly clients: Clients
+  /** What there is of what the settings ask for. */
+  readonly serverProtocol: 'tcp' | 'mptcp'
   established(info: ConnectionInfo): void
   refused(info: ConnectionInfo, error: ConvertErrorValue): void
   ignored(info: ConnectionInfo, why: Ignored): void
@@ -134,13 +136,13 @@ export class TransportSession {
   }
 
   #dial(target: Target, request: Request): void {
-    const { settings } = this.#host
+    const { settings, serverProtocol } = this.#host
     this.info.state = 'dialing'
     this.#within(settings.connectTimeout, () =>
       this.info.state === 'dialing' ? this.#refuse(this.#failure('ETIMEDOUT')) : this.#ignore('timeout'),
     )
     const wantsMptcp = request.tcpOptions.some(({ kind }) => kind === TCP_OPTION.mptcp)
-    this.#stopDialing = dial(target, wantsMptcp ? 'mptcp' : settings.serverProtocol, (failed, server) => {
+    this.#stopDialing = dial(target, wantsMptcp ? 'mptcp' : serverProtocol, (failed, server) => {
       this.#stopDialing = () => {}
       if (server) this.#connected(server, request)
       else this.#refuse(this.#failure(failed?.code))
@@ -256,11 +258,11 @@ export class TransportSession {
   }
 
   #closedOne(): void {
-    if (!this.#client.closed || (this.#server && !this.#server.closed)) return
+    // Of two that closed in the same turn, both are heard once both are closed.
+    if (this.info.state === 'closed' || !this.#client.closed || (this.#server && !this.#server.closed)) return
     this.#stop()
     this.#settle()
     if (this.#admitted) this.#host.clients.release(this.#key)
-    this.#admitted = false
     this.info.state = 'closed'
     this.info.times.closed = this.#elapsed()
     this.#host.closed(this)

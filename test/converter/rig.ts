@@ -1,0 +1,171 @@
+/** Converters, servers and hand-laid clients on loopback; all that a test opened is closed behind it, and leaks are failures. */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, isIPv4, type Server, type Socket } from 'node:net'
+import { afterEach, expect } from 'vitest'
+import {
+  type ConnectionInfo,
+  type Converter,
+  type ConverterOptions,
+  createConverter,
+} from '../../lib/converter/index.js'
+import { native } from '../../lib/runtime/native.js'
+import { hex } from '../support/hex.js'
+import { addon } from '../support/probes.js'
+
+const opened: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close()
+  await until(() => !process.getActiveResourcesInfo().some(name => name.startsWith('TCP')))
+  if (addon() === undefined) expect(native().counts()).toEqual({ descriptors: 0, waits: 0 })
+})
+
+/** Looks every other millisecond, for at most five seconds. */
+export function until(condition: () => unknown): Promise<void> {
+  return expect.poll(() => Boolean(condition()), { interval: 2, timeout: 5_000 }).toBe(true)
+}
+
+/** Closed after the test. */
+export function closing(close: () => Promise<unknown> | unknown): void {
+  opened.push(async () => close())
+}
+
+export interface Rig {
+  converter: Converter
+  port: number
+  /** The events that ended with this connection's `closed`, in order. */
+  events: [name: string, info: ConnectionInfo, ...rest: unknown[]][]
+  /** The next `closed`, or the first one that has been. */
+  closed(): Promise<ConnectionInfo>
+  /** @param from an address of this machine's */
+  client(bytes?: Uint8Array, from?: string): Client
+}
+
+export async function rig(options: ConverterOptions = {}): Promise<Rig> {
+  const converter = createConverter({ allowLoopback: true, lingerTimeout: 300, ...options })
+  closing(() => converter.close())
+  const events: Rig['events'] = []
+  for (const name of ['connection', 'established', 'refused', 'client-error', 'closed'] as const)
+    converter.on(name, (info: ConnectionInfo, ...rest: unknown[]) => events.push([name, info, ...rest]))
+  const [{ port }] = (await converter.listen()) as [AddressInfo]
+  return {
+    converter,
+    port,
+    events,
+    closed: async () => {
+      await until(() => events.some(([name]) => name === 'closed'))
+      return events.find(([name]) => name === 'closed')![1]
+    },
+    client: (bytes, from) => new Client(port, bytes, from),
+  }
+}
+
+/** A client that says what it is told to, and keeps what it hears. */
+export class Client {
+  readonly socket: Socket
+  received = Buffer.alloc(0)
+  ended = false
+  error: NodeJS.ErrnoException | undefined
+
+  constructor(port: number, bytes?: Uint8Array, from = '127.0.0.1') {
+    const host = isIPv4(from) ? '127.0.0.1' : '::1'
+    this.socket = connect({ port, host, localAddress: from, allowHalfOpen: true, noDelay: true })
+    this.socket.on('data', chunk => {
+      this.received = Buffer.concat([this.received, chunk])
+    })
+    this.socket.on('end', () => {
+      this.ended = true
+    })
+    this.socket.on('error', error => {
+      this.error = error
+    })
+    closing(() => this.socket.destroy())
+    if (bytes) this.socket.write(bytes)
+  }
+
+  get hex(): string {
+    return this.received.toString('hex')
+  }
+
+  /** All that it hears, once that is `length` bytes or more. */
+  async hears(length: number): Promise<string> {
+    await until(() => this.received.length >= length)
+    return this.hex
+  }
+
+  /** All that it heard, once the converter has sent its FIN. */
+  async hearsAll(): Promise<string> {
+    await until(() => this.ended || this.error)
+    if (this.error) throw this.error
+    return this.hex
+  }
+
+  /** The code of the error that ended it. */
+  async fails(): Promise<string | undefined> {
+    await until(() => this.ended || this.error)
+    return this.error?.code
+  }
+}
+
+/** A server on loopback, and its port. */
+export async function serve(
+  accept: (socket: Socket) => void,
+  address = '127.0.0.1',
+): Promise<{ port: number; server: Server; sockets: Socket[] }> {
+  const sockets: Socket[] = []
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
+    sockets.push(socket)
+    socket.on('error', () => {})
+    accept(socket)
+  }).listen(0, address)
+  await once(server, 'listening')
+  closing(async () => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+    await once(server, 'close')
+  })
+  return { port: (server.address() as AddressInfo).port, server, sockets }
+}
+
+/** An echo that ends when its client has. */
+export function echo(): ReturnType<typeof serve> {
+  return serve(socket => void socket.pipe(socket))
+}
+
+/** A port where nobody listens. */
+export async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+export function byte(value: number): string {
+  return value.toString(16).padStart(2, '0')
+}
+
+/** The Base Connect TLV as RFC 8803 §6.2.5 draws it, without its header; `words` more are promised. */
+export function connectTlv(port: number, address = '127.0.0.1', words = 0): Uint8Array {
+  const text = isIPv4(address)
+    ? `00000000 00000000 0000ffff ${address
+        .split('.')
+        .map(part => byte(Number(part)))
+        .join('')}`
+    : SIX[address]
+  return hex(`0a ${byte(5 + words)} ${port.toString(16).padStart(4, '0')} ${text}`)
+}
+
+/** A message of these TLVs. */
+export function message(...tlvs: Uint8Array[]): Uint8Array {
+  const length = tlvs.reduce((sum, tlv) => sum + tlv.length, 4)
+  return Buffer.concat([hex(`01 ${byte(length / 4)} 2263`), ...tlvs])
+}
+
+const SIX: Record<string, string> = {
+  '::1': '00000000 00000000 00000000 00000001',
+  '::': '00000000 00000000 00000000 00000000',
+  'ff02::1': 'ff020000 00000000 00000000 00000001',
+  'fe80::1': 'fe800000 00000000 00000000 00000001',
+}
