@@ -2,7 +2,7 @@
  * One try on one way: a socket, its SYN, and for a way through a converter the exchange of Convert messages
  * (RFC 8803 §4.2, §6). It decides nothing: what it sees, it tells.
  */
-import { systemError, WireError } from '../errors.js'
+import { type SystemError, systemError, WireError } from '../errors.js'
 import type { Settings } from '../options.js'
 import { type Candidate, LIFE_OF_SYN, synPause } from '../policy/candidates.js'
 import type { Failure } from '../policy/reaction.js'
@@ -92,7 +92,7 @@ export class Attempt {
     if (this.phase !== 'answer' || this.#messageSent < this.#message.length) return false
     const bytes = this.#pending.from(this.sent)
     if (bytes.length === 0) return false
-    const taken = native().send(this.fd, bytes)
+    const taken = this.#send(bytes)
     this.sent += taken
     return taken > 0
   }
@@ -146,9 +146,8 @@ export class Attempt {
   }
 
   #connected(errno: number): void {
-    const { via, destination } = this.candidate
-    const { address, port } = via?.endpoint ?? destination
-    if (errno !== 0) return this.#fail({ kind: 'system', error: systemError(errno, 'connect', address, port) })
+    const { via } = this.candidate
+    if (errno !== 0) return this.#failed(errno)
     const opened = this.protocol
     this.protocol = protocolOf(this.fd, opened)
     const fellBack = opened?.name === 'mptcp' && this.protocol.name === 'tcp'
@@ -165,16 +164,32 @@ export class Attempt {
     }
     this.phase = 'answer'
     this.#sendMessage()
+    if (!this.#isOpen()) return
     if (this.synDataAccepted && via.adaptive)
       this.#after(stallAfter(info.rtt ?? 0), () => !this.delivered && this.#events.stalled(this, 'answer'))
     this.#events.acknowledged(this)
-    if (this.phase === 'answer') this.#receive(HEADER_LENGTH, header => this.#readHeader(header))
+    if (this.#isOpen()) this.#receive(HEADER_LENGTH, header => this.#readHeader(header), decode)
   }
 
   /** What of the Convert message was not in the SYN: all of it in the 1-RTT form. It fits any send buffer. */
   #sendMessage(): void {
     if (this.#messageSent >= this.#message.length) return
-    this.#messageSent += native().send(this.fd, this.#message.subarray(this.#messageSent))
+    this.#messageSent += this.#send(this.#message.subarray(this.#messageSent))
+  }
+
+  /** How many bytes the kernel took. A peer that is gone already is a failure of the attempt, not an exception. */
+  #send(bytes: Uint8Array): number {
+    try {
+      return native().send(this.fd, bytes)
+    } catch (error) {
+      this.#failed(-(error as SystemError).errno!)
+      return 0
+    }
+  }
+
+  /** What the call before has left of it: it may have failed meanwhile. */
+  #isOpen(): boolean {
+    return this.phase === 'answer'
   }
 
   #readHeader(header: Buffer): void {
@@ -197,15 +212,15 @@ export class Attempt {
     this.#events.established(this)
   }
 
-  /** Exactly `length` bytes, so that nothing of the application's stream is ever consumed. */
-  #receive(length: number, done: (bytes: Buffer) => void): void {
+  /**
+   * Exactly `length` bytes, so that nothing of the application's stream is ever consumed.
+   * @param check looks at what came when it was less; throws what is wrong with it
+   */
+  #receive(length: number, done: (bytes: Buffer) => void, check: (bytes: Buffer) => unknown = () => {}): void {
     this.#wait = reactor().awaitBytes(this.fd, length, (errno, bytes) => {
       try {
-        if (bytes.length > 0 && bytes.length < length && length === HEADER_LENGTH) decode(bytes)
-        if (errno !== 0) {
-          const { address, port } = this.candidate.via!.endpoint
-          return this.#fail({ kind: 'system', error: systemError(errno, 'connect', address, port) })
-        }
+        if (bytes.length < length) check(bytes)
+        if (errno !== 0) return this.#failed(errno)
         if (bytes.length < length) return this.#fail({ kind: 'closed' })
         done(bytes)
       } catch (error) {
@@ -213,6 +228,13 @@ export class Attempt {
         this.#fail({ kind: 'malformed', error })
       }
     })
+  }
+
+  /** @param errno positive */
+  #failed(errno: number): void {
+    const { via, destination } = this.candidate
+    const { address, port } = via?.endpoint ?? destination
+    this.#fail({ kind: 'system', error: systemError(errno, 'connect', address, port) })
   }
 
   #fail(failure: Failure): void {

@@ -143,7 +143,7 @@ export class Dial {
   readonly #attemptEvents: AttemptEvents = {
     acknowledged: attempt => {
       this.flush()
-      if (!attempt.delivered) this.#armBeside(attempt)
+      if (this.#active.has(attempt) && !attempt.delivered) this.#armBeside(attempt)
     },
     stalled: (attempt, what) => {
       if (attempt.succeeded || this.#delivered()) return
