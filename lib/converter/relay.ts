@@ -11,6 +11,8 @@ export function relay(from: Socket, to: Socket, count: (bytes: number) => void):
     if (!to.write(chunk)) from.pause()
   })
   to.on('drain', () => from.resume())
-  from.on('end', () => to.end())
+  // Node tells of an end behind no data even while it is paused.
+  if (from.readableEnded) to.end()
+  else from.on('end', () => to.end())
   from.resume()
 }

@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { ConverterOptions } from '../../lib/converter/index.js'
-import { native } from '../../lib/runtime/native.js'
 import { hex } from '../support/hex.js'
 import { addon } from '../support/probes.js'
 import { requires } from '../support/requires.js'
-import { byte, closedPort, closing, connectTlv, echo, message, rig, until } from './rig.js'
+import { byte, closedPort, connectTlv, echo, message, rig, silentPort, until } from './rig.js'
 
 const INFO = hex('01 01 0000')
 
@@ -174,21 +173,3 @@ test('96, Connection Reset: nobody listens', async () => {
 test('97, Destination Unreachable: no route', async () => {
   expect(await answer(message(connectTlv(80, 'fe80::1')))).toMatch(/^010222631e0161(00|03)$/)
 })
-
-/** A listener whose queue is full: it drops SYNs. */
-function silentPort(): number {
-  const addon = native()
-  const fd = addon.socket(4, 6)
-  addon.bind(fd, '127.0.0.1', 0)
-  addon.listen(fd, 0)
-  const { port } = addon.getsockname(fd)
-  const fillers = [1, 2].map(() => {
-    const filler = addon.socket(4, 6)
-    addon.connect(filler, '127.0.0.1', port)
-    return filler
-  })
-  closing(() => {
-    for (const each of [fd, ...fillers]) addon.close(each)
-  })
-  return port
-}

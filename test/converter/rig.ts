@@ -142,6 +142,24 @@ export async function closedPort(): Promise<number> {
   return port
 }
 
+/** A listener whose queue is full: it drops SYNs. */
+export function silentPort(): number {
+  const addon = native()
+  const fd = addon.socket(4, 6)
+  addon.bind(fd, '127.0.0.1', 0)
+  addon.listen(fd, 0)
+  const { port } = addon.getsockname(fd)
+  const fillers = [1, 2].map(() => {
+    const filler = addon.socket(4, 6)
+    addon.connect(filler, '127.0.0.1', port)
+    return filler
+  })
+  closing(() => {
+    for (const each of [fd, ...fillers]) addon.close(each)
+  })
+  return port
+}
+
 export function byte(value: number): string {
   return value.toString(16).padStart(2, '0')
 }
