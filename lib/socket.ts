@@ -6,7 +6,7 @@ import {
   type SocketConstructorOpts,
   type TcpNetConnectOpts,
 } from 'node:net'
-import { type MptcpOptions, resolveOptions } from './options.js'
+import { type CookieStore, type MptcpOptions, resolveOptions } from './options.js'
 import { ConverterMemory } from './policy/converter-memory.js'
 import { Connecting, protocolNow } from './runtime/connect-on.js'
 import { closeLikeTcp } from './runtime/lingering-close.js'
@@ -18,8 +18,9 @@ export type MptcpConnectOptions = TcpNetConnectOpts & MptcpOptions
 type WriteDone = (error?: Error | null) => void
 type Listener = () => void
 
-/** What a thread's connections have learned of converters, unless they are given a store of their own. */
+/** What a thread's connections have learned of converters: one memory for each store of cookies, and one without. */
 const threadMemory = new ConverterMemory()
+const memories = new WeakMap<CookieStore, ConverterMemory>()
 
 /**
  * A net.Socket in everything but how it connects: `'connect'` comes once the converter has confirmed the server's
@@ -59,7 +60,7 @@ export class MptcpSocket extends Socket {
     // Pipes, and what Node shall complain of, are Node's. So is an open handle: it is connected already.
     if (!options || isPipe(options) || options.port === undefined || opened(this)) return this.#connectAsNode(args)
     const settings = resolveOptions({ ...this.#defaults, ...options })
-    const memory = settings.cookies ? new ConverterMemory(settings.cookies) : threadMemory
+    const memory = memoryOf(settings.cookies)
     this.#noDelay = options.noDelay ?? this.#noDelay
     if (options.keepAlive !== undefined)
       this.#keepAlive = { enable: options.keepAlive, initialDelay: options.keepAliveInitialDelay ?? 0 }
@@ -168,6 +169,13 @@ export type { IpcNetConnectOpts, SocketConstructorOpts }
 /** As Node tells: http.Agent hands on `path: null` for what is no pipe. */
 function isPipe(options: object): boolean {
   return Boolean((options as { path?: string | null }).path)
+}
+
+function memoryOf(cookies: CookieStore | undefined): ConverterMemory {
+  if (!cookies) return threadMemory
+  const memory = memories.get(cookies) ?? new ConverterMemory(cookies)
+  memories.set(cookies, memory)
+  return memory
 }
 
 function opened(socket: Socket): boolean {

@@ -96,6 +96,9 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
   }
 }
 
+/** What fits a message of 1020 bytes (RFC 8803 §6.1) beside Info and a base Connect: a longer one could never be sent. */
+const LONGEST_COOKIE = 988
+
 /** "Upon reception of an Error TLV, the Client MUST reset the connection" (§6.2.8): the caller has done so. */
 function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Candidate, via: Via): Reaction {
   const again = (changes: Partial<Via>) =>
@@ -126,7 +129,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
     case 'missing-cookie':
       // "The Client SHOULD cache the cookie" (§6.2.7), and send it in what follows.
       return {
-        ...(detail.cookie.length > 0
+        ...(detail.cookie.length > 0 && detail.cookie.length <= LONGEST_COOKIE
           ? { lesson: { learn: 'cookie', cookie: detail.cookie }, ...again({ cookie: detail.cookie }) }
           : {}),
         scope: 'converter',
