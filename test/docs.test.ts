@@ -1,0 +1,46 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const pages = [
+  'README.md',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`),
+]
+
+test('every error code has a heading in docs/errors.md, and no heading is for a code that is gone', () => {
+  const codes = [...read('lib/errors.ts').matchAll(/^ {2}\| '(ERR_\w+)'/gm)].map(match => match[1])
+  const headings = [...read('docs/errors.md').matchAll(/^## (ERR_\w+)$/gm)].map(match => match[1])
+  expect(codes.length).toBeGreaterThan(10)
+  expect(headings.sort()).toEqual(codes.sort())
+})
+
+test('every option of connect() has a row in docs/options.md', () => {
+  const [, body] = /export interface MptcpOptions \{\n([\s\S]*?)\n\}/.exec(read('lib/options.ts')) ?? []
+  const names = [...(body ?? '').matchAll(/^ {2}(\w+)\?:/gm)].map(match => match[1])
+  const rows = [...read('docs/options.md').matchAll(/^\| `(\w+)` \|/gm)].map(match => match[1])
+  expect(names.length).toBeGreaterThan(10)
+  expect(rows).toEqual(expect.arrayContaining(names))
+})
+
+test.each(pages)('%s links to files that exist', page => {
+  for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g))
+    expect(() => readdirOrFile(join(root, dirname(page), target!)), target).not.toThrow()
+})
+
+test.each(pages)('%s names files of this project that exist', page => {
+  for (const [, path] of read(page).matchAll(/`((?:lib|test|native|examples|docs)\/[\w./-]+)`/g))
+    expect(() => readdirOrFile(join(root, path!)), path).not.toThrow()
+})
+
+function readdirOrFile(path: string): void {
+  try {
+    readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EISDIR') throw error
+  }
+}
