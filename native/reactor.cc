@@ -180,7 +180,12 @@ void Reactor::deliverReady(Napi::Env env) {
       completion.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, wait.bytes.data(), wait.bytes.size()));
     completions.Set(index++, completion);
   }
-  deliver_.Call({completions});
+  try {
+    deliver_.Call({completions});
+  } catch (const Napi::Error& error) {
+    // Left to itself, a ThreadSafeFunction of Node-API 8 only warns of it (DEP0168).
+    napi_fatal_exception(env, error.Value());
+  }
 }
 
 void Reactor::stop() {

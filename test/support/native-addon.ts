@@ -122,3 +122,15 @@ export async function until(there: () => unknown): Promise<void> {
   const end = Date.now() + 2000
   while (!there() && Date.now() < end) await pause(2)
 }
+
+/** A new network namespace for one command: as root, or as a user where the system lets users have one. */
+export const ownNamespace = {
+  command: ['unshare', ...(process.getuid?.() === 0 ? ['--net'] : ['--user', '--map-root-user', '--net'])],
+  probe(): string | undefined {
+    const [command, ...args] = ownNamespace.command
+    const { error, status, stderr } = spawnSync(command!, [...args, 'ip', 'link', 'set', 'lo', 'up'], {
+      encoding: 'utf8',
+    })
+    return status === 0 ? undefined : (error?.message ?? stderr.trim())
+  },
+}

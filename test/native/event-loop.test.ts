@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest'
+import { runScript } from '../support/native-addon.js'
+
+/** A connection that is made at once, and one wait that never ends. */
+const waiting = `
+  const listener = addon.socket(4, 6)
+  addon.bind(listener, '127.0.0.1', 0)
+  addon.listen(listener, 16)
+  const connecting = addon.socket(4, 6)
+  const start = Date.now()
+  process.on('exit', () => console.log(Date.now() - start < 400 ? 'at once' : 'later'))
+`
+
+test('a wait alone does not keep the event loop alive', () => {
+  const { code, out } = runScript(`${waiting}
+    addon.onCompletions(() => {})
+    addon.watchEdges(listener, 1)`)
+  expect([code, out]).toEqual([0, 'at once\n'])
+})
+
+test('keepAlive keeps it, until it is let go', () => {
+  const { code, out } = runScript(`${waiting}
+    addon.onCompletions(completions => { console.log(completions.length); addon.keepAlive(false) })
+    addon.keepAlive(true)
+    addon.watchEdges(listener, 1)
+    setTimeout(() => addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port), 500)`)
+  expect([code, out]).toEqual([0, '1\nlater\n'])
+})
+
+test('it does not count: once is enough either way', () => {
+  const { code, out } = runScript(`${waiting}
+    addon.onCompletions(() => {})
+    for (let i = 0; i < 3; i++) addon.keepAlive(true)
+    addon.keepAlive(false)`)
+  expect([code, out]).toEqual([0, 'at once\n'])
+})
+
+test('what completes while the loop lives is delivered also when nothing keeps it', () => {
+  const { code, out } = runScript(`${waiting}
+    addon.onCompletions(([{ status }]) => console.log('status', status))
+    addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port)
+    addon.awaitConnected(connecting)
+    setTimeout(() => {}, 50)`)
+  expect([code, out]).toEqual([0, 'status 0\nat once\n'])
+})
+
+test('completions come in batches, each on a turn of its own with its microtasks done', () => {
+  const { out } = runScript(`${waiting}
+    const { port } = addon.getsockname(listener)
+    addon.onCompletions(batch => {
+      console.log(batch.length)
+      Promise.resolve().then(() => console.log('microtask'))
+      process.nextTick(() => console.log('tick'))
+    })
+    for (let i = 0; i < 10; i++) {
+      const fd = addon.socket(4, 6)
+      addon.connect(fd, '127.0.0.1', port)
+      addon.awaitConnected(fd)
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+    setTimeout(() => {}, 20)`)
+  expect(out).toBe('10\ntick\nmicrotask\nat once\n')
+})
+
+test('the last function given hears of all that comes', () => {
+  const { out } = runScript(`${waiting}
+    addon.onCompletions(() => console.log('first'))
+    addon.watchEdges(listener, 1)
+    addon.onCompletions(() => console.log('second'))
+    addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port)
+    setTimeout(() => {}, 50)`)
+  expect(out).toBe('second\nat once\n')
+})
+
+test('waits before there is anybody to hear of them are refused', () => {
+  const { out } = runScript(`
+    const fd = addon.socket(4, 6)
+    for (const wait of ['awaitConnected', 'awaitBytes', 'watchEdges'])
+      try { addon[wait](fd, 1) } catch (error) { console.log(error.message) }`)
+  expect(out).toBe('onCompletions must be called first\n'.repeat(3))
+})

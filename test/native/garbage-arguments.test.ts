@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+import { runScript } from '../support/native-addon.js'
+
+/** Run in processes of their own: what is asked is that they do not crash. */
+const garbage = `
+  const detached = new Uint8Array(8)
+  structuredClone(detached.buffer, { transfer: [detached.buffer] })
+  const shared = new Uint8Array(new SharedArrayBuffer(8))
+  const values = [
+    undefined, null, true, false, 0, -0, 1, -1, 3, 4, 6, 262, 65535, 65536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32,
+    2 ** 53, -(2 ** 53), 1e308, 0.5, NaN, Infinity, -Infinity, 10n, '', '127.0.0.1', '::1', '\\0', '\\ud800',
+    'x'.repeat(1e6), Symbol('x'), {}, [], [1], () => {}, class {}, new Date(), /x/, new Map(), new Proxy({}, {}),
+    Buffer.alloc(0), Buffer.alloc(8), new Uint8Array(1e6), detached, shared, new Uint16Array(4), new DataView(new ArrayBuffer(8)),
+    new ArrayBuffer(8), new SharedArrayBuffer(8), new Uint8ClampedArray(8), new BigInt64Array(2), Object.create(null),
+    { valueOf() { throw new Error('valueOf') }, toString() { throw new Error('toString') } },
+  ]
+  const functions = Object.keys(addon).filter(name => !['keepAlive'].includes(name))
+  function attempt(name, args) {
+    try {
+      const result = addon[name](...args)
+      return name === 'socket' || name === 'duplicate' ? addon.close(result) : result
+    } catch (error) {
+      if (!(error instanceof Error)) throw new Error(name + ' threw ' + String(error))
+      if (!(error instanceof TypeError) && error.syscall === undefined && !/onCompletions/.test(error.message)) throw error
+    }
+  }
+`
+
+const done = `
+  if (addon.counts().descriptors > 0) throw new Error('left: ' + JSON.stringify(addon.counts()))
+  console.log('alive')`
+
+test('every function, without arguments and with one of everything', () => {
+  const { code, out, err } = runScript(`${garbage}
+    for (const when of ['before there is a reactor', 'after']) {
+      for (const name of functions.filter(name => name !== 'onCompletions')) {
+        attempt(name, [])
+        for (const value of values) attempt(name, [value])
+      }
+      addon.onCompletions(() => {})
+    }
+    for (const value of values) attempt('keepAlive', [value])
+    addon.keepAlive(false)
+    for (const value of values) attempt('onCompletions', [value])
+    ${done}`)
+  expect({ code, out, err }).toEqual({ code: 0, out: 'alive\n', err: '' })
+})
+
+test('every function, on a socket of its own, with random other arguments', () => {
+  const { code, out, err } = runScript(`${garbage}
+    let seed = 42
+    const random = below => (seed = (seed * 48271) % 2147483647) % below
+    addon.onCompletions(() => {})
+    for (let round = 0; round < 20000; round++) {
+      const name = functions[random(functions.length)]
+      const fd = addon.socket(random(2) ? 4 : 6, random(2) ? 262 : 6)
+      attempt(name, [fd, ...Array.from({ length: random(5) }, () => values[random(values.length)])])
+      try { addon.close(fd) } catch (error) {
+        if (name !== 'close' && name !== 'reset' && name !== 'release') throw error
+        if (name === 'release') require('node:fs').closeSync(fd)
+      }
+    }
+    ${done}`)
+  expect({ code, out, err }).toEqual({ code: 0, out: 'alive\n', err: '' })
+}, 60_000)
+
+test('what is wrong is said', () => {
+  const { out } = runScript(`
+    addon.onCompletions(() => {})
+    const fd = addon.socket(4, 6)
+    for (const [name, ...args] of [
+      ['socket', 4, 'tcp'], ['bind', fd, 0, 0], ['connect', fd, '::1', 65536], ['close', 1.5], ['getsockopt', fd, 0, 0, 2 ** 21],
+      ['onCompletions', 1], ['setsockopt', fd, 0, 0, [1]], ['keepAlive', 1],
+    ])
+      try { addon[name](...args) } catch (error) { console.log(error.name + ': ' + error.message) }`)
+  expect(out.trimEnd().split('\n')).toEqual([
+    'TypeError: argument 2 must be an integer from -2147483648 to 2147483647',
+    'TypeError: argument 2 must be a string',
+    'TypeError: argument 3 must be an integer from 0 to 65535',
+    'TypeError: argument 1 must be an integer from -2147483648 to 2147483647',
+    'TypeError: argument 4 must be an integer from 0 to 1048576',
+    'TypeError: argument 1 must be a function',
+    'TypeError: argument 4 must be a Uint8Array',
+    'TypeError: argument 1 must be a boolean',
+  ])
+})
+
+test('methods without their addon, and as constructors', () => {
+  const { code, out } = runScript(`
+    const { socket, close } = addon
+    close(socket(4, 6))
+    for (const call of [() => socket.call(undefined, 4, 6), () => socket.call({}, 4, 6), () => new socket(4, 6)])
+      try { call() } catch (error) { if (!(error instanceof Error)) process.exit(1) }
+    console.log('alive')`)
+  expect([code, out]).toEqual([0, 'alive\n'])
+})

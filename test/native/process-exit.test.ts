@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest'
+import { addonPath, runScript } from '../support/native-addon.js'
+
+/** Everything open: a listener, connections to it, waits of every kind, and the event loop kept alive. */
+const everything = `
+  const listener = addon.socket(4, 6)
+  addon.bind(listener, '127.0.0.1', 0)
+  addon.listen(listener, 16)
+  const { port } = addon.getsockname(listener)
+  const connect = () => {
+    const fd = addon.socket(4, 6)
+    addon.connect(fd, '127.0.0.1', port)
+    return fd
+  }
+  addon.onCompletions(completions => globalThis.delivered?.(completions))
+  addon.keepAlive(true)
+  addon.awaitConnected(connect())
+  addon.awaitBytes(connect(), 5)
+  addon.watchEdges(connect(), 4)
+  addon.watchEdges(listener, 1)
+`
+
+const ended = (source: string) => runScript(everything + source)
+
+test('process.exit() with everything open', () => {
+  expect(ended(`process.exit(3)`)).toMatchObject({ code: 3, err: '' })
+})
+
+test('process.exit() within a delivery', () => {
+  expect(ended(`globalThis.delivered = () => process.exit(4)`)).toMatchObject({ code: 4, err: '' })
+})
+
+test('process.exit() within a delivery, many times', () => {
+  for (let round = 0; round < 10; round++)
+    expect(
+      ended(`for (let i = 0; i < 100; i++) addon.watchEdges(connect(), 4)
+      globalThis.delivered = () => process.exit(4)`),
+    ).toMatchObject({ code: 4, err: '' })
+}, 30_000)
+
+test('the event loop ends with everything open', () => {
+  expect(ended(`addon.keepAlive(false)`)).toMatchObject({ code: 0, err: '' })
+})
+
+test('a delivery in the exit handler is none', () => {
+  expect(
+    ended(`addon.keepAlive(false)
+    globalThis.delivered = () => {}
+    process.on('exit', () => { addon.watchEdges(connect(), 4); addon.counts(); addon.cancel(1) })`),
+  ).toMatchObject({ code: 0, err: '' })
+})
+
+test('an error thrown in a delivery is an uncaught exception, and the deliveries go on', () => {
+  const { code, out } = ended(`
+    let count = 0
+    globalThis.delivered = () => { throw new Error('delivery ' + ++count) }
+    process.on('uncaughtException', error => {
+      console.log(error.message)
+      if (count === 2) process.exit()
+      addon.watchEdges(connect(), 4)
+    })`)
+  expect([code, out]).toEqual([0, 'delivery 1\ndelivery 2\n'])
+})
+
+test('without a handler for it, it ends the process', () => {
+  const { code, err } = ended(`globalThis.delivered = () => { throw new Error('of the delivery') }`)
+  expect(code).toBe(1)
+  expect(err).toContain('Error: of the delivery')
+})
+
+test('process.exit() while workers wait', () => {
+  expect(
+    ended(`
+    const { Worker } = require('node:worker_threads')
+    let ready = 0
+    for (let i = 0; i < 4; i++)
+      new Worker(
+        \`const addon = require(require('node:worker_threads').workerData)
+        addon.onCompletions(() => {})
+        addon.keepAlive(true)
+        addon.awaitConnected(addon.socket(4, 6))
+        addon.watchEdges(addon.socket(4, 6), 1)
+        require('node:worker_threads').parentPort.postMessage('ready')\`,
+        { eval: true, workerData: ${JSON.stringify(addonPath)} },
+      ).on('message', () => ++ready === 4 && process.exit(5))`),
+  ).toMatchObject({ code: 5, err: '' })
+})
+
+test('a signal ends the process', () => {
+  expect(ended(`process.kill(process.pid, 'SIGTERM')`)).toMatchObject({ code: 'SIGTERM', err: '' })
+})
+
+test('signals are heard in JavaScript while the reactor runs', () => {
+  expect(
+    ended(`process.on('SIGUSR2', () => process.exit(6))
+    setTimeout(() => process.kill(process.pid, 'SIGUSR2'), 10)`),
+  ).toMatchObject({ code: 6, err: '' })
+})

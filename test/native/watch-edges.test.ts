@@ -1,0 +1,155 @@
+import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import net from 'node:net'
+import { expect, test } from 'vitest'
+import { native } from '../../lib/runtime/native.js'
+import { blockFor, Completions, leavesNothing, pause, serve, TCP, until } from '../support/native-addon.js'
+
+const EPOLLIN = 1
+const EPOLLOUT = 4
+const EPOLLRDHUP = 0x2000
+
+const addon = native()
+const completions = new Completions(addon)
+leavesNothing(addon)
+
+function descriptorOf(socket: net.Socket): number {
+  return (socket as unknown as { _handle: { fd: number } })._handle.fd
+}
+
+/** Two ends of a connection that libuv owns, and the descriptor of the first. */
+async function pair() {
+  const server = net.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const near = net.connect({ port: (server.address() as net.AddressInfo).port, allowHalfOpen: true })
+  const [[far]] = (await Promise.all([once(server, 'connection'), once(near, 'connect')])) as [[net.Socket], unknown]
+  return {
+    near,
+    far,
+    fd: descriptorOf(near),
+    async [Symbol.asyncDispose]() {
+      near.destroy()
+      far.destroy()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
+
+test('one report for each edge, while libuv reads on', async () => {
+  await using both = await pair()
+  const received: string[] = []
+  both.near.on('data', data => received.push(String(data)))
+  const id = addon.watchEdges(both.fd, EPOLLIN)
+  for (const part of ['a', 'b', 'c']) {
+    const count = completions.of(id).length
+    both.far.write(part)
+    await until(() => completions.of(id).length > count)
+    expect(completions.of(id).length).toBe(count + 1)
+  }
+  await pause(20)
+  expect(completions.of(id).map(({ status }) => status & EPOLLIN)).toEqual([EPOLLIN, EPOLLIN, EPOLLIN])
+  expect(received.join('')).toBe('abc')
+  addon.cancel(id)
+})
+
+test('what is there already is the first edge; data that nobody reads is no second', async () => {
+  await using server = await serve(addon, { protocol: TCP }, socket => socket.write('unread'))
+  const fd = addon.socket(4, TCP)
+  addon.connect(fd, server.address, server.port)
+  await pause(20)
+  const id = addon.watchEdges(fd, EPOLLIN | EPOLLOUT)
+  await pause(50)
+  expect(completions.of(id)).toEqual([{ id, status: EPOLLIN | EPOLLOUT }])
+  addon.close(fd)
+})
+
+test('edges that were not delivered yet are one report, of all their events', async () => {
+  let accepted: net.Socket | undefined
+  await using server = await serve(addon, { protocol: TCP }, socket => {
+    accepted = socket.resume()
+  })
+  const fd = addon.socket(4, TCP)
+  addon.connect(fd, server.address, server.port)
+  await until(() => accepted)
+  const id = addon.watchEdges(descriptorOf(accepted!), EPOLLIN | EPOLLRDHUP)
+  // This thread hears nothing until it is done.
+  addon.send(fd, Buffer.from('x'))
+  blockFor(20)
+  addon.shutdown(fd)
+  blockFor(20)
+  await pause(20)
+  expect(completions.of(id)).toEqual([{ id, status: EPOLLIN | EPOLLRDHUP }])
+  addon.cancel(id)
+  addon.close(fd)
+})
+
+test('no report without an edge, and none after cancel', async () => {
+  await using both = await pair()
+  const id = addon.watchEdges(both.fd, EPOLLIN)
+  await pause(20)
+  expect(completions.of(id)).toEqual([])
+  addon.cancel(id)
+  both.far.write('x')
+  await pause(20)
+  expect(completions.of(id)).toEqual([])
+})
+
+test('a descriptor has one wait at a time', async () => {
+  await using server = await serve(addon, { protocol: TCP })
+  const fd = addon.socket(4, TCP)
+  addon.connect(fd, server.address, server.port)
+  for (const wait of [
+    () => addon.watchEdges(fd, EPOLLIN),
+    () => addon.awaitBytes(fd, 1),
+    () => addon.awaitConnected(fd),
+  ]) {
+    const id = wait()
+    expect(() => addon.watchEdges(fd, EPOLLIN)).toThrow('epoll_ctl EBUSY')
+    expect(() => addon.awaitBytes(fd, 1)).toThrow('epoll_ctl EBUSY')
+    expect(() => addon.awaitBytes(fd, 0)).toThrow('epoll_ctl EBUSY')
+    expect(() => addon.awaitConnected(fd)).toThrow('epoll_ctl EBUSY')
+    // The last of them has finished meanwhile, but nobody has been told.
+    blockFor(20)
+    expect(() => addon.awaitBytes(fd, 1)).toThrow('epoll_ctl EBUSY')
+    addon.cancel(id)
+  }
+  addon.close(fd)
+})
+
+test('what epoll cannot watch is thrown: EPERM for a file, EBADF for nothing', () => {
+  const file = openSync('/proc/self/status', 'r')
+  expect(() => addon.watchEdges(file, EPOLLIN)).toThrow(/^epoll_ctl (EPERM)$/)
+  closeSync(file)
+  expect(() => addon.watchEdges(file, EPOLLIN)).toThrow('epoll_ctl EBADF')
+  expect(() => addon.watchEdges(-1, EPOLLIN)).toThrow('epoll_ctl EBADF')
+})
+
+test('the descriptor is closed by others: silence, until cancelled', async () => {
+  const both = await pair()
+  const id = addon.watchEdges(both.fd, EPOLLIN)
+  await both[Symbol.asyncDispose]()
+  await pause(20)
+  expect(addon.counts().waits).toBe(1)
+  addon.cancel(id)
+})
+
+test('the descriptor is closed by others, and its number is used again', async () => {
+  const both = await pair()
+  const stale = addon.watchEdges(both.fd, EPOLLIN)
+  const number = both.fd
+  await both[Symbol.asyncDispose]()
+
+  await using server = await serve(addon, { protocol: TCP }, socket => socket.write('new'))
+  const sockets: number[] = []
+  do sockets.push(addon.socket(4, TCP))
+  while (sockets.at(-1)! < number)
+  expect(sockets).toContain(number)
+
+  addon.connect(number, server.address, server.port)
+  const id = addon.awaitConnected(number)
+  addon.cancel(stale)
+  expect(await completions.next(id)).toMatchObject({ status: 0 })
+  expect((await completions.next(addon.awaitBytes(number, 3))).bytes).toEqual(Buffer.from('new'))
+  expect(completions.of(stale)).toEqual([])
+  for (const fd of sockets) addon.close(fd)
+})
