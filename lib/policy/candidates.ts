@@ -73,7 +73,9 @@ export function nextBeside(
   converterIsThere: boolean,
 ): Candidate | undefined {
   const useful = (other: Candidate) =>
-    converterIsThere ? other.destination !== current.destination : other.via !== current.via || other.via === undefined
+    converterIsThere
+      ? other.destination !== current.destination
+      : other.via === undefined || other.via.endpoint !== current.via?.endpoint
   return queue.find(useful) ?? queue[0]
 }
 

@@ -50,12 +50,12 @@ const UNUSABLE_FOR_MS = 3_600_000
 const CAPACITY = 1_000
 
 export class ConverterMemory {
-  readonly #oneRtt = new Map<string, { until: number; why: OneRttReason }>()
-  readonly #backOff = new Map<string, BackOff>()
-  readonly #noInfo = new Map<string, true>()
+  readonly #oneRtt = new Latest<{ until: number; why: OneRttReason }>()
+  readonly #backOff = new Latest<BackOff>()
+  readonly #noInfo = new Latest<true>()
   readonly #cookies: CookieStore
 
-  constructor(cookies: CookieStore = new Map<string, Uint8Array>()) {
+  constructor(cookies: CookieStore = new Latest<Uint8Array>()) {
     this.#cookies = cookies
   }
 
@@ -83,15 +83,15 @@ export class ConverterMemory {
   learn(path: Path, lesson: Lesson, now: number): void {
     switch (lesson.learn) {
       case 'one-rtt':
-        put(this.#oneRtt, key(path), { until: now + ONE_RTT_FOR_MS, why: lesson.why })
+        this.#oneRtt.set(key(path), { until: now + ONE_RTT_FOR_MS, why: lesson.why })
         break
       case 'back-off': {
         const seconds = Math.min(lesson.seconds || LEAST_BACK_OFF_S, MOST_BACK_OFF_S)
-        put(this.#backOff, path.converter, { until: now + seconds * 1000, code: lesson.code })
+        this.#backOff.set(path.converter, { until: now + seconds * 1000, code: lesson.code })
         break
       }
       case 'unusable':
-        put(this.#backOff, path.converter, { until: now + UNUSABLE_FOR_MS, code: lesson.code })
+        this.#backOff.set(path.converter, { until: now + UNUSABLE_FOR_MS, code: lesson.code })
         break
       case 'cookie':
         this.#cookies.set(key(path), lesson.cookie)
@@ -100,7 +100,7 @@ export class ConverterMemory {
         this.#cookies.delete(key(path))
         break
       case 'no-info':
-        put(this.#noInfo, path.converter, true)
+        this.#noInfo.set(path.converter, true)
         break
     }
   }
@@ -111,8 +111,12 @@ function key(path: Path): string {
   return `${path.converter}|${path.access}`
 }
 
-function put<T>(map: Map<string, T>, name: string, value: T): void {
-  map.delete(name)
-  map.set(name, value)
-  if (map.size > CAPACITY) map.delete(map.keys().next().value as string)
+/** The latest `CAPACITY` entries. */
+class Latest<T> extends Map<string, T> {
+  override set(name: string, value: T): this {
+    this.delete(name)
+    super.set(name, value)
+    if (this.size > CAPACITY) this.delete(this.keys().next().value as string)
+    return this
+  }
 }

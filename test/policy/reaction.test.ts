@@ -1,0 +1,236 @@
+import { constants } from 'node:os'
+import { describe, expect, test } from 'vitest'
+import { systemError, WireError } from '../../lib/errors.js'
+import { type Failure, react } from '../../lib/policy/reaction.js'
+import type { ConvertErrorValue } from '../../lib/wire/convert-error.js'
+import { endpoint, errorTlv as tlv, via, way } from '../support/candidates.js'
+
+const server = endpoint('192.0.2.1')
+const converter = via('198.51.100.1')
+const cookie = Uint8Array.of(1, 2, 3, 4)
+const echo = new Uint8Array(0)
+
+/** What has been sent to the converter, in words. */
+const bare = converter
+const withCookie = { ...converter, cookie }
+const withInfo = { ...converter, info: true }
+const withOptions = {
+  ...converter,
+  tcpOptions: [
+    { kind: 30, value: new Uint8Array(0) },
+    { kind: 34, value: new Uint8Array(0) },
+  ],
+}
+const withAll = { ...withOptions, cookie, info: true }
+
+/** What a row expects: the code told, the scope, the lesson, and what of the converter changes in the retry. */
+type Row = [
+  detail: ConvertErrorValue,
+  sent: typeof withAll | typeof bare,
+  code: string,
+  scope: string,
+  lesson?: object | undefined,
+  retry?: object,
+]
+
+const rows: Record<string, Row[]> = {
+  'the converter speaks no version of ours: not to be used for now': [
+    [
+      { name: 'unsupported-version', versions: [2, 3] },
+      withAll,
+      'ERR_CONVERT_UNSUPPORTED_VERSION',
+      'converter',
+      { learn: 'unusable', code: 0 },
+    ],
+  ],
+  'our message was not understood: no blind repetition': [
+    [{ name: 'malformed-message', echo }, bare, 'ERR_CONVERT_MALFORMED_MESSAGE', 'converter'],
+    [{ name: 'malformed-message', echo }, withAll, 'ERR_CONVERT_MALFORMED_MESSAGE', 'converter'],
+  ],
+  'a TLV was not understood: without Info, if that was there': [
+    [{ name: 'unsupported-message', echo }, bare, 'ERR_CONVERT_UNSUPPORTED_MESSAGE', 'converter'],
+    [{ name: 'unsupported-message', echo }, withCookie, 'ERR_CONVERT_UNSUPPORTED_MESSAGE', 'converter'],
+    [
+      { name: 'unsupported-message', echo },
+      withAll,
+      'ERR_CONVERT_UNSUPPORTED_MESSAGE',
+      'converter',
+      { learn: 'no-info' },
+      { info: false },
+    ],
+  ],
+  'a cookie is wanted: with it, if it came': [
+    [{ name: 'missing-cookie', cookie: echo }, bare, 'ERR_CONVERT_MISSING_COOKIE', 'converter'],
+    [
+      { name: 'missing-cookie', cookie },
+      bare,
+      'ERR_CONVERT_MISSING_COOKIE',
+      'converter',
+      { learn: 'cookie', cookie },
+      { cookie },
+    ],
+    [
+      { name: 'missing-cookie', cookie: Uint8Array.of(9) },
+      withAll,
+      'ERR_CONVERT_MISSING_COOKIE',
+      'converter',
+      { learn: 'cookie', cookie: Uint8Array.of(9) },
+      { cookie: Uint8Array.of(9) },
+    ],
+  ],
+  'not authorized: without the cookie, if one was sent': [
+    [{ name: 'not-authorized' }, bare, 'ERR_CONVERT_NOT_AUTHORIZED', 'converter'],
+    [{ name: 'not-authorized' }, withInfo, 'ERR_CONVERT_NOT_AUTHORIZED', 'converter'],
+    [
+      { name: 'not-authorized' },
+      withAll,
+      'ERR_CONVERT_NOT_AUTHORIZED',
+      'converter',
+      { learn: 'forget-cookie' },
+      { cookie: undefined },
+    ],
+  ],
+  'an option is not supported: without it, if it was sent': [
+    [{ name: 'unsupported-tcp-option', kinds: [34] }, bare, 'ERR_CONVERT_UNSUPPORTED_TCP_OPTION', 'converter'],
+    [{ name: 'unsupported-tcp-option', kinds: [8] }, withOptions, 'ERR_CONVERT_UNSUPPORTED_TCP_OPTION', 'converter'],
+    [{ name: 'unsupported-tcp-option', kinds: [] }, withOptions, 'ERR_CONVERT_UNSUPPORTED_TCP_OPTION', 'converter'],
+    [
+      { name: 'unsupported-tcp-option', kinds: [34, 8] },
+      withOptions,
+      'ERR_CONVERT_UNSUPPORTED_TCP_OPTION',
+      'converter',
+      undefined,
+      { tcpOptions: withOptions.tcpOptions.slice(0, 1) },
+    ],
+    [
+      { name: 'unsupported-tcp-option', kinds: [30, 34] },
+      withAll,
+      'ERR_CONVERT_UNSUPPORTED_TCP_OPTION',
+      'converter',
+      undefined,
+      { tcpOptions: [] },
+    ],
+  ],
+  'the converter wants to be left alone': [
+    [
+      { name: 'resource-exceeded', delaySeconds: 5 },
+      bare,
+      'ERR_CONVERT_RESOURCE_EXCEEDED',
+      'converter',
+      { learn: 'back-off', seconds: 5, code: 64 },
+    ],
+    [
+      { name: 'network-failure', delaySeconds: 0 },
+      withAll,
+      'ERR_CONVERT_NETWORK_FAILURE',
+      'converter',
+      { learn: 'back-off', seconds: 0, code: 65 },
+    ],
+  ],
+  'the server refuses, or cannot be reached: no converter would help': [
+    [{ name: 'connection-reset' }, withAll, 'ECONNREFUSED', 'destination'],
+    [{ name: 'destination-unreachable', icmpCode: 1 }, withAll, 'EHOSTUNREACH', 'destination'],
+  ],
+  'codes not known count by their range (RFC 8803 §10.2.3)': [
+    [{ name: 'unknown', code: 4, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'converter'],
+    [{ name: 'unknown', code: 95, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'converter'],
+    [{ name: 'unknown', code: 98, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'destination'],
+    [{ name: 'unknown', code: 127, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'destination'],
+    [{ name: 'unknown', code: 128, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'converter'],
+    [{ name: 'unknown', code: 255, value: echo }, withAll, 'ERR_CONVERT_UNKNOWN', 'converter'],
+  ],
+}
+
+for (const [title, group] of Object.entries(rows))
+  describe(title, () => {
+    for (const [detail, sent, code, scope, lesson, retry] of group) {
+      const given =
+        sent === withAll
+          ? 'all'
+          : [sent.cookie && 'cookie', sent.info && 'info', ...sent.tcpOptions.map(({ kind }) => kind)].filter(Boolean)
+      const candidate = way(server, sent)
+
+      test(`${JSON.stringify(detail)} to ${given.length ? given : 'a bare Connect'}`, () => {
+        const reaction = react(tlv(detail), candidate, false)
+        expect(reaction.lesson).toEqual(lesson)
+        expect(reaction.scope).toBe(scope)
+        expect(reaction.error).toMatchObject({ code })
+        const number = tlv(detail).code
+        expect(reaction.retry).toEqual(retry && { ...candidate, via: { ...sent, ...retry }, retriedAfter: [number] })
+      })
+
+      if (retry)
+        test(`${JSON.stringify(detail)} a second time: no more retries, but the lesson`, () => {
+          const again = react(tlv(detail), react(tlv(detail), candidate, false).retry!, false)
+          expect(again.retry).toBeUndefined()
+          expect(again.error).toMatchObject({ code })
+        })
+
+      test(`${JSON.stringify(detail)} after bytes have left: the same, for none has reached the server`, () => {
+        expect(react(tlv(detail), candidate, true)).toEqual(react(tlv(detail), candidate, false))
+      })
+    }
+  })
+
+test('errors of different codes may each lead to one retry: expired cookie, new cookie', () => {
+  const expired = react(tlv({ name: 'not-authorized' }), way(server, withCookie), false)
+  const fresh = react(tlv({ name: 'missing-cookie', cookie: Uint8Array.of(9) }), expired.retry!, false)
+  expect(fresh.retry).toMatchObject({ via: { cookie: Uint8Array.of(9) }, retriedAfter: [32, 3] })
+  expect(react(tlv({ name: 'not-authorized' }), fresh.retry!, false).retry).toBeUndefined()
+})
+
+describe('failures without an Error TLV', () => {
+  const wireError = new WireError('no Magic Number', 2, 'magic')
+  const refused = systemError(constants.errno.ECONNREFUSED, 'connect', '198.51.100.1', 5124)
+  const failures: [failure: Failure, code: string, direct?: string][] = [
+    [{ kind: 'system', error: refused }, 'ECONNREFUSED', 'ECONNREFUSED'],
+    [{ kind: 'unanswered' }, 'ETIMEDOUT', 'ETIMEDOUT'],
+    [{ kind: 'tcp' }, 'ERR_MPTCP_FALLBACK', 'ERR_MPTCP_FALLBACK'],
+    [{ kind: 'malformed', error: wireError }, 'ERR_CONVERT_MALFORMED'],
+    [{ kind: 'closed' }, 'ERR_CONVERT_CLOSED'],
+    [{ kind: 'answer-timeout', after: 15_000 }, 'ERR_CONVERT_TIMEOUT'],
+  ]
+
+  test.each(failures)('through a converter: $kind, the converter is out of it', (failure, code) => {
+    expect(react(failure, way(server, converter), false)).toEqual({
+      scope: 'converter',
+      error: expect.objectContaining({ code }),
+    })
+  })
+
+  test.each(failures)('$kind after bytes have left: nothing may be tried any more', (failure, code) => {
+    expect(react(failure, way(server, converter), true)).toEqual({
+      scope: 'all',
+      error: expect.objectContaining({ code }),
+    })
+  })
+
+  test.each(failures.filter(([, , direct]) => direct))('direct: $kind, the next address may do', (failure, code) => {
+    expect(react(failure, way(server), false)).toEqual({ scope: 'attempt', error: expect.objectContaining({ code }) })
+  })
+
+  test('unanswered SYNs show the one who was asked: the converter, or the server', () => {
+    const { error } = react({ kind: 'unanswered' }, way(server, converter), false)
+    expect(error).toMatchObject({ address: '198.51.100.1', port: 5124, syscall: 'connect' })
+    expect(react({ kind: 'unanswered' }, way(server), false).error).toMatchObject({ address: '192.0.2.1', port: 443 })
+  })
+
+  test('what is malformed is the cause', () => {
+    const { error } = react({ kind: 'malformed', error: wireError }, way(server, converter), false)
+    expect(error.cause).toBe(wireError)
+  })
+
+  test("the SYN's data was not taken: the same way in the 1-RTT form, and the lesson", () => {
+    const candidate = way(server, withAll, { unanswered: 1, retriedAfter: [3] })
+    expect(react({ kind: 'syn-data-not-acknowledged' }, candidate, false)).toEqual({
+      lesson: { learn: 'one-rtt', why: 'syn-data-not-acknowledged' },
+      retry: { ...candidate, via: { ...withAll, form: '1rtt' } },
+      scope: 'converter',
+      error: expect.objectContaining({ code: 'ERR_CONVERT_CLOSED' }),
+    })
+  })
+
+  test('what only a converter can do is not expected of a direct way', () => {
+    expect(() => react({ kind: 'closed' }, way(server), false)).toThrow(TypeError)
+  })
+})
