@@ -132,8 +132,11 @@ type Print = (text: string, event: string, about: object) => void
 const printText: Print = text => void process.stdout.write(`${text}\n`)
 
 const printJson: Print = (_text, event, about) => {
-  const hex = (_key: string, value: unknown) =>
-    value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value
+  // Bytes in hexadecimal. A Buffer comes as what its toJSON makes of it; as itself it is in `this`.
+  function hex(this: Record<string, unknown>, key: string, value: unknown): unknown {
+    const own = this[key]
+    return own instanceof Uint8Array ? Buffer.from(own).toString('hex') : value
+  }
   process.stdout.write(`${JSON.stringify({ event, ...about }, hex)}\n`)
 }
 

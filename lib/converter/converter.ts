@@ -139,6 +139,8 @@ export class Converter extends EventEmitter<ConverterEvents> {
     }
     const deadline = grace > 0 ? setTimeout(abort, grace) : abort()
     await Promise.all(closed)
+    // The listeners do not wait for the connections to servers.
+    while (this.#sessions.size > 0) await new Promise<void>(resolve => this.once('closed', () => resolve()))
     if (deadline) clearTimeout(deadline)
     this.#host = undefined
   }

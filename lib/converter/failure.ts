@@ -23,7 +23,7 @@ export function failureOf(code: string | undefined, family: 4 | 6, delaySeconds:
     case 'EADDRINUSE':
       return { name: 'resource-exceeded', delaySeconds }
   }
-  const icmpCode = (family === 4 ? ICMP : ICMPV6)[code ?? '']
+  const icmpCode = (family === 4 ? ICMP : ICMPV6).get(code ?? '')
   if (icmpCode !== undefined) return { name: 'destination-unreachable', icmpCode }
   return { name: 'network-failure', delaySeconds }
 }
@@ -32,26 +32,26 @@ export function failureOf(code: string | undefined, family: 4 | 6, delaySeconds:
  * The code of the ICMP destination unreachable (type 3) that Linux turns into this errno: icmp_err_convert in
  * net/ipv4/icmp.c. Where several codes share an errno, the first.
  */
-const ICMP: Record<string, number> = {
-  ENETUNREACH: 0, // network unreachable
-  EAFNOSUPPORT: 0, // this machine does not have the family
-  EHOSTUNREACH: 1, // host unreachable
-  ENOPROTOOPT: 2, // protocol unreachable
-  EMSGSIZE: 4, // fragmentation needed
-  EOPNOTSUPP: 5, // source route failed
-  EHOSTDOWN: 7, // destination host unknown
-  ENONET: 8, // source host isolated
-  EACCES: 13, // communication administratively prohibited: a local prohibit route or filter
-  EPERM: 13,
-  EINVAL: 1, // an address that nothing can be sent to, such as a link-local one without a link
-}
+const ICMP = new Map([
+  ['ENETUNREACH', 0], // network unreachable
+  ['EAFNOSUPPORT', 0], // this machine does not have the family
+  ['EHOSTUNREACH', 1], // host unreachable
+  ['ENOPROTOOPT', 2], // protocol unreachable
+  ['EMSGSIZE', 4], // fragmentation needed
+  ['EOPNOTSUPP', 5], // source route failed
+  ['EHOSTDOWN', 7], // destination host unknown
+  ['ENONET', 8], // source host isolated
+  ['EACCES', 13], // communication administratively prohibited: a local prohibit route or filter
+  ['EPERM', 13],
+  ['EINVAL', 1], // an address that nothing can be sent to, such as a link-local one without a link
+])
 
 /** The same for ICMPv6 (type 1): tab_unreach in net/ipv6/icmp.c. */
-const ICMPV6: Record<string, number> = {
-  ENETUNREACH: 0, // no route to destination
-  EAFNOSUPPORT: 0,
-  EACCES: 1, // communication administratively prohibited
-  EPERM: 1,
-  EHOSTUNREACH: 3, // address unreachable
-  EINVAL: 3,
-}
+const ICMPV6 = new Map([
+  ['ENETUNREACH', 0], // no route to destination
+  ['EAFNOSUPPORT', 0],
+  ['EACCES', 1], // communication administratively prohibited
+  ['EPERM', 1],
+  ['EHOSTUNREACH', 3], // address unreachable
+  ['EINVAL', 3],
+])

@@ -5,7 +5,8 @@ import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/address.js'
 
 /** A set of prefixes: `10.0.0.0/8`, `2001:db8::/32`; an address alone stands for itself. */
 export class PrefixSet {
-  readonly #list = new BlockList()
+  /** One each: a list holds an IPv4 address for being IPv4-mapped in an IPv6 prefix, such as ::/0. */
+  readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() }
 
   /** @param option the name of the option, for the error */
   constructor(prefixes: readonly string[], option: string) {
@@ -14,13 +15,15 @@ export class PrefixSet {
       const width = [0, 32, 128][[0, 4, 6].indexOf(isIP(address))]!
       const length = bits === undefined ? width : Number(bits)
       if (width === 0 || length > width) throw invalid(option, 'prefixes such as 10.0.0.0/8 or fd00::/8', prefix)
-      this.#list.addSubnet(address, length, width === 32 ? 'ipv4' : 'ipv6')
+      const family = width === 32 ? 'ipv4' : 'ipv6'
+      this.#lists[family].addSubnet(address, length, family)
     }
   }
 
   has(address: string): boolean {
     const plain = plainAddress(address)
-    return isIP(plain) !== 0 && this.#list.check(plain, isIPv4(plain) ? 'ipv4' : 'ipv6')
+    const family = isIPv4(plain) ? 'ipv4' : 'ipv6'
+    return isIP(plain) !== 0 && this.#lists[family].check(plain, family)
   }
 }
 

@@ -7,8 +7,9 @@ export const TCP_OPTION = { mss: 2, windowScale: 3, sackPermitted: 4, sack: 5, t
 const IGNORED: ReadonlySet<number> = new Set([0, 1, 2, 3, 5])
 
 /**
- * The kinds of an extended Connect that cannot be put into the SYN to the server: those that the kernel does not send, and
- * those with a value to be copied (the kernel makes its own values). TCP-AO (29), which §7.7 has refused, is never supported.
+ * The kinds of an extended Connect that cannot be put into the SYN to the server: those that the kernel does not send,
+ * and those with a value to be copied, since the kernel makes its own values.
+ * @param supported without TCP-AO (29), which §7.7 has refused, and Fast Open (34), whose cookie is the kernel's secret
  */
 export function unsupportedKinds(options: readonly TcpOption[], supported: ReadonlySet<number>): number[] {
   const kinds = options

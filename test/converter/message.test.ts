@@ -3,7 +3,7 @@ import { decodeTcpOptions } from '../../lib/wire/convert.js'
 import { hex } from '../support/hex.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
-import { connectTlv, echo, message, rig, serve, silentPort, until } from './rig.js'
+import { connectTlv, echo, message, rig, serve, serveMptcp, silentPort, until } from './rig.js'
 
 const INFO = hex('0101 0000')
 const hello = Buffer.from('hello')
@@ -65,8 +65,20 @@ describe('what is answered', () => {
     expect((await closed()).serverProtocol).toBe('tcp')
   })
 
+  requires('MPTCP', mptcp)('an extended Connect with MPTCP, to a server that has it', async () => {
+    const port = await serveMptcp(socket => void socket.pipe(socket))
+    const { client, closed } = await rig()
+    const speaker = client(message(connectTlv(port, '127.0.0.1', 1), hex('1e02 0000')))
+    await speaker.hears(8)
+    const options = decodeTcpOptions(speaker.received.subarray(8))
+    expect(options.find(({ kind }) => kind === 30)?.value).toEqual(hex('01 01'))
+    speaker.socket.end('over MPTCP')
+    await speaker.hearsAll()
+    expect(await closed()).toMatchObject({ serverProtocol: 'mptcp', bytes: { fromClient: 10, fromServer: 10 } })
+  })
+
   test('over IPv6, to IPv6', async () => {
-    const { port } = await serve(socket => void socket.pipe(socket), '::1')
+    const { port } = await serve(socket => void socket.pipe(socket), { host: '::1', port: 0 })
     const { client, closed } = await rig({ listen: '[::1]:0' })
     const speaker = client(Buffer.concat([message(connectTlv(port, '::1')), hello]), '::1')
     expect(await speaker.hears(9)).toBe('01012263' + hello.toString('hex'))

@@ -1,6 +1,6 @@
 /** Converters, servers and hand-laid clients on loopback; all that a test opened is closed behind it, and leaks are failures. */
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, isIPv4, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, isIPv4, type Server, Socket } from 'node:net'
 import { afterEach, expect } from 'vitest'
 import {
   type ConnectionInfo,
@@ -8,7 +8,9 @@ import {
   type ConverterOptions,
   createConverter,
 } from '../../lib/converter/index.js'
+import { IPPROTO_MPTCP } from '../../lib/runtime/linux.js'
 import { native } from '../../lib/runtime/native.js'
+import { reactor } from '../../lib/runtime/reactor.js'
 import { hex } from '../support/hex.js'
 import { addon } from '../support/probes.js'
 
@@ -35,10 +37,13 @@ export interface Rig {
   port: number
   /** The events that ended with this connection's `closed`, in order. */
   events: [name: string, info: ConnectionInfo, ...rest: unknown[]][]
+  /** What the machine is said to lack. */
+  degraded: string[]
   /** The next `closed`, or the first one that has been. */
   closed(): Promise<ConnectionInfo>
   /** @param from an address of this machine's */
   client(bytes?: Uint8Array, from?: string): Client
+  mptcpClient(bytes?: Uint8Array): Promise<Client>
 }
 
 export async function rig(options: ConverterOptions = {}): Promise<Rig> {
@@ -47,16 +52,23 @@ export async function rig(options: ConverterOptions = {}): Promise<Rig> {
   const events: Rig['events'] = []
   for (const name of ['connection', 'established', 'refused', 'client-error', 'closed'] as const)
     converter.on(name, (info: ConnectionInfo, ...rest: unknown[]) => events.push([name, info, ...rest]))
+  const degraded: string[] = []
+  converter.on('degraded', ({ what }) => degraded.push(what))
   const [{ port }] = (await converter.listen()) as [AddressInfo]
   return {
     converter,
     port,
     events,
+    degraded,
     closed: async () => {
       await until(() => events.some(([name]) => name === 'closed'))
       return events.find(([name]) => name === 'closed')![1]
     },
-    client: (bytes, from) => new Client(port, bytes, from),
+    client: (bytes, from = '127.0.0.1') => {
+      const host = isIPv4(from) ? '127.0.0.1' : '::1'
+      return new Client(connect({ port, host, localAddress: from, allowHalfOpen: true, noDelay: true }), bytes)
+    },
+    mptcpClient: async bytes => new Client(await connectMptcp(port), bytes),
   }
 }
 
@@ -67,9 +79,8 @@ export class Client {
   ended = false
   error: NodeJS.ErrnoException | undefined
 
-  constructor(port: number, bytes?: Uint8Array, from = '127.0.0.1') {
-    const host = isIPv4(from) ? '127.0.0.1' : '::1'
-    this.socket = connect({ port, host, localAddress: from, allowHalfOpen: true, noDelay: true })
+  constructor(socket: Socket, bytes?: Uint8Array) {
+    this.socket = socket
     this.socket.on('data', chunk => {
       this.received = Buffer.concat([this.received, chunk])
     })
@@ -107,17 +118,38 @@ export class Client {
   }
 }
 
+async function connectMptcp(port: number): Promise<Socket> {
+  const addon = native()
+  const fd = addon.socket(4, IPPROTO_MPTCP)
+  addon.connect(fd, '127.0.0.1', port)
+  const errno = await new Promise<number>(resolve => reactor().awaitConnected(fd, resolve))
+  addon.release(fd)
+  expect(errno).toBe(0)
+  return new Socket({ fd, allowHalfOpen: true, readable: true, writable: true })
+}
+
+/** A server that speaks MPTCP, on loopback. */
+export async function serveMptcp(accept: (socket: Socket) => void): Promise<number> {
+  const addon = native()
+  const fd = addon.socket(4, IPPROTO_MPTCP)
+  addon.bind(fd, '127.0.0.1', 0)
+  addon.listen(fd, 100)
+  addon.release(fd)
+  const { port } = await serve(accept, { fd })
+  return port
+}
+
 /** A server on loopback, and its port. */
 export async function serve(
   accept: (socket: Socket) => void,
-  address = '127.0.0.1',
+  where: { host: string; port: number } | { fd: number } = { host: '127.0.0.1', port: 0 },
 ): Promise<{ port: number; server: Server; sockets: Socket[] }> {
   const sockets: Socket[] = []
   const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
     sockets.push(socket)
     socket.on('error', () => {})
     accept(socket)
-  }).listen(0, address)
+  }).listen(where)
   await once(server, 'listening')
   closing(async () => {
     for (const socket of sockets) socket.destroy()
