@@ -2,6 +2,7 @@
  * Checks of single option values, used wherever options come in. Each returns the value decided, or throws
  * `ERR_ATSSS_OPTION` with the option's name, what it must be and what it is.
  */
+import { inspect } from 'node:util'
 import { AtsssError } from './errors.js'
 
 export function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], fallback: T): T {
@@ -34,19 +35,26 @@ export function bytes(name: string, value: unknown): Uint8Array | undefined {
 }
 
 /**
- * Options of other makers are passed over, as net.connect does; but a name that is ours up to its capitals or one
- * letter is a slip that would be silently without effect.
+ * Options of other makers are passed over, as net.connect does; but a name that is ours, or its singular, up to its
+ * capitals or one letter is a slip that would be silently without effect.
+ *
+ * @param path of `options`, with its dot, when they are part of others
  */
-export function refuseMisspelled(options: object, ours: readonly string[], notOurs: ReadonlySet<string>): void {
+export function refuseMisspelled(
+  options: object,
+  ours: readonly string[],
+  notOurs: ReadonlySet<string> = new Set(),
+  path = '',
+): void {
   for (const name of Object.keys(options)) {
     if (ours.includes(name) || notOurs.has(name)) continue
-    const meant = ours.find(own => nearly(name, own))
-    if (meant) throw new AtsssError('ERR_ATSSS_OPTION', `Misspelled option "${name}" should be "${meant}"`)
+    const meant = ours.find(own => nearly(name, own) || nearly(name, own.replace(/s$/, '')))
+    if (meant) throw new AtsssError('ERR_ATSSS_OPTION', `Misspelled option "${path}${name}" should be "${meant}"`)
   }
 }
 
 export function invalid(name: string, expected: string, value: unknown): AtsssError {
-  const shown = typeof value === 'string' ? `'${value.slice(0, 80)}'` : String(value).slice(0, 80)
+  const shown = typeof value === 'string' ? `'${value.slice(0, 80)}'` : inspect(value, { depth: 0 }).slice(0, 80)
   return new AtsssError('ERR_ATSSS_OPTION', `Option "${name}" must be ${expected}; it is ${shown}`)
 }
 

@@ -232,6 +232,7 @@ function converterSpec(input: unknown, path: string, convert: ConvertForm, pipel
   if (typeof input === 'string') return { ...parseConverter(input, path), convert, pipelining, cookie: undefined }
   if (typeof input !== 'object' || input === null) throw invalid(path, 'a string or an object', input)
   const given = input as Partial<ConverterOptions & ConverterDomain>
+  refuseMisspelled(given, OF_A_CONVERTER, undefined, `${path}.`)
   const rest = {
     convert: oneOf(`${path}.convert`, given.convert, ['auto', '0rtt', '1rtt'], convert),
     pipelining: flag(`${path}.pipelining`, given.pipelining, pipelining),
@@ -251,7 +252,7 @@ function converterSpec(input: unknown, path: string, convert: ConvertForm, pipel
 function parseConverter(input: string, path: string): Pick<ConverterSpec, 'name' | 'where'> {
   const domain = /^_convert\._tcp\.(.+)$/i.exec(input)?.[1]
   if (domain !== undefined) return { name: input, where: { domain } }
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(input)
+  const match = /^(?:\[([^\]]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(input)
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
   const bracketed = match?.[1] !== undefined
@@ -278,6 +279,11 @@ const OURS: readonly string[] = [
   'cookies',
   'allowLoopback',
 ] satisfies (keyof MptcpOptions)[]
+
+const OF_A_CONVERTER: readonly string[] = ['host', 'port', 'domain', 'convert', 'pipelining', 'cookie'] satisfies (
+  | keyof ConverterOptions
+  | keyof ConverterDomain
+)[]
 
 /** Names that other libraries put into the options they hand to connect, and that only look like ours. */
 const NOT_OURS = new Set(['cookie', 'connect', 'timeout'])
