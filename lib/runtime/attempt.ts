@@ -85,16 +85,19 @@ export class Attempt {
   }
 
   /**
-   * Sends what the application has written, as far as the kernel takes it now.
+   * Sends what the application has written, as far as the kernel takes it now, and what of the Convert message has not
+   * left in one piece with it: a small segment behind another would wait for that one's acknowledgment (RFC 9293 §3.7.4).
    * @returns whether any byte has left that had not before
    */
   flush(): boolean {
-    if (this.phase !== 'answer' || this.#messageSent < this.#message.length) return false
+    if (this.phase !== 'answer') return false
     const bytes = this.#pending.from(this.sent)
     if (bytes.length === 0) return false
-    const taken = this.#send(bytes)
-    this.sent += taken
-    return taken > 0
+    const message = this.#message.subarray(this.#messageSent)
+    const taken = this.#send(message.length === 0 ? bytes : Buffer.concat([message, bytes]))
+    this.#messageSent += Math.min(taken, message.length)
+    this.sent += Math.max(taken - message.length, 0)
+    return taken > message.length
   }
 
   /** Whether bytes have left that the user has not allowed to arrive twice. */
@@ -163,17 +166,16 @@ export class Attempt {
       return
     }
     this.phase = 'answer'
-    this.#sendMessage()
-    if (!this.#isOpen()) return
     if (this.synDataAccepted && via.adaptive)
       this.#after(stallAfter(info.rtt ?? 0), () => !this.delivered && this.#events.stalled(this, 'answer'))
     this.#events.acknowledged(this)
+    this.#sendMessage()
     if (this.#isOpen()) this.#receive(HEADER_LENGTH, header => this.#readHeader(header), decode)
   }
 
-  /** What of the Convert message was not in the SYN: all of it in the 1-RTT form. It fits any send buffer. */
+  /** What of the Convert message has not left: all of it in the 1-RTT form. It fits any send buffer. */
   #sendMessage(): void {
-    if (this.#messageSent >= this.#message.length) return
+    if (!this.#isOpen() || this.#messageSent >= this.#message.length) return
     this.#messageSent += this.#send(this.#message.subarray(this.#messageSent))
   }
 
