@@ -1,0 +1,164 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { type Lab, type LinkChange, openLab, type Packet } from '../../lib/lab/index.js'
+import {
+  type Program,
+  result,
+  start,
+  tcpSink,
+  tcpSource,
+  udpCount,
+  udpEcho,
+  udpPing,
+  udpSink,
+} from '../support/lab-programs.js'
+import { pause } from '../support/native-addon.js'
+import { all, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+
+const labTest = requires('network namespaces', all(root, netns))
+
+const gateway = '10.1.0.1'
+const quiet: LinkChange = { rateMbps: 0, delayMs: 1, jitterMs: 0, reorder: false, lossPercent: 0, bufferMs: 100 }
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+
+labTest.describe('a link', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'atsss-lab-'))
+  let lab: Lab
+  let counter: Program
+  beforeAll(async () => {
+    lab = await openLab({ accesses: [{ name: 'wifi', access: 'non-3gpp', link: {} }], ipv6: false })
+    await start(lab.converter, udpEcho)
+    counter = await start(lab.converter, udpSink)
+  })
+  afterAll(async () => {
+    await lab?.close()
+    rmSync(folder, { recursive: true })
+  })
+  afterEach(() => lab?.link('wifi').set({ ...quiet, down: false, carrier: true, mangle: [] }))
+
+  /** Which of `count` numbered datagrams arrive, in the order in which they do. */
+  const arrivals = async (count: number, size = 4, burst = 5): Promise<number[]> => {
+    await result(lab.ue, udpCount(gateway, count, { size, burst }))
+    return JSON.parse(await counter.line())
+  }
+
+  /** For how long each packet was under way, in milliseconds, while `run` does its work. */
+  const travelTimes = async (run: () => Promise<unknown>) => {
+    const link = lab.link('wifi')
+    await using ue = await link.capture(join(folder, 'ue.pcap'))
+    await using network = await link.capture(join(folder, 'network.pcap'), { end: 'network' })
+    await run()
+    const times = (from: Packet[], to: Packet[], source: string) => {
+      const sent = new Map(from.map(({ bytes, time }) => [Buffer.from(bytes).toString('hex'), time]))
+      const got = to.filter(packet => packet.source === source)
+      return got.map(({ bytes, time }) => time - sent.get(Buffer.from(bytes).toString('hex'))!)
+    }
+    const [near, far] = [await ue.packets(), await network.packets()]
+    return { uplink: times(near, far, '10.1.0.2'), downlink: times(far, near, gateway) }
+  }
+
+  labTest('delays each packet by its delay, in each direction by its own', async () => {
+    await lab.link('wifi').set({ uplink: { delayMs: 10 }, downlink: { delayMs: 30 } })
+    const { uplink, downlink } = await travelTimes(() => result(lab.ue, udpPing(gateway)))
+    for (const [times, delay] of [
+      [uplink, 10],
+      [downlink, 30],
+    ] as const) {
+      expect(times).toHaveLength(20)
+      expect(Math.min(...times)).toBeGreaterThanOrEqual(delay - 0.01)
+      expect(median(times)).toBeLessThan(delay + 0.3)
+    }
+  })
+
+  labTest('carries what its rate allows, and no more', async () => {
+    await lab.link('wifi').set({ rateMbps: 50, delayMs: 10 })
+    const sink = await start(lab.converter, tcpSink)
+    await result(lab.ue, tcpSource(gateway, 4))
+    const megabits = Number(await sink.line())
+    // 1448 of 1500 bytes are TCP's payload: 48.3 Mbit/s at most.
+    expect(megabits).toBeGreaterThan(47)
+    expect(megabits).toBeLessThan(48.4)
+  })
+
+  labTest('holds back as long as its buffer says, and drops the rest', async () => {
+    await lab.link('wifi').set({ rateMbps: 10, delayMs: 0, bufferMs: 50 })
+    const before = (await lab.link('wifi').stats()).uplink
+    let arrived: number[] = []
+    const { uplink } = await travelTimes(async () => {
+      arrived = await arrivals(200, 1222, 200) // 1250 bytes with their headers: a millisecond each
+    })
+    const after = (await lab.link('wifi').stats()).uplink
+    expect(arrived.length).toBeGreaterThanOrEqual(50)
+    expect(arrived.length).toBeLessThan(65) // the burst itself takes a while to send
+    expect(after.dropped.queue - before.dropped.queue).toBe(200 - arrived.length)
+    expect(Math.max(...uplink)).toBeGreaterThan(48)
+    expect(Math.max(...uplink)).toBeLessThan(53)
+  })
+
+  labTest('loses its share at random, and with the same seed the same packets', async () => {
+    const lost = async (seed: number) => {
+      await lab.link('wifi').set({ lossPercent: 20, seed })
+      return arrivals(1000)
+    }
+    const first = await lost(7)
+    expect(first.length).toBeGreaterThan(750)
+    expect(first.length).toBeLessThan(850)
+    expect(await lost(7)).toEqual(first)
+    expect(await lost(8)).not.toEqual(first)
+  })
+
+  labTest('keeps the order in spite of jitter, unless told otherwise', async () => {
+    await lab.link('wifi').set({ delayMs: 10, jitterMs: 5 })
+    let arrived: number[] = []
+    const { uplink } = await travelTimes(async () => {
+      arrived = await arrivals(200, 4, 1)
+    })
+    const inOrder = Array.from({ length: 200 }, (_, i) => i)
+    expect(arrived).toEqual(inOrder)
+    expect(Math.min(...uplink)).toBeGreaterThanOrEqual(5)
+    expect(Math.max(...uplink)).toBeGreaterThan(13)
+    await lab.link('wifi').set({ reorder: true })
+    const shuffled = await arrivals(200, 4, 1)
+    expect(shuffled).not.toEqual(inOrder)
+    expect(shuffled.toSorted((a, b) => a - b)).toEqual(inOrder)
+  })
+
+  labTest('is silent when down: nothing passes, and the UE is not told', async () => {
+    await lab.link('wifi').set({ down: true })
+    const before = await lab.link('wifi').stats()
+    expect(await result(lab.ue, udpPing(gateway, 2))).toEqual([])
+    const after = await lab.link('wifi').stats()
+    expect(after.uplink.dropped.down - before.uplink.dropped.down).toBe(2)
+    expect(after.uplink.packets).toBe(before.uplink.packets)
+    expect((await lab.ue.run('ip', ['link', 'show', 'wifi'])).stdout).toContain('LOWER_UP')
+    await lab.link('wifi').set({ down: false })
+    expect(await result(lab.ue, udpPing(gateway, 2))).toHaveLength(2)
+  })
+
+  labTest('loses what is under way when it goes down', async () => {
+    await lab.link('wifi').set({ delayMs: 500 })
+    await using capture = await lab.link('wifi').capture(join(folder, 'under-way.pcap'))
+    const ping = result(lab.ue, udpPing(gateway, 1))
+    while ((await capture.packets()).length === 0) await pause(20)
+    await lab.link('wifi').set({ down: true })
+    await lab.link('wifi').set({ down: false, delayMs: 1 })
+    expect(await ping).toEqual([])
+  })
+
+  labTest('without carrier the UE’s interface is not running, and nothing passes', async () => {
+    const carrier = async () => (await lab.ue.run('cat', ['/sys/class/net/wifi/carrier'])).stdout.trim()
+    expect(await carrier()).toBe('1')
+    await lab.link('wifi').set({ carrier: false })
+    expect(await carrier()).toBe('0')
+    const { stdout } = await lab.ue.run('ip', ['link', 'show', 'wifi'])
+    expect(stdout).toContain('NO-CARRIER')
+    expect(stdout).toContain('state DOWN')
+    expect(await result(lab.ue, udpPing(gateway, 1))).toEqual([])
+    await lab.link('wifi').set({ carrier: true })
+    expect(await carrier()).toBe('1')
+    expect(await result(lab.ue, udpPing(gateway, 2))).toHaveLength(2)
+  })
+})
