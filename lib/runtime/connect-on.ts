@@ -73,7 +73,10 @@ export class Connecting {
   /** What to call Node's own `connect` with. */
   get nodeOptions(): TcpNetConnectOpts {
     const host = this.#options.host || 'localhost'
-    return { ...this.#options, host: isIP(host) ? IN_PLACE_OF_A_LITERAL : host, lookup: this.#lookup }
+    if (isIP(host)) return { ...this.#options, host: IN_PLACE_OF_A_LITERAL, lookup: this.#lookup }
+    const { lookup } = this.#options
+    // One that is no function is for Node to complain of.
+    return lookup == null || typeof lookup === 'function' ? { ...this.#options, lookup: this.#lookup } : this.#options
   }
 
   /** Takes bytes that may leave before `'connect'`; `done` follows when they have. False: they have to wait. */
@@ -123,7 +126,8 @@ export class Connecting {
       const addresses = usable(found as unknown as string | Addresses, familyFound)
       // A failed or senseless answer is for Node to complain of.
       if (error || !addresses) return done(error, found as string, familyFound)
-      for (const { address, family: of } of addresses) this.#socket.emit('lookup', null, address, of, host)
+      for (const { address, family: of } of addresses)
+        if (!this.#over) this.#socket.emit('lookup', null, address, of, host)
       this.#resolved(addresses)
     })
   }) as LookupFunction
