@@ -86,7 +86,8 @@ export class Emulator {
 function failure(words: string, reason: string, cause?: Error): AtsssError {
   const errno = (cause as NodeJS.ErrnoException | undefined)?.errno
   const tun = reason.includes('/dev/net/tun')
-  if (errno === EPERM || errno === EACCES || (tun && errno === ENOENT)) {
+  const forbidden = (errno === EPERM || errno === EACCES) && !words.startsWith('sysctl')
+  if (forbidden || (tun && errno === ENOENT)) {
     const remedy = tun
       ? 'it must exist (modprobe tun) and be open to you (root, or chmod 666 /dev/net/tun)'
       : 'the lab needs root, or to be run under "unshare -Urnm"'
