@@ -64,17 +64,18 @@ const TCP = 6
  * @param limit how many packets to read at most
  */
 export function readPcap(file: Uint8Array, limit = 1_000_000): Packet[] {
+  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength) // also of a Buffer
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
   const { littleEndian, fraction } = fileFormat(view)
   const packets: Packet[] = []
   let at = FILE_HEADER
-  while (packets.length < limit && at + PACKET_HEADER <= file.length) {
+  while (packets.length < limit && at + PACKET_HEADER <= bytes.length) {
     const seconds = view.getUint32(at, littleEndian)
     const part = view.getUint32(at + 4, littleEndian)
     const start = at + PACKET_HEADER
     const end = start + view.getUint32(at + 8, littleEndian)
-    if (end > file.length) break
-    const packet = readPacket(file.subarray(start, end), seconds * 1000 + part * fraction)
+    if (end > bytes.length) break
+    const packet = readPacket(bytes.subarray(start, end), seconds * 1000 + part * fraction)
     if (packet !== undefined) packets.push(packet)
     at = end
   }
