@@ -2,13 +2,14 @@
  * One try on one way: a socket, its SYN, and for a way through a converter the exchange of Convert messages
  * (RFC 8803 §4.2, §6). It decides nothing: what it sees, it tells.
  */
-import { type SystemError, systemError, WireError } from '../errors.js'
+import { type SystemError, WireError } from '../errors.js'
 import type { Settings } from '../options.js'
 import { type Candidate, LIFE_OF_SYN, synPause } from '../policy/candidates.js'
 import type { Failure } from '../policy/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../wire/convert.js'
 import { decodeErrorValue } from '../wire/convert-error.js'
 import { decodeTcpInfo } from '../wire/tcp-info.js'
+import { failedAtOnce, failedConnect } from './connect-error.js'
 import { INFO_MAX, SOL_TCP, TCP_INFO } from './linux.js'
 import { native } from './native.js'
 import { openSocket, type Protocol, protocolOf, type SocketPlan } from './open-socket.js'
@@ -78,8 +79,9 @@ export class Attempt {
       else native().connect(this.fd, address, port)
       this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno))
     } catch (error) {
+      const shown = failedAtOnce(error as SystemError, this.fd)
       this.abandon()
-      throw error
+      throw shown
     }
     this.#startTimers()
   }
@@ -151,15 +153,15 @@ export class Attempt {
   #connected(errno: number): void {
     const { via } = this.candidate
     if (errno !== 0) return this.#failed(errno)
-    const opened = this.protocol
-    this.protocol = protocolOf(this.fd, opened)
-    const fellBack = opened?.name === 'mptcp' && this.protocol.name === 'tcp'
+    const wantsMptcp = this.protocol?.name === 'mptcp'
+    this.protocol = protocolOf(this.fd, this.protocol)
     const info = decodeTcpInfo(native().getsockopt(this.fd, SOL_TCP, TCP_INFO, INFO_MAX))
     if (this.synDataAccepted !== undefined) this.synDataAccepted = info.synDataAcked === true
-    // The kernel turns to TCP when the SYN's data is not acknowledged; dialing anew in the 1-RTT form keeps MPTCP.
-    if (fellBack && this.synDataAccepted === false && via?.adaptive)
+    // The kernel turns to TCP when the SYN's data is not acknowledged, now or with the first bytes that come; dialing
+    // anew in the 1-RTT form keeps MPTCP.
+    if (this.synDataAccepted === false && wantsMptcp && via?.adaptive)
       return this.#fail({ kind: 'syn-data-not-acknowledged' })
-    if (this.protocol.name === 'tcp' && this.#settings.mptcp === 'require') return this.#fail({ kind: 'tcp' })
+    if (this.#isUnwanted()) return
     if (!via) {
       this.#stop()
       this.#events.established(this)
@@ -171,6 +173,13 @@ export class Attempt {
     this.#events.acknowledged(this)
     this.#sendMessage()
     if (this.#isOpen()) this.#receive(HEADER_LENGTH, header => this.#readHeader(header), decode)
+  }
+
+  /** Fails the attempt when it has become TCP and the user insists on MPTCP. */
+  #isUnwanted(): boolean {
+    if (this.protocol?.name !== 'tcp' || this.#settings.mptcp !== 'require') return false
+    this.#fail({ kind: 'tcp' })
+    return true
   }
 
   /** What of the Convert message has not left: all of it in the 1-RTT form. It fits any send buffer. */
@@ -210,6 +219,9 @@ export class Attempt {
       if (detail.name === 'missing-cookie' && detail.cookie.length === 0 && cookie) detail.cookie = cookie
       return this.#fail({ kind: 'error-tlv', code: error.code, detail })
     }
+    // With its first bytes the peer may have shown that it does not speak MPTCP after all.
+    this.protocol = protocolOf(this.fd, this.protocol)
+    if (this.#isUnwanted()) return
     this.#stop()
     this.#events.established(this)
   }
@@ -235,8 +247,7 @@ export class Attempt {
   /** @param errno positive */
   #failed(errno: number): void {
     const { via, destination } = this.candidate
-    const { address, port } = via?.endpoint ?? destination
-    this.#fail({ kind: 'system', error: systemError(errno, 'connect', address, port) })
+    this.#fail({ kind: 'system', error: failedConnect(errno, via?.endpoint ?? destination, this.#plan) })
   }
 
   #fail(failure: Failure): void {

@@ -24,6 +24,7 @@ interface SocketInside {
   _host: string | null
   _peername: { address: string; family: string; port: number } | undefined
   _sockname: object | null
+  autoSelectFamilyAttemptedAddresses?: string[]
   _unrefTimer(): void
 }
 
@@ -64,8 +65,8 @@ export class Connecting {
     this.#plan = {
       mptcp: settings.mptcp,
       interface: settings.interface,
-      localAddress: options.localAddress,
-      localPort: options.localPort,
+      localAddress: options.localAddress || undefined,
+      localPort: options.localPort || undefined,
     }
     this.report.interface = settings.interface
   }
@@ -122,12 +123,16 @@ export class Connecting {
       return
     }
     const lookup = this.#options.lookup ?? (dns.lookup as unknown as LookupFunction)
-    lookup(host, options, (error, found, familyFound) => {
-      const addresses = usable(found as unknown as string | Addresses, familyFound)
-      // A failed or senseless answer is for Node to complain of.
-      if (error || !addresses) return done(error, found as string, familyFound)
-      for (const { address, family: of } of addresses)
-        if (!this.#over) this.#socket.emit('lookup', null, address, of, host)
+    lookup(host, options, (error, found: unknown, familyFound) => {
+      const all = (Array.isArray(found) ? found : [{ address: found, family: familyFound }]) as Addresses
+      const addresses = usable(all)
+      // A failed or senseless answer is for Node to complain of; an empty one would crash it.
+      if (error || (addresses.length === 0 && all.length > 0)) return done(error, found as string, familyFound)
+      if (all.length === 0) return done(notFound(host), '')
+      for (const each of all)
+        if (!this.#over) this.#socket.emit('lookup', null, each?.address, each?.family, host)
+      if (addresses.length > 1 && (options as { all?: boolean }).all)
+        this.#socket.autoSelectFamilyAttemptedAddresses = []
       this.#resolved(addresses)
     })
   }) as LookupFunction
@@ -135,7 +140,9 @@ export class Connecting {
   #resolved(addresses: Addresses): void {
     if (this.#over) return
     const port = Number(this.#options.port)
-    const { blockList } = this.#options as { blockList?: BlockList }
+    const { blockList = (this.#socket as { blockList?: BlockList }).blockList } = this.#options as {
+      blockList?: BlockList
+    }
     const allowed = addresses.filter(
       ({ address, family }) => !blockList?.check(address, family === 6 ? 'ipv6' : 'ipv4'),
     )
@@ -152,18 +159,23 @@ export class Connecting {
   #start(through: ReturnType<typeof candidates>, direct: ReturnType<typeof directCandidates>, errors: Error[]): void {
     if (this.#over) return
     const none = this.#settings.converters.length === 0
-    this.#dial = new Dial(
-      {
-        candidates: none ? direct : through,
-        fallback: none ? [] : direct,
-        errors,
-        settings: this.#settings,
-        plan: this.#plan,
-        pending: this.pending,
-        memory: this.#memory,
-      },
-      this.#events,
-    )
+    try {
+      this.#dial = new Dial(
+        {
+          candidates: none ? direct : through,
+          fallback: none ? [] : direct,
+          errors,
+          settings: this.#settings,
+          plan: this.#plan,
+          pending: this.pending,
+          memory: this.#memory,
+        },
+        this.#events,
+      )
+    } catch (error) {
+      this.#socket.destroy(error as Error) // no addon for this system
+      return
+    }
     this.#dial.keepAlive(this.#refed)
     this.#dial.start()
   }
@@ -171,6 +183,8 @@ export class Connecting {
   readonly #events: DialEvents = {
     attempting: ({ destination: { address, port, family } }) => {
       this.#socket._unrefTimer()
+      const attempted = this.#socket.autoSelectFamilyAttemptedAddresses
+      if (attempted && !attempted.includes(`${address}:${port}`)) attempted.push(`${address}:${port}`)
       this.#socket.emit('connectionAttempt', address, port, family)
     },
     attemptFailed: ({ destination: { address, port, family } }, error) => {
@@ -181,8 +195,9 @@ export class Connecting {
       this.#writes = this.#writes.filter(write => write.end > bytes)
       for (const { done } of gone) done()
     },
-    failed: errors => {
+    failed: (errors, { attempts, lessons }) => {
       this.#over = true
+      Object.assign(this.report, { attempts, lessons } satisfies Partial<MptcpReport>)
       this.#socket.destroy(oneError(errors, this.#settings.converters.length > 0))
     },
     connected: (attempt, history) => this.#connected(attempt, history),
@@ -228,10 +243,20 @@ export function protocolNow(socket: Socket, report: MptcpReport): Pick<MptcpRepo
   return { protocol: name, fallback: why }
 }
 
-function usable(found: string | Addresses, family: number | string | undefined): Addresses | undefined {
-  const addresses = typeof found === 'string' ? [{ address: found, family: Number(family) || isIP(found) }] : found
-  const valid = Array.isArray(addresses) && addresses.every(({ address }) => isIP(address) !== 0)
-  return valid && addresses.length > 0 ? addresses : undefined
+/** The addresses among what a lookup has found, each once. */
+function usable(found: Addresses): Addresses {
+  const addresses = found.filter(each => isIP(each?.address) !== 0 && (each.family === 4 || each.family === 6))
+  return addresses.filter(({ address }, index) => addresses.findIndex(other => other.address === address) === index)
+}
+
+/** As dns.lookup says it. */
+function notFound(hostname: string): Error {
+  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), {
+    code: 'ENOTFOUND',
+    errno: -3008, // UV_EAI_NONAME
+    syscall: 'getaddrinfo',
+    hostname,
+  })
 }
 
 /** As net.connect: one failure is the error, several are an AggregateError with the first one's code. */

@@ -33,7 +33,7 @@ export interface DialEvents {
   /** So many of the application's pending bytes have left. */
   sent(bytes: number): void
   connected(attempt: Attempt, history: DialHistory): void
-  failed(errors: Error[]): void
+  failed(errors: Error[], history: DialHistory): void
 }
 
 /** How it went, for `socket.mptcp`. */
@@ -166,8 +166,7 @@ export class Dial {
     },
     failed: (attempt, failure) => {
       this.#active.delete(attempt)
-      // Its successor speaks for it.
-      if (failure.kind === 'unanswered' && attempt.succeeded) return this.#startNextIfIdle()
+      if (attempt.succeeded && this.#successorSpeaks(attempt, failure)) return this.#startNextIfIdle()
       this.#failed(attempt, failure)
     },
   }
@@ -186,6 +185,20 @@ export class Dial {
     }
     this.#ruleOut(candidate, scope)
     this.#startNext()
+  }
+
+  /**
+   * Whether the fresh SYN sent beside `attempt` makes its failure meaningless: no answer to it, or an answer to its
+   * empty repetition by the kernel, when the fresh one's data has arrived.
+   */
+  #successorSpeaks({ candidate }: Attempt, failure: Failure): boolean {
+    if (failure.kind === 'unanswered') return true
+    return (
+      failure.kind === 'syn-data-not-acknowledged' &&
+      [...this.#active].some(
+        other => other.synDataAccepted && other.candidate.via?.endpoint === candidate.via?.endpoint,
+      )
+    )
   }
 
   #ruleOut(candidate: Candidate, scope: Scope): void {
@@ -249,7 +262,7 @@ export class Dial {
 
   #giveUp(): void {
     this.#end()
-    this.#events.failed(this.#errors)
+    this.#events.failed(this.#errors, this.#history)
   }
 
   #end(): void {

@@ -128,7 +128,8 @@ for (const [index, task] of plan.tasks.entries()) {
   await Promise.all(Array.from({ length: task.times ?? 1 }, () => perform(task, index)))
   if (task.pause) await sleep(task.pause)
 }
-// A handle is closed, and a batch of the reactor delivered, in a turn of their own.
+// What was destroyed while its peer might still send stays until that has ended too.
+for (let i = 0; i < 300 && native().counts().descriptors > 0; i++) await sleep(10)
 await sleep(20)
 const ending: ClientEnd = {
   event: 'end',

@@ -1,0 +1,208 @@
+/** Middleboxes that take the SYN's data or the SYN itself, lost SYNs, and converters that are none the wiser. */
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import type { Mangling, Packet } from '../../lib/lab/index.js'
+import { ConvertLab, expectNoLeak, isSyn } from '../support/convert-lab.js'
+import { all, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+import type { Task } from './programs/client.js'
+import { ECHO } from './programs/server.js'
+
+const labTest = requires('network namespaces', all(root, netns))
+const MP_CAPABLE = 0
+
+labTest.describe('a SYN with data', () => {
+  let rig: ConvertLab
+  let port: number
+  const ping = (options: Partial<Task['connect']> = {}): Task => ({
+    connect: { host: rig.lab.serverAddress.v4, port: ECHO, converters: rig.at(port), ...options } as Task['connect'],
+    write: 'ping',
+    until: 4,
+  })
+  const uplink = (...mangle: Mangling[]) => rig.lab.link('wifi').set({ uplink: { mangle } })
+  /** The kernel keeps MPTCP on in the UE, whatever was lost. */
+  const expectMptcpOn = async () => {
+    const counters = await rig.counters()
+    expect(counters['MPTcpExt.Blackhole']).toBe(0)
+    expect(counters['MPTcpExt.MPCapableSYNTXDrop']).toBe(0)
+    expect(counters['MPTcpExt.MPCapableSYNTXDisabled']).toBe(0)
+  }
+  /** Of each connection tried, in its order: the SYNs, as milliseconds since the first of all and bytes of payload. */
+  const synsOf = (packets: Packet[]) => {
+    const syns = packets.filter(isSyn)
+    const ports = [...new Set(syns.map(({ tcp }) => tcp!.sourcePort))]
+    return ports.map(source =>
+      syns
+        .filter(({ tcp }) => tcp!.sourcePort === source)
+        .map(({ time, tcp }) => ({ at: time - syns[0]!.time, data: tcp!.payload.length, mptcp: tcp!.mptcp?.subtype })),
+    )
+  }
+
+  beforeAll(async () => {
+    rig = await ConvertLab.open({ accesses: [{ name: 'wifi', access: 'non-3gpp', link: { delayMs: 25 } }] })
+    port = rig.nextPort()
+    await rig.converter(port)
+  })
+  afterAll(() => rig?.close())
+  afterEach(async () => {
+    await rig.lab.link('wifi').set({ mangle: [], delayMs: 25, down: false })
+    await expectMptcpOn()
+  })
+
+  labTest('loses its data: dialed anew in the 1-RTT form at once, over MPTCP, and remembered', async () => {
+    await uplink({ action: 'strip-syn-data', match: 'syn-data' })
+    const [result, packets] = await rig.captured(() => rig.run(ping(), ping()))
+    const [first, second] = result.connections
+    expect(first).toMatchObject({
+      text: 'ping',
+      report: { protocol: 'mptcp', convert: '1rtt', attempts: 2, lessons: ['syn-data-not-acknowledged'] },
+    })
+    expect(first!.firstByteAt).toBeLessThan(700)
+    expect(second).toMatchObject({
+      text: 'ping',
+      report: { protocol: 'mptcp', convert: '1rtt', attempts: 1, lessons: [] },
+    })
+    const syns = synsOf(packets)
+    expect(syns.map(of => of.map(({ data }) => data))).toEqual([[24], [0], [0]])
+    expectNoLeak(result)
+  })
+
+  labTest("loses its data, and the form is the user's: TCP, which says so", async () => {
+    await uplink({ action: 'strip-syn-data', match: 'syn-data' })
+    const { connections } = await rig.run(ping({ convert: '0rtt' }), ping({ convert: '0rtt', mptcp: 'require' }))
+    expect(connections[0]).toMatchObject({
+      text: 'ping',
+      report: { protocol: 'tcp', convert: '0rtt', synDataAccepted: false, attempts: 1 },
+    })
+    expect(connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+    expect(connections[1]!.error).toMatchObject({ code: 'ERR_MPTCP_FALLBACK' })
+  })
+
+  labTest('loses early data with it: it is sent again, behind the message, and arrives once', async () => {
+    await uplink({ action: 'strip-syn-data', match: 'syn-data' })
+    const { connections } = await rig.run({ ...ping({ earlyData: true }), thenWrite: 'pong', until: 8 })
+    expect(connections[0]).toMatchObject({
+      text: 'pingpong',
+      report: { convert: '1rtt', earlyBytes: 0, protocol: 'mptcp' },
+    })
+  })
+
+  labTest(
+    'is lost once: a fresh one with data follows before the empty one of the kernel; nothing is learned',
+    async () => {
+      await uplink({ action: 'drop', match: 'syn', count: 1 })
+      const [result, packets] = await rig.captured(() => rig.run(ping(), ping()))
+      expect(result.connections[0]).toMatchObject({
+        text: 'ping',
+        report: { protocol: 'mptcp', convert: '0rtt', synDataAccepted: true, attempts: 2, lessons: [] },
+      })
+      expect(result.connections[1]).toMatchObject({ report: { convert: '0rtt', attempts: 1 } })
+      const [lost, fresh] = synsOf(packets)
+      expect(lost![0]).toMatchObject({ at: 0, data: 24 })
+      expect(fresh![0]).toMatchObject({ data: 24, mptcp: MP_CAPABLE })
+      expect(fresh![0]!.at).toBeGreaterThan(850)
+      expect(fresh![0]!.at).toBeLessThan(lost![1]?.at ?? 1000)
+      expectNoLeak(result)
+    },
+  )
+
+  labTest('is lost once on a long way: the empty repetition that arrives too teaches nothing', async () => {
+    await rig.lab.link('wifi').set({ delayMs: 150 })
+    await uplink({ action: 'drop', match: 'syn', count: 1 })
+    const [result, packets] = await rig.captured(() => rig.run(ping(), ping()))
+    expect(
+      result.connections.map(({ text, report }) => ({ text, convert: report.convert, lessons: report.lessons })),
+    ).toEqual([
+      { text: 'ping', convert: '0rtt', lessons: [] },
+      { text: 'ping', convert: '0rtt', lessons: [] },
+    ])
+    expect(result.connections[1]!.report.attempts).toBe(1)
+    // The kernel has repeated the first one, empty, after the fresh one.
+    expect(synsOf(packets).map(of => of.map(({ data }) => data))).toEqual([[24, 0], [24], [24]])
+  })
+
+  labTest('is answered by a SYN+ACK that is lost: MPTCP all the same', async () => {
+    await rig.lab.link('wifi').set({ downlink: { mangle: [{ action: 'drop', match: 'syn-ack', count: 1 }] } })
+    const { connections } = await rig.run(ping())
+    expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
+    expect(connections[0]!.firstByteAt).toBeLessThan(2500)
+  })
+
+  labTest('is always lost, and an empty one is not: the 1-RTT form, within two seconds, remembered', async () => {
+    const own = rig.nextPort()
+    await rig.converter(own)
+    await uplink({ action: 'drop', match: 'syn-data' })
+    const [{ connections }, packets] = await rig.captured(() =>
+      rig.run(ping({ converters: rig.at(own) }), ping({ converters: rig.at(own) })),
+    )
+    expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', convert: '1rtt' } })
+    expect(connections[0]!.firstByteAt).toBeLessThan(2000)
+    expect(connections[1]).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', convert: '1rtt', attempts: 1 } })
+    expect(synsOf(packets)[0]![0]).toMatchObject({ data: 24 })
+  })
+
+  labTest(
+    'is always lost, as is any: fresh ones at growing pauses, never a third of one socket, then ETIMEDOUT',
+    async () => {
+      const own = rig.nextPort()
+      await uplink({ action: 'drop', match: 'syn' })
+      const [result, packets] = await rig.captured(() =>
+        rig.run(ping({ converters: rig.at(own), synTimeout: 300, synRetries: 3 })),
+      )
+      expect(result.connections[0]!.error).toMatchObject({
+        code: 'ETIMEDOUT',
+        message: `connect ETIMEDOUT ${rig.at(own)}`,
+      })
+      expect(result.connections[0]!.report.attempts).toBe(4)
+      const syns = synsOf(packets)
+      expect(syns).toHaveLength(4)
+      for (const [index, [first, ...repeated]] of syns.entries()) {
+        expect(first!.data).toBe(24)
+        expect(first!.at).toBeGreaterThan([0, 300, 900, 2100][index]! - 20)
+        expect(repeated.length).toBeLessThanOrEqual(1)
+      }
+      expectNoLeak(result)
+      await expectMptcpOn()
+    },
+  )
+
+  labTest(
+    'many connections at once with every SYN lost: MPTCP stays on, and works when the network is back',
+    async () => {
+      await uplink({ action: 'drop', match: 'syn' })
+      const lost = await rig.run({ ...ping({ synTimeout: 200, synRetries: 4 }), times: 20 })
+      expect(lost.connections.map(({ error }) => error?.code)).toEqual(Array(20).fill('ETIMEDOUT'))
+      expectNoLeak(lost)
+      await expectMptcpOn()
+      await uplink()
+      const { connections } = await rig.run(ping())
+      expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
+    },
+  )
+
+  labTest('direct connections lose theirs too: MPTCP stays on', async () => {
+    await uplink({ action: 'drop', match: 'syn' })
+    const options = { converters: [], connectTimeout: 5000 }
+    const [{ connections }, packets] = await rig.captured(() => rig.run({ ...ping(options), times: 5 }))
+    expect(connections.map(({ error }) => error?.code)).toEqual(Array(5).fill('ETIMEDOUT'))
+    for (const syns of synsOf(packets)) expect(syns.length).toBeLessThanOrEqual(2)
+    await expectMptcpOn()
+  })
+
+  labTest('the network comes back while the SYNs are repeated: connected with the next one', async () => {
+    await rig.lab.link('wifi').set({ down: true })
+    const client = rig.client(ping())
+    setTimeout(() => void rig.lab.link('wifi').set({ down: false }), 1600)
+    const { text, report } = await client.event<{ text: string; report: object }>('closed')
+    expect({ text, report }).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', convert: '0rtt' } })
+    await client.ended()
+  })
+
+  labTest('MPTCP options taken away on the path: TCP through the converter, which says so', async () => {
+    await rig.lab.link('wifi').set({ mangle: [{ action: 'strip-mptcp' }] })
+    const own = rig.nextPort()
+    await rig.converter(own)
+    const { connections } = await rig.run(ping({ converters: rig.at(own) }))
+    expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp' } })
+    expect(connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+  })
+})
