@@ -43,6 +43,16 @@ export type ErrorCode =
   | 'ERR_CONVERT_NETWORK_FAILURE'
   /** An Error TLV with a code that this version does not know. */
   | 'ERR_CONVERT_UNKNOWN'
+  /** Bytes that should be an ATSSS container are not one. */
+  | 'ERR_ATSSS_MALFORMED'
+  /** A value that an ATSSS container cannot carry. */
+  | 'ERR_ATSSS_ENCODE'
+  /** An ATSSS rule in JSON that cannot be; the message names its place. */
+  | 'ERR_ATSSS_RULE'
+  /** Bytes that should be a NAS message with an ATSSS container are not one. */
+  | 'ERR_NAS_MALFORMED'
+  /** A NAS message whose contents are ciphered. */
+  | 'ERR_NAS_CIPHERED'
   /** The lab may not make network namespaces or TUN devices here; the message says what it needs. */
   | 'ERR_LAB_PRIVILEGE'
   /** The lab could not be set up or changed, for another reason. */
@@ -80,18 +90,22 @@ export type WireReason =
   /** Any other value that cannot be. */
   | 'value'
 
+/** The codes of a `WireError`. */
+export type WireCode =
+  | 'ERR_CONVERT_MALFORMED'
+  | 'ERR_CONVERT_ENCODE'
+  | 'ERR_ATSSS_MALFORMED'
+  | 'ERR_ATSSS_ENCODE'
+  | 'ERR_NAS_MALFORMED'
+  | 'ERR_NAS_CIPHERED'
+
 /** Bytes that are not what they should be. `offset` says where, from the start of the message. */
 export class WireError extends AtsssError {
   override readonly name = 'WireError'
   readonly offset: number
   readonly reason: WireReason
 
-  constructor(
-    message: string,
-    offset: number,
-    reason: WireReason = 'value',
-    code: 'ERR_CONVERT_MALFORMED' | 'ERR_CONVERT_ENCODE' = 'ERR_CONVERT_MALFORMED',
-  ) {
+  constructor(message: string, offset: number, reason: WireReason = 'value', code: WireCode = 'ERR_CONVERT_MALFORMED') {
     super(code, message)
     this.offset = offset
     this.reason = reason

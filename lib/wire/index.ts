@@ -1,4 +1,6 @@
-/** `atsss/wire`: the Convert codec, for tools and converters. */
-export { WireError, type WireReason } from '../errors.js'
+/** `atsss/wire`: the Convert codec and that of ATSSS containers, for tools and converters. */
+export { type WireCode, WireError, type WireReason } from '../errors.js'
+export * from './atsss.js'
 export * from './convert.js'
 export * from './convert-error.js'
+export * from './nas.js'

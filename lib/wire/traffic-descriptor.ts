@@ -1,4 +1,14 @@
-/** What traffic a rule is about: the components of a traffic descriptor. TS 24.526 table 5.2.1. */
+/**
+ * What traffic a rule is about: what the components of a traffic descriptor say. TS 24.526 §5.2, table 5.2.1.
+ *
+ *   +----------------+---------------------------+
+ *   | type (1 octet) |  value, as the type says  |    one component; a descriptor is a row of them
+ *   +----------------+---------------------------+
+ *   There is no length: a component of an unknown type hides everything that follows it.
+ */
+import type { FqdnCoding } from './atsss-fields.js'
+
+export type { FqdnCoding }
 
 export type TrafficComponent =
   /** Everything. */
@@ -15,25 +25,22 @@ export type TrafficComponent =
   | { type: 'remote-port-range'; low: number; high: number }
   | IpTuple
   | { type: 'fqdn'; fqdn: string; coding: FqdnCoding }
-  /** Of a known length, about something that nobody who opens a TCP connection can see or choose. */
+  /** About something that nobody who opens a TCP connection can see or choose. Without its count octet, if any. */
   | { type: OpaqueComponentType; value: Uint8Array }
   /** Of a known type, with a value that cannot be. */
   | { type: 'invalid'; code: number; value: Uint8Array; why: string }
   /** Of an unknown type, and so of unknown length: with everything that follows it. */
   | { type: 'unknown'; code: number; value: Uint8Array }
 
-/** What it names must all be so; of an IPv4 and an IPv6 address, one. */
+/** Several things at once, all of which must be so; of an IPv4 and an IPv6 address, one. */
 export interface IpTuple {
   type: 'ip-tuple'
-  ipv4?: { address: string; mask: string | undefined }
+  ipv4?: { address: string; mask: string }
   ipv6?: { address: string; prefixLength: number }
   protocol?: number
   port?: number
   ports?: { low: number; high: number }
 }
-
-/** How a name stands in the bytes: DNS labels with their lengths, the same with the root's zero, or with dots. */
-export type FqdnCoding = 'labels' | 'labels-and-root' | 'text'
 
 export type OpaqueComponentType =
   | 'local-ipv4'
@@ -54,3 +61,37 @@ export type OpaqueComponentType =
   | 'connection-capabilities'
   | 'regular-expression'
   | 'destination-mac-range'
+
+/** Name to number, for both directions. TS 24.526 table 5.2.1. */
+export const COMPONENT_CODES = {
+  'match-all': 0x01,
+  'os-app': 0x08,
+  'remote-ipv4': 0x10,
+  'local-ipv4': 0x11,
+  'remote-ipv6': 0x21,
+  'local-ipv6': 0x23,
+  protocol: 0x30,
+  'local-port': 0x40,
+  'local-port-range': 0x41,
+  'remote-port': 0x50,
+  'remote-port-range': 0x51,
+  'ip-tuple': 0x52,
+  'security-parameter-index': 0x60,
+  'type-of-service': 0x70,
+  'flow-label': 0x80,
+  'destination-mac': 0x81,
+  'source-mac': 0x82,
+  'c-tag-vid': 0x83,
+  's-tag-vid': 0x84,
+  'c-tag-pcp': 0x85,
+  's-tag-pcp': 0x86,
+  ethertype: 0x87,
+  dnn: 0x88,
+  'connection-capabilities': 0x90,
+  fqdn: 0x91,
+  'regular-expression': 0x92,
+  app: 0xa0,
+  'destination-mac-range': 0xa1,
+} as const
+
+export type ComponentType = keyof typeof COMPONENT_CODES
