@@ -10,8 +10,13 @@
     {
       "target_name": "atsss",
       "sources": ["<!@(node -p \"require('./native/sources.json').addon.map(name => 'native/' + name).join(' ')\")"],
-      "cflags_cc": ["-isystem <!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS"]
+      "cflags_cc": ["-isystem <!(node -p \"path.resolve(require('node-addon-api').include_dir)\")"],
+      "defines": [
+        "NAPI_VERSION=8",
+        "NODE_ADDON_API_CPP_EXCEPTIONS",
+        "NODE_ADDON_API_CPP_EXCEPTIONS_ALL",
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
+      ]
     },
     {
       "target_name": "link-emulator",
