@@ -51,7 +51,7 @@ export async function openListener(
   const native = addon()
   if (!native) {
     degraded(NO_ADDON)
-    await listening(server, { host: where.host, port: where.port, backlog: settings.backlog, ipv6Only: true })
+    await listening(server, { host: where.host, port: where.port, ipv6Only: true }, settings.backlog)
     return { server, address: server.address() as AddressInfo, protocol: 'tcp', fastOpen: false }
   }
   try {
@@ -69,7 +69,8 @@ export async function openListener(
     }
     // From here on the descriptor is libuv's.
     native.release(fd)
-    await listening(server, { fd, backlog: settings.backlog })
+    // Node takes the backlog of a descriptor as an argument only, and listens again: with 511, were it not there.
+    await listening(server, { fd }, settings.backlog)
     return { server, address: server.address() as AddressInfo, protocol, fastOpen }
   } catch (error) {
     throw placed(error as NodeJS.ErrnoException, where)
@@ -108,10 +109,10 @@ function takeSynData(native: Addon, fd: number, queue: number, degraded: (what: 
   return false
 }
 
-function listening(server: Server, options: Parameters<Server['listen']>[0]): Promise<void> {
+function listening(server: Server, where: object, backlog: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(options, () => {
+    server.listen(where, backlog, () => {
       server.off('error', reject)
       resolve()
     })

@@ -1,8 +1,14 @@
-/** Echoes what it is sent, for tests in network namespaces: `tsx echo-server.ts 7`. Prints its address as one JSON line. */
+/**
+ * A server for tests in network namespaces: `tsx echo-server.ts 7`. Prints its address as one JSON line. To who connects it
+ * echoes what it hears, or as a second argument says, sends a reset, or says "early" and ends.
+ */
 import { createServer } from 'node:net'
 
+const [port = '0', what = 'echo'] = process.argv.slice(2)
 const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
   socket.on('error', () => {})
-  socket.pipe(socket)
+  if (what === 'reset') socket.resetAndDestroy()
+  else if (what === 'say') socket.end('early')
+  else socket.pipe(socket)
 })
-server.listen(Number(process.argv[2] ?? 0), '::', () => process.stdout.write(`${JSON.stringify(server.address())}\n`))
+server.listen(Number(port), '::', () => process.stdout.write(`${JSON.stringify(server.address())}\n`))

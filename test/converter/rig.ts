@@ -1,6 +1,7 @@
 /** Converters, servers and hand-laid clients on loopback; all that a test opened is closed behind it, and leaks are failures. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, isIPv4, type Server, Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, expect } from 'vitest'
 import {
   type ConnectionInfo,
@@ -23,8 +24,12 @@ afterEach(async () => {
 })
 
 /** Looks every other millisecond, for at most five seconds. */
-export function until(condition: () => unknown): Promise<void> {
-  return expect.poll(() => Boolean(condition()), { interval: 2, timeout: 5_000 }).toBe(true)
+export async function until(condition: () => unknown): Promise<void> {
+  const deadline = performance.now() + 5_000
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`not within five seconds: ${condition}`)
+    await setTimeout(2)
+  }
 }
 
 /** Closed after the test. */
@@ -198,24 +203,18 @@ export function byte(value: number): string {
 
 /** The Base Connect TLV as RFC 8803 §6.2.5 draws it, without its header; `words` more are promised. */
 export function connectTlv(port: number, address = '127.0.0.1', words = 0): Uint8Array {
-  const text = isIPv4(address)
-    ? `00000000 00000000 0000ffff ${address
-        .split('.')
-        .map(part => byte(Number(part)))
-        .join('')}`
-    : SIX[address]
-  return hex(`0a ${byte(5 + words)} ${port.toString(16).padStart(4, '0')} ${text}`)
+  const mapped = () => `00000000 00000000 0000ffff ${address.split('.').map(Number).map(byte).join('')}`
+  const groups = (text: string) => text.split(':').filter(Boolean)
+  const six = () => {
+    const [head, tail] = address.split('::').map(groups) as [string[], string[]]
+    const zeros = new Array<string>(8 - head.length - tail.length).fill('0')
+    return [...head, ...zeros, ...tail].map(group => group.padStart(4, '0')).join('')
+  }
+  return hex(`0a ${byte(5 + words)} ${port.toString(16).padStart(4, '0')} ${isIPv4(address) ? mapped() : six()}`)
 }
 
 /** A message of these TLVs. */
 export function message(...tlvs: Uint8Array[]): Uint8Array {
   const length = tlvs.reduce((sum, tlv) => sum + tlv.length, 4)
   return Buffer.concat([hex(`01 ${byte(length / 4)} 2263`), ...tlvs])
-}
-
-const SIX: Record<string, string> = {
-  '::1': '00000000 00000000 00000000 00000001',
-  '::': '00000000 00000000 00000000 00000000',
-  'ff02::1': 'ff020000 00000000 00000000 00000001',
-  'fe80::1': 'fe800000 00000000 00000000 00000001',
 }

@@ -1,12 +1,9 @@
 /**
- * A client that says exactly what it is told to, for tests in network namespaces:
- *
- *   tsx syn-client.ts '{"address":"192.0.2.1","port":5124,"syn":"01…","more":"68…","expect":8,"wait":1000,"mptcp":true}'
- *
- * `syn` goes out with the SYN, `more` after the handshake (hexadecimal). Prints what came back as one JSON line: `bytes` (at most
- * `expect`, within `wait` milliseconds), and when, in milliseconds since the SYN.
+ * Clients that say exactly what they are told to, for tests in network namespaces: `tsx syn-client.ts '{"address":…}'`.
+ * Prints a `SynClientResult` as one JSON line.
  */
 import {
+  INFO_MAX,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
   int,
@@ -23,61 +20,78 @@ import { decodeTcpInfo } from '../../lib/wire/tcp-info.js'
 export interface SynClientTask {
   address: string
   port: number
+  /** Goes out with the SYN, in hexadecimal; without any it is an ordinary connect. */
   syn: string
+  /** Goes out after the handshake. */
   more?: string
   /** Bytes to wait for. */
   expect: number
-  /** Milliseconds. */
+  /** Milliseconds to wait. */
   wait: number
+  /** @defaultValue true */
   mptcp?: boolean
+  /** How many do so at once. @defaultValue 1 */
+  clients?: number
 }
 
+/** Of the first client; times in milliseconds since the SYN. */
 export interface SynClientResult {
   /** How many bytes the kernel took with the SYN. */
   taken: number
   connectedAt?: number
   answeredAt?: number
   bytes: string
-  /** Name or number of what went wrong. */
   errno: number
   timedOut: boolean
   synDataAcked?: boolean
   mptcp: boolean
+  /** How many clients heard all they expected, and how many of these the same as the first. */
+  answered: number
+  right: number
 }
 
 const task = JSON.parse(process.argv[2]!) as SynClientTask
 const addon = native()
-const fd = addon.socket(task.address.includes(':') ? 6 : 4, (task.mptcp ?? true) ? IPPROTO_MPTCP : IPPROTO_TCP)
-addon.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
-const start = performance.now()
-const since = () => Math.round(performance.now() - start)
-const result: SynClientResult = { taken: 0, bytes: '', errno: 0, timedOut: false, mptcp: false }
 
-const end = (): void => {
-  try {
-    result.synDataAcked = decodeTcpInfo(addon.getsockopt(fd, SOL_TCP, TCP_INFO, 512)).synDataAcked!
-    addon.getsockopt(fd, SOL_MPTCP, MPTCP_INFO, 512)
-    result.mptcp = true
-  } catch {}
-  addon.reset(fd)
-  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))
-}
-const timer = setTimeout(() => {
-  result.timedOut = true
-  end()
-}, task.wait)
+const results = await Promise.all(Array.from({ length: task.clients ?? 1 }, say))
+const answered = results.filter(({ bytes }) => bytes.length === 2 * task.expect)
+const right = answered.filter(({ bytes }) => bytes === results[0]!.bytes)
+process.stdout.write(`${JSON.stringify({ ...results[0], answered: answered.length, right: right.length })}\n`, () =>
+  process.exit(0),
+)
 
-result.taken = addon.sendFastOpen(fd, task.address, task.port, Buffer.from(task.syn, 'hex'))
-reactor().awaitConnected(fd, errno => {
-  result.connectedAt = since()
-  result.errno = errno
-  if (errno !== 0) return end()
-  if (task.more) addon.send(fd, Buffer.from(task.more, 'hex'))
-  reactor().awaitBytes(fd, task.expect, (errno, bytes) => {
-    clearTimeout(timer)
-    result.answeredAt = since()
-    result.errno = errno
-    result.bytes = bytes.toString('hex')
-    end()
+async function say(): Promise<Omit<SynClientResult, 'answered' | 'right'>> {
+  const fd = addon.socket(task.address.includes(':') ? 6 : 4, (task.mptcp ?? true) ? IPPROTO_MPTCP : IPPROTO_TCP)
+  addon.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
+  const result: Awaited<ReturnType<typeof say>> = { taken: 0, bytes: '', errno: 0, timedOut: false, mptcp: false }
+  const start = performance.now()
+  const since = () => Math.round(performance.now() - start)
+  await new Promise<void>(resolve => {
+    setTimeout(() => {
+      result.timedOut = result.answeredAt === undefined && result.errno === 0
+      resolve()
+    }, task.wait).unref()
+    if (task.syn) result.taken = addon.sendFastOpen(fd, task.address, task.port, Buffer.from(task.syn, 'hex'))
+    else addon.connect(fd, task.address, task.port)
+    reactor().awaitConnected(fd, errno => {
+      result.connectedAt = since()
+      result.errno = errno
+      if (errno !== 0) return resolve()
+      if (task.more) addon.send(fd, Buffer.from(task.more, 'hex'))
+      reactor().awaitBytes(fd, task.expect, (errno, bytes) => {
+        Object.assign(result, { answeredAt: since(), errno, bytes: bytes.toString('hex') })
+        resolve()
+      })
+    })
   })
-})
+  try {
+    const { synDataAcked } = decodeTcpInfo(addon.getsockopt(fd, SOL_TCP, TCP_INFO, INFO_MAX))
+    if (synDataAcked !== undefined) result.synDataAcked = synDataAcked
+    addon.getsockopt(fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX)
+    result.mptcp = true
+  } catch {
+    // EOPNOTSUPP: it speaks TCP.
+  }
+  addon.reset(fd)
+  return result
+}
