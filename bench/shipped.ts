@@ -1,0 +1,18 @@
+/**
+ * What is measured is what is shipped: the compiled dist/. (tsx would compile the sources in its own way, which costs
+ * something for every closure.) The types come from the sources, so that checking them needs no build.
+ */
+import type * as Front from '../lib/index.js'
+import type * as Native from '../lib/runtime/native.js'
+import type * as Wire from '../lib/wire/convert.js'
+
+const dist = (path: string) => import(new URL(`../dist/${path}`, import.meta.url).href)
+
+export const { connect, isSupported }: typeof Front = await dist('index.js')
+export const { native }: typeof Native = await dist('runtime/native.js')
+export const { encode, decode }: typeof Wire = await dist('wire/convert.js')
+
+/** include/uapi/linux/in.h, mptcp.h */
+export const IPPROTO_MPTCP = 262
+export const SOL_MPTCP = 284
+export const MPTCP_INFO = 1

@@ -1,0 +1,28 @@
+/** The Convert message of an ordinary connection, there and back. */
+import { decode, encode } from '../shipped.js'
+import { median } from '../statistics.js'
+import type { Trial } from '../subject.js'
+
+/** A median over batches, so that a collection of garbage does not count as the codec's. */
+const BATCHES = 20
+
+export const codec: Trial = async ({ size }) => {
+  const perBatch = Math.ceil(size / BATCHES)
+  run(perBatch)
+  return { both: median(Array.from({ length: BATCHES }, () => (1000 * run(perBatch)) / perBatch)) }
+}
+
+/** @returns milliseconds */
+function run(count: number): number {
+  let ports = 0
+  const began = performance.now()
+  for (let port = 1; port <= count; port++) {
+    const bytes = encode([{ type: 'connect', address: '198.51.100.2', port: port & 0xffff || 1, tcpOptions: [] }])
+    const tlv = decode(bytes)?.tlvs[0]
+    if (tlv?.type !== 'connect' || tlv.address !== '198.51.100.2') throw new Error('decoded to something else')
+    ports += tlv.port
+  }
+  const took = performance.now() - began
+  if (ports === 0) throw new Error('nothing was decoded')
+  return took
+}
