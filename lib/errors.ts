@@ -140,11 +140,21 @@ export interface SystemError extends NodeJS.ErrnoException {
   port?: number
 }
 
-/** @param errno positive, as in errno.h */
-export function systemError(errno: number, syscall: string, address?: string, port?: number): SystemError {
+/**
+ * @param errno positive, as in errno.h
+ * @param local the socket's own address and port, where they are part of the message
+ */
+export function systemError(
+  errno: number,
+  syscall: string,
+  address?: string,
+  port?: number,
+  local?: { address: string; port: number },
+): SystemError {
   const code = getSystemErrorName(-errno)
   const place = address === undefined ? '' : port === undefined ? ` ${address}` : ` ${address}:${port}`
-  const error: SystemError = new Error(`${syscall} ${code}${place}`)
+  const from = local === undefined ? '' : ` - Local (${local.address}:${local.port})`
+  const error: SystemError = new Error(`${syscall} ${code}${place}${from}`)
   error.errno = -errno
   error.code = code
   error.syscall = syscall

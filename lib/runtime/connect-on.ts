@@ -129,8 +129,7 @@ export class Connecting {
       // A failed or senseless answer is for Node to complain of; an empty one would crash it.
       if (error || (addresses.length === 0 && all.length > 0)) return done(error, found as string, familyFound)
       if (all.length === 0) return done(notFound(host), '')
-      for (const each of all)
-        if (!this.#over) this.#socket.emit('lookup', null, each?.address, each?.family, host)
+      for (const each of all) if (!this.#over) this.#socket.emit('lookup', null, each?.address, each?.family, host)
       if (addresses.length > 1 && (options as { all?: boolean }).all)
         this.#socket.autoSelectFamilyAttemptedAddresses = []
       this.#resolved(addresses)

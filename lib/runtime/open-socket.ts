@@ -1,5 +1,8 @@
 /** A socket as the options want it, and what became of its MPTCP. */
-import { AtsssError, systemError } from '../errors.js'
+import { isIP } from 'node:net'
+import { constants } from 'node:os'
+import { AtsssError, type SystemError, systemError } from '../errors.js'
+import { anyAddress } from './connect-error.js'
 import {
   INFO_MAX,
   IPPROTO_MPTCP,
@@ -71,7 +74,16 @@ function prepare(fd: number, family: 4 | 6, plan: SocketPlan): void {
   if (plan.interface !== undefined) bindToDevice(fd, plan.interface)
   if (plan.localAddress === undefined && plan.localPort === undefined) return
   native().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1)) // as libuv does before bind
-  native().bind(fd, plan.localAddress ?? (family === 4 ? '0.0.0.0' : '::'), plan.localPort ?? 0)
+  bindToAddress(fd, family, plan.localAddress ?? anyAddress(family), plan.localPort)
+}
+
+function bindToAddress(fd: number, family: 4 | 6, address: string, port: number | undefined): void {
+  try {
+    if (isIP(address) !== family) throw systemError(constants.errno.EINVAL, 'bind')
+    native().bind(fd, address, port ?? 0)
+  } catch (error) {
+    throw systemError(-(error as SystemError).errno!, 'bind', address, port)
+  }
 }
 
 function bindToDevice(fd: number, name: string): void {

@@ -1,0 +1,30 @@
+/** Errors of a connection that cannot be made, as net.connect shows them: with the local side, where that matters. */
+import { type SystemError, systemError } from '../errors.js'
+import { native } from './native.js'
+
+/**
+ * The connection has failed.
+ *
+ * @param errno positive
+ * @param local what the user has bound it to
+ */
+export function failedConnect(
+  errno: number,
+  { address, port }: { address: string; port: number },
+  local: { localAddress: string | undefined; localPort: number | undefined },
+): SystemError {
+  const { localPort, localAddress = anyAddress(address.includes(':') ? 6 : 4) } = local
+  if (localPort === undefined) return systemError(errno, 'connect', address, port || undefined)
+  const error = systemError(errno, 'connect', address, port || undefined, { address: localAddress, port: localPort })
+  return Object.assign(error, { localAddress, localPort })
+}
+
+/** `connect(2)` on `fd` has failed before anything was sent. Other errors stay what they are. */
+export function failedAtOnce(error: SystemError, fd: number): SystemError {
+  if (error.syscall !== 'connect') return error
+  return systemError(-error.errno!, 'connect', error.address, error.port || undefined, native().getsockname(fd))
+}
+
+export function anyAddress(family: 4 | 6): string {
+  return family === 4 ? '0.0.0.0' : '::'
+}
