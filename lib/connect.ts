@@ -1,6 +1,7 @@
 /** `connect()`, the replacement of net.connect. */
 import diagnostics from 'node:diagnostics_channel'
 import type { NetConnectOpts } from 'node:net'
+import { addAbortSignal } from 'node:stream'
 import type { MptcpOptions } from './options.js'
 import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
 
@@ -25,6 +26,10 @@ export function connect(port: number, connectionListener?: Listener): MptcpSocke
 export function connect(path: string, connectionListener?: Listener): MptcpSocket
 export function connect(...args: unknown[]): MptcpSocket {
   const [options] = callForm(args)
+  const { signal } = (options ?? {}) as { signal?: AbortSignal }
+  // net.Socket's constructor would be ended by such a signal, and brought back to life by connect().
+  if (signal?.aborted)
+    return addAbortSignal(signal, new MptcpSocket({ ...options, signal: undefined } as SocketConstructorOpts))
   const socket = new MptcpSocket(options as SocketConstructorOpts & MptcpOptions)
   if (created.hasSubscribers) created.publish({ socket })
   if (options?.timeout) socket.setTimeout(options.timeout)

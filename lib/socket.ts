@@ -15,6 +15,12 @@ import { emptyReport, type MptcpReport } from './runtime/report.js'
 /** net.connect's options and ours. */
 export type MptcpConnectOptions = TcpNetConnectOpts & MptcpOptions
 
+/** What we use of Node's TCP handle. The delay is in seconds. */
+interface SettableHandle {
+  setNoDelay(on: boolean): number
+  setKeepAlive(on: boolean, initialDelay: number): number
+}
+
 type WriteDone = (error?: Error | null) => void
 type Listener = () => void
 
@@ -44,6 +50,7 @@ export class MptcpSocket extends Socket {
     resolveOptions(options ?? {})
     super(options)
     this.#defaults = options ?? {}
+    this.#remember(options as TcpNetConnectOpts | undefined)
   }
 
   /** What the connection got: protocol, converter, how the Convert message travelled, what the converter said. */
@@ -61,9 +68,7 @@ export class MptcpSocket extends Socket {
     if (!options || isPipe(options) || options.port === undefined || opened(this)) return this.#connectAsNode(args)
     const settings = resolveOptions({ ...this.#defaults, ...options })
     const memory = memoryOf(settings.cookies)
-    this.#noDelay = options.noDelay ?? this.#noDelay
-    if (options.keepAlive !== undefined)
-      this.#keepAlive = { enable: options.keepAlive, initialDelay: options.keepAliveInitialDelay ?? 0 }
+    this.#remember(options)
     this.#connecting?.cancel()
     const connecting = new Connecting(this, options, settings, memory, () => this.#opened(connecting))
     this.#connecting = connecting
@@ -113,6 +118,12 @@ export class MptcpSocket extends Socket {
     return counted + (this.connecting ? pending : this.#bytesBefore)
   }
 
+  /** What Node would set on its handle once it is connected, and has no way to set on ours. */
+  #remember({ noDelay, keepAlive, keepAliveInitialDelay = 0 }: Partial<TcpNetConnectOpts> = {}): void {
+    if (noDelay !== undefined) this.#noDelay = noDelay
+    if (keepAlive !== undefined) this.#keepAlive = { enable: keepAlive, initialDelay: keepAliveInitialDelay }
+  }
+
   #connectAsNode(args: unknown[]): this {
     this.#report = emptyReport()
     return (super.connect as (...args: unknown[]) => this)(...args)
@@ -140,8 +151,10 @@ export class MptcpSocket extends Socket {
   /** What net.Socket does after its own connect: options, events, the first read. */
   #opened(connecting: Connecting): void {
     this.#bytesBefore = connecting.report.pipelinedBytes
-    if (this.#noDelay) super.setNoDelay(true)
-    if (this.#keepAlive?.enable) super.setKeepAlive(true, this.#keepAlive.initialDelay)
+    const { _handle } = this as unknown as { _handle: SettableHandle }
+    // Not by net.Socket's methods: they hold that it is done, since the handle was there when they were called.
+    if (this.#noDelay) _handle.setNoDelay(true)
+    if (this.#keepAlive?.enable) _handle.setKeepAlive(true, Math.trunc(this.#keepAlive.initialDelay / 1000))
     const rest = connecting.takeRest()
     if (rest.bytes.length > 0) super._write(rest.bytes, 'buffer' as BufferEncoding, rest.done)
     else rest.done()
