@@ -54,3 +54,44 @@ export interface Thresholds {
   /** Tenths of a percent: 0…1000. */
   lossPermille?: number
 }
+
+/** How to call a rule in words. */
+export function nameOf(rule: Rule): string {
+  return rule.id === undefined ? `the rule of precedence ${rule.precedence}` : `rule '${rule.id}'`
+}
+
+/** In the order in which they are evaluated. TS 23.501 §5.32.8: the lower the value, the earlier. */
+export function byPrecedence(rules: readonly Rule[]): Rule[] {
+  return [...rules].sort((a, b) => a.precedence - b.precedence)
+}
+
+/**
+ * Why a rule about this traffic can match nothing here. Every component of it must be so, and one that cannot be seen or
+ * understood can never be found to be so: to pass over it would widen the rule.
+ */
+export function unusableBecause(traffic: readonly TrafficComponent[]): string | undefined {
+  if (traffic.length === 0) return 'it has no traffic descriptor component'
+  for (const component of traffic)
+    switch (component.type) {
+      case 'match-all':
+      case 'os-app':
+      case 'app':
+      case 'remote-ipv4':
+      case 'remote-ipv6':
+      case 'protocol':
+      case 'remote-port':
+      case 'remote-port-range':
+      case 'ip-tuple':
+      case 'fqdn':
+        break
+      case 'unknown':
+        return `its traffic descriptor has a component of the unknown type ${component.code}`
+      case 'invalid':
+        return `its traffic descriptor has a component of type ${component.code} that ${component.why}`
+      case 'regular-expression':
+        return 'its traffic descriptor has a regular expression, which is not evaluated here'
+      default:
+        return `its traffic descriptor has a component of type ${component.type}, which says nothing about a destination`
+    }
+  return undefined
+}
