@@ -7,10 +7,12 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 
 export const NETNS_DIRECTORY = '/run/netns'
 
-/** The namespaces of the n-th lab of this process: `atsss-PID-N-HOST`. */
-export function freeLabName(): string {
-  for (let number = 1; ; number++) {
-    const name = `atsss-${process.pid}-${number}`
+let labs = 0
+
+/** What the names of a new lab's namespaces begin with: `atsss-PID-N`. Other threads, and a past life of the PID, count too. */
+export function newLabName(): string {
+  for (;;) {
+    const name = `atsss-${process.pid}-${++labs}`
     if (!namespaces().some(other => other.startsWith(`${name}-`))) return name
   }
 }

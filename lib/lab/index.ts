@@ -6,7 +6,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants, existsSync } from 'node:fs'
 import { AtsssError } from '../errors.js'
-import { freeLabName, NETNS_DIRECTORY, removeAtExit, removeNamespaces, removeStaleLabs } from './cleanup.js'
+import { NETNS_DIRECTORY, newLabName, removeAtExit, removeNamespaces, removeStaleLabs } from './cleanup.js'
 import { Emulator } from './emulator.js'
 import { ipBatch } from './ip.js'
 import { EmulatedLink, type Link } from './link.js'
@@ -16,11 +16,11 @@ import {
   type AccessType,
   accessAddresses,
   CONVERTER,
-  checkAccesses,
   converterLines,
   DATA,
-  DEFAULT_ACCESSES,
   type LabOptions,
+  type Plan,
+  planOf,
   ruleLines,
   SERVER,
   serverLines,
@@ -64,87 +64,81 @@ export interface Lab {
 
 /** Builds a lab: in about a tenth of a second. An open lab does not keep the process alive. */
 export async function openLab(options: LabOptions = {}): Promise<Lab> {
-  const { accesses = DEFAULT_ACCESSES, dataNetwork = {}, sourceRouting = false } = options
-  const hasIpv6 = existsSync('/proc/sys/net/ipv6')
-  const ipv6 = hasIpv6 && (options.ipv6 ?? true)
-  checkAccesses(accesses)
-  const profiles = accesses.map(({ name, link }) => ({ name, link }))
-  if (dataNetwork !== 'veth') profiles.push({ name: DATA, link: dataNetwork })
-  const settings = profiles.flatMap(({ name, link }) => commandsFor(name, link))
+  const plan = planOf(options, existsSync('/proc/sys/net/ipv6'))
+  const settings = plan.profiles.flatMap(({ name, profile }) => commandsFor(name, profile))
 
   removeStaleLabs()
   const emulator = new Emulator()
-  const name = freeLabName()
   const children = new Set<ChildProcess>()
-  const ue = new NetworkNamespace(`${name}-ue`, emulator, children)
-  const converter = new NetworkNamespace(`${name}-converter`, emulator, children)
-  const server = new NetworkNamespace(`${name}-server`, emulator, children)
-  const hosts = [ue, converter, server]
+  const labName = newLabName()
+  const host = (role: string) => new NetworkNamespace(`${labName}-${role}`, emulator, children)
+  const hosts = { ue: host('ue'), converter: host('converter'), server: host('server') }
 
   const remove = () => {
     const ended = emulator.kill()
-    removeNamespaces(hosts.map(host => host.name))
+    removeNamespaces(Object.values(hosts).map(({ name }) => name))
     return ended
   }
-  const removed = removeAtExit(remove)
+  const forget = removeAtExit(remove)
   let closed: Promise<void> | undefined
   const close = () => {
-    closed ??= endChildren(children).then(remove).finally(removed)
+    closed ??= endChildren(children).then(remove).finally(forget)
     return closed
   }
 
   try {
-    if (!isWritable(NETNS_DIRECTORY)) await emulator.command('mount')
-    await ipBatch(hosts.map(host => `netns add ${host.name}`))
-    await Promise.all(
-      (['ue', 'converter', 'server'] as const).flatMap((role, i) =>
-        sysctls(role, ipv6 ? 'on' : hasIpv6 ? 'off' : 'missing').map(([sysctl, value]) =>
-          hosts[i]!.sysctl(sysctl, value),
-        ),
-      ),
-    )
-    for (const { name } of accesses) await emulator.command(`link ${name} ${ue.name} ${name} ${converter.name} ${name}`)
-    if (dataNetwork === 'veth') await ipBatch(vethLines(converter.name, server.name))
-    else await emulator.command(`link ${DATA} ${converter.name} ${DATA} ${server.name} ${DATA}`)
+    await build(plan, hosts, emulator)
     await Promise.all(settings.map(words => emulator.command(words)))
-    const plan = { accesses, ipv6, sourceRouting }
-    await ipBatch(ueLines(plan), '-n', ue.name)
-    if (sourceRouting) await ipBatch(ruleLines(plan, 'v4'), '-n', ue.name)
-    if (sourceRouting && ipv6) await ipBatch(ruleLines(plan, 'v6'), '-n', ue.name, '-6')
-    await ipBatch(converterLines(plan), '-n', converter.name)
-    await ipBatch(serverLines(plan), '-n', server.name)
   } catch (error) {
     await close()
     throw error
   }
+  return { ...hosts, ...parts(plan, hosts, emulator), close, [Symbol.asyncDispose]: close }
+}
 
-  const links = new Map(profiles.map(({ name }) => [name, new EmulatedLink(name, emulator)]))
-  const link = (wanted: string): Link => {
-    const found = links.get(wanted)
-    if (found === undefined)
-      throw new AtsssError('ERR_ATSSS_OPTION', `no link "${wanted}"; there are ${[...links.keys()].join(', ')}`)
-    return found
+interface Hosts {
+  ue: NetworkNamespace
+  converter: NetworkNamespace
+  server: NetworkNamespace
+}
+
+async function build(plan: Plan, { ue, converter, server }: Hosts, emulator: Emulator): Promise<void> {
+  if (!isWritable(NETNS_DIRECTORY)) await emulator.command('mount')
+  await ipBatch([ue, converter, server].map(({ name }) => `netns add ${name}`))
+  for (const [role, host] of Object.entries({ ue, converter, server }))
+    for (const [name, value] of sysctls(role as keyof Hosts, plan)) await host.sysctl(name, value)
+
+  for (const { name } of plan.accesses)
+    await emulator.command(`link ${name} ${ue.name} ${name} ${converter.name} ${name}`)
+  if (plan.profiles.length === plan.accesses.length) await ipBatch(vethLines(converter.name, server.name))
+  else await emulator.command(`link ${DATA} ${converter.name} ${DATA} ${server.name} ${DATA}`)
+
+  await ipBatch(ueLines(plan), '-n', ue.name)
+  if (plan.sourceRouting) await ipBatch(ruleLines(plan, 'v4'), '-n', ue.name)
+  if (plan.sourceRouting && plan.ipv6 === 'on') await ipBatch(ruleLines(plan, 'v6'), '-n', ue.name, '-6')
+  await ipBatch(converterLines(plan), '-n', converter.name)
+  await ipBatch(serverLines(plan), '-n', server.name)
+}
+
+/** What there is in a lab that has been built. */
+function parts(plan: Plan, { ue, converter, server }: Hosts, emulator: Emulator) {
+  const links = new Map<string, Link>(plan.profiles.map(({ name }) => [name, new EmulatedLink(name, emulator)]))
+  const link = (name: string): Link => {
+    const found = links.get(name)
+    if (found !== undefined) return found
+    throw new AtsssError('ERR_ATSSS_OPTION', `no link "${name}"; there are ${[...links.keys()].join(', ')}`)
   }
-  const address = ({ v4, v6 }: Required<Address>): Address => (ipv6 ? { v4, v6 } : { v4 })
-  const found = accesses.map(({ name, access }, index): Access => {
-    const { ue: own, gateway } = accessAddresses(index)
-    ue.addresses[name] = address(own)
-    converter.addresses[name] = address(gateway)
-    return { name, access, interface: name, address: address(own), link: link(name) }
-  })
+  const address = ({ v4, v6 }: Required<Address>): Address => (plan.ipv6 === 'on' ? { v4, v6 } : { v4 })
+  const accesses: Record<string, Access> = {}
+  for (const [index, { name, access }] of plan.accesses.entries()) {
+    const addresses = accessAddresses(index)
+    ue.addresses[name] = address(addresses.ue)
+    converter.addresses[name] = address(addresses.gateway)
+    accesses[name] = { name, access, interface: name, address: address(addresses.ue), link: link(name) }
+  }
   converter.addresses.lo = address(CONVERTER)
   server.addresses[DATA] = address(SERVER)
-  return {
-    ue,
-    converter,
-    server,
-    accesses: Object.fromEntries(found.map(access => [access.name, access])),
-    converterAddress: address(CONVERTER),
-    serverAddress: address(SERVER),
-    link,
-    close,
-    [Symbol.asyncDispose]: close,
-  }
+  return { accesses, link, converterAddress: address(CONVERTER), serverAddress: address(SERVER) }
 }
 
 async function endChildren(children: ReadonlySet<ChildProcess>): Promise<void> {

@@ -52,11 +52,6 @@ export interface LabOptions {
   sourceRouting?: boolean
 }
 
-export const DEFAULT_ACCESSES: readonly AccessOptions[] = [
-  { name: 'wifi', access: 'non-3gpp', link: { rateMbps: 50, delayMs: 10 } },
-  { name: 'cell', access: '3gpp', link: { rateMbps: 20, delayMs: 30 } },
-]
-
 /** The data network's link and the interfaces at its ends. */
 export const DATA = 'data'
 
@@ -74,7 +69,18 @@ export function accessAddresses(index: number): { ue: Required<Address>; gateway
   }
 }
 
-export function checkAccesses(accesses: readonly AccessOptions[]): void {
+/** Options with their defaults, checked. */
+export interface Plan {
+  accesses: readonly AccessOptions[]
+  /** By link. The data network's is missing when it is a veth. */
+  profiles: { name: string; profile: LinkProfile }[]
+  /** `off` where the system has it and the lab shall not. */
+  ipv6: 'on' | 'off' | 'missing'
+  sourceRouting: boolean
+}
+
+export function planOf(options: LabOptions, hasIpv6: boolean): Plan {
+  const { accesses = DEFAULT_ACCESSES, dataNetwork = {}, ipv6 = true, sourceRouting = false } = options
   const names = accesses.map(access => access.name)
   for (const { access } of accesses) oneOf('access', access, ['3gpp', 'non-3gpp'], '3gpp')
   for (const name of names)
@@ -82,13 +88,15 @@ export function checkAccesses(accesses: readonly AccessOptions[]): void {
       throw new AtsssError('ERR_ATSSS_OPTION', `an access cannot be named "${name}"`)
   if (names.length < 1 || names.length > 200 || new Set(names).size < names.length)
     throw new AtsssError('ERR_ATSSS_OPTION', 'a lab has 1 to 200 accesses, each with a name of its own')
+  const profiles = accesses.map(({ name, link }) => ({ name, profile: link }))
+  if (dataNetwork !== 'veth') profiles.push({ name: DATA, profile: dataNetwork })
+  return { accesses, profiles, ipv6: hasIpv6 ? (ipv6 ? 'on' : 'off') : 'missing', sourceRouting }
 }
 
-interface Plan {
-  accesses: readonly AccessOptions[]
-  ipv6: boolean
-  sourceRouting: boolean
-}
+const DEFAULT_ACCESSES: readonly AccessOptions[] = [
+  { name: 'wifi', access: 'non-3gpp', link: { rateMbps: 50, delayMs: 10 } },
+  { name: 'cell', access: '3gpp', link: { rateMbps: 20, delayMs: 30 } },
+]
 
 export function ueLines({ accesses, ipv6, sourceRouting }: Plan): string[] {
   const lines = ['link set dev lo up']
@@ -96,7 +104,7 @@ export function ueLines({ accesses, ipv6, sourceRouting }: Plan): string[] {
     const { ue, gateway } = accessAddresses(index)
     const metric = (index + 1) * 100
     lines.push(...interfaceLines(name, ue, ipv6, mtu))
-    for (const family of ipv6 ? (['v4', 'v6'] as const) : (['v4'] as const)) {
+    for (const family of ipv6 === 'on' ? (['v4', 'v6'] as const) : (['v4'] as const)) {
       lines.push(`route add default via ${gateway[family]} dev ${name} metric ${metric}`)
       if (!sourceRouting) continue
       lines.push(`route add default via ${gateway[family]} dev ${name} table ${metric}`)
@@ -114,7 +122,7 @@ export function converterLines({ accesses, ipv6 }: Plan): string[] {
   return [
     'link set dev lo up',
     `addr add ${CONVERTER.v4}/32 dev lo`,
-    ...(ipv6 ? [`addr add ${CONVERTER.v6}/128 dev lo nodad`] : []),
+    ...(ipv6 === 'on' ? [`addr add ${CONVERTER.v6}/128 dev lo nodad`] : []),
     ...accesses.flatMap(({ name, mtu = 1500 }, i) => interfaceLines(name, accessAddresses(i).gateway, ipv6, mtu)),
     ...interfaceLines(DATA, DATA_GATEWAY, ipv6, 1500),
   ]
@@ -130,7 +138,7 @@ export function serverLines({ ipv6 }: Plan): string[] {
     'link set dev lo up',
     ...interfaceLines(DATA, SERVER, ipv6, 1500),
     `route add default via ${DATA_GATEWAY.v4} dev ${DATA}`,
-    ...(ipv6 ? [`route add default via ${DATA_GATEWAY.v6} dev ${DATA}`] : []),
+    ...(ipv6 === 'on' ? [`route add default via ${DATA_GATEWAY.v6} dev ${DATA}`] : []),
   ]
 }
 
@@ -138,10 +146,8 @@ export function serverLines({ ipv6 }: Plan): string[] {
  * What the hosts need beyond the kernel's defaults. `tcp_fastopen`: 1 as client, 2 as server, 0x200 as server without a
  * cookie, as a converter must (RFC 8803 §7.1). rp_filter and mptcp.enabled are the kernel's defaults, whatever the
  * machine's are.
- *
- * @param ipv6 `off` where the system has it and the lab shall not; then the links are silent but for what runs over them
  */
-export function sysctls(host: 'ue' | 'converter' | 'server', ipv6: 'on' | 'off' | 'missing'): [string, number][] {
+export function sysctls(host: 'ue' | 'converter' | 'server', { ipv6 }: Plan): [string, number][] {
   const values: [string, number][] = [
     ['net.ipv4.conf.all.rp_filter', 0],
     ['net.ipv4.conf.default.rp_filter', 0],
@@ -153,10 +159,10 @@ export function sysctls(host: 'ue' | 'converter' | 'server', ipv6: 'on' | 'off' 
   return [...values, ['net.ipv4.ip_forward', 1], ['net.ipv4.tcp_fastopen', 0x203]]
 }
 
-function interfaceLines(name: string, address: Required<Address>, ipv6: boolean, mtu: number): string[] {
+function interfaceLines(name: string, address: Required<Address>, ipv6: Plan['ipv6'], mtu: number): string[] {
   return [
     `link set dev ${name} mtu ${mtu} up`,
     `addr add ${address.v4}/24 dev ${name}`,
-    ...(ipv6 ? [`addr add ${address.v6}/64 dev ${name} nodad`] : []),
+    ...(ipv6 === 'on' ? [`addr add ${address.v6}/64 dev ${name} nodad`] : []),
   ]
 }

