@@ -83,7 +83,8 @@ export class Converter extends EventEmitter<ConverterEvents> {
 
   /** Listens on all addresses, or on none and throws why: a system error (EADDRINUSE, EACCES, EADDRNOTAVAIL, …). */
   async listen(): Promise<AddressInfo[]> {
-    if (this.#host) throw new Error('The converter is listening already')
+    if (this.#host)
+      throw Object.assign(new Error('The converter is listening already'), { code: 'ERR_SERVER_ALREADY_LISTEN' })
     this.#host = this.#makeHost()
     const lacking = new Map<string, Degraded>()
     const degraded = (what: Degraded) => lacking.set(what.message, what)

@@ -1,4 +1,15 @@
-/** `atsss/converter`: a reference Transport Converter in user space. RFC 8803. */
+/**
+ * `atsss/converter`: a reference Transport Converter in user space. RFC 8803.
+ *
+ * What it cannot do, the kernel holding the packets:
+ * - Answer in the SYN+ACK (§4.2): the kernel has sent it. The answer follows the third ACK, one round trip later.
+ * - Ignore a SYN without Convert TLVs (§6): the kernel takes the connection, which is then reset without a word.
+ * - Copy TCP options with a value into the SYN to the server, Fast Open's among them (§6.2.5, §7.6): Error 33.
+ * - Show the server's SYN+ACK (§6.2.6): the Extended TCP Header is made of what the socket knows (`synAckOptions`).
+ * - Tie its SYNs to the client's retransmissions (§9.3): the kernel repeats them by itself.
+ * - Tell the Code of an ICMP message (§6.2.8) beyond what its errno says, nor an ICMP port unreachable from a reset.
+ * - Keep the client's address (§4.4.1): it shares its own.
+ */
 export {
   Converter,
   type ConverterEvents,

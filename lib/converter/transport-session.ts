@@ -141,22 +141,23 @@ export class TransportSession {
     this.#within(settings.connectTimeout, () =>
       this.info.state === 'dialing' ? this.#refuse(this.#failure('ETIMEDOUT')) : this.#ignore('timeout'),
     )
-    const wantsMptcp = request.tcpOptions.some(({ kind }) => kind === TCP_OPTION.mptcp)
-    this.#stopDialing = dial(target, wantsMptcp ? 'mptcp' : serverProtocol, (failed, server) => {
+    const asked = request.tcpOptions.some(({ kind }) => kind === TCP_OPTION.mptcp)
+    const protocol = asked ? 'mptcp' : serverProtocol
+    this.#stopDialing = dial(target, protocol, (failed, server) => {
       this.#stopDialing = () => {}
-      if (server) this.#connected(server, request)
+      if (server) this.#connected(server, protocol, request)
       else this.#refuse(this.#failure(failed?.code))
     })
   }
 
   /** The server has accepted: its side of the relay can run, the other waits for the answer to have gone first. */
-  #connected(server: Socket, request: Request): void {
+  #connected(server: Socket, dialed: 'mptcp' | 'tcp', request: Request): void {
     const { info } = this
     const client = this.#client
     this.#server = server
     info.state = 'confirming'
     info.times.connected = this.#elapsed()
-    info.serverProtocol = isMptcp(server) ? 'mptcp' : 'tcp'
+    info.serverProtocol = dialed === 'mptcp' && isMptcp(server) ? 'mptcp' : 'tcp'
     server.on('error', error => this.#serverFailed(error))
     server.on('close', () => this.#closedOne())
     const answer = encode(this.#answer(server, request))
@@ -169,13 +170,13 @@ export class TransportSession {
       clearTimeout(this.#timer)
       client.write(answer)
       info.state = 'relaying'
-      info.protocol = isMptcp(client) ? 'mptcp' : 'tcp'
+      if (info.protocol === 'mptcp' && !isMptcp(client)) info.protocol = 'tcp'
       info.times.answered = this.#elapsed()
       this.#settle()
       this.#host.established(info)
       relay(server, client, bytes => (info.bytes.fromServer += bytes))
-      // All that is relayed passes through the client's socket: its silence is the connection's.
-      client.setTimeout(this.#host.settings.idleTimeout, () => this.abort())
+      // What is relayed passes through both sockets: the silence of one, while it is open, is the connection's.
+      for (const side of [client, server]) side.setTimeout(this.#host.settings.idleTimeout, () => this.abort())
     })
   }
 
