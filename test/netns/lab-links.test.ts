@@ -43,6 +43,7 @@ labTest.describe('a link', () => {
   /** Which of `count` numbered datagrams arrive, in the order in which they do. */
   const arrivals = async (count: number, size = 4, burst = 5): Promise<number[]> => {
     await result(lab.ue, udpCount(gateway, count, { size, burst }))
+    counter.child.stdin.write('?')
     return JSON.parse(await counter.line())
   }
 

@@ -42,17 +42,12 @@ export const udpEcho = `
   socket.on('message', (bytes, from) => socket.send(bytes, from.port, from.address))
   socket.bind(7, '::', () => console.log('ready'))`
 
-/** Says which numbers came to UDP port 9, in their order, once no more have come for a while. */
+/** Asked for it on standard input, says which numbers have come to UDP port 9 since the last time, in their order. */
 export const udpSink = `
   const socket = require('dgram').createSocket('udp4')
-  let seen = []
-  const say = () => { if (seen.length > 0) console.log(JSON.stringify(seen.splice(0))) }
-  let timer
-  socket.on('message', bytes => {
-    seen.push(parseInt(bytes, 10))
-    clearTimeout(timer)
-    timer = setTimeout(say, 300)
-  })
+  const seen = []
+  socket.on('message', bytes => seen.push(parseInt(bytes, 10)))
+  process.stdin.on('data', () => setTimeout(() => console.log(JSON.stringify(seen.splice(0))), 200))
   socket.bind(9, () => console.log('ready'))`
 
 /** Sends the numbers from 0 to port 9, padded to a size, `burst` of them each millisecond. */
