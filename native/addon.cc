@@ -3,15 +3,19 @@
 #include <napi.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
+#include "netlink.h"
 #include "reactor.h"
+#include "sampler.h"
 #include "sockets.h"
 #include "system-error.h"
 
@@ -73,6 +77,17 @@ Bytes bytesAt(const Napi::CallbackInfo& info, size_t index) {
   return {array.Data(), array.ByteLength()};
 }
 
+template <typename Array>
+Array arrayAt(const Napi::CallbackInfo& info, size_t index, napi_typedarray_type type, const char* expected) {
+  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != type)
+    throw wrong(info, index, expected);
+  return info[index].As<Array>();
+}
+
+Asking askingAt(const Napi::CallbackInfo& info, size_t index) {
+  return booleanAt(info, index) ? Asking::inParts : Asking::whole;
+}
+
 Napi::Value toJavaScript(Napi::Env env, const Endpoint& endpoint) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("address", Napi::String::New(env, endpoint.address));
@@ -105,6 +120,11 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::setsockopt>("setsockopt"),
                              entry<&Environment::getsockname>("getsockname"),
                              entry<&Environment::getpeername>("getpeername"),
+                             entry<&Environment::netlinkSocket>("netlinkSocket"),
+                             entry<&Environment::sendNetlink>("sendNetlink"),
+                             entry<&Environment::receiveNetlink>("receiveNetlink"),
+                             entry<&Environment::sample>("sample"),
+                             entry<&Environment::subflowAddresses>("subflowAddresses"),
                              entry<&Environment::onCompletions>("onCompletions"),
                              entry<&Environment::keepAlive>("keepAlive"),
                              entry<&Environment::awaitConnected>("awaitConnected"),
@@ -215,6 +235,58 @@ class Environment : public Napi::Addon<Environment> {
   Napi::Value getsockname(Info info) { return toJavaScript(info.Env(), socketName(intAt(info, 0))); }
 
   Napi::Value getpeername(Info info) { return toJavaScript(info.Env(), peerName(intAt(info, 0))); }
+
+  // Netlink.
+
+  Napi::Value netlinkSocket(Info info) {
+    const uint32_t groups = uint32At(info, 1);
+    const int fd = openNetlink(intAt(info, 0));
+    owned_.insert(fd);
+    try {
+      bindNetlink(fd, groups);
+    } catch (const SystemError&) {
+      owned_.erase(fd);
+      ::close(fd);
+      throw;
+    }
+    return Napi::Number::New(info.Env(), fd);
+  }
+
+  Napi::Value sendNetlink(Info info) {
+    atsss::sendNetlink(ownedAt(info, 0, "sendto"), bytesAt(info, 1));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value receiveNetlink(Info info) {
+    std::array<uint8_t, kLargestDatagram> datagram;
+    const std::optional<size_t> length = atsss::receiveNetlink(ownedAt(info, 0, "recvfrom"), datagram);
+    if (!length) return info.Env().Undefined();
+    return Napi::Buffer<uint8_t>::Copy(info.Env(), datagram.data(), *length);
+  }
+
+  // The sampler.
+
+  Napi::Value sample(Info info) {
+    const auto fds = arrayAt<Napi::Int32Array>(info, 0, napi_int32_array, "an Int32Array");
+    auto out = arrayAt<Napi::Float64Array>(info, 1, napi_float64_array, "a Float64Array");
+    const size_t taken =
+        sampleSockets(fds.Data(), fds.ElementLength(), out.Data(), out.ElementLength(), askingAt(info, 2));
+    return toJavaScript(info.Env(), taken);
+  }
+
+  Napi::Value subflowAddresses(Info info) {
+    const std::vector<SubflowEndpoints> subflows = subflowEndpoints(intAt(info, 0), askingAt(info, 1));
+    const Napi::Array list = Napi::Array::New(info.Env(), subflows.size());
+    uint32_t index = 0;
+    for (const auto& [id, local, remote] : subflows) {
+      Napi::Object subflow = Napi::Object::New(info.Env());
+      subflow.Set("id", Napi::Number::New(info.Env(), id));
+      subflow.Set("local", toJavaScript(info.Env(), local));
+      subflow.Set("remote", toJavaScript(info.Env(), remote));
+      list.Set(index++, subflow);
+    }
+    return list;
+  }
 
   // Waits.
 

@@ -67,6 +67,29 @@ export interface Addon {
   getpeername(fd: number): SocketAddress
 
   /**
+   * `socket(2)` of AF_NETLINK with SOCK_RAW, SOCK_NONBLOCK and SOCK_CLOEXEC, then `bind(2)`. Belongs to this environment.
+   * @param protocol NETLINK_ROUTE (0), NETLINK_GENERIC (16)
+   * @param groups the bitmap of multicast groups; 0: none
+   */
+  netlinkSocket(protocol: number, groups: number): number
+  /** `sendto(2)` the kernel. What it answers is there to be received when this returns. */
+  sendNetlink(fd: number, bytes: Uint8Array): void
+  /**
+   * `recvfrom(2)`: the next datagram from the kernel (other processes' are dropped), `undefined` when there is none
+   * (EAGAIN). Throws ENOBUFS when some before it were lost.
+   */
+  receiveNetlink(fd: number): Buffer | undefined
+
+  /**
+   * The counters of many sockets, written into `out` in the layout of sampler.ts. Of any descriptors.
+   * @param inParts asks as on kernels before 6.5, which have no MPTCP_FULL_INFO; by itself only where it must
+   * @returns of how many of the sockets there was room for the record
+   */
+  sample(fds: Int32Array, out: Float64Array, inParts: boolean): number
+  /** The subflows of a connection, with their ids in `sample`; of a plain TCP connection itself, with the id 0. */
+  subflowAddresses(fd: number, inParts: boolean): { id: number; local: SocketAddress; remote: SocketAddress }[]
+
+  /**
    * The one function that hears of finished waits, in batches, on this environment's thread.
    * Starts the reactor (an epoll thread) on its first call.
    */

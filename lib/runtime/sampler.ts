@@ -1,14 +1,67 @@
 /**
  * The counters of many sockets in one native call.
+ *
+ * The native call writes doubles: for each socket a record of `SOCKET.length`, and behind it one of `SUBFLOW.length` for
+ * each of its subflows. NaN stands for what this kernel does not tell. native/sampler.h numbers the fields alike.
+ * Whether a subflow is a backup is in nothing that the kernel tells of a descriptor: who sets the flag must remember it.
  */
+import { native, type SocketAddress } from './native.js'
 
+/** The fields of a socket's record, in their order. */
+export const SOCKET = {
+  fd: 0,
+  errno: 1,
+  token: 2,
+  subflows: 3,
+  bytesSent: 4,
+  bytesReceived: 5,
+  bytesAcked: 6,
+  bytesRetrans: 7,
+  retransmits: 8,
+  outstanding: 9,
+  lastDataSent: 10,
+  lastDataRecv: 11,
+  lastAckRecv: 12,
+  length: 13,
+} as const
+
+/** The fields of a subflow's record, in their order. */
+export const SUBFLOW = {
+  id: 0,
+  state: 1,
+  localPort: 2,
+  retransmits: 3,
+  unacked: 4,
+  lost: 5,
+  lastDataSent: 6,
+  lastDataRecv: 7,
+  lastAckRecv: 8,
+  rtt: 9,
+  rttvar: 10,
+  minRtt: 11,
+  sndCwnd: 12,
+  totalRetrans: 13,
+  pacingRate: 14,
+  deliveryRate: 15,
+  bytesAcked: 16,
+  bytesReceived: 17,
+  bytesSent: 18,
+  bytesRetrans: 19,
+  notsentBytes: 20,
+  length: 21,
+} as const
+
+/** One subflow, as struct tcp_info has it. */
 export interface SubflowSample {
-  /** Unique in its connection, never used again. 0 for the one of a plain TCP connection. */
+  /**
+   * Of this subflow as long as the connection lives, and of no other; from 1. 0: a plain TCP connection.
+   * Kernels before 6.5 have none; there it is made of the addresses, and beyond 2^32.
+   */
   id: number
   /** `TCP_STATES`. A destroyed first subflow stays, in `close` (7). */
   state: number
   localPort: number
-  /** Segments' retransmissions in a row (backoff) */
+  /** Timeouts in a row without an acknowledgement. */
   retransmits: number
   /** Segments in flight. */
   unacked: number
@@ -16,15 +69,17 @@ export interface SubflowSample {
   lost: number
   /** Since data was last sent on it, ms. */
   lastDataSent: number
+  /** Since data was last received on it, ms. */
+  lastDataRecv: number
   /** Since an acknowledgement was last received on it, ms. */
   lastAckRecv: number
-  /** µs. */
+  /** Smoothed round-trip time, µs. */
   rtt: number
-  /** µs. */
+  /** Its mean deviation, µs. */
   rttvar: number
-  /** µs */
+  /** µs. */
   minRtt: number
-  /** Segments. */
+  /** Congestion window, segments. */
   sndCwnd: number
   /** Segments retransmitted, ever. */
   totalRetrans: number
@@ -32,51 +87,143 @@ export interface SubflowSample {
   pacingRate: number
   /** Bytes per second. */
   deliveryRate: number
-  /** Bytes. */
+  /** Bytes, the SYN counted as one where this side sent it. */
   bytesAcked: number
+  /** Bytes. */
   bytesReceived: number
-  /** Retransmissions included. */
+  /** Bytes, retransmissions included. */
   bytesSent: number
+  /** Bytes. */
   bytesRetrans: number
-  /** In the send buffer, never sent. */
+  /** Bytes in the send buffer that were never sent. */
   notsentBytes: number
 }
 
+/** One connection, as struct mptcp_info has it. `undefined`: this kernel does not say. */
 export interface SocketSample {
   fd: number
-  /** 0, or a positive errno: EBADF, ENOTSOCK; EOPNOTSUPP for a connection on plain TCP, whose only subflow is given all the same. */
+  /**
+   * 0, or a positive errno: EBADF, ENOTSOCK. EOPNOTSUPP (95) for a connection on plain TCP, whose only subflow is there
+   * all the same.
+   */
   errno: number
-  /** 0 without one. A descriptor's number may be another connection's by now: compare. */
+  /** 0 without one. A number of a descriptor may mean another connection by now: compare. */
   token: number
-  /** Data-level: each byte counts once, on whichever subflow it went. Bytes. `undefined` on kernels that do not say. */
+  /** Bytes; each counts once, on whichever subflow it went. */
   bytesSent: number | undefined
-  bytesAcked: number | undefined
   bytesReceived: number | undefined
+  bytesAcked: number | undefined
+  /** Bytes sent again on another subflow. */
   bytesRetrans: number | undefined
-  /** Written by the application and not acknowledged by the peer. Bytes. */
-  outstanding: number
-  /** Since data was last sent, data received, an acknowledgement received, ms. */
+  /** How often that was. */
+  retransmits: number | undefined
+  /** Bytes that the application has written and the peer not acknowledged. */
+  outstanding: number | undefined
+  /** Since data was last sent, ms. */
   lastDataSent: number | undefined
+  /** Since data was last received, ms. */
   lastDataRecv: number | undefined
+  /** Since an acknowledgement was last received, ms. */
   lastAckRecv: number | undefined
-  /** Whether there is a backup flag on a subflow is not in the kernel's answer. */
+  /** At most 32. */
   subflows: SubflowSample[]
 }
 
 export interface SubflowAddresses {
+  /** As in the samples. */
   id: number
-  local: { address: string; family: 4 | 6; port: number }
-  remote: { address: string; family: 4 | 6; port: number }
+  /** `::ffff:192.0.2.1` for IPv4 on an IPv6 socket. */
+  local: SocketAddress
+  remote: SocketAddress
 }
 
+/** Keeps its memory from one call to the next: one for each who samples regularly. */
 export class Sampler {
-  /** One native call for all; a record for each descriptor, in their order. */
-  sample(_fds: Int32Array): SocketSample[] {
-    throw new Error('not written yet')
+  #doubles = new Float64Array(0)
+
+  /** One native call for all; a sample for each descriptor, in their order. Of any descriptors, whoever owns them. */
+  sample(fds: Int32Array): SocketSample[] {
+    const samples: SocketSample[] = []
+    while (samples.length < fds.length) {
+      const rest = fds.subarray(samples.length)
+      if (this.#doubles.length < roomFor(rest.length)) this.#doubles = new Float64Array(roomFor(rest.length))
+      const taken = native().sample(rest, this.#doubles, false)
+      decode(this.#doubles, taken, samples)
+    }
+    return samples
   }
 }
 
-/** Of each subflow; for an id that a sample shows for the first time. Throws system errors. */
-export function subflowAddresses(_fd: number): SubflowAddresses[] {
-  throw new Error('not written yet')
+/** For an id that a sample shows for the first time. Of a plain TCP connection its own, with the id 0. Throws system errors. */
+export function subflowAddresses(fd: number): SubflowAddresses[] {
+  return native().subflowAddresses(fd, false)
+}
+
+/** A socket with more subflows than four is rare; one with the most must fit. */
+function roomFor(sockets: number): number {
+  return sockets * (SOCKET.length + 4 * SUBFLOW.length) + MOST_SUBFLOWS * SUBFLOW.length
+}
+const MOST_SUBFLOWS = 32
+
+/** Appends the first `count` records to `samples`. */
+export function decode(doubles: Float64Array, count: number, samples: SocketSample[]): void {
+  let at = 0
+  for (let i = 0; i < count; i++) {
+    const socket = at
+    const subflows: SubflowSample[] = []
+    at += SOCKET.length
+    for (let left = doubles[socket + SOCKET.subflows]!; left > 0; left--) {
+      subflows.push(decodeSubflow(doubles, at))
+      at += SUBFLOW.length
+    }
+    samples.push(decodeSocket(doubles, socket, subflows))
+  }
+}
+
+function decodeSocket(doubles: Float64Array, at: number, subflows: SubflowSample[]): SocketSample {
+  return {
+    fd: doubles[at + SOCKET.fd]!,
+    errno: doubles[at + SOCKET.errno]!,
+    token: doubles[at + SOCKET.token]!,
+    bytesSent: told(doubles[at + SOCKET.bytesSent]!),
+    bytesReceived: told(doubles[at + SOCKET.bytesReceived]!),
+    bytesAcked: told(doubles[at + SOCKET.bytesAcked]!),
+    bytesRetrans: told(doubles[at + SOCKET.bytesRetrans]!),
+    retransmits: told(doubles[at + SOCKET.retransmits]!),
+    outstanding: told(doubles[at + SOCKET.outstanding]!),
+    lastDataSent: told(doubles[at + SOCKET.lastDataSent]!),
+    lastDataRecv: told(doubles[at + SOCKET.lastDataRecv]!),
+    lastAckRecv: told(doubles[at + SOCKET.lastAckRecv]!),
+    subflows,
+  }
+}
+
+function decodeSubflow(doubles: Float64Array, at: number): SubflowSample {
+  return {
+    id: doubles[at + SUBFLOW.id]!,
+    state: doubles[at + SUBFLOW.state]!,
+    localPort: doubles[at + SUBFLOW.localPort]!,
+    retransmits: doubles[at + SUBFLOW.retransmits]!,
+    unacked: doubles[at + SUBFLOW.unacked]!,
+    lost: doubles[at + SUBFLOW.lost]!,
+    lastDataSent: doubles[at + SUBFLOW.lastDataSent]!,
+    lastDataRecv: doubles[at + SUBFLOW.lastDataRecv]!,
+    lastAckRecv: doubles[at + SUBFLOW.lastAckRecv]!,
+    rtt: doubles[at + SUBFLOW.rtt]!,
+    rttvar: doubles[at + SUBFLOW.rttvar]!,
+    minRtt: doubles[at + SUBFLOW.minRtt]!,
+    sndCwnd: doubles[at + SUBFLOW.sndCwnd]!,
+    totalRetrans: doubles[at + SUBFLOW.totalRetrans]!,
+    pacingRate: doubles[at + SUBFLOW.pacingRate]!,
+    deliveryRate: doubles[at + SUBFLOW.deliveryRate]!,
+    bytesAcked: doubles[at + SUBFLOW.bytesAcked]!,
+    bytesReceived: doubles[at + SUBFLOW.bytesReceived]!,
+    bytesSent: doubles[at + SUBFLOW.bytesSent]!,
+    bytesRetrans: doubles[at + SUBFLOW.bytesRetrans]!,
+    notsentBytes: doubles[at + SUBFLOW.notsentBytes]!,
+  }
+}
+
+function told(value: number): number | undefined {
+  return Number.isNaN(value) ? undefined : value
 }
