@@ -107,7 +107,8 @@ export class MptcpSocket extends Socket {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#connecting?.cancel()
-    if (!error && this.#report.protocol === 'mptcp' && !this.connecting) closeLikeTcp(this)
+    const { resetAndClosing } = this as unknown as { resetAndClosing?: boolean }
+    if (!resetAndClosing && this.#report.protocol === 'mptcp' && !this.connecting) closeLikeTcp(this)
     super._destroy(error, done)
   }
 
@@ -137,13 +138,13 @@ export class MptcpSocket extends Socket {
     )
     let settled = false
     const closed = () => settle(closedBefore())
-    const settle = (error?: Error) => {
+    const settle: WriteDone = error => {
       if (settled) return
       settled = true
       this.off('close', closed)
       done(error)
     }
-    if (!this.#connecting.write(bytes.length === 1 ? bytes[0]! : Buffer.concat(bytes), () => settle())) return false
+    if (!this.#connecting.write(bytes.length === 1 ? bytes[0]! : Buffer.concat(bytes), settle)) return false
     this.once('close', closed)
     return true
   }

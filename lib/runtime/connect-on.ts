@@ -28,6 +28,7 @@ interface SocketInside {
   _unrefTimer(): void
 }
 
+type WriteDone = (error?: Error | null) => void
 type LookupCallback = Parameters<LookupFunction>[2]
 type Addresses = { address: string; family: number }[]
 
@@ -47,7 +48,7 @@ export class Connecting {
   #dial: Dial | undefined
   #over = false
   #refed = true
-  #writes: { end: number; done: () => void }[] = []
+  #writes: { end: number; done: WriteDone }[] = []
 
   /** @param opened called once the handle is open, with the socket's own part still to do: options, events, first read */
   constructor(
@@ -81,7 +82,7 @@ export class Connecting {
   }
 
   /** Takes bytes that may leave before `'connect'`; `done` follows when they have. False: they have to wait. */
-  write(bytes: Uint8Array, done: () => void): boolean {
+  write(bytes: Uint8Array, done: WriteDone): boolean {
     const { converters, earlyData } = this.#settings
     if (this.#over || !(earlyData || converters.some(spec => spec.pipelining))) return false
     if (converters.length === 0 || !this.pending.push(bytes)) return false
@@ -101,12 +102,14 @@ export class Connecting {
   }
 
   /** The bytes taken by `write` that have not left with the connection, and who waits for them. */
-  takeRest(): { bytes: Uint8Array; done: () => void } {
+  takeRest(): { bytes: Uint8Array; done: WriteDone } {
     const waiting = this.#writes.splice(0)
+    const bytes = this.pending.from(this.report.pipelinedBytes)
+    this.pending.clear()
     return {
-      bytes: this.pending.from(this.report.pipelinedBytes),
-      done: () => {
-        for (const { done } of waiting) done()
+      bytes,
+      done: error => {
+        for (const { done } of waiting) done(error)
       },
     }
   }

@@ -4,7 +4,7 @@
 export const PIPELINE_LIMIT = 65_536
 
 export class PendingBytes {
-  readonly #chunks: Uint8Array[] = []
+  #chunks: Uint8Array[] = []
   #length = 0
 
   get length(): number {
@@ -22,5 +22,11 @@ export class PendingBytes {
   /** The bytes from `offset` on. */
   from(offset: number): Uint8Array {
     return Buffer.concat(this.#chunks).subarray(offset)
+  }
+
+  /** They have found their way. */
+  clear(): void {
+    this.#chunks = []
+    this.#length = 0
   }
 }
