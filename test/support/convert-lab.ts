@@ -75,6 +75,7 @@ export class ConvertLab {
   server!: Program
   readonly #captures = mkdtempSync(join(tmpdir(), 'atsss-test-'))
   #port = 5000
+  #captured = 0
 
   private constructor(lab: Lab) {
     this.lab = lab
@@ -138,7 +139,7 @@ export class ConvertLab {
 
   /** The TCP connections that begin while `during` runs, as an end of a link sees them. The first packet is a SYN. */
   async captured<T>(during: () => Promise<T>, link = 'wifi', end: 'ue' | 'network' = 'ue'): Promise<[T, Packet[]]> {
-    const capture = await this.lab.link(link).capture(join(this.#captures, `${Date.now()}.pcap`), { end })
+    const capture = await this.lab.link(link).capture(join(this.#captures, `${++this.#captured}.pcap`), { end })
     const result = await during()
     const packets = await capture.packets()
     await capture.stop()
@@ -161,6 +162,7 @@ export class ConvertLab {
   }
 
   async close(): Promise<void> {
+    if (this.server) expect(this.server.complaints).toBe('')
     await this.lab.close()
   }
 }

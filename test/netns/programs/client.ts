@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
+import { isIP, type LookupFunction } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, isSupported, type MptcpConnectOptions, type MptcpReport } from 'atsss'
 import { native } from '../../../lib/runtime/native.js'
@@ -27,6 +28,8 @@ export interface Task {
   until?: number
   /** Destroyed so many milliseconds after `connect()`. */
   destroyAfter?: number
+  /** The address is asked for under a name, and known after so many milliseconds. */
+  lookupTakes?: number
   /** Milliseconds to rest afterwards. */
   pause?: number
 }
@@ -81,10 +84,19 @@ function reported({ converterError, ...report }: MptcpReport): ConnectionResult[
   return { ...report, ...(converterError ? { converterError: about(converterError) } : {}) }
 }
 
+function byName(options: MptcpConnectOptions, takes: number): MptcpConnectOptions {
+  const address = options.host!
+  const lookup: LookupFunction = (_host, { all }, done) => {
+    const family = isIP(address)
+    setTimeout(() => (all ? done(null, [{ address, family }]) : done(null, address, family)), takes)
+  }
+  return { ...options, host: 'server.example', lookup }
+}
+
 async function perform(task: Task, index: number): Promise<void> {
   const start = performance.now()
   const since = () => Math.round((performance.now() - start) * 10) / 10
-  const socket = connect(task.connect)
+  const socket = connect(task.lookupTakes === undefined ? task.connect : byName(task.connect, task.lookupTakes))
   const result: Partial<ConnectionResult> = { event: 'closed', task: index, bytes: 0, text: '' }
   const hash = createHash('sha256')
   socket.on('connect', () => {

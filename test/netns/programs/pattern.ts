@@ -1,6 +1,5 @@
 /** Bytes that both ends know: none of them may be lost, doubled or moved unnoticed. */
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { seeded } from '../../support/random.js'
 
@@ -11,7 +10,13 @@ const block = Buffer.from(Array.from({ length: 65_537 }, () => Math.floor(random
 export async function writePattern(stream: Writable, length: number): Promise<void> {
   for (let left = length; left > 0 && !stream.destroyed; left -= block.length)
     if (!stream.write(left >= block.length ? block : block.subarray(0, left)) && !stream.destroyed)
-      await Promise.race([once(stream, 'drain'), once(stream, 'close')])
+      await new Promise<void>(resolve => {
+        const go = () => {
+          stream.off('drain', go).off('close', go)
+          resolve()
+        }
+        stream.on('drain', go).on('close', go)
+      })
 }
 
 export function patternHash(length: number): string {

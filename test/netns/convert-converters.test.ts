@@ -1,0 +1,202 @@
+/** Converters of all sorts, over a link with 40 ms of round trip: old, naive, dead, silent, one of several. */
+import { afterAll, beforeAll, expect } from 'vitest'
+import { ConvertLab, expectNoLeak, isSyn } from '../support/convert-lab.js'
+import { answer, clientEnd, echo, end, errorTlv, message, pause, SUCCESS, send } from '../support/hostile-converter.js'
+import { all, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+import type { Task } from './programs/client.js'
+import { ECHO, NOBODY } from './programs/server.js'
+
+const labTest = requires('network namespaces', all(root, netns))
+/** Packets for it vanish at the converter's host. */
+const SILENT = '192.0.2.66'
+
+labTest.describe('a converter', () => {
+  let rig: ConvertLab
+  const ping = (converters: string | string[], options: Partial<Task['connect']> = {}): Task => ({
+    connect: { host: rig.lab.serverAddress.v4, port: ECHO, converters, ...options } as Task['connect'],
+    write: 'ping',
+    until: 4,
+  })
+
+  beforeAll(async () => {
+    rig = await ConvertLab.open({ accesses: [{ name: 'wifi', access: 'non-3gpp', link: { delayMs: 20 } }] })
+    await rig.lab.converter.run('ip', ['route', 'add', 'blackhole', `${SILENT}/32`])
+  })
+  afterAll(() => rig?.close())
+
+  labTest('without Fast Open: the 1-RTT form, MPTCP, and remembered', async () => {
+    const port = rig.nextPort()
+    const converter = await rig.converter(port, '--no-fast-open')
+    const result = await rig.run(ping(rig.at(port)), ping(rig.at(port)))
+    expect(
+      result.connections.map(({ text, report }) => [text, report.protocol, report.convert, report.attempts]),
+    ).toEqual([
+      ['ping', 'mptcp', '1rtt', 2],
+      ['ping', 'mptcp', '1rtt', 1],
+    ])
+    expect(result.connections[0]!.report.lessons).toEqual(['syn-data-not-acknowledged'])
+    expectNoLeak(result)
+    await converter.stop()
+  })
+
+  labTest('that answers before the handshake is done: recovered within a second, and remembered', async () => {
+    const port = rig.nextPort()
+    const converter = await rig.converter(port, '--answer-early')
+    // Long enough for the converter to be quicker than the client's third ACK.
+    await rig.lab.link('wifi').set({ delayMs: 60 })
+    for (const write of [false, true]) {
+      const own = write ? ping(rig.at(port)) : { connect: ping(rig.at(port)).connect, thenWrite: 'ping', until: 4 }
+      const result = await rig.run(own, own)
+      const [first, second] = result.connections
+      expect(first).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
+      expect(first!.firstByteAt).toBeLessThan(1000)
+      expect(second).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
+      if (!write) {
+        expect(first!.report).toMatchObject({ convert: '1rtt', lessons: ['no-answer-to-syn-data'] })
+        expect(second!.report).toMatchObject({ convert: '1rtt', attempts: 1 })
+      }
+      expectNoLeak(result)
+    }
+    await rig.lab.link('wifi').set({ delayMs: 20 })
+    await converter.stop()
+  })
+
+  labTest('that answers a 0-RTT client never, and a 1-RTT client at once', async () => {
+    const port = rig.nextPort()
+    const converter = await rig.hostile(port, [[message], [message, send(SUCCESS), echo, clientEnd, end]])
+    const { connections } = await rig.run(ping(rig.at(port), { pipelining: false }), ping(rig.at(port)))
+    expect(connections[0]).toMatchObject({
+      text: 'ping',
+      report: { convert: '1rtt', attempts: 2, lessons: ['no-answer-to-syn-data'] },
+    })
+    expect(connections[0]!.firstByteAt).toBeLessThan(1000)
+    expect(connections[1]).toMatchObject({ report: { convert: '1rtt', attempts: 1 } })
+    expect((await rig.heard(converter, 0)).how).toBe('reset')
+    await converter.stop()
+  })
+
+  labTest('that waits long for its server: the 0-RTT answer counts, and nothing is learned', async () => {
+    const port = rig.nextPort()
+    const script = [message, pause(900), send(SUCCESS), echo, clientEnd, end]
+    const converter = await rig.hostile(port, [script])
+    const { connections } = await rig.run(
+      ping(rig.at(port), { pipelining: false }),
+      ping(rig.at(port), { pipelining: false }),
+    )
+    for (const connection of connections)
+      expect(connection).toMatchObject({ text: 'ping', report: { convert: '0rtt', lessons: [] } })
+    await converter.stop()
+  })
+
+  labTest('that speaks TCP only: TCP through it, which says so, and fails where MPTCP is required', async () => {
+    const port = rig.nextPort()
+    const converter = await rig.converter(port, '--protocol', 'tcp')
+    const result = await rig.run(ping(rig.at(port)), ping(rig.at(port), { mptcp: 'require' }))
+    expect(result.connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp', converter: { port } } })
+    expect(result.connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+    expect(result.connections[1]!.error).toMatchObject({ code: 'ERR_MPTCP_FALLBACK' })
+    expectNoLeak(result)
+    await converter.stop()
+  })
+
+  labTest('that is down: ECONNREFUSED with its address; direct where that is allowed', async () => {
+    const port = rig.nextPort()
+    const result = await rig.run(ping(rig.at(port)), ping(rig.at(port), { fallback: 'direct' }))
+    expect(result.connections[0]!.error).toMatchObject({
+      code: 'ECONNREFUSED',
+      message: `connect ECONNREFUSED ${rig.at(port)}`,
+    })
+    expect(result.connections[1]).toMatchObject({
+      text: 'ping',
+      report: { protocol: 'mptcp', converterError: { code: 'ECONNREFUSED' } },
+    })
+    expect(result.connections[1]!.report.converter).toBeUndefined()
+    expectNoLeak(result)
+  })
+
+  labTest('that is silent: ETIMEDOUT when the SYNs are spent; direct where that is allowed', async () => {
+    const options = { synTimeout: 200, synRetries: 2 }
+    const result = await rig.run(
+      ping(`${SILENT}:5124`, options),
+      ping(`${SILENT}:5124`, { ...options, fallback: 'direct' }),
+      ping(`${SILENT}:5124`, { fallback: 'direct', connectTimeout: 400 }),
+    )
+    const [failed, direct, tooLate] = result.connections
+    expect(failed!.error).toMatchObject({ code: 'ETIMEDOUT', message: `connect ETIMEDOUT ${SILENT}:5124` })
+    expect(direct).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', converterError: { code: 'ETIMEDOUT' } } })
+    expect(tooLate!.error).toMatchObject({ code: 'ETIMEDOUT' })
+    expectNoLeak(result)
+  })
+
+  labTest('without a route to it: the error of the network, at once', async () => {
+    const { connections } = await rig.run(ping('203.0.113.99:5124'), ping('203.0.113.99:5124', { fallback: 'direct' }))
+    expect(connections[0]!.error).toMatchObject({ code: expect.stringMatching(/^E(NET|HOST)UNREACH$/) })
+    expect(connections[0]!.closedAt).toBeLessThan(1000)
+    expect(connections[1]).toMatchObject({ text: 'ping' })
+  })
+
+  labTest('dead, with others behind it: the next one after attemptDelay, or at once when it refuses', async () => {
+    const port = rig.nextPort()
+    const refusing = rig.nextPort()
+    const converter = await rig.converter(port)
+    const [result, packets] = await rig.captured(() =>
+      rig.run(ping([`${SILENT}:5124`, rig.at(port)]), ping([rig.at(refusing), rig.at(port)])),
+    )
+    const [beside, after] = result.connections
+    expect(beside).toMatchObject({ text: 'ping', report: { convert: '0rtt', converter: { port }, attempts: 2 } })
+    expect(beside!.firstByteAt).toBeGreaterThanOrEqual(250 + 80 - 5)
+    expect(beside!.firstByteAt).toBeLessThan(800)
+    expect(after).toMatchObject({ text: 'ping', report: { convert: '0rtt', converter: { port }, attempts: 2 } })
+    const syns = packets.filter(isSyn).slice(0, 2)
+    expect(syns.map(({ destination }) => destination)).toEqual([SILENT, '192.0.2.1'])
+    expect(syns[1]!.time - syns[0]!.time).toBeGreaterThan(240)
+    expectNoLeak(result)
+    await converter.stop()
+  })
+
+  labTest('that comes back with an error after bytes were pipelined: the next converter gets them, once', async () => {
+    const port = rig.nextPort()
+    const second = rig.nextPort()
+    const converter = await rig.hostile(port, [[message, pause(100), send(answer(errorTlv(32)))]])
+    const good = await rig.converter(second)
+    const { connections } = await rig.run(ping([rig.at(port), rig.at(second)]))
+    expect(connections[0]).toMatchObject({ text: 'ping', report: { converter: { port: second } } })
+    expect((await rig.heard(converter, 0)).how).toBe('reset')
+    await good.stop()
+    await converter.stop()
+  })
+
+  labTest('asked for a cookie over 0-RTT: learned and sent, in two connections; then in one', async () => {
+    const port = rig.nextPort()
+    const converter = await rig.converter(port, '--cookies')
+    const [{ connections }, packets] = await rig.captured(() => rig.run(ping(rig.at(port)), ping(rig.at(port))))
+    expect(connections.map(({ text, report }) => [text, report.convert, report.protocol, report.attempts])).toEqual([
+      ['ping', '0rtt', 'mptcp', 2],
+      ['ping', '0rtt', 'mptcp', 1],
+    ])
+    const payloads = packets.filter(isSyn).map(({ tcp }) => tcp!.payload.length)
+    expect(payloads[0]).toBe(24)
+    expect(payloads[1]).toBeGreaterThan(24)
+    expect(payloads[2]).toBe(payloads[1])
+    await converter.stop()
+  })
+
+  labTest("the server's refusal, and its absence, are those of net.connect", async () => {
+    const port = rig.nextPort()
+    const converter = await rig.converter(port)
+    const { v4 } = rig.lab.serverAddress
+    const options = { fallback: 'direct' } as const
+    const { connections } = await rig.run(
+      ping(rig.at(port), { ...options, host: v4, port: NOBODY }),
+      ping(rig.at(port), { ...options, host: '203.0.113.99', port: ECHO }),
+    )
+    expect(connections[0]!.error).toMatchObject({
+      code: 'ECONNREFUSED',
+      message: `connect ECONNREFUSED ${v4}:${NOBODY}`,
+    })
+    expect(connections[1]!.error).toMatchObject({ code: expect.stringMatching(/^E(NET|HOST)UNREACH$/) })
+    expect(connections[1]!.error!.message).toContain('203.0.113.99:7')
+    await converter.stop()
+  })
+})
