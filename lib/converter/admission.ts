@@ -1,7 +1,9 @@
 /** Whether a request is served: the operator's policy over RFC 8803's rules, in the order of its sections. Pure. */
+import { isIPv4 } from 'node:net'
 import { forbiddenTarget } from '../wire/convert.js'
 import type { ConvertErrorValue } from '../wire/convert-error.js'
 import { bakeCookie, isCookieValid } from './cookies.js'
+import { PrefixSet } from './prefixes.js'
 import { malformed, type Request, type Target } from './request.js'
 import type { Settings } from './settings.js'
 import { unsupportedKinds } from './tcp-options.js'
@@ -42,6 +44,9 @@ export function refusal(
   const forbidden = forbiddenTarget(target.address)
   if ((forbidden && !(forbidden === 'loopback' && policy.allowLoopback)) || target.port === 0)
     return malformed(request.message)
+  // RFC 3927 §7, RFC 4291 §2.5.6: such addresses are of one link, which is not the client's. Codes of RFC 792, RFC 4443.
+  if (LINK_LOCAL.has(target.address))
+    return { name: 'destination-unreachable', icmpCode: isIPv4(target.address) ? HOST_UNREACHABLE : BEYOND_SCOPE }
   const kinds = unsupportedKinds(request.tcpOptions, place.tcpOptions)
   if (kinds.length > 0) return { name: 'unsupported-tcp-option', kinds }
   if (policy.forbiddenTargets.has(target.address)) return NOT_AUTHORIZED
@@ -53,4 +58,7 @@ export function refusal(
   return undefined
 }
 
+const LINK_LOCAL = new PrefixSet(['169.254.0.0/16', 'fe80::/10'], '')
+const HOST_UNREACHABLE = 1
+const BEYOND_SCOPE = 2
 const NOT_AUTHORIZED: ConvertErrorValue = { name: 'not-authorized' }

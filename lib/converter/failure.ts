@@ -43,7 +43,6 @@ const ICMP = new Map([
   ['ENONET', 8], // source host isolated
   ['EACCES', 13], // communication administratively prohibited: a local prohibit route or filter
   ['EPERM', 13],
-  ['EINVAL', 1], // an address that nothing can be sent to, such as a link-local one without a link
 ])
 
 /** The same for ICMPv6 (type 1): tab_unreach in net/ipv6/icmp.c. */
@@ -53,5 +52,4 @@ const ICMPV6 = new Map([
   ['EACCES', 1], // communication administratively prohibited
   ['EPERM', 1],
   ['EHOSTUNREACH', 3], // address unreachable
-  ['EINVAL', 3],
 ])

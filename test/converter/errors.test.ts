@@ -170,6 +170,9 @@ test('96, Connection Reset: nobody listens', async () => {
   expect(await answer(message(connectTlv(await closedPort())))).toBe('010222631e016000')
 })
 
-test('97, Destination Unreachable: no route', async () => {
-  expect(await answer(message(connectTlv(80, 'fe80::1')))).toMatch(/^010222631e0161(00|03)$/)
+test.each([
+  ['169.254.169.254', '01'],
+  ['fe80::1', '02'],
+])('97, Destination Unreachable: %s, an address of one link', async (address, code) => {
+  expect(await answer(message(connectTlv(80, address)))).toBe(`010222631e0161${code}`)
 })
