@@ -40,21 +40,21 @@ export function rulesFromContainer(container: AtsssContainer): Rule[] {
 
 /**
  * The rules as they are after a container (TS 24.193 §5.2.4): what it adds, replaces and deletes by identifier, all at
- * once or, when this throws, not at all. Rules without identifiers (layout `g00`) replace all rules that there are, since
- * nothing says which they would replace otherwise.
+ * once. Rules without identifiers (layout `g00`) replace all rules that there are, since nothing says which they would
+ * replace otherwise. Never throws.
  *
  * Where two rules end up with one precedence, the one from the container stays, the later of two; that is how TS 24.501
  * §6.3.2.4 has it for QoS rules. It is a problem, and so is deleting a rule that is not there.
  */
 export function applyContainer(rules: readonly Rule[], container: AtsssContainer): RuleUpdate {
   const problems: UpdateProblem[] = container.problems.map(shownProblem)
-  let after: Rule[] = [...rules]
-  for (const parameter of container.parameters)
-    if (parameter.type === 'rules') {
-      if (parameter.otherwise.length > 0)
-        problems.push(problem(`the layout of the rules is a guess: ${nameFraming(parameter)}`))
-      after = applyRules(after, parameter, problems)
-    }
+  const parameters = container.parameters.filter(parameter => parameter.type === 'rules')
+  let after = parameters.some(({ layout }) => layout === 'g00') ? [] : [...rules]
+  for (const parameter of parameters) {
+    if (parameter.otherwise.length > 0)
+      problems.push(problem(`the layout of the rules is a guess: ${nameFraming(parameter)}`))
+    after = applyRules(after, parameter.rules, problems)
+  }
   const distinct = withoutClashes(after, problems)
   return { rules: byPrecedence(distinct), changes: changesBetween(rules, distinct), problems }
 }
@@ -70,14 +70,13 @@ export function rulesToContainer(rules: readonly Rule[], framing: Partial<RuleFr
   return { type: 'rules', layout, ruleLength, rules: rules.map(rule => toEntry(rule, layout)), otherwise: [] }
 }
 
-function applyRules(before: readonly Rule[], { layout, rules }: RulesParameter, problems: UpdateProblem[]): Rule[] {
-  let after = layout === 'g00' ? [] : [...before]
-  for (const entry of rules)
+function applyRules(before: Rule[], entries: readonly RuleEntry[], problems: UpdateProblem[]): Rule[] {
+  let after = before
+  for (const entry of entries)
     if (entry.type === 'rule') {
       const rule = fromEntry(entry)
       // The last one stands last, also when it replaces an earlier one: that is by whom a clash is won.
-      after = after.filter(other => rule.id === undefined || other.id !== rule.id)
-      after.push(rule)
+      after = [...after.filter(other => rule.id === undefined || other.id !== rule.id), rule]
     } else if (entry.type === 'delete') {
       const id = String(entry.id)
       if (!after.some(rule => rule.id === id)) problems.push(problem(`rule '${id}' is to be deleted, but is not there`))
@@ -181,7 +180,7 @@ function shownProblem({ parameter, index, message, offset, bytes }: AtsssProblem
 }
 
 function shown(rule: Rule): string {
-  return rule.id === undefined ? `a rule without identifier` : nameOf(rule)
+  return rule.id === undefined ? 'a rule without identifier' : nameOf(rule)
 }
 
 function nameFraming({ layout, ruleLength }: RuleFraming): string {

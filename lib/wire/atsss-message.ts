@@ -49,7 +49,7 @@ export interface RuleFraming {
 export interface RulesParameter extends RuleFraming {
   type: 'rules'
   rules: RuleEntry[]
-  /** The other framings under which every rule can be read too: with any, `layout` and `ruleLength` are a guess. */
+  /** The framings under which the rules can be read just as well: with any, `layout` and `ruleLength` are a guess. */
   otherwise: RuleFraming[]
 }
 

@@ -49,10 +49,8 @@ export function readRules(from: OctetReader, framings: readonly RuleFraming[]): 
     b.unread < a.unread || (b.unread === a.unread && b.doubts < a.doubts) ? b : a,
   )
   from.skip(from.left)
-  const otherwise =
-    best.unread === 0 && best.rules.length > 0
-      ? readings.filter(other => other !== best && other.unread === 0).map(other => other.framing)
-      : []
+  const asGood = (other: Reading) => other !== best && other.unread === best.unread && other.doubts === best.doubts
+  const otherwise = best.rules.length === 0 ? [] : readings.filter(asGood).map(other => other.framing)
   return [{ type: 'rules', ...best.framing, rules: best.rules, otherwise }, best.problems]
 }
 
