@@ -26,6 +26,8 @@ export type Failure =
   /** The kernel or the peer turned to TCP, and the user insists on MPTCP. */
   | { kind: 'tcp' }
 
+const NO_ANSWER: Lesson = { learn: 'one-rtt', why: 'no-answer-to-syn-data' }
+
 export interface Reaction {
   lesson?: Lesson
   /** The same way once more, changed. At once, and before the others. */
@@ -43,7 +45,9 @@ export function react(failure: Failure, candidate: Candidate, delivered: boolean
   const reaction = reactTo(failure, candidate)
   if (!delivered || failure.kind === 'error-tlv') return reaction
   const { retry: _, ...final } = reaction
-  return { ...final, scope: 'all' }
+  // The 1-RTT form could not be tried beside it, to see whether that is answered. The next connection will.
+  const silent = failure.kind === 'answer-timeout' && candidate.via?.form === '0rtt'
+  return { ...final, ...(silent ? { lesson: NO_ANSWER } : {}), scope: 'all' }
 }
 
 function reactTo(failure: Failure, candidate: Candidate): Reaction {

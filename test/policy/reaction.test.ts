@@ -199,10 +199,16 @@ describe('failures without an Error TLV', () => {
   })
 
   test.each(failures)('$kind after bytes have left: nothing may be tried any more', (failure, code) => {
-    expect(react(failure, way(server, converter), true)).toEqual({
-      scope: 'all',
-      error: expect.objectContaining({ code }),
-    })
+    const { lesson: _, ...reaction } = react(failure, way(server, converter), true)
+    expect(reaction).toEqual({ scope: 'all', error: expect.objectContaining({ code }) })
+  })
+
+  test('no answer to the SYN after bytes have left: the next connection asks in the 1-RTT form', () => {
+    const silence: Failure = { kind: 'answer-timeout', after: 15_000 }
+    const lesson = { learn: 'one-rtt', why: 'no-answer-to-syn-data' }
+    expect(react(silence, way(server, converter), true).lesson).toEqual(lesson)
+    expect(react(silence, way(server, converter), false).lesson).toBeUndefined()
+    expect(react(silence, way(server, { ...converter, form: '1rtt' }), true).lesson).toBeUndefined()
   })
 
   test.each(failures.filter(([, , direct]) => direct))('direct: $kind, the next address may do', (failure, code) => {
