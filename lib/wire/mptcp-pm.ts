@@ -96,17 +96,20 @@ export function encodeCommand(command: PmCommand, given: PmArguments = {}): Uint
 
 function addressAttributes({ address, id, port, flags, interfaceIndex }: Partial<MptcpEndpoint>): Uint8Array[] {
   const attributes: Uint8Array[] = []
+  // In the order of iproute2.
+  if (id !== undefined) attributes.push(attribute(ADDRESS.id, u8(id)))
+  if (flags !== undefined) {
+    const bits = flags.reduce((sum, flag) => sum | (1 << FLAGS.indexOf(flag)), 0)
+    attributes.push(attribute(ADDRESS.flags, u32(bits)))
+  }
+  if (interfaceIndex !== undefined && interfaceIndex !== 0)
+    attributes.push(attribute(ADDRESS.interfaceIndex, s32(interfaceIndex)))
+  if (port !== undefined && port !== 0) attributes.push(attribute(ADDRESS.port, u16(port)))
   if (address !== undefined) {
     const { family, bytes } = addressBytes(address)
     attributes.push(attribute(ADDRESS.family, u16(family)))
     attributes.push(attribute(family === AF_INET ? ADDRESS.v4 : ADDRESS.v6, bytes))
   }
-  if (id !== undefined) attributes.push(attribute(ADDRESS.id, u8(id)))
-  if (port !== undefined && port !== 0) attributes.push(attribute(ADDRESS.port, u16(port)))
-  if (flags !== undefined)
-    attributes.push(attribute(ADDRESS.flags, u32(flags.reduce((bits, flag) => bits | (1 << FLAGS.indexOf(flag)), 0))))
-  if (interfaceIndex !== undefined && interfaceIndex !== 0)
-    attributes.push(attribute(ADDRESS.interfaceIndex, s32(interfaceIndex)))
   return attributes
 }
 
@@ -174,7 +177,7 @@ export type MptcpEvent =
   /** More subflows can be made. */
   | ({ type: 'established' } & ConnectionEvent)
   | { type: 'closed'; token: number }
-  /** The peer has announced an address; without a port, the one of the connection. */
+  /** The peer has announced an address. The port is the connection's where it announced none. */
   | { type: 'announced'; token: number; remoteId: number; address: string; family: 4 | 6; port: number | undefined }
   /** The peer has taken an address back. */
   | { type: 'removed'; token: number; remoteId: number }
@@ -228,7 +231,7 @@ const EVENT = {
 /** MPTCP_PM_EV_FLAG_*. */
 const EVENT_FLAG = { denyJoinId0: 0x1, serverSide: 0x2 } as const
 
-/** Throws EBADMSG for an event without what belongs to it. */
+/** Throws EPROTO for an event without what belongs to it. */
 export function decodeEvent({ command, attributes }: GenericMessage): MptcpEvent {
   const token = () => attributes.u32(EVENT.token) ?? missing('a token')
   const remoteId = () => attributes.u8(EVENT.remoteId) ?? missing('an id')

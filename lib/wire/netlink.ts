@@ -63,7 +63,7 @@ export function encodeMessage(
   return bytes
 }
 
-/** All messages of a datagram. Throws EBADMSG for what is none. */
+/** All messages of a datagram. Throws EPROTO for what is none. */
 export function decodeMessages(bytes: Uint8Array): NetlinkMessage[] {
   const view = viewOf(bytes)
   const messages: NetlinkMessage[] = []
@@ -98,7 +98,7 @@ const ACK_ATTRIBUTE = { message: 1, missingType: 5 } as const
 
 export function decodeAcknowledgement({ type, flags, payload }: NetlinkMessage): Acknowledgement {
   if (payload.length < 4) throw malformed(0, 'an acknowledgement is cut off')
-  const errno = -viewOf(payload).getInt32(0, LITTLE)
+  const errno = 0 - viewOf(payload).getInt32(0, LITTLE)
   const none = { errno, message: undefined, missingAttribute: undefined }
   if ((flags & NLM_F_ACK_TLVS) === 0) return none
   let at = 4
@@ -130,7 +130,7 @@ const NLA_F_NESTED = 0x8000
 const NLA_TYPE_MASK = 0x3fff
 const ATTRIBUTE_HEADER = 4
 
-/** Attributes by their type; the last of several counts, as in the kernel. Throws EBADMSG for a value of another size. */
+/** Attributes by their type; the last of several counts, as in the kernel. Throws EPROTO for a value of another size. */
 export class Attributes {
   /** All, in their order, those that nobody knows included. */
   readonly list: readonly Attribute[]
@@ -239,12 +239,12 @@ export function text(value: string): Uint8Array {
 
 /** Bytes from the kernel that are not what they should be. */
 export function malformed(offset: number, why: string): SystemError {
-  const error = systemError(constants.errno.EBADMSG, 'netlink')
+  const error = systemError(constants.errno.EPROTO, 'netlink')
   error.message += `: ${why}, at byte ${offset}`
   return error
 }
 
-/** A fixed part at the start of `bytes`, such as `struct ifinfomsg`; EBADMSG when it is cut off. */
+/** A fixed part at the start of `bytes`, such as `struct ifinfomsg`; EPROTO when it is cut off. */
 export function fixedPart(bytes: Uint8Array, length: number) {
   if (bytes.length < length) throw malformed(bytes.length, `a structure of ${length} bytes is cut off`)
   const view = viewOf(bytes)
@@ -256,8 +256,9 @@ export function fixedPart(bytes: Uint8Array, length: number) {
   }
 }
 
+/** Not with bits: a length may have all 32. */
 function align(length: number): number {
-  return (length + 3) & ~3
+  return Math.ceil(length / 4) * 4
 }
 
 function viewOf(bytes: Uint8Array): DataView {
