@@ -4,10 +4,10 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { endianness } from 'node:os'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../runtime/linux.js'
 import { type Addon, native } from '../runtime/native.js'
 import { reactor } from '../runtime/reactor.js'
+import { HOST_ENDIAN, structReader } from '../wire/struct.js'
 import { decodeTcpInfo, TCP_STATES, type TcpInfo } from '../wire/tcp-info.js'
 import type { PeerOptions } from './tcp-options.js'
 
@@ -100,6 +100,15 @@ export function reset(socket: Socket): void {
   socket.destroy()
 }
 
+/**
+ * The error that the connection ended with and that nobody has read: a positive errno, or 0.
+ * libuv, up to Node 22 at least, tells of a reset right behind data as if it were an end of the stream.
+ */
+export function unreadError(socket: Socket): number {
+  const bytes = option(socket, SOL_SOCKET, SO_ERROR)
+  return (bytes && structReader(bytes).u32(0)) ?? 0
+}
+
 /** A number under /proc/sys, such as `net.ipv4.tcp_fastopen`; `undefined` where there is none. */
 export function sysctl(name: string): number | undefined {
   try {
@@ -120,7 +129,7 @@ function isHandshaking(socket: Socket): boolean {
 
 /** The first of two bit fields in one byte: the lower bits, on little-endian machines. */
 function sndWindowScale(wscales: number): number {
-  return endianness() === 'LE' ? wscales & 0xf : wscales >> 4
+  return HOST_ENDIAN === 'LE' ? wscales & 0xf : wscales >> 4
 }
 
 function option(socket: Socket, level: number, name: number): Buffer | undefined {
@@ -132,6 +141,7 @@ function option(socket: Socket, level: number, name: number): Buffer | undefined
   }
 }
 
+const SO_ERROR = 4
 const SO_LINGER = 13
 const EPOLLOUT = 4
 // struct tcp_info, include/uapi/linux/tcp.h: bits of tcpi_options; the offset of `tcpi_snd_wscale : 4, tcpi_rcv_wscale : 4`.

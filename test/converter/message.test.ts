@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { decodeTcpOptions } from '../../lib/wire/convert.js'
 import { hex } from '../support/hex.js'
@@ -111,7 +112,7 @@ describe('how it comes', () => {
     const speaker = client()
     for (const value of Buffer.concat([message(INFO, connectTlv(port)), hello])) {
       speaker.socket.write(Uint8Array.of(value))
-      await new Promise(resolve => setTimeout(resolve, 1))
+      await setTimeout(1)
     }
     expect(await speaker.hears(17)).toMatch(/^0103226315020000........68656c6c6f$/)
   })
@@ -122,7 +123,7 @@ describe('how it comes', () => {
     const bytes = Buffer.concat([message(connectTlv(port)), hello])
     const speakers = [...bytes.keys()].slice(1).map(cut => {
       const speaker = client(bytes.subarray(0, cut))
-      setTimeout(() => speaker.socket.write(bytes.subarray(cut)), 10)
+      setTimeout(10).then(() => speaker.socket.write(bytes.subarray(cut)))
       return speaker
     })
     for (const speaker of speakers) expect(await speaker.hears(9)).toBe(`01012263${hello.toString('hex')}`)
@@ -182,6 +183,7 @@ describe('a client that goes away', () => {
     client(hex(text)).socket.end()
     const second = client(hex(text))
     await until(() => converter.stats().accepted === 2)
+    await setTimeout(20)
     second.socket.resetAndDestroy()
     await until(() => events.filter(([name]) => name === 'closed').length === 2)
     expect(converter.stats().clientErrors).toEqual({ ended: 1, reset: 1 })
@@ -191,7 +193,7 @@ describe('a client that goes away', () => {
     const { client, closed, converter } = await rig()
     const speaker = client(message(connectTlv(silentPort())))
     await until(() => converter.stats().pending === 1)
-    await new Promise(resolve => setTimeout(resolve, 20))
+    await setTimeout(20)
     speaker.socket.resetAndDestroy()
     expect(await closed()).toMatchObject({ bytes: { fromClient: 0, fromServer: 0 } })
     expect(converter.stats()).toMatchObject({ connections: 0, clientErrors: { reset: 1 } })

@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { getSystemErrorName } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { ConverterOptions } from '../../lib/converter/index.js'
+import { unreadError } from '../../lib/converter/kernel.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { connectTlv, echo, message, type Rig, rig, serve, serveMptcp, until } from './rig.js'
@@ -83,6 +85,25 @@ function relays(clients: 'tcp' | 'mptcp', servers: 'tcp' | 'mptcp'): void {
       expect(await client.fails()).toBe('ECONNRESET')
       expect((await closed()).error).toBeUndefined()
       expect(converter.stats()).toMatchObject({ connections: 0, refused: {}, clientErrors: {} })
+    })
+
+    test('by the server, right behind data', async () => {
+      const { client, server, closed } = await pair()
+      server.write('half a', () => server.resetAndDestroy())
+      expect(await client.fails()).toBe('ECONNRESET')
+      await closed()
+    })
+
+    test('by the client, right behind data', async () => {
+      const { client, server, closed } = await pair()
+      const errno = new Promise(resolve => {
+        server.once('error', () => resolve('ECONNRESET'))
+        server.once('end', () => resolve(getSystemErrorName(-unreadError(server))))
+        server.resume()
+      })
+      client.socket.write('half a', () => client.socket.resetAndDestroy())
+      expect(await errno).toBe('ECONNRESET')
+      await closed()
     })
 
     test('by the client', async () => {

@@ -9,6 +9,8 @@ import {
   type ConverterOptions,
   createConverter,
 } from '../../lib/converter/index.js'
+import { unreadError } from '../../lib/converter/kernel.js'
+import { systemError } from '../../lib/errors.js'
 import { IPPROTO_MPTCP } from '../../lib/runtime/linux.js'
 import { native } from '../../lib/runtime/native.js'
 import { reactor } from '../../lib/runtime/reactor.js'
@@ -91,6 +93,9 @@ export class Client {
     })
     this.socket.on('end', () => {
       this.ended = true
+      // libuv takes a reset right behind data for an end.
+      const errno = unreadError(socket)
+      if (errno !== 0) this.error ??= systemError(errno, 'read')
     })
     this.socket.on('error', error => {
       this.error = error
