@@ -5,14 +5,13 @@
 
 #include <array>
 #include <cerrno>
-#include <cmath>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
+#include "arguments.h"
 #include "netlink.h"
 #include "reactor.h"
 #include "sampler.h"
@@ -23,66 +22,8 @@ namespace atsss {
 
 namespace {
 
-constexpr double kMaxInt = std::numeric_limits<int>::max();
-constexpr double kMaxUint32 = std::numeric_limits<uint32_t>::max();
-constexpr double kMaxSafeInteger = 9007199254740991;
 /** More than any socket option holds. */
 constexpr double kMaxOption = 1 << 20;
-
-// TypeScript has checked what the arguments mean. Here they are only made sure not to crash the process.
-
-Napi::TypeError wrong(const Napi::CallbackInfo& info, size_t index, const std::string& expected) {
-  return Napi::TypeError::New(info.Env(), "argument " + std::to_string(index + 1) + " must be " + expected);
-}
-
-double integerAt(const Napi::CallbackInfo& info, size_t index, double lowest, double highest) {
-  const double value = info[index].IsNumber() ? info[index].As<Napi::Number>().DoubleValue() : std::nan("");
-  if (std::trunc(value) != value || !(value >= lowest && value <= highest))
-    throw wrong(info, index, "an integer from " + std::to_string(std::llround(lowest)) + " to " +
-                                 std::to_string(std::llround(highest)));
-  return value;
-}
-
-int intAt(const Napi::CallbackInfo& info, size_t index) {
-  return static_cast<int>(integerAt(info, index, -kMaxInt - 1, kMaxInt));
-}
-
-uint32_t uint32At(const Napi::CallbackInfo& info, size_t index) {
-  return static_cast<uint32_t>(integerAt(info, index, 0, kMaxUint32));
-}
-
-uint16_t portAt(const Napi::CallbackInfo& info, size_t index) {
-  return static_cast<uint16_t>(integerAt(info, index, 0, 65535));
-}
-
-std::string textAt(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsString()) throw wrong(info, index, "a string");
-  return info[index].As<Napi::String>().Utf8Value();
-}
-
-bool booleanAt(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsBoolean()) throw wrong(info, index, "a boolean");
-  return info[index].As<Napi::Boolean>().Value();
-}
-
-Napi::Function functionAt(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsFunction()) throw wrong(info, index, "a function");
-  return info[index].As<Napi::Function>();
-}
-
-Bytes bytesAt(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    throw wrong(info, index, "a Uint8Array");
-  const auto array = info[index].As<Napi::Uint8Array>();
-  return {array.Data(), array.ByteLength()};
-}
-
-template <typename Array>
-Array arrayAt(const Napi::CallbackInfo& info, size_t index, napi_typedarray_type type, const char* expected) {
-  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != type)
-    throw wrong(info, index, expected);
-  return info[index].As<Array>();
-}
 
 Asking askingAt(const Napi::CallbackInfo& info, size_t index) {
   return booleanAt(info, index) ? Asking::inParts : Asking::whole;
@@ -267,8 +208,8 @@ class Environment : public Napi::Addon<Environment> {
   // The sampler.
 
   Napi::Value sample(Info info) {
-    const auto fds = arrayAt<Napi::Int32Array>(info, 0, napi_int32_array, "an Int32Array");
-    auto out = arrayAt<Napi::Float64Array>(info, 1, napi_float64_array, "a Float64Array");
+    const auto fds = arrayAt(info, 0, napi_int32_array, "an Int32Array").As<Napi::Int32Array>();
+    auto out = arrayAt(info, 1, napi_float64_array, "a Float64Array").As<Napi::Float64Array>();
     const size_t taken =
         sampleSockets(fds.Data(), fds.ElementLength(), out.Data(), out.ElementLength(), askingAt(info, 2));
     return toJavaScript(info.Env(), taken);

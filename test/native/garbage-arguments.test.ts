@@ -18,7 +18,7 @@ const garbage = `
   function attempt(name, args) {
     try {
       const result = addon[name](...args)
-      return name === 'socket' || name === 'duplicate' ? addon.close(result) : result
+      return /socket$|duplicate/i.test(name) ? addon.close(result) : result
     } catch (error) {
       if (!(error instanceof Error)) throw new Error(name + ' threw ' + String(error))
       if (!(error instanceof TypeError) && error.syscall === undefined && !/onCompletions/.test(error.message)) throw error
