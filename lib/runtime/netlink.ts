@@ -3,7 +3,7 @@
  * A connection either asks or listens to multicast groups: so no flood of events can push an answer out of the queue.
  */
 import { constants } from 'node:os'
-import { systemError } from '../errors.js'
+import { type SystemError, systemError } from '../errors.js'
 import {
   decodeAcknowledgement,
   decodeMessages,
@@ -137,7 +137,13 @@ interface Pending {
   reject: (error: Error) => void
 }
 
-/** Requests and dumps. Rejects with system errors, whose `syscall` is what the caller calls the request. */
+/** `syscall` is what the caller calls the request. */
+export interface NetlinkError extends SystemError {
+  /** The kernel's own words (NLMSGERR_ATTR_MSG), which are in the message too: for EINVAL they may tell its causes apart. */
+  kernelMessage: string | undefined
+}
+
+/** Requests and dumps. What the kernel refuses rejects with a `NetlinkError`, anything else with a system error. */
 export class NetlinkClient {
   readonly #connection: NetlinkConnection
   readonly #timeout: number
@@ -241,7 +247,7 @@ function settle(pending: Pending, last: NetlinkMessage): void {
   try {
     const { errno, message, missingAttribute } = decodeAcknowledgement(last)
     if (errno === 0) return pending.resolve(pending.interrupted ? 'interrupted' : pending.answers)
-    const error = systemError(errno, pending.what)
+    const error: NetlinkError = Object.assign(systemError(errno, pending.what), { kernelMessage: message })
     const words = message ?? (missingAttribute === undefined ? undefined : `attribute ${missingAttribute} is missing`)
     if (words !== undefined) error.message += `: ${words}`
     pending.reject(error)
