@@ -177,7 +177,8 @@ function ms(value: number | undefined): string {
 
 function totals({ accepted, established, refused, bytes }: ConverterStats): string {
   const errors = Object.values(refused).reduce((sum, count) => sum + count, 0)
-  return `ended: ${accepted} accepted, ${established} established, ${errors} refused, ${bytes.fromClients} bytes up, ${bytes.fromServers} down`
+  const counts = `${accepted} accepted, ${established} established, ${errors} refused`
+  return `ended: ${counts}, ${bytes.fromClients} bytes up, ${bytes.fromServers} down`
 }
 
 /** The first SIGINT or SIGTERM; a second one ends the process at once. */

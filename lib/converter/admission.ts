@@ -44,7 +44,7 @@ export function refusal(
   const forbidden = forbiddenTarget(target.address)
   if ((forbidden && !(forbidden === 'loopback' && policy.allowLoopback)) || target.port === 0)
     return malformed(request.message)
-  // RFC 3927 §7, RFC 4291 §2.5.6: such addresses are of one link, which is not the client's. Codes of RFC 792, RFC 4443.
+  // RFC 3927 §7, RFC 4291 §2.5.6: such an address is of one link, and that is not the client's.
   if (LINK_LOCAL.has(target.address))
     return { name: 'destination-unreachable', icmpCode: isIPv4(target.address) ? HOST_UNREACHABLE : BEYOND_SCOPE }
   const kinds = unsupportedKinds(request.tcpOptions, place.tcpOptions)
@@ -59,6 +59,8 @@ export function refusal(
 }
 
 const LINK_LOCAL = new PrefixSet(['169.254.0.0/16', 'fe80::/10'], '')
+/** RFC 792, destination unreachable. */
 const HOST_UNREACHABLE = 1
+/** RFC 4443 §3.1, destination unreachable: beyond scope of source address. */
 const BEYOND_SCOPE = 2
 const NOT_AUTHORIZED: ConvertErrorValue = { name: 'not-authorized' }

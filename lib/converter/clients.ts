@@ -1,4 +1,4 @@
-/** What each client holds of the converter, and what it may still take. RFC 8803 §6.2.5 and §9.3. No timers: `now` comes in. */
+/** What each client holds of the converter, and what it may still take. RFC 8803 §6.2.5, §9.3. `now` comes in. */
 
 export interface ClientLimits {
   /** Connections of all clients together. */

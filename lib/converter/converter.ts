@@ -194,7 +194,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
   }
 }
 
-/** What an Info TLV is answered with, and an extended Connect may list: the options that the kernel puts into its SYNs. */
+/** What an Info TLV is answered with, and an extended Connect may list: what the kernel puts into its SYNs. */
 function tcpOptions({ protocol }: Settings): Set<number> {
   const kinds = new Set<number>()
   if (sysctl('net.ipv4.tcp_sack')) kinds.add(TCP_OPTION.sackPermitted)

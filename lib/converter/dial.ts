@@ -7,8 +7,8 @@ import { reactor } from '../runtime/reactor.js'
 import type { Target } from './request.js'
 
 /**
- * Connects to a literal address. Exactly one of `error` and `socket` is handed to `done`, never before this returns; nothing
- * after the returned function has been called, which gives the attempt up.
+ * Connects to a literal address. Exactly one of `error` and `socket` is handed to `done`, never before this returns;
+ * nothing after the returned function has been called, which gives the attempt up.
  */
 export function dial(
   target: Target,

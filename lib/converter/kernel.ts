@@ -56,8 +56,9 @@ export function isMptcp(socket: Socket): boolean {
 /**
  * Calls `then` as soon as the three-way handshake of an accepted connection is complete; at once when it is.
  *
- * With Fast Open a connection is accepted, and its SYN's data read, while it is still in SYN_RECV. What is written
- * to an MPTCP connection in that state is queued and never sent: no subflow is active yet, and its becoming active does not push.
+ * With Fast Open a connection is accepted, and its SYN's data read, while it is still in SYN_RECV. What is written to
+ * an MPTCP connection in that state is queued and never sent: no subflow is active yet, and when one becomes active
+ * that does not push.
  *
  * @returns ends the wait; to be called before the socket is destroyed
  */
@@ -83,7 +84,7 @@ export function whenEstablished(socket: Socket, then: () => void): () => void {
   return cancel
 }
 
-/** Resets the connection: RST, with MP_FASTCLOSE on MPTCP (RFC 8684 §3.5). Unlike `resetAndDestroy`, also after `end()`. */
+/** Resets the connection, with MP_FASTCLOSE on MPTCP (RFC 8684 §3.5). Unlike `resetAndDestroy`, after `end()` too. */
 export function reset(socket: Socket): void {
   if (socket.destroyed) return
   const fd = fdOf(socket)
@@ -144,7 +145,7 @@ function option(socket: Socket, level: number, name: number): Buffer | undefined
 const SO_ERROR = 4
 const SO_LINGER = 13
 const EPOLLOUT = 4
-// struct tcp_info, include/uapi/linux/tcp.h: bits of tcpi_options; the offset of `tcpi_snd_wscale : 4, tcpi_rcv_wscale : 4`.
+// struct tcp_info, include/uapi/linux/tcp.h: bits of tcpi_options; offset of tcpi_snd_wscale : 4, tcpi_rcv_wscale : 4.
 const TCPI_OPT_TIMESTAMPS = 1
 const TCPI_OPT_SACK = 2
 const TCPI_OPT_WSCALE = 4

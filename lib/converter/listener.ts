@@ -143,7 +143,7 @@ const NO_FAST_OPEN: Degraded = {
 function fastOpenOff(value: number): Degraded {
   return {
     what: 'fast-open',
-    message: `The data of SYNs is not taken (net.ipv4.tcp_fastopen is ${value}): 0-RTT clients lose a round trip, and MPTCP`,
+    message: `SYN data is not taken (net.ipv4.tcp_fastopen is ${value}): 0-RTT clients lose a round trip, and MPTCP`,
     remedy: `sysctl -w net.ipv4.tcp_fastopen=${value | TFO_SERVER_ENABLE}`,
   }
 }

@@ -29,8 +29,8 @@ export interface ConverterOptions {
    */
   fastOpen?: boolean
   /**
-   * The protocol towards servers, RFC 8803's "downstream connection". `mptcp` asks each server for MPTCP, and is TCP with those that
-   * do not speak it. A client that lists MPTCP in an extended Connect gets `mptcp` in any case (§7.5).
+   * The protocol towards servers, on RFC 8803's "downstream connection". `mptcp` asks each server for MPTCP, and is TCP
+   * with those that do not speak it. A client that lists MPTCP in an extended Connect gets `mptcp` anyway (§7.5).
    *
    * @defaultValue 'tcp'
    */
@@ -150,8 +150,8 @@ export interface ConverterOptions {
    */
   backlog?: number
   /**
-   * Answers at once, before the client's handshake is complete. An MPTCP client over a path with any delay then never gets its
-   * answer: for tests of clients only.
+   * Answers at once, before the client's handshake is complete. An MPTCP client over a path with any delay then never
+   * gets its answer: for tests of clients only.
    *
    * @defaultValue false
    */

@@ -9,7 +9,7 @@ const IGNORED: ReadonlySet<number> = new Set([0, 1, 2, 3, 5])
 /**
  * The kinds of an extended Connect that cannot be put into the SYN to the server: those that the kernel does not send,
  * and those with a value to be copied, since the kernel makes its own values.
- * @param supported without TCP-AO (29), which §7.7 has refused, and Fast Open (34), whose cookie is the kernel's secret
+ * @param supported without TCP-AO (29), which §7.7 has refused, and Fast Open (34), whose cookie the kernel keeps
  */
 export function unsupportedKinds(options: readonly TcpOption[], supported: ReadonlySet<number>): number[] {
   const kinds = options
@@ -32,9 +32,9 @@ export interface PeerOptions {
 /**
  * The TCP options of the server's SYN+ACK, as far as a socket knows them, laid out as Linux lays them out.
  *
- * The SYN+ACK itself is never shown to user space. True are: which of these options were there, and the window scale. The MSS is the
- * smaller of what the server announced and what the path takes. Unknown, and sent as zero, are the timestamps; MPTCP's is
- * the form of MP_CAPABLE without a key (RFC 8684 §3.1). Other options are not known of.
+ * The SYN+ACK itself is never shown to user space. True are: which of these options were there, and the window scale.
+ * The MSS is the smaller of what the server announced and what the path takes. Unknown, and sent as zero, are the
+ * timestamps; MPTCP's is the form of MP_CAPABLE without a key (RFC 8684 §3.1). Other options are not known of.
  */
 export function synAckOptions(peer: PeerOptions): Uint8Array {
   const bytes = [TCP_OPTION.mss, 4, peer.mss >> 8, peer.mss & 0xff]

@@ -1,6 +1,6 @@
 /**
- * A server for tests in network namespaces: `tsx echo-server.ts 7`. Prints its address as one JSON line. To who connects it
- * echoes what it hears, or as a second argument says, sends a reset, or says "early" and ends.
+ * A server for tests in network namespaces: `tsx echo-server.ts 7`. Prints its address as one JSON line. Echoes what it
+ * hears; or, as a second argument says, resets whoever connects (`reset`), or says "early" and ends (`say`).
  */
 import { createServer } from 'node:net'
 

@@ -1,4 +1,4 @@
-/** Converters, servers and hand-laid clients on loopback; all that a test opened is closed behind it, and leaks are failures. */
+/** Converters, servers and hand-laid clients on loopback. What a test opens is closed behind it; leaks are failures. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, isIPv4, type Server, Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'

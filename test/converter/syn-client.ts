@@ -1,6 +1,6 @@
 /**
- * Clients that say exactly what they are told to, for tests in network namespaces: `tsx syn-client.ts '{"address":…}'`.
- * Prints a `SynClientResult` as one JSON line.
+ * Clients that say exactly what they are told to, for tests in network namespaces: `tsx syn-client.ts '{…}'`, with a
+ * `SynClientTask`. Prints a `SynClientResult` as one JSON line.
  */
 import {
   INFO_MAX,

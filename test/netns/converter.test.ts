@@ -1,4 +1,4 @@
-/** The converter over links with delay: what loopback cannot show. Namespaces of the lab; programs of test/converter. */
+/** The converter over links with delay: what loopback cannot show. */
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,6 +13,8 @@ import { requires } from '../support/requires.js'
 
 /** One way, in milliseconds. */
 const DELAY = 20
+/** Longer than this machine takes to answer, whatever else it does. */
+const LONG_DELAY = 200
 const PORT = 5124
 const hello = Buffer.from('hello')
 
@@ -27,7 +29,7 @@ requires('MPTCP and network namespaces', all(mptcp, netns)).describe('a converte
     await until(() => lines.length > 0)
   })
   afterEach(async () => {
-    await lab.link('wifi').set({ downlink: { lossPercent: 0 } })
+    await lab.link('wifi').set({ delayMs: DELAY, downlink: { lossPercent: 0 } })
     for (const end of running.splice(0)) await end()
   })
   afterAll(async () => {
@@ -64,7 +66,8 @@ requires('MPTCP and network namespaces', all(mptcp, netns)).describe('a converte
 
     test('a converter that does not wait is never heard by an MPTCP client', async () => {
       const converter = await start('--answer-early')
-      const { result, order } = await watch({ syn: request(), expect: 1, family, wait: 1_000 })
+      await lab.link('wifi').set({ delayMs: LONG_DELAY })
+      const { result, order } = await watch({ syn: request(), expect: 1, family, wait: 2_000 })
       expect(result).toMatchObject({ taken: 29, synDataAcked: true, mptcp: true, timedOut: true, bytes: '' })
       expect(order).toEqual(['SYN 29', 'SYN+ACK', 'ACK'])
       expect(await converter.next('established')).toMatchObject({ zeroRtt: true, state: 'relaying' })
@@ -72,6 +75,7 @@ requires('MPTCP and network namespaces', all(mptcp, netns)).describe('a converte
 
     test('but by a TCP client, one round trip sooner', async () => {
       await start('--answer-early')
+      await lab.link('wifi').set({ delayMs: LONG_DELAY })
       const { result, order } = await watch({ syn: request(), expect: 9, family, mptcp: false })
       expect(result).toMatchObject({ timedOut: false, bytes: `01012263${hexOf(hello)}` })
       expect(order.slice(0, 3)).toEqual(['SYN 29', 'SYN+ACK', 'answer'])
