@@ -82,7 +82,7 @@ describe('what is answered', () => {
     const { port } = await serve(socket => void socket.pipe(socket), { host: '::1', port: 0 })
     const { client, closed } = await rig({ listen: '[::1]:0' })
     const speaker = client(Buffer.concat([message(connectTlv(port, '::1')), hello]), '::1')
-    expect(await speaker.hears(9)).toBe('01012263' + hello.toString('hex'))
+    expect(await speaker.hears(9)).toBe(`01012263${hello.toString('hex')}`)
     speaker.socket.end()
     expect((await closed()).target).toEqual({ address: '::1', port })
   })
