@@ -56,8 +56,9 @@ interface Judgement {
 interface Destination {
   /** Lower case, ASCII, without the root's dot; not an address literal. */
   name: string | undefined
-  /** 16 octets, IPv4 being IPv4-mapped. */
+  /** 16 octets, IPv4 being IPv4-mapped; and as text. */
   address: Uint8Array | undefined
+  text: string
   port: number
   protocol: number
   osId: string | undefined
@@ -68,9 +69,11 @@ const TCP = 6
 
 function destinationOf({ host, address, port, protocol = TCP, osId, osAppId }: Flow): Destination {
   const literal = host === undefined ? undefined : octets(host)
+  const known = address === undefined ? literal : octets(address)
   return {
     name: host === undefined || literal !== undefined ? undefined : (domainToASCII(host) || host).replace(/\.$/, ''),
-    address: address === undefined ? literal : octets(address),
+    address: known,
+    text: known === undefined ? '' : formatAddress(known, 0),
     port,
     protocol,
     osId: osId?.toLowerCase(),
@@ -89,7 +92,10 @@ function judge(rule: Rule, destination: Destination): Judgement {
   const kinds = new Map<string, Judgement[]>()
   for (const component of rule.traffic) {
     const kind = KINDS[component.type] ?? component.type
-    kinds.set(kind, [...(kinds.get(kind) ?? []), judgeComponent(component, destination)])
+    const judgement = judgeComponent(component, destination)
+    const alternatives = kinds.get(kind)
+    if (alternatives) alternatives.push(judgement)
+    else kinds.set(kind, [judgement])
   }
   return allOf([...kinds.values()].map(anyOf))
 }
@@ -102,13 +108,21 @@ const KINDS: Partial<Record<TrafficComponent['type'], string>> = {
   'remote-port-range': 'port',
 }
 
+/** So many reasons are given, when none of many alternatives matches. */
+const MOST_REASONS = 5
+
 /** The first of the best; when none matches, why each does not. */
 function anyOf(judgements: readonly Judgement[]): Judgement {
   return (
     judgements.find(({ verdict }) => verdict === 'yes') ??
     judgements.find(({ verdict }) => verdict === 'open') ??
-    no([...new Set(judgements.map(({ why }) => why))].join(', '))
+    no(reasons([...new Set(judgements.map(({ why }) => why))]))
   )
+}
+
+function reasons(all: readonly string[]): string {
+  const more = all.length - MOST_REASONS
+  return all.slice(0, MOST_REASONS).join(', ') + (more > 0 ? `, and ${more} more` : '')
 }
 
 function judgeComponent(component: TrafficComponent, destination: Destination): Judgement {
@@ -149,7 +163,7 @@ const UNKNOWN_ADDRESS: Judgement = { verdict: 'open', why: 'it depends on the ad
 
 function judgeIPv4({ address, mask }: { address: string; mask: string }, destination: Destination): Judgement {
   if (destination.address === undefined) return UNKNOWN_ADDRESS
-  const text = formatAddress(destination.address, 0)
+  const { text } = destination
   const net = octets(address)
   const bits = octets(mask)
   if (text.includes(':') || net === undefined || bits === undefined) return no(`${text} is not in ${address}/${mask}`)
@@ -163,7 +177,7 @@ function judgeIPv6(
   destination: Destination,
 ): Judgement {
   if (destination.address === undefined) return UNKNOWN_ADDRESS
-  const text = formatAddress(destination.address, 0)
+  const { text } = destination
   const net = octets(address)
   const inside = text.includes(':') && net !== undefined && samePrefix(destination.address, net, prefixLength)
   return inside ? yes(`${text} is in ${address}/${prefixLength}`) : no(`${text} is not in ${address}/${prefixLength}`)

@@ -70,27 +70,31 @@ export function rulesToContainer(rules: readonly Rule[], framing: Partial<RuleFr
   return { type: 'rules', layout, ruleLength, rules: rules.map(rule => toEntry(rule, layout)), otherwise: [] }
 }
 
-function applyRules(before: Rule[], entries: readonly RuleEntry[], problems: UpdateProblem[]): Rule[] {
-  let after = before
+/** The last one stands last, also when it replaces an earlier one: that is by whom a clash is won. */
+function applyRules(before: readonly Rule[], entries: readonly RuleEntry[], problems: UpdateProblem[]): Rule[] {
+  const after = [...before]
+  const remove = (id: string) => {
+    const index = after.findIndex(rule => rule.id === id)
+    if (index >= 0) after.splice(index, 1)
+    return index >= 0
+  }
   for (const entry of entries)
     if (entry.type === 'rule') {
       const rule = fromEntry(entry)
-      // The last one stands last, also when it replaces an earlier one: that is by whom a clash is won.
-      after = [...after.filter(other => rule.id === undefined || other.id !== rule.id), rule]
-    } else if (entry.type === 'delete') {
-      const id = String(entry.id)
-      if (!after.some(rule => rule.id === id)) problems.push(problem(`rule '${id}' is to be deleted, but is not there`))
-      after = after.filter(rule => rule.id !== id)
-    }
+      if (rule.id !== undefined) remove(rule.id)
+      after.push(rule)
+    } else if (entry.type === 'delete' && !remove(String(entry.id)))
+      problems.push(problem(`rule '${entry.id}' is to be deleted, but is not there`))
   return after
 }
 
 /** Of rules with one precedence, the last. */
 function withoutClashes(rules: readonly Rule[], problems: UpdateProblem[]): Rule[] {
-  return rules.filter((rule, index) => {
-    const winner = rules.slice(index + 1).find(other => other.precedence === rule.precedence)
-    if (winner) problems.push(problem(`${shown(rule)} gives way to ${shown(winner)}, of the same precedence`))
-    return winner === undefined
+  const last = new Map(rules.map(rule => [rule.precedence, rule]))
+  return rules.filter(rule => {
+    const winner = last.get(rule.precedence)!
+    if (winner !== rule) problems.push(problem(`${shown(rule)} gives way to ${shown(winner)}, of the same precedence`))
+    return winner === rule
   })
 }
 

@@ -28,7 +28,10 @@ export interface TrafficDescriptor {
   applications?: { osId?: string; osAppId: string }[]
   /** Address, protocol and port at once, each of which may be left out: all that are there must be so. */
   ipTuples?: { remoteAddress?: string; protocol?: number; remotePort?: number | string }[]
-  /** Other components of TS 24.526 table 5.2.1, in hexadecimal with their type, as they came from the network. */
+  /**
+   * Other components of TS 24.526 table 5.2.1, in hexadecimal with their type, as they came from the network. Alone and
+   * empty, it is a rule that came without any, and matches nothing.
+   */
   opaque?: string[]
 }
 
@@ -42,16 +45,17 @@ export function parseTraffic(path: string, value: unknown): TrafficComponent[] {
   for (const key of LISTS) {
     if (given[key] === undefined) continue
     const items = list(`${path}.${key}`, given[key])
-    if (items.length === 0) throw wrong(`${path}.${key}`, 'is empty: leave it out')
+    if (items.length === 0 && key !== 'opaque') throw wrong(`${path}.${key}`, 'is empty: leave it out')
     for (const [index, item] of items.entries()) traffic.push(...PARSERS[key](`${path}.${key}[${index}]`, item))
   }
-  if (traffic.length === 0) throw wrong(path, 'needs at least one component, such as matchAll: true')
+  if (traffic.length === 0 && given.opaque === undefined)
+    throw wrong(path, 'needs at least one component, such as matchAll: true')
   return traffic
 }
 
 /** What has no simpler form is opaque. */
 export function trafficToJson(traffic: readonly TrafficComponent[]): TrafficDescriptor {
-  const json: TrafficDescriptor = {}
+  const json: TrafficDescriptor = traffic.length === 0 ? { opaque: [] } : {}
   const add = <K extends ListKey>(key: K, item: NonNullable<TrafficDescriptor[K]>[number]) => {
     const items = (json[key] ?? []) as (typeof item)[]
     items.push(item)

@@ -6,15 +6,14 @@ import {
   type WireAccess,
   type WireSteeringMode,
 } from './atsss-message.js'
-import { malformed, type OctetReader, type OctetWriter, refusal } from './atsss-octets.js'
+import { type OctetReader, type OctetWriter, refusal } from './atsss-octets.js'
 
-/** The descriptor that fills the whole window of `from`; throws `WireError` when it does not. */
-export function readAccessSelection(from: OctetReader): AccessSelection {
-  const at = from.offset
+/** The descriptor that fills the whole window of `from`, or why it does not. */
+export function readAccessSelection(from: OctetReader): AccessSelection | string {
   const whole = from.left
+  if (whole === 0) return 'no access selection descriptor'
   const length = from.u8()
-  if (length !== whole || length < 3)
-    throw malformed(`access selection descriptor of ${length} octets, where ${whole} are left`, at)
+  if (length !== whole || length < 3) return `access selection descriptor of ${length} octets, where ${whole} are left`
   const functionality = from.u8()
   const code = from.u8()
   const rest = from.rest()

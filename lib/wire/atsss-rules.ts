@@ -1,5 +1,4 @@
 /** The ATSSS rules of a container. TS 24.193 §6.1.3.2; drawn in atsss-message.ts. */
-import { WireError } from '../errors.js'
 import { readAccessSelection, writeAccessSelection } from './atsss-access.js'
 import { OPERATIONS, type RuleEntry, type RuleFraming, type RulesParameter } from './atsss-message.js'
 import { OctetReader, type OctetWriter, refusal } from './atsss-octets.js'
@@ -110,15 +109,11 @@ function readRule(from: OctetReader, { layout, ruleLength }: RuleFraming): RuleE
     return `its length of ${said} does not fit`
   }
   const rule = from.window(length)
-  try {
-    return layout === 'g00' ? readContents(rule, undefined) : readOperation(rule)
-  } catch (error) {
-    if (error instanceof WireError) return error.message
-    throw error
-  }
+  return layout === 'g00' ? readContents(rule, undefined) : readOperation(rule)
 }
 
-function readOperation(from: OctetReader): RuleEntry {
+function readOperation(from: OctetReader): RuleEntry | string {
+  if (from.left < 2) return `${from.left} octets, too few for identifier and operation`
   const id = from.u8()
   const operation = from.u8()
   if (operation === OPERATIONS['create-or-replace']) return readContents(from, id)
@@ -126,10 +121,14 @@ function readOperation(from: OctetReader): RuleEntry {
   return { type: 'unknown-operation', id, operation, rest: from.rest() }
 }
 
-function readContents(from: OctetReader, id: number | undefined): RuleEntry {
+function readContents(from: OctetReader, id: number | undefined): RuleEntry | string {
+  if (from.left < 3) return `${from.left} octets, too few for precedence and traffic descriptor`
   const precedence = from.u8()
-  const traffic = readTrafficDescriptor(from.window(from.u16()))
-  return { type: 'rule', id, precedence, traffic, access: readAccessSelection(from) }
+  const length = from.u16()
+  if (length > from.left) return `traffic descriptor of ${length} octets, where ${from.left} are left`
+  const traffic = readTrafficDescriptor(from.window(length))
+  const access = readAccessSelection(from)
+  return typeof access === 'string' ? access : { type: 'rule', id, precedence, traffic, access }
 }
 
 /** What in the rule is not known, if anything. */

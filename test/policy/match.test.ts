@@ -254,6 +254,16 @@ describe('several rules', () => {
     expect(result.skipped).toMatchObject([{ why: 'port 443 is not 80' }])
   })
 
+  test('thousands of components are no burden', () => {
+    const remotePorts = Array.from({ length: 20_000 }, (_, port) => port)
+    const many = rules({ remotePorts })
+    expect(match(many, { port: 19_999 }).rule).toBe(many[0])
+    expect(match(many, { port: 20_000 }).skipped[0]?.why).toBe(
+      'port 20000 is not 0, port 20000 is not 1, port 20000 is not 2, port 20000 is not 3, port 20000 is not 4, ' +
+        'and 19995 more',
+    )
+  })
+
   test('the rules are left as they are', () => {
     const frozen = Object.freeze([...list].reverse().map(rule => Object.freeze(rule)))
     expect(match(frozen, { port: 443, address: '192.0.2.1' }).rule?.id).toBe('r1')

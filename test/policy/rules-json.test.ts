@@ -203,6 +203,7 @@ describe('which traffic', () => {
     expect(parseOne(about({ opaque: ['b0'] })).unusable).toContain('unknown type 176')
     expect(parseOne(about({ opaque: ['5001'] })).unusable).toContain('is cut short')
     expect(parseOne(about({ fqdns: ['example.com'], opaque: ['920161'] })).unusable).toContain('regular expression')
+    expect(parseOne(about({ opaque: [] })).unusable).toBe('it has no traffic descriptor component')
     expect(parseOne(about({ matchAll: true })).unusable).toBeUndefined()
   })
 

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import { match } from '../../lib/policy/match.js'
 import { applyContainer, rulesFromContainer, rulesToContainer } from '../../lib/policy/rule-store.js'
 import type { Rule } from '../../lib/policy/rules.js'
-import { parseRules } from '../../lib/policy/rules-json.js'
+import { parseRules, rulesToJson } from '../../lib/policy/rules-json.js'
 import { decodeContainer, encodeContainer } from '../../lib/wire/atsss.js'
 import { hex } from '../support/hex.js'
+import { seeded } from '../support/random.js'
+import { VECTORS } from '../wire/atsss.vectors.js'
 
 /** A container with one parameter of rules: these octets. */
 const container = (rules: string) => {
@@ -223,4 +226,32 @@ describe('rules to a container', () => {
       expect.objectContaining({ code: 'ERR_ATSSS_RULE', message: expect.stringContaining(message) }),
     )
   })
+})
+
+test('2,000 mutated containers: an update never throws, and its rules mean the same as JSON', () => {
+  const random = seeded(29_512)
+  const whole = VECTORS.filter(({ parameters }) => parameters.some(({ type }) => type === 'rules'))
+  let rules: Rule[] = []
+  let most = 0
+  for (let i = 0; i < 2_000; i++) {
+    const bytes = whole[Math.floor(random() * whole.length)]!.bytes.slice()
+    for (let n = Math.floor(random() * 4); n > 0; n--)
+      bytes[3 + Math.floor(random() * (bytes.length - 3))] = random() * 256
+    let decoded: ReturnType<typeof decodeContainer>
+    try {
+      decoded = decodeContainer(bytes)
+    } catch {
+      continue
+    }
+    rules = applyContainer(rules, decoded).rules
+    most = Math.max(most, rules.length)
+    expect(new Set(rules.map(({ precedence }) => precedence)).size).toBe(rules.length)
+    const again = parseRules(JSON.parse(JSON.stringify(rulesToJson(rules))))
+    expect(again.map(({ steering, functionality, unusable }) => ({ steering, functionality, unusable }))).toStrictEqual(
+      rules.map(({ steering, functionality, unusable }) => ({ steering, functionality, unusable })),
+    )
+    const flow = { host: 'www.example.com', address: '192.0.2.7', port: 443 }
+    expect(match(again, flow).rule?.precedence).toBe(match(rules, flow).rule?.precedence)
+  }
+  expect(most).toBeGreaterThan(3)
 })

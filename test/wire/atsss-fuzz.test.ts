@@ -54,7 +54,8 @@ test('random traffic descriptors never throw', () => {
       if (kind < 0.3) bytes[at] = codes[Math.floor(random() * codes.length)]!
       else if (kind < 0.5) bytes[at] = Math.floor(random() * 20)
     }
-    expect(encodeTrafficDescriptor(decodeTrafficDescriptor(bytes))).toStrictEqual(bytes)
+    const again = encodeTrafficDescriptor(decodeTrafficDescriptor(bytes))
+    same(again, bytes)
   }
 })
 
@@ -93,4 +94,9 @@ function identical(bytes: Uint8Array): boolean {
 
 function randomBytes(random: () => number, most: number): Uint8Array {
   return Uint8Array.from({ length: Math.floor(random() * (most + 1)) }, () => Math.floor(random() * 256))
+}
+
+/** Much quicker than `toStrictEqual`, where they are. */
+function same(found: Uint8Array, expected: Uint8Array): void {
+  if (Buffer.compare(found, expected) !== 0) expect(found).toStrictEqual(expected)
 }

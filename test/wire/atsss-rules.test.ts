@@ -206,9 +206,9 @@ describe('one bad rule does not lose the others', () => {
       'a traffic descriptor that is too long',
       '00 0b 02 01 02 00 09 01 03 02 02',
       { type: 'unreadable' },
-      '9 octets wanted',
+      'traffic descriptor of 9 octets, where 4 are left',
     ],
-    ['a rule without anything', '00 02', { type: 'unreadable' }, '1 octets wanted, 0 left'],
+    ['a rule without anything', '00 02', { type: 'unreadable' }, '0 octets, too few for identifier and operation'],
     [
       'operation 3',
       '00 06 02 03 aa bb',
