@@ -142,8 +142,8 @@ void Emulator::deliver_and_set_timer() {
   timer_set_to_ = next;
   itimerspec when{};  // all zero disarms it
   if (next != kNever) {
-    when.it_value.tv_sec = next / 1'000'000'000;
-    when.it_value.tv_nsec = std::max<Nanoseconds>(1, next % 1'000'000'000);
+    when.it_value.tv_sec = static_cast<time_t>(next / 1'000'000'000);
+    when.it_value.tv_nsec = std::max(1L, static_cast<long>(next % 1'000'000'000));
   }
   if (timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) != 0) die("timerfd_settime");
 }

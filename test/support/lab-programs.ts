@@ -42,15 +42,7 @@ export const udpEcho = `
   socket.on('message', (bytes, from) => socket.send(bytes, from.port, from.address))
   socket.bind(7, '::', () => console.log('ready'))`
 
-/** Asked for it on standard input, says which numbers have come to UDP port 9 since the last time, in their order. */
-export const udpSink = `
-  const socket = require('dgram').createSocket('udp4')
-  const seen = []
-  socket.on('message', bytes => seen.push(parseInt(bytes, 10)))
-  process.stdin.on('data', () => setTimeout(() => console.log(JSON.stringify(seen.splice(0))), 200))
-  socket.bind(9, () => console.log('ready'))`
-
-/** Sends the numbers from 0 to port 9, padded to a size, `burst` of them each millisecond. */
+/** Sends the numbers from 0 to UDP port 9, padded to a size, `burst` of them each millisecond. */
 export const udpCount = (address: string, count: number, { size = 4, burst = 5 } = {}) => `
   const socket = require('dgram').createSocket('udp4')
   let next = 0
