@@ -50,8 +50,8 @@ mptcpTest.describe('a socket is opened', () => {
   test.each([
     [4, { localAddress: '127.0.0.5' }, '127.0.0.5'],
     [6, { localAddress: '::1' }, '::1'],
-    [4, { localPort: 45_801 }, '0.0.0.0'],
-    [6, { localPort: 45_802 }, '::'],
+    [4, { localPort: 23_801 }, '0.0.0.0'],
+    [6, { localPort: 23_802 }, '::'],
   ] as const)('bound: IPv%i, %o', (family, plan, address) => {
     const name = opened(family, plan, fd => native().getsockname(fd))
     expect(name).toMatchObject({ address, family, ...('localPort' in plan && { port: plan.localPort }) })

@@ -34,7 +34,7 @@ describe('a connection that fails has the error of net.connect, field by field',
     ['refused, with a local address', { port: 1, host: '127.0.0.1', localAddress: '127.0.0.3' }],
     [
       'refused, with a local address and port',
-      { port: 1, host: '127.0.0.1', localAddress: '127.0.0.3', localPort: 45_123 },
+      { port: 1, host: '127.0.0.1', localAddress: '127.0.0.3', localPort: 23_803 },
     ],
     ['a local address that is not here', { port: 1, host: '127.0.0.1', localAddress: '192.0.2.77' }],
     ['a local address of the other family', { port: 1, host: '127.0.0.1', localAddress: '::1' }],

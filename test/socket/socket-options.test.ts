@@ -111,8 +111,8 @@ mptcpTest.describe('noDelay and keepAlive, by what the kernel says', () => {
 mptcpTest.describe('the local side', () => {
   test.each<[string, object, object]>([
     ['localAddress', { localAddress: '127.0.0.7' }, { address: '127.0.0.7' }],
-    ['localPort', { localPort: 45_671 }, { port: 45_671 }],
-    ['both', { localAddress: '127.0.0.7', localPort: 45_672 }, { address: '127.0.0.7', port: 45_672 }],
+    ['localPort', { localPort: 23_804 }, { port: 23_804 }],
+    ['both', { localAddress: '127.0.0.7', localPort: 23_805 }, { address: '127.0.0.7', port: 23_805 }],
     ['empty and 0 are none', { localAddress: '', localPort: 0 }, { address: '127.0.0.1' }],
   ])('%s', async (_, options, expected) => {
     await using echo = await echoServer()
