@@ -28,8 +28,10 @@ export interface Via {
 export interface Candidate {
   destination: Endpoint
   via: Via | undefined
-  /** SYNs without an answer on this way so far. */
+  /** SYNs without an answer on this way so far, the kernel's repetitions not counted. */
   unanswered: number
+  /** Without MPTCP, whatever the user prefers: SYNs with it have not been answered. */
+  tcp: boolean
   /** Codes of the Error TLVs that have led to a retry on this way; none leads to a second one. */
   retriedAfter: readonly number[]
 }
@@ -94,6 +96,14 @@ export function without(queue: readonly Candidate[], failed: Candidate, scope: S
 }
 
 /**
+ * The way to try beside a fresh SYN, once two before it and their repetitions have not been answered: something on the
+ * way may drop what has MPTCP in it. The kernel turns to TCP after as many, but for the whole namespace.
+ */
+export function withoutMptcp(fresh: Candidate): Candidate | undefined {
+  return fresh.unanswered === 2 && !fresh.tcp ? { ...fresh, tcp: true } : undefined
+}
+
+/**
  * How long to wait for the SYN+ACK before a fresh SYN, in milliseconds; the pauses double.
  *
  * Through a converter the fresh SYN comes before the kernel repeats the first one, empty. On a direct way the kernel's
@@ -105,12 +115,12 @@ export function synPause(candidate: Candidate, synTimeout: number): number {
 }
 
 /**
- * After so many milliseconds a socket without a SYN+ACK is given up: the kernel has repeated the SYN once by then and
+ * After so many milliseconds an MPTCP socket without a SYN+ACK is given up: the kernel has repeated the SYN once by then and
  * will do so again at 2 s. With the third repetition it would turn to TCP and switch MPTCP off for the namespace
  * (net.mptcp.syn_retrans_before_tcp_fallback, net.mptcp.blackhole_timeout).
  */
 export const LIFE_OF_SYN = 1_900
 
 function candidate(destination: Endpoint, via: Via | undefined): Candidate {
-  return { destination, via, unanswered: 0, retriedAfter: [] }
+  return { destination, via, unanswered: 0, tcp: false, retriedAfter: [] }
 }

@@ -29,6 +29,11 @@ export type OneRttReason =
   | 'syn-data-not-acknowledged'
   /** The data was acknowledged, no answer came; it came when asked in the 1-RTT form. */
   | 'no-answer-to-syn-data'
+  /**
+   * The data was acknowledged, and the answer came over TCP: so does a listener on Linux when the kernel has repeated the
+   * SYN, as it does after a second. On a path with such a round trip the 1-RTT form keeps MPTCP.
+   */
+  | 'turned-to-tcp'
 
 export interface BackOff {
   /** Milliseconds, on the clock of `now`. */

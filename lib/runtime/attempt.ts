@@ -12,7 +12,7 @@ import { decodeTcpInfo } from '../wire/tcp-info.js'
 import { failedAtOnce, failedConnect } from './connect-error.js'
 import { INFO_MAX, SOL_TCP, TCP_INFO } from './linux.js'
 import { native } from './native.js'
-import { openSocket, type Protocol, protocolOf, type SocketPlan } from './open-socket.js'
+import { fixReceiveBuffer, openSocket, type Protocol, protocolOf, type SocketPlan } from './open-socket.js'
 import type { PendingBytes } from './pending-bytes.js'
 import { reactor, type Wait } from './reactor.js'
 
@@ -34,6 +34,8 @@ export class Attempt {
   protocol: Protocol | undefined
   /** Whether the peer acknowledged data in the SYN; undefined when the SYN had none. */
   synDataAccepted: boolean | undefined
+  /** Whether the handshake was one of MPTCP, and the answer came over TCP. */
+  turnedToTcp = false
   /** The converter's message. */
   answer: Tlv[] = []
   /** How many of the application's bytes have left, early data included. */
@@ -71,9 +73,9 @@ export class Attempt {
     const { destination, via } = this.candidate
     const { address, port, family } = via?.endpoint ?? destination
     if (via) this.#message = encode(connectMessage(this.candidate), { allowLoopback: this.#settings.allowLoopback })
-    const opened = openSocket(family, this.#plan)
+    const opened = openSocket(family, this.candidate.tcp ? { ...this.#plan, mptcp: 'off' } : this.#plan)
     this.fd = opened.fd
-    this.protocol = opened.protocol
+    this.protocol = this.candidate.tcp ? { name: 'tcp', why: NOT_ANSWERED } : opened.protocol
     try {
       if (via?.form === '0rtt') this.#sendInSyn(address, port)
       else native().connect(this.fd, address, port)
@@ -127,6 +129,7 @@ export class Attempt {
   }
 
   #sendInSyn(address: string, port: number): void {
+    if (this.protocol?.name === 'mptcp' && !process.env.NOFIX) fixReceiveBuffer(this.fd)
     const early = this.#settings.earlyData ? this.#pending.from(0) : new Uint8Array(0)
     const bytes = early.length === 0 ? this.#message : Buffer.concat([this.#message, early])
     const taken = native().sendFastOpen(this.fd, address, port, bytes)
@@ -145,7 +148,7 @@ export class Attempt {
     if (!candidate.via && protocol?.name === 'tcp') return
     const pause = synPause(candidate, synTimeout)
     const mayRepeat = candidate.unanswered < (candidate.via ? synRetriesConverter : synRetriesDirect)
-    this.#after(LIFE_OF_SYN, () => this.phase === 'syn' && this.#closeSocket())
+    if (protocol?.name === 'mptcp') this.#after(LIFE_OF_SYN, () => this.phase === 'syn' && this.#closeSocket())
     if (mayRepeat) this.#after(pause, () => this.phase === 'syn' && this.#events.stalled(this, 'syn'))
     this.#after(Math.max(pause, LIFE_OF_SYN), () => this.phase === 'syn' && this.#fail({ kind: 'unanswered' }))
   }
@@ -220,7 +223,9 @@ export class Attempt {
       return this.#fail({ kind: 'error-tlv', code: error.code, detail })
     }
     // With its first bytes the peer may have shown that it does not speak MPTCP after all.
-    this.protocol = protocolOf(this.fd, this.protocol)
+    const before = this.protocol
+    this.protocol = protocolOf(this.fd, before)
+    this.turnedToTcp = before?.name === 'mptcp' && this.protocol.name === 'tcp'
     if (this.#isUnwanted()) return
     this.#stop()
     this.#events.established(this)
@@ -278,6 +283,8 @@ export class Attempt {
     this.fd = -1
   }
 }
+
+const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the way may drop them'
 
 /**
  * From how long on a converter that has taken the SYN's data is suspected of never answering it, in milliseconds.

@@ -262,7 +262,9 @@ function notFound(hostname: string): Error {
 }
 
 /** As net.connect: one failure is the error, several are an AggregateError with the first one's code. */
-function oneError(errors: Error[], withConverters: boolean): Error {
+function oneError(all: Error[], withConverters: boolean): Error {
+  // One way may have been tried with MPTCP and without, and have failed alike.
+  const errors = all.filter((error, index) => all.findIndex(({ message }) => message === error.message) === index)
   const [first] = errors
   if (first && errors.length === 1) return first
   const message = withConverters ? errors.map(error => error.message).join('; ') : ''

@@ -5,7 +5,7 @@
 import { constants } from 'node:os'
 import { systemError } from '../errors.js'
 import type { Settings } from '../options.js'
-import { type Candidate, nextBeside, type Scope, without } from '../policy/candidates.js'
+import { type Candidate, nextBeside, type Scope, without, withoutMptcp } from '../policy/candidates.js'
 import type { ConverterMemory, Lesson, OneRttReason, Path } from '../policy/converter-memory.js'
 import { type Failure, react } from '../policy/reaction.js'
 import { Attempt, type AttemptEvents } from './attempt.js'
@@ -150,7 +150,11 @@ export class Dial {
       attempt.succeeded = true
       const { candidate } = attempt
       if (what === 'syn') {
-        this.#launchBeside({ ...candidate, unanswered: candidate.unanswered + 1 })
+        const fresh = { ...candidate, unanswered: candidate.unanswered + 1 }
+        const wantsMptcp = attempt.protocol?.name === 'mptcp' && this.#request.settings.mptcp === 'prefer'
+        const tcp = wantsMptcp ? withoutMptcp(fresh) : undefined
+        if (tcp) this.#queue.unshift(tcp)
+        this.#launchBeside(fresh)
       } else if (candidate.via) {
         this.#hedging = true
         this.#launchBeside({ ...candidate, via: { ...candidate.via, form: '1rtt' } })
@@ -159,8 +163,11 @@ export class Dial {
     established: attempt => {
       this.#active.delete(attempt)
       this.#learnFromSilence(attempt)
-      if (attempt.synDataAccepted === false && attempt.candidate.via?.form === '0rtt')
-        this.#learn(attempt.candidate, { learn: 'one-rtt', why: 'syn-data-not-acknowledged' })
+      if (attempt.candidate.via?.form === '0rtt') {
+        if (attempt.synDataAccepted === false)
+          this.#learn(attempt.candidate, { learn: 'one-rtt', why: 'syn-data-not-acknowledged' })
+        else if (attempt.turnedToTcp) this.#learn(attempt.candidate, { learn: 'one-rtt', why: 'turned-to-tcp' })
+      }
       this.#end()
       this.#events.connected(attempt, this.#history)
     },

@@ -146,18 +146,19 @@ labTest.describe('a SYN with data', () => {
       const own = rig.nextPort()
       await uplink({ action: 'drop', match: 'syn' })
       const [result, packets] = await rig.captured(() =>
-        rig.run(ping({ converters: rig.at(own), synTimeout: 300, synRetries: 3 })),
+        rig.run(ping({ converters: rig.at(own), synTimeout: 200, synRetries: 3 })),
       )
       expect(result.connections[0]!.error).toMatchObject({
         code: 'ETIMEDOUT',
         message: `connect ETIMEDOUT ${rig.at(own)}`,
       })
-      expect(result.connections[0]!.report.attempts).toBe(4)
-      const syns = synsOf(packets)
+      const syns = synsOf(packets).filter(([first]) => first!.mptcp === MP_CAPABLE)
       expect(syns).toHaveLength(4)
+      // TCP was tried beside it at last, and did no better.
+      expect(result.connections[0]!.report.attempts).toBeGreaterThan(4)
       for (const [index, [first, ...repeated]] of syns.entries()) {
         expect(first!.data).toBe(24)
-        expect(first!.at).toBeGreaterThan([0, 300, 900, 2100][index]! - 20)
+        expect(first!.at).toBeGreaterThan([0, 200, 600, 1400][index]! - 20)
         expect(repeated.length).toBeLessThanOrEqual(1)
       }
       expectNoLeak(result)
@@ -169,7 +170,7 @@ labTest.describe('a SYN with data', () => {
     'many connections at once with every SYN lost: MPTCP stays on, and works when the network is back',
     async () => {
       await uplink({ action: 'drop', match: 'syn' })
-      const lost = await rig.run({ ...ping({ synTimeout: 200, synRetries: 4 }), times: 20 })
+      const lost = await rig.run({ ...ping({ synTimeout: 150, synRetries: 3 }), times: 20 })
       expect(lost.connections.map(({ error }) => error?.code)).toEqual(Array(20).fill('ETIMEDOUT'))
       expectNoLeak(lost)
       await expectMptcpOn()
@@ -184,7 +185,8 @@ labTest.describe('a SYN with data', () => {
     const options = { converters: [], connectTimeout: 5000 }
     const [{ connections }, packets] = await rig.captured(() => rig.run({ ...ping(options), times: 5 }))
     expect(connections.map(({ error }) => error?.code)).toEqual(Array(5).fill('ETIMEDOUT'))
-    for (const syns of synsOf(packets)) expect(syns.length).toBeLessThanOrEqual(2)
+    for (const [first, ...repeated] of synsOf(packets))
+      if (first!.mptcp === MP_CAPABLE) expect(repeated.length).toBeLessThanOrEqual(1)
     await expectMptcpOn()
   })
 
@@ -195,6 +197,63 @@ labTest.describe('a SYN with data', () => {
     const { text, report } = await client.event<{ text: string; report: object }>('closed')
     expect({ text, report }).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', convert: '0rtt' } })
     await client.ended()
+  })
+
+  for (const converters of [true, false])
+    labTest(
+      `with MPTCP is always lost, without is not: TCP after a while, which says so (${converters ? 'through a converter' : 'directly'})`,
+      async () => {
+        await uplink({ action: 'drop', match: 'mp-capable' })
+        const options = converters ? { synTimeout: 200 } : { converters: [] }
+        const { connections } = await rig.run(
+          ping(options),
+          ping({ ...options, mptcp: 'require', connectTimeout: 2000 }),
+        )
+        expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp' } })
+        expect(connections[0]!.report.fallback).toMatch(/SYNs with MPTCP were not answered/)
+        expect(connections[0]!.firstByteAt).toBeLessThan(8000)
+        expect(connections[1]!.error).toMatchObject({ code: 'ETIMEDOUT' })
+      },
+    )
+
+  labTest(
+    'takes longer than a second there and back: the kernel repeats it, and MPTCP is lost; not again',
+    async () => {
+      const own = rig.nextPort()
+      await rig.converter(own)
+      await rig.lab.link('wifi').set({ delayMs: 600 })
+      const { connections } = await rig.run(ping({ converters: rig.at(own) }), ping({ converters: rig.at(own) }))
+      expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp', lessons: ['turned-to-tcp'] } })
+      expect(connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+      expect(connections[1]).toMatchObject({
+        text: 'ping',
+        report: { protocol: 'mptcp', convert: '1rtt', attempts: 1 },
+      })
+    },
+  )
+
+  labTest('takes longer than an MPTCP socket is given: TCP, rather than nothing', async () => {
+    await rig.lab.link('wifi').set({ delayMs: 1100 })
+    const { connections } = await rig.run(ping({ synTimeout: 200 }))
+    expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp' } })
+  })
+
+  labTest('may get lost, as may all else: every connection is made, and over MPTCP', async () => {
+    await rig.lab.link('wifi').set({ lossPercent: 8, seed: 42 })
+    const result = await rig.run({ ...ping(), times: 60 })
+    await rig.lab.link('wifi').set({ lossPercent: 0 })
+    expect(result.connections.filter(({ error }) => error)).toEqual([])
+    expect(result.connections.filter(({ text }) => text !== 'ping')).toEqual([])
+    const overMptcp = result.connections.filter(({ report }) => report.protocol === 'mptcp').length
+    expect(overMptcp).toBeGreaterThan(50)
+    expectNoLeak(result)
+  })
+
+  labTest('is lost, and the local port is given: connected all the same', async () => {
+    await uplink({ action: 'drop', match: 'syn', count: 1 })
+    const { connections } = await rig.run(ping({ localAddress: rig.lab.accesses.wifi!.address.v4, localPort: 45_670 }))
+    expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
+    expect(connections[0]!.firstByteAt).toBeLessThan(3000)
   })
 
   labTest('MPTCP options taken away on the path: TCP through the converter, which says so', async () => {
