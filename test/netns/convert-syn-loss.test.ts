@@ -234,7 +234,7 @@ labTest.describe('a SYN with data', () => {
 
   labTest('takes longer than an MPTCP socket is given: TCP, rather than nothing', async () => {
     await rig.lab.link('wifi').set({ delayMs: 1100 })
-    const { connections } = await rig.run(ping({ synTimeout: 200 }))
+    const { connections } = await rig.run(ping())
     expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp' } })
   })
 
