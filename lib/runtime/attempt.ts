@@ -129,7 +129,7 @@ export class Attempt {
   }
 
   #sendInSyn(address: string, port: number): void {
-    if (this.protocol?.name === 'mptcp' && !process.env.NOFIX) fixReceiveBuffer(this.fd)
+    if (this.protocol?.name === 'mptcp') fixReceiveBuffer(this.fd)
     const early = this.#settings.earlyData ? this.#pending.from(0) : new Uint8Array(0)
     const bytes = early.length === 0 ? this.#message : Buffer.concat([this.#message, early])
     const taken = native().sendFastOpen(this.fd, address, port, bytes)
