@@ -108,7 +108,8 @@ labTest.describe('a SYN with data', () => {
   labTest('is lost once on a long way: the empty repetition that arrives too teaches nothing', async () => {
     await rig.lab.link('wifi').set({ delayMs: 150 })
     await uplink({ action: 'drop', match: 'syn', count: 1 })
-    const [result, packets] = await rig.captured(() => rig.run(ping(), ping()))
+    const later: Task = { connect: ping().connect, thenWrite: 'ping', until: 4 }
+    const [result, packets] = await rig.captured(() => rig.run(later, later))
     expect(
       result.connections.map(({ text, report }) => ({ text, convert: report.convert, lessons: report.lessons })),
     ).toEqual([

@@ -20,6 +20,8 @@ export const RESET = 20
 export const FLOOD = 21
 /** Says "bye" and ends its side; takes what comes all the same. */
 export const BYE = 22
+/** Sends a byte now and then, without end. */
+export const TRICKLE = 24
 /** Nobody listens there. */
 export const NOBODY = 23
 
@@ -48,6 +50,10 @@ const SORTS: Record<number, (socket: net.Socket) => void> = {
   [FLOOD]: socket => {
     socket.resume()
     void writePattern(socket, Number.MAX_SAFE_INTEGER)
+  },
+  [TRICKLE]: socket => {
+    const timer = setInterval(() => socket.write('.'), 20)
+    socket.resume().on('close', () => clearInterval(timer))
   },
   [BYE]: socket => socket.resume().end('bye'),
 }
