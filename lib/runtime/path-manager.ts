@@ -130,7 +130,13 @@ export class PathManager extends EventEmitter<PathManagerEvents> {
     return this.#events !== undefined
   }
 
-  /** EINVAL: no such connection, or not under the userspace path manager, or id and address do not match earlier ones. */
+  /**
+   * Resolves when the SYN has left. Then the event `subflow-established`, one RTT later, or `subflow-closed` with an error;
+   * data flows, and the backup flag can be changed, another RTT later: so say here what it shall be.
+   *
+   * EINVAL: no such connection, or not under the userspace path manager, or id and address do not match earlier ones.
+   * EADDRNOTAVAIL, ENODEV, ENETUNREACH: not from here. ENOTCONN: the connection has not carried data yet.
+   */
   async createSubflow({ token, localId, local, remote, backup = false }: NewSubflow): Promise<void> {
     const flags = backup ? (['subflow', 'backup'] as const) : (['subflow'] as const)
     await this.#commands.request('subflow-create', { token, local: { ...local, id: localId, flags }, remote })
@@ -141,13 +147,13 @@ export class PathManager extends EventEmitter<PathManagerEvents> {
     await this.#commands.request('subflow-destroy', { token, local, remote })
   }
 
-  /** Tells the peer too (MP_PRIO, RFC 8684 §3.3.8). */
+  /** Tells the peer too (MP_PRIO, RFC 8684 §3.3.8). EINVAL: no such subflow, or its handshake is not done yet. */
   async setBackup({ token, local, remote, backup }: SubflowName & { backup: boolean }): Promise<void> {
     const flags = backup ? (['backup'] as const) : []
     await this.#commands.request('set-flags', { token, local: { ...local, flags }, remote })
   }
 
-  /** ADD_ADDR: the peer may join this address. RFC 8684 §3.4.1. */
+  /** ADD_ADDR: the peer may join this address. RFC 8684 §3.4.1. EINVAL: as `createSubflow`. */
   async announce({ token, localId, ...local }: Announcement): Promise<void> {
     await this.#commands.request('announce', { token, local: { ...local, id: localId, flags: ['signal'] } })
   }
