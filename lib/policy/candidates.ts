@@ -28,6 +28,8 @@ export interface Via {
 export interface Candidate {
   destination: Endpoint
   via: Via | undefined
+  /** What the first subflow is bound to; undefined leaves it to the routing table. */
+  interface: string | undefined
   /** SYNs without an answer on this way so far, the kernel's repetitions not counted. */
   unanswered: number
   /** Without MPTCP, whatever the user prefers: SYNs with it have not been answered. */
@@ -36,20 +38,31 @@ export interface Candidate {
   retriedAfter: readonly number[]
 }
 
-/** What a failure rules out. */
-export type Scope = 'attempt' | 'converter' | 'destination' | 'all'
+/** What a failure rules out. `way`: the converter, or the destination of a direct way, over the interface that it was tried over. */
+export type Scope = 'attempt' | 'way' | 'converter' | 'destination' | 'all'
 
-/**
- * Every way, best first: each converter address with each destination address, the destination addresses varying
- * fastest, since a converter is more likely to be well than every address of a destination.
- */
-export function candidates(vias: readonly Via[], destinations: readonly Endpoint[]): Candidate[] {
-  return vias.flatMap(via => destinations.map(destination => candidate(destination, via)))
+/** A converter over one of the interfaces. */
+export interface WayIn {
+  via: Via
+  interface: string | undefined
 }
 
-/** The ways without a converter. */
-export function directCandidates(destinations: readonly Endpoint[]): Candidate[] {
-  return destinations.map(destination => candidate(destination, undefined))
+/**
+ * Every way, best first: each way in with each destination address, the destination addresses varying fastest, since a
+ * converter is more likely to be well than every address of a destination.
+ */
+export function candidates(waysIn: readonly WayIn[], destinations: readonly Endpoint[]): Candidate[] {
+  return waysIn.flatMap(({ via, interface: name }) =>
+    destinations.map(destination => candidate(destination, via, name)),
+  )
+}
+
+/** The ways without a converter: each destination address over each interface, the interfaces varying fastest. */
+export function directCandidates(
+  destinations: readonly Endpoint[],
+  interfaces: readonly (string | undefined)[],
+): Candidate[] {
+  return destinations.flatMap(destination => interfaces.map(name => candidate(destination, undefined, name)))
 }
 
 /**
@@ -66,8 +79,8 @@ export function interleave<T extends { family: 4 | 6 }>(addresses: readonly T[])
 }
 
 /**
- * The way to try beside one that has not connected yet. A silent converter calls for another converter's address; one
- * that has acknowledged the SYN and is waiting for the server calls for another address of the server.
+ * The way to try beside one that has not connected yet. Silence calls for another interface or another converter's
+ * address; a converter that has acknowledged the SYN and is waiting for the server, for another address of the server.
  */
 export function nextBeside(
   queue: readonly Candidate[],
@@ -75,9 +88,7 @@ export function nextBeside(
   converterIsThere: boolean,
 ): Candidate | undefined {
   const useful = (other: Candidate) =>
-    converterIsThere
-      ? other.destination !== current.destination
-      : other.via === undefined || other.via.endpoint !== current.via?.endpoint
+    converterIsThere ? other.destination !== current.destination : other.via === undefined || !sameWay(other, current)
   return queue.find(useful) ?? queue[0]
 }
 
@@ -86,6 +97,8 @@ export function without(queue: readonly Candidate[], failed: Candidate, scope: S
   switch (scope) {
     case 'attempt':
       return [...queue]
+    case 'way':
+      return queue.filter(other => !sameWay(other, failed))
     case 'converter':
       return queue.filter(other => other.via?.endpoint !== failed.via?.endpoint)
     case 'destination':
@@ -121,6 +134,11 @@ export function synPause(candidate: Candidate, synTimeout: number): number {
  */
 export const LIFE_OF_SYN = 1_900
 
-function candidate(destination: Endpoint, via: Via | undefined): Candidate {
-  return { destination, via, unanswered: 0, tcp: false, retriedAfter: [] }
+function candidate(destination: Endpoint, via: Via | undefined, name: string | undefined): Candidate {
+  return { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [] }
+}
+
+function sameWay(one: Candidate, other: Candidate): boolean {
+  const first = (way: Candidate) => way.via?.endpoint ?? way.destination
+  return one.interface === other.interface && first(one) === first(other)
 }

@@ -54,11 +54,10 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
   const { via, destination } = candidate
   switch (failure.kind) {
     case 'system':
-      return { scope: via ? 'converter' : 'attempt', error: failure.error }
+      return { scope: scopeOf(failure.error, via), error: failure.error }
     case 'unanswered': {
       const { address, port } = via?.endpoint ?? destination
-      const error = systemError(constants.errno.ETIMEDOUT, 'connect', address, port)
-      return { scope: via ? 'converter' : 'attempt', error }
+      return { scope: 'way', error: systemError(constants.errno.ETIMEDOUT, 'connect', address, port) }
     }
     case 'tcp':
       return {
@@ -102,6 +101,12 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
 
 /** What fits a message of 1020 bytes (RFC 8803 §6.1) beside Info and a base Connect: a longer one could never be sent. */
 const LONGEST_COOKIE = 988
+
+/** A refusal holds over every interface; that a network is unreachable, or an interface gone, does not. */
+function scopeOf(error: Error, via: Via | undefined): Scope {
+  if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') return 'way'
+  return via ? 'converter' : 'destination'
+}
 
 /** "Upon reception of an Error TLV, the Client MUST reset the connection" (§6.2.8): the caller has done so. */
 function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Candidate, via: Via): Reaction {

@@ -73,7 +73,8 @@ export class Attempt {
     const { destination, via } = this.candidate
     const { address, port, family } = via?.endpoint ?? destination
     if (via) this.#message = encode(connectMessage(this.candidate), { allowLoopback: this.#settings.allowLoopback })
-    const opened = openSocket(family, this.candidate.tcp ? { ...this.#plan, mptcp: 'off' } : this.#plan)
+    const plan: SocketPlan = this.candidate.tcp ? { ...this.#plan, mptcp: 'off' } : this.#plan
+    const opened = openSocket(family, plan, this.candidate.interface)
     this.fd = opened.fd
     this.protocol = this.candidate.tcp ? { name: 'tcp', why: NOT_ANSWERED } : opened.protocol
     try {

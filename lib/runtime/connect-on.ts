@@ -8,7 +8,7 @@ import { type BlockList, isIP, type LookupFunction, type Socket, type TcpNetConn
 import { constants } from 'node:os'
 import { systemError } from '../errors.js'
 import type { Settings } from '../options.js'
-import { candidates, directCandidates, type Endpoint, interleave } from '../policy/candidates.js'
+import { type Candidate, candidates, directCandidates, type Endpoint, interleave } from '../policy/candidates.js'
 import type { ConverterMemory } from '../policy/converter-memory.js'
 import type { Attempt } from './attempt.js'
 import { Dial, type DialEvents, type DialHistory } from './dial.js'
@@ -65,11 +65,9 @@ export class Connecting {
     this.#memory = memory
     this.#plan = {
       mptcp: settings.mptcp,
-      interface: settings.interface,
       localAddress: options.localAddress || undefined,
       localPort: options.localPort || undefined,
     }
-    this.report.interface = settings.interface
   }
 
   /** What to call Node's own `connect` with. */
@@ -150,15 +148,16 @@ export class Connecting {
     )
     if (allowed.length === 0) return void this.#socket.destroy(blocked(addresses))
     const destinations = interleave(allowed.map(found => ({ ...found, port }) as Endpoint))
-    if (this.#settings.converters.length === 0) return this.#start([], directCandidates(destinations), [])
-    const resolving = resolveConverters(this.#settings, this.#plan, this.#memory)
-    void resolving.then(({ vias, errors }) => {
-      const direct = this.#settings.fallback === 'direct' ? directCandidates(destinations) : []
-      this.#start(candidates(vias, destinations), direct, errors)
+    const interfaces = [this.#settings.interface]
+    if (this.#settings.converters.length === 0) return this.#start([], directCandidates(destinations, interfaces), [])
+    const resolving = resolveConverters(this.#settings, this.#plan, this.#memory, interfaces)
+    void resolving.then(({ waysIn, errors }) => {
+      const direct = this.#settings.fallback === 'direct' ? directCandidates(destinations, interfaces) : []
+      this.#start(candidates(waysIn, destinations), direct, errors)
     })
   }
 
-  #start(through: ReturnType<typeof candidates>, direct: ReturnType<typeof directCandidates>, errors: Error[]): void {
+  #start(through: Candidate[], direct: Candidate[], errors: Error[]): void {
     if (this.#over) return
     const none = this.#settings.converters.length === 0
     try {
@@ -210,6 +209,7 @@ export class Connecting {
     const socket = this.#socket
     Object.assign(this.report, {
       ...converterOf(attempt.candidate),
+      interface: attempt.candidate.interface,
       protocol: attempt.protocol?.name,
       fallback: attempt.protocol?.why,
       converterError: history.converterError,

@@ -229,7 +229,11 @@ export class Dial {
       this.#history.lessons.push(lesson.why)
       if (!candidate.via.adaptive) return
     }
-    this.#request.memory.learn(pathOf(candidate.via.endpoint, this.#request.plan), lesson, Date.now())
+    this.#request.memory.learn(
+      pathOf(candidate.via.endpoint, candidate.interface, this.#request.plan),
+      lesson,
+      Date.now(),
+    )
   }
 
   /** Sets the time at which another way is tried beside `attempt`. */
@@ -281,10 +285,14 @@ export class Dial {
   }
 }
 
-/** What the memory knows a converter by, over the access that `plan` binds to. */
-export function pathOf(endpoint: { address: string; port: number }, plan: SocketPlan): Path {
+/** What the memory knows a converter by, over the access that a socket is bound to. */
+export function pathOf(
+  endpoint: { address: string; port: number },
+  device: string | undefined,
+  plan: SocketPlan,
+): Path {
   return {
     converter: `${endpoint.address}|${endpoint.port}`,
-    access: plan.interface ?? plan.localAddress ?? '',
+    access: device ?? plan.localAddress ?? '',
   }
 }

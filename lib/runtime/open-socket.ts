@@ -30,16 +30,19 @@ export interface Protocol {
 
 export interface SocketPlan {
   mptcp: 'prefer' | 'require' | 'off'
-  interface: string | undefined
   localAddress: string | undefined
   localPort: number | undefined
 }
 
 /** Throws system errors, and `ERR_MPTCP_UNSUPPORTED`. The descriptor belongs to the addon until it is handed over. */
-export function openSocket(family: 4 | 6, plan: SocketPlan): { fd: number; protocol: Protocol } {
+export function openSocket(
+  family: 4 | 6,
+  plan: SocketPlan,
+  device: string | undefined,
+): { fd: number; protocol: Protocol } {
   const opened = openProtocol(family, plan.mptcp)
   try {
-    prepare(opened.fd, family, plan)
+    prepare(opened.fd, family, plan, device)
     return opened
   } catch (error) {
     native().close(opened.fd)
@@ -100,9 +103,9 @@ function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: number; p
   }
 }
 
-function prepare(fd: number, family: 4 | 6, plan: SocketPlan): void {
+function prepare(fd: number, family: 4 | 6, plan: SocketPlan, device: string | undefined): void {
   native().setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
-  if (plan.interface !== undefined) bindToDevice(fd, plan.interface)
+  if (device !== undefined) bindToDevice(fd, device)
   if (plan.localAddress === undefined && plan.localPort === undefined) return
   native().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1)) // as libuv does before bind
   bindToAddress(fd, family, plan.localAddress ?? anyAddress(family), plan.localPort)

@@ -3,8 +3,8 @@ import { promises as dns } from 'node:dns'
 import { isIP } from 'node:net'
 import { ConvertError } from '../errors.js'
 import type { ConverterSpec, Settings } from '../options.js'
-import { type Endpoint, interleave, type Via } from '../policy/candidates.js'
-import type { ConverterMemory } from '../policy/converter-memory.js'
+import { type Endpoint, interleave, type Via, type WayIn } from '../policy/candidates.js'
+import type { ConverterMemory, Path } from '../policy/converter-memory.js'
 import { backedOff } from '../policy/reaction.js'
 import { byPriority } from '../policy/srv.js'
 import { pathOf } from './dial.js'
@@ -12,22 +12,31 @@ import type { SocketPlan } from './open-socket.js'
 
 /** The ways in to the converters, in their order, and why some of them are not to be used. */
 export interface ResolvedConverters {
-  vias: Via[]
+  waysIn: WayIn[]
   errors: Error[]
 }
 
-/** Never rejects: a converter that cannot be found is an error in the list. */
+/**
+ * Each address of each converter over each interface, the interfaces varying fastest. Never rejects: a converter that cannot
+ * be found is an error in the list.
+ */
 export async function resolveConverters(
   settings: Settings,
   plan: SocketPlan,
   memory: ConverterMemory,
+  interfaces: readonly (string | undefined)[],
 ): Promise<ResolvedConverters> {
   const errors: Error[] = []
   const found = await Promise.all(
     settings.converters.map(async spec => {
       try {
         const endpoints = await endpointsOf(spec)
-        return endpoints.map(endpoint => viaTo(spec, endpoint, settings, plan, memory))
+        return endpoints.flatMap(endpoint =>
+          interfaces.map(name => ({
+            via: viaTo(spec, endpoint, settings, memory, pathOf(endpoint, name, plan)),
+            interface: name,
+          })),
+        )
       } catch (error) {
         errors.push(notFound(spec, error as Error))
         return []
@@ -35,22 +44,15 @@ export async function resolveConverters(
     }),
   )
   const now = Date.now()
-  const vias = found.flat().filter(via => {
-    const backOff = memory.backOff(pathOf(via.endpoint, plan), now)
+  const waysIn = found.flat().filter(({ via, interface: name }) => {
+    const backOff = memory.backOff(pathOf(via.endpoint, name, plan), now)
     if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
     return !backOff
   })
-  return { vias, errors }
+  return { waysIn, errors }
 }
 
-function viaTo(
-  spec: ConverterSpec,
-  endpoint: Endpoint,
-  settings: Settings,
-  plan: SocketPlan,
-  memory: ConverterMemory,
-): Via {
-  const path = pathOf(endpoint, plan)
+function viaTo(spec: ConverterSpec, endpoint: Endpoint, settings: Settings, memory: ConverterMemory, path: Path): Via {
   const adaptive = spec.convert === 'auto'
   return {
     name: spec.name,

@@ -7,6 +7,8 @@ import {
   LIFE_OF_SYN,
   nextBeside,
   synPause,
+  type Via,
+  type WayIn,
   without,
 } from '../../lib/policy/candidates.js'
 import { endpoint, via, way } from '../support/candidates.js'
@@ -17,6 +19,8 @@ const first = via('198.51.100.1')
 const second = via('198.51.100.2')
 
 /** A way in short: "converter>server". */
+/** Over the routing table's choice of interface. */
+const waysIn = (vias: Via[]): WayIn[] => vias.map(via => ({ via, interface: undefined }))
 const short = ({ via, destination }: Candidate) => `${via?.endpoint.address ?? ''}>${destination.address}`
 
 describe('all ways, best first', () => {
@@ -31,15 +35,15 @@ describe('all ways, best first', () => {
       ['198.51.100.1>2001:db8::1', '198.51.100.1>192.0.2.1', '198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1'],
     ],
   ])('%s', (_, vias, destinations, expected) => {
-    expect(candidates(vias, destinations).map(short)).toEqual(expected)
+    expect(candidates(waysIn(vias), destinations).map(short)).toEqual(expected)
   })
 
   test('direct ones keep the order of the destinations', () => {
-    expect(directCandidates([server6, server4]).map(short)).toEqual(['>2001:db8::1', '>192.0.2.1'])
+    expect(directCandidates([server6, server4], [undefined]).map(short)).toEqual(['>2001:db8::1', '>192.0.2.1'])
   })
 
   test('none has been tried', () => {
-    for (const fresh of [...candidates([first], [server4]), ...directCandidates([server4])])
+    for (const fresh of [...candidates(waysIn([first]), [server4]), ...directCandidates([server4], [undefined])])
       expect(fresh).toMatchObject({ unanswered: 0, retriedAfter: [] })
   })
 })
@@ -68,7 +72,7 @@ describe('address families alternate (RFC 8305 §4)', () => {
 })
 
 describe('what to try beside a way that is slow', () => {
-  const queue = candidates([first, second], [server6, server4]).slice(1)
+  const queue = candidates(waysIn([first, second]), [server6, server4]).slice(1)
   const current = way(server6, first)
 
   test.each([
@@ -82,7 +86,7 @@ describe('what to try beside a way that is slow', () => {
       true,
       '198.51.100.2>2001:db8::1',
     ],
-    ['a direct way: the next one', directCandidates([server4]), way(server6), false, '>192.0.2.1'],
+    ['a direct way: the next one', directCandidates([server4], [undefined]), way(server6), false, '>192.0.2.1'],
     [
       'a silent converter whose form has been changed is still the same converter',
       queue,
@@ -102,7 +106,7 @@ describe('what to try beside a way that is slow', () => {
 })
 
 describe('what a failure leaves', () => {
-  const all = candidates([first, second], [server6, server4])
+  const all = candidates(waysIn([first, second]), [server6, server4])
 
   test.each([
     ['attempt', ['198.51.100.1>192.0.2.1', '198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
@@ -122,7 +126,9 @@ describe('what a failure leaves', () => {
   })
 
   test('a destination that a converter reports as dead is dead directly, too', () => {
-    expect(without(directCandidates([server6, server4]), all[0]!, 'destination').map(short)).toEqual(['>192.0.2.1'])
+    expect(without(directCandidates([server6, server4], [undefined]), all[0]!, 'destination').map(short)).toEqual([
+      '>192.0.2.1',
+    ])
   })
 
   test('leaves the queue itself alone', () => {
@@ -151,4 +157,24 @@ describe('how long to wait for a SYN+ACK', () => {
     expect(LIFE_OF_SYN).toBeGreaterThan(1_000)
     expect(LIFE_OF_SYN).toBeLessThan(2_000)
   })
+})
+
+test('over two interfaces: silence calls for the other one, and failures of one leave the other', () => {
+  const ways = [
+    { via: first, interface: 'wifi' },
+    { via: first, interface: 'cell' },
+    { via: second, interface: 'wifi' },
+  ]
+  const [current, ...queue] = candidates(ways, [server6, server4]) as [Candidate, ...Candidate[]]
+  const shown = (way: Candidate) => `${way.interface} ${short(way)}`
+  expect(shown(nextBeside(queue, current, false)!)).toBe('cell 198.51.100.1>2001:db8::1')
+  expect(shown(nextBeside(queue, current, true)!)).toBe('wifi 198.51.100.1>192.0.2.1')
+  expect(without(queue, current, 'way').map(way => way.interface)).toEqual(['cell', 'cell', 'wifi', 'wifi'])
+  expect(without(queue, current, 'converter').map(way => way.via?.name)).toEqual([second.name, second.name])
+  expect(directCandidates([server6, server4], ['wifi', 'cell']).map(way => way.interface)).toEqual([
+    'wifi',
+    'cell',
+    'wifi',
+    'cell',
+  ])
 })

@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { systemError, WireError } from '../../lib/errors.js'
+import type { Scope } from '../../lib/policy/candidates.js'
 import { type Failure, react } from '../../lib/policy/reaction.js'
 import type { ConvertErrorValue } from '../../lib/wire/convert-error.js'
 import { endpoint, errorTlv as tlv, via, way } from '../support/candidates.js'
@@ -182,18 +183,21 @@ test('errors of different codes may each lead to one retry: expired cookie, new 
 describe('failures without an Error TLV', () => {
   const wireError = new WireError('no Magic Number', 2, 'magic')
   const refused = systemError(constants.errno.ECONNREFUSED, 'connect', '198.51.100.1', 5124)
-  const failures: [failure: Failure, code: string, direct?: string][] = [
-    [{ kind: 'system', error: refused }, 'ECONNREFUSED', 'ECONNREFUSED'],
-    [{ kind: 'unanswered' }, 'ETIMEDOUT', 'ETIMEDOUT'],
-    [{ kind: 'tcp' }, 'ERR_MPTCP_FALLBACK', 'ERR_MPTCP_FALLBACK'],
-    [{ kind: 'malformed', error: wireError }, 'ERR_CONVERT_MALFORMED'],
-    [{ kind: 'closed' }, 'ERR_CONVERT_CLOSED'],
-    [{ kind: 'answer-timeout', after: 15_000 }, 'ERR_CONVERT_TIMEOUT'],
+  const unreachable = systemError(constants.errno.ENETUNREACH, 'connect', '198.51.100.1', 5124)
+  const failures: [failure: Failure, code: string, scope: Scope, direct?: Scope][] = [
+    // A refusal holds over every interface, the rest over the one that it was tried over.
+    [{ kind: 'system', error: refused }, 'ECONNREFUSED', 'converter', 'destination'],
+    [{ kind: 'system', error: unreachable }, 'ENETUNREACH', 'way', 'way'],
+    [{ kind: 'unanswered' }, 'ETIMEDOUT', 'way', 'way'],
+    [{ kind: 'tcp' }, 'ERR_MPTCP_FALLBACK', 'converter', 'attempt'],
+    [{ kind: 'malformed', error: wireError }, 'ERR_CONVERT_MALFORMED', 'converter'],
+    [{ kind: 'closed' }, 'ERR_CONVERT_CLOSED', 'converter'],
+    [{ kind: 'answer-timeout', after: 15_000 }, 'ERR_CONVERT_TIMEOUT', 'converter'],
   ]
 
-  test.each(failures)('through a converter: $kind, the converter is out of it', (failure, code) => {
+  test.each(failures)('through a converter: $kind', (failure, code, scope) => {
     expect(react(failure, way(server, converter), false)).toEqual({
-      scope: 'converter',
+      scope,
       error: expect.objectContaining({ code }),
     })
   })
@@ -211,8 +215,8 @@ describe('failures without an Error TLV', () => {
     expect(react(silence, way(server, { ...converter, form: '1rtt' }), true).lesson).toBeUndefined()
   })
 
-  test.each(failures.filter(([, , direct]) => direct))('direct: $kind, the next address may do', (failure, code) => {
-    expect(react(failure, way(server), false)).toEqual({ scope: 'attempt', error: expect.objectContaining({ code }) })
+  test.each(failures.filter(row => row[3]))('direct: $kind', (failure, code, _, scope) => {
+    expect(react(failure, way(server), false)).toEqual({ scope, error: expect.objectContaining({ code }) })
   })
 
   test('unanswered SYNs show the one who was asked: the converter, or the server', () => {

@@ -22,7 +22,7 @@ export function via(address: string, changes: Partial<Via> = {}): Via {
 }
 
 export function way(destination: Endpoint, through?: Via, changes: Partial<Candidate> = {}): Candidate {
-  return { destination, via: through, unanswered: 0, tcp: false, retriedAfter: [], ...changes }
+  return { destination, via: through, interface: undefined, unanswered: 0, tcp: false, retriedAfter: [], ...changes }
 }
 
 /** The failure that an Error TLV with this meaning is. */
