@@ -6,17 +6,19 @@ import type { AccessType } from './rules.js'
 
 /** One of the two accesses, as a whole. */
 export interface AccessState {
-  type: AccessType
   /** Whether packets can leave by it: the link is up, there is an address, and it is not suspected of silence. */
   available: boolean
-  /** Why it is, or is not: for people to read. */
+  /** The link is there, but what is sent over it is not acknowledged: worth a new subflow now and then, nothing else. */
+  suspected: boolean
+  /** Why it is available, or not: for people to read. */
   why: string
-  /** When `available` last changed. */
-  since: number
-  /** Smoothed round-trip time over the subflows of this access, and how old it is. Undefined: never measured. */
+  /** When it last ceased to be available; `-Infinity`: never. */
+  lostAt: number
+  /** Smoothed round-trip time over the subflows of this access. Undefined: never measured. */
   rttMs: number | undefined
+  /** When that was measured; `-Infinity`: never. */
   rttAt: number
-  /** Smoothed share of bytes sent again, in tenths of a percent. Undefined: never measured. */
+  /** Smoothed share of bytes sent again, in tenths of a percent. Undefined: not measured lately. */
   lossPermille: number | undefined
 }
 
@@ -29,24 +31,17 @@ export interface SubflowState {
   access: AccessType | undefined
   /** `joining`: asked for, or its handshake is under way. */
   state: 'joining' | 'established' | 'closed'
-  /** As last set by us, or by the peer. */
+  /** As last asked for by us. What the peer has asked for is the kernel's business. */
   backup: boolean
-  rttMs: number
-  /** Since the subflow was made. */
-  bytesAcked: number
-  bytesSent: number
-  bytesRetransmitted: number
+  /** When it was asked for. */
+  madeAt: number
+  /** When anything last came in on it; `-Infinity`: never. */
+  heardAt: number
+  /** When it last showed that what is sent on it arrives (an acknowledgement of more, or a bare one), or had nothing to show. */
+  progressAt: number
   /** Whether anything sent on it awaits an acknowledgement. */
   outstanding: boolean
-  /** When an acknowledgement last came, or nothing was outstanding. */
-  progressAt: number
-}
-
-export interface ConnectionState {
-  token: number
-  subflows: readonly SubflowState[]
-  /** Bytes that the application has written and the peer has not acknowledged. */
-  outstanding: number
+  rttMs: number
 }
 
 /** How a connection is to use an access. */

@@ -1,0 +1,85 @@
+/**
+ * Priority-based: all traffic over the access of high priority until it is congested; then over the other one as well.
+ * "How the UE detects congestion is implementation specific": thresholds tell it where the rule has them, otherwise a
+ * round-trip time far above the smallest one seen.
+ */
+import { BOTH, isFresh, onlyOneLeft, otherAccess, usesOf, type Wanted } from './accesses.js'
+import type { AccessType, Steering, Thresholds } from './rules.js'
+import type { Accesses, AccessState } from './snapshot.js'
+
+/** By access. */
+export type CongestionMemory = Partial<Record<AccessType, Congestion>>
+
+export interface Congestion {
+  /** Over its limits, after hysteresis. */
+  over: boolean
+  /** Since when the measurement has said otherwise than `over`; undefined while it agrees. */
+  otherwiseSince: number | undefined
+  /** The smallest round-trip time seen since the access has been there, in milliseconds. */
+  leastRttMs: number
+}
+
+/** So long over before it counts, so long under before it no longer does. */
+const RISE_MS = 200
+const FALL_MS = 2_000
+/** Under means under this share of the limit. */
+const UNDER = 0.8
+/** Without thresholds: a queue of more than the path's own delay, and of more than this, is congestion. */
+const QUEUE_MS = 50
+
+export function priorityBased(
+  { high, thresholds }: Extract<Steering, { mode: 'priority-based' }>,
+  accesses: Accesses,
+  before: CongestionMemory | undefined,
+  now: number,
+): Wanted & { congestion: CongestionMemory } {
+  const state = observe(accesses[high], before?.[high], now, thresholds ?? ownLimits)
+  const congestion = { [high]: state }
+  const left = onlyOneLeft(accesses)
+  if (left) return { ...left, congestion }
+  return state.over
+    ? { uses: usesOf(high, 'active', 'active'), why: `${high} is congested: ${otherAccess(high)} too`, congestion }
+    : { uses: usesOf(high, 'active', 'backup'), why: `${high} has priority`, congestion }
+}
+
+/** Which accesses are over the thresholds, after hysteresis. */
+export function overThresholds(
+  thresholds: Thresholds | undefined,
+  accesses: Accesses,
+  before: CongestionMemory | undefined,
+  now: number,
+): { over: AccessType[]; congestion: CongestionMemory } {
+  if (!thresholds) return { over: [], congestion: {} }
+  const congestion = {
+    '3gpp': observe(accesses['3gpp'], before?.['3gpp'], now, thresholds),
+    'non-3gpp': observe(accesses['non-3gpp'], before?.['non-3gpp'], now, thresholds),
+  }
+  return { over: BOTH.filter(access => congestion[access].over), congestion }
+}
+
+function ownLimits(leastRttMs: number): Thresholds {
+  return { rttMs: leastRttMs + Math.max(leastRttMs, QUEUE_MS) }
+}
+
+/** An access that went and came is another one; one that has not been measured lately is over nothing. */
+function observe(
+  access: AccessState,
+  before: Congestion | undefined,
+  now: number,
+  limits: Thresholds | ((leastRttMs: number) => Thresholds),
+): Congestion {
+  if (!access.available) return { over: false, otherwiseSince: undefined, leastRttMs: Number.POSITIVE_INFINITY }
+  const rttMs = isFresh(access, now) ? access.rttMs : undefined
+  const leastRttMs = Math.min(before?.leastRttMs ?? Number.POSITIVE_INFINITY, rttMs ?? Number.POSITIVE_INFINITY)
+  const was = before?.over ?? false
+  const limit = typeof limits === 'function' ? limits(leastRttMs) : limits
+  const over = isOver(rttMs, limit.rttMs, was) || isOver(access.lossPermille, limit.lossPermille, was)
+  if (over === was) return { over, otherwiseSince: undefined, leastRttMs }
+  const otherwiseSince = before?.otherwiseSince ?? now
+  const long = now - otherwiseSince >= (over ? RISE_MS : FALL_MS)
+  return long ? { over, otherwiseSince: undefined, leastRttMs } : { over: was, otherwiseSince, leastRttMs }
+}
+
+function isOver(value: number | undefined, limit: number | undefined, was: boolean): boolean {
+  return value !== undefined && limit !== undefined && value > limit * (was ? UNDER : 1)
+}
