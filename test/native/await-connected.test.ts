@@ -2,10 +2,13 @@ import net from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
-import { Completions, leavesNothing, MPTCP, pause, refusingPort, serve, TCP } from '../support/native-addon.js'
+import { Completions, int, leavesNothing, MPTCP, pause, refusingPort, serve, TCP } from '../support/native-addon.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
+const IPPROTO_TCP = 6
+const TCP_FASTOPEN_CONNECT = 30
+const TCP_FASTOPEN_NO_COOKIE = 34
 const ECONNRESET = 104
 const ENOTCONN = 107
 const ECONNREFUSED = 111
@@ -34,6 +37,20 @@ for (const [name, protocol] of [
       addon.connect(fd, server.address, server.port)
       await pause(20)
       expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
+      addon.close(fd)
+    })
+
+    test('a connection put off until there is something to send is none, though it may be written to', async () => {
+      await using server = await serve(addon, { protocol })
+      const fd = addon.socket(4, protocol)
+      for (const option of [TCP_FASTOPEN_NO_COOKIE, TCP_FASTOPEN_CONNECT])
+        addon.setsockopt(fd, IPPROTO_TCP, option, int(1))
+      expect(addon.connect(fd, server.address, server.port)).toBe(true)
+      const id = addon.awaitConnected(fd)
+      await pause(30)
+      expect(completions.of(id)).toEqual([])
+      expect(addon.send(fd, Buffer.from('hello'))).toBe(5)
+      expect(await completions.next(id)).toMatchObject({ status: 0 })
       addon.close(fd)
     })
 
@@ -71,7 +88,7 @@ for (const [name, protocol] of [
       const plain = addon.socket(4, protocol)
       addon.connect(plain, '127.0.0.1', full.port)
       const fast = addon.socket(4, protocol)
-      addon.setsockopt(fast, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, new Uint8Array([1, 0, 0, 0]))
+      addon.setsockopt(fast, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
       expect(addon.sendFastOpen(fast, '127.0.0.1', full.port, Buffer.from('early'))).toBe(5)
       const waits = [addon.awaitConnected(plain), addon.awaitConnected(fast)]
       await pause(300)
@@ -84,9 +101,6 @@ for (const [name, protocol] of [
       for (const fd of [plain, fast]) addon.close(fd)
     }, 20_000)
   })
-
-const IPPROTO_TCP = 6
-const TCP_FASTOPEN_NO_COOKIE = 34
 
 /** Resets what it accepts, from a thread of its own: as soon as can be. */
 async function resettingServer(protocol: number): Promise<{ port: number } & AsyncDisposable> {

@@ -90,6 +90,18 @@ test('a signal ends the process', () => {
   expect(ended(`process.kill(process.pid, 'SIGTERM')`)).toMatchObject({ code: 'SIGTERM', err: '' })
 })
 
+test('no signal is for the reactor: its thread has them all blocked', () => {
+  const { out } = ended(`
+    const { readFileSync, readdirSync } = require('node:fs')
+    for (const task of readdirSync('/proc/self/task')) {
+      const status = readFileSync('/proc/self/task/' + task + '/status', 'utf8')
+      if (/^Name:\\s+atsss$/m.test(status)) console.log(/^SigBlk:\\s+(\\w+)$/m.exec(status)[1])
+    }
+    process.exit()`)
+  // All but SIGKILL (9), SIGSTOP (19), and those from 32 on that the C library keeps for itself.
+  expect(out).toMatch(/^fffffff[0-9a-f]7ffbfeff$/m)
+})
+
 test('signals are heard in JavaScript while the reactor runs', () => {
   expect(
     ended(`process.on('SIGUSR2', () => process.exit(6))

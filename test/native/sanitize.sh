@@ -24,4 +24,4 @@ echo "  with $ATSSS_ADDON ($flags)"
 export ASAN_OPTIONS=detect_leaks=0
 export UBSAN_OPTIONS=print_stacktrace=1
 LD_PRELOAD="$(c++ -print-file-name=libasan.so):$(c++ -print-file-name=libubsan.so)" \
-  exec node node_modules/vitest/vitest.mjs run "$@"
+  exec node node_modules/vitest/vitest.mjs run --testTimeout 60000 "$@"

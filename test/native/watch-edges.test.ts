@@ -101,6 +101,28 @@ test('edges that were not delivered yet are one report, of all their events', as
   addon.close(fd)
 })
 
+test('each report is of its own time', async () => {
+  let far: net.Socket | undefined
+  await using server = await serve(addon, { protocol: TCP }, socket => {
+    far = socket.pause()
+  })
+  const fd = addon.socket(4, TCP)
+  addon.connect(fd, server.address, server.port)
+  await until(() => far)
+  const id = addon.watchEdges(fd, EPOLLIN | EPOLLOUT)
+  await until(() => completions.of(id).length === 1)
+  // Full, so that it cannot be written to any more.
+  for (let quiet = 0; quiet < 20; ) {
+    quiet = addon.send(fd, Buffer.alloc(1 << 20)) > 0 ? 0 : quiet + 1
+    await pause(1)
+  }
+  far!.write('x')
+  await until(() => completions.of(id).at(-1)!.status & EPOLLIN)
+  expect(completions.of(id)[0]).toEqual({ id, status: EPOLLOUT })
+  expect(completions.of(id).at(-1)).toEqual({ id, status: EPOLLIN })
+  addon.reset(fd)
+})
+
 test('no edge, no report', async () => {
   await using both = await pair()
   const id = addon.watchEdges(both.fd, EPOLLIN)

@@ -90,7 +90,7 @@ export async function refusingPort(): Promise<number> {
  */
 export function runScript(source: string, wrapper: string[] = []): { code: number | string; out: string; err: string } {
   const command = [...wrapper, process.execPath, '-e', `const addon = require(${JSON.stringify(addonPath)})\n${source}`]
-  const ended = spawnSync(command[0]!, command.slice(1), { encoding: 'utf8', timeout: 60_000 })
+  const ended = spawnSync(command[0]!, command.slice(1), { encoding: 'utf8', timeout: 30_000 })
   return { code: ended.status ?? ended.signal ?? 'not started', out: ended.stdout, err: ended.stderr }
 }
 
