@@ -31,10 +31,25 @@ export function connect(...args: unknown[]): MptcpSocket {
   if (signal?.aborted)
     return addAbortSignal(signal, new MptcpSocket({ ...options, signal: undefined } as SocketConstructorOpts))
   const socket = new MptcpSocket(options as SocketConstructorOpts & MptcpOptions)
-  if (created.hasSubscribers) created.publish({ socket })
   if (options?.timeout) socket.setTimeout(options.timeout)
-  return (socket.connect as (...args: unknown[]) => MptcpSocket)(...args)
+  const start = () => (socket.connect as (...args: unknown[]) => MptcpSocket)(...args)
+  return created.hasSubscribers ? told(socket, start) : start()
 }
 
 /** The same as {@link connect}, under net's other name: for `http.request({ createConnection })`. */
 export const createConnection: typeof connect = connect
+
+/** Newer versions of Node tell of the socket in its own connect(), older ones in net.connect. */
+function told(socket: MptcpSocket, start: () => MptcpSocket): MptcpSocket {
+  let done = false
+  const hear = (message: unknown) => {
+    if ((message as { socket: MptcpSocket }).socket === socket) done = true
+  }
+  created.subscribe(hear)
+  try {
+    return start()
+  } finally {
+    created.unsubscribe(hear)
+    if (!done) created.publish({ socket })
+  }
+}

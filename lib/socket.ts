@@ -11,15 +11,10 @@ import { ConverterMemory } from './policy/converter-memory.js'
 import { Connecting, protocolNow } from './runtime/connect-on.js'
 import { closeLikeTcp } from './runtime/lingering-close.js'
 import { emptyReport, type MptcpReport } from './runtime/report.js'
+import type { Steerer } from './runtime/steerer.js'
 
 /** net.connect's options and ours. */
 export type MptcpConnectOptions = TcpNetConnectOpts & MptcpOptions
-
-/** What we use of Node's TCP handle. The delay is in seconds. */
-interface SettableHandle {
-  setNoDelay(on: boolean): number
-  setKeepAlive(on: boolean, initialDelay: number): number
-}
 
 type WriteDone = (error?: Error | null) => void
 type Listener = () => void
@@ -38,18 +33,24 @@ const memories = new WeakMap<CookieStore, ConverterMemory>()
  */
 export class MptcpSocket extends Socket {
   readonly #defaults: MptcpOptions
+  readonly #steerer: Steerer | undefined
   #connecting: Connecting | undefined
   #report: MptcpReport = emptyReport()
   /** Bytes that left natively, before the handle was there to count them. */
   #bytesBefore = 0
   #noDelay: boolean | undefined
-  #keepAlive: { enable: boolean; initialDelay: number } | undefined
+  #keepAlive: Parameters<Socket['setKeepAlive']> | undefined
+  #typeOfService: number | undefined
 
-  /** @throws ERR_ATSSS_OPTION for an impossible or misspelled option */
-  constructor(options?: SocketConstructorOpts & MptcpOptions) {
+  /**
+   * @param steerer a session's; not for applications, which call its `connect`
+   * @throws ERR_ATSSS_OPTION for an impossible or misspelled option
+   */
+  constructor(options?: SocketConstructorOpts & MptcpOptions, steerer?: Steerer) {
     resolveOptions(options ?? {})
     super(options)
     this.#defaults = options ?? {}
+    this.#steerer = steerer
     this.#remember(options as TcpNetConnectOpts | undefined)
   }
 
@@ -70,7 +71,7 @@ export class MptcpSocket extends Socket {
     const memory = memoryOf(settings.cookies)
     this.#remember(options)
     this.#connecting?.cancel()
-    const connecting = new Connecting(this, options, settings, memory, () => this.#opened(connecting))
+    const connecting = new Connecting(this, options, settings, memory, () => this.#opened(connecting), this.#steerer)
     this.#connecting = connecting
     this.#report = connecting.report
     this.#bytesBefore = 0
@@ -82,9 +83,9 @@ export class MptcpSocket extends Socket {
     return super.setNoDelay(noDelay)
   }
 
-  override setKeepAlive(enable?: boolean, initialDelay?: number): this {
-    this.#keepAlive = { enable: enable === true, initialDelay: initialDelay ?? 0 }
-    return super.setKeepAlive(enable, initialDelay)
+  override setKeepAlive(...args: Parameters<Socket['setKeepAlive']>): this {
+    this.#keepAlive = args
+    return super.setKeepAlive(...args)
   }
 
   override ref(): this {
@@ -120,9 +121,15 @@ export class MptcpSocket extends Socket {
   }
 
   /** What Node would set on its handle once it is connected, and has no way to set on ours. */
-  #remember({ noDelay, keepAlive, keepAliveInitialDelay = 0 }: Partial<TcpNetConnectOpts> = {}): void {
+  #remember(options: Partial<TcpNetConnectOpts> & { typeOfService?: number } = {}): void {
+    const { noDelay, keepAlive, keepAliveInitialDelay, typeOfService } = options
     if (noDelay !== undefined) this.#noDelay = noDelay
-    if (keepAlive !== undefined) this.#keepAlive = { enable: keepAlive, initialDelay: keepAliveInitialDelay }
+    if (keepAlive !== undefined) this.#keepAlive = [keepAlive, keepAliveInitialDelay]
+    if (typeOfService !== undefined) this.#typeOfService = typeOfService
+  }
+
+  get #handle(): { setTypeOfService?(value: number): number } | null {
+    return (this as unknown as { _handle: { setTypeOfService?(value: number): number } | null })._handle
   }
 
   #connectAsNode(args: unknown[]): this {
@@ -152,10 +159,13 @@ export class MptcpSocket extends Socket {
   /** What net.Socket does after its own connect: options, events, the first read. */
   #opened(connecting: Connecting): void {
     this.#bytesBefore = connecting.report.pipelinedBytes
-    const { _handle } = this as unknown as { _handle: SettableHandle }
-    // Not by net.Socket's methods: they hold that it is done, since the handle was there when they were called.
-    if (this.#noDelay) _handle.setNoDelay(true)
-    if (this.#keepAlive?.enable) _handle.setKeepAlive(true, Math.trunc(this.#keepAlive.initialDelay / 1000))
+    // net.Socket holds that it is done, since the handle was there when it was asked to: off first, then on.
+    if (this.#noDelay) super.setNoDelay(false).setNoDelay(true)
+    if (this.#keepAlive) {
+      super.setKeepAlive(false)
+      super.setKeepAlive(...this.#keepAlive)
+    }
+    if (this.#typeOfService !== undefined) this.#handle?.setTypeOfService?.(this.#typeOfService)
     const rest = connecting.takeRest()
     if (rest.bytes.length > 0) super._write(rest.bytes, 'buffer' as BufferEncoding, rest.done)
     else rest.done()
