@@ -48,7 +48,7 @@ export function refuseMisspelled(
 ): void {
   for (const name of Object.keys(options)) {
     if (ours.includes(name) || notOurs.has(name)) continue
-    const meant = ours.find(own => nearly(name, own) || nearly(name, own.replace(/s$/, '')))
+    const meant = ours.find(own => nearly(name, own) || (own.endsWith('s') && nearly(name, own.slice(0, -1))))
     if (meant) throw new AtsssError('ERR_ATSSS_OPTION', `Misspelled option "${path}${name}" should be "${meant}"`)
   }
 }
@@ -60,10 +60,11 @@ export function invalid(name: string, expected: string, value: unknown): AtsssEr
 
 /** Same letters but for case, or one letter added, left out, changed or swapped with its neighbour. */
 function nearly(name: string, own: string): boolean {
+  if (Math.abs(name.length - own.length) > 1) return false
   const a = name.toLowerCase()
   const b = own.toLowerCase()
   if (a === b) return true
-  if (b.length < 5 || Math.abs(a.length - b.length) > 1) return false
+  if (b.length < 5) return false
   let start = 0
   while (start < a.length && a[start] === b[start]) start++
   const rest = (text: string, skip: number) => text.slice(start + skip)

@@ -23,6 +23,8 @@ type Listener = () => void
 const threadMemory = new ConverterMemory()
 const memories = new WeakMap<CookieStore, ConverterMemory>()
 
+const NOTHING: Partial<MptcpReport> = Object.freeze({})
+
 /**
  * A net.Socket in everything but how it connects: `'connect'` comes once the converter has confirmed the server's
  * answer, and `remoteAddress` and `remotePort` are the server's (RFC 8803 §4.2).
@@ -35,9 +37,8 @@ export class MptcpSocket extends Socket {
   readonly #defaults: MptcpOptions
   readonly #steerer: Steerer | undefined
   #connecting: Connecting | undefined
-  #report: MptcpReport = emptyReport()
-  /** Bytes that left natively, before the handle was there to count them. */
-  #bytesBefore = 0
+  /** What differs from an empty report. */
+  #report: Partial<MptcpReport> = NOTHING
   #noDelay: boolean | undefined
   #keepAlive: Parameters<Socket['setKeepAlive']> | undefined
   #typeOfService: number | undefined
@@ -56,7 +57,8 @@ export class MptcpSocket extends Socket {
 
   /** What the connection got: protocol, converter, how the Convert message travelled, what the converter said. */
   get mptcp(): Readonly<MptcpReport> {
-    return { ...this.#report, ...protocolNow(this, this.#report) }
+    const report = { ...emptyReport(), ...this.#report }
+    return { ...report, ...protocolNow(this, report) }
   }
 
   override connect(options: SocketConnectOpts & MptcpOptions, connectionListener?: Listener): this
@@ -74,7 +76,6 @@ export class MptcpSocket extends Socket {
     const connecting = new Connecting(this, options, settings, memory, () => this.#opened(connecting), this.#steerer)
     this.#connecting = connecting
     this.#report = connecting.report
-    this.#bytesBefore = 0
     return super.connect(connecting.nodeOptions, listener as Listener)
   }
 
@@ -117,7 +118,7 @@ export class MptcpSocket extends Socket {
   get _bytesDispatched(): number {
     const counted = Object.getOwnPropertyDescriptor(Socket.prototype, '_bytesDispatched')?.get?.call(this) as number
     const pending = this.#connecting?.pending.length ?? 0
-    return counted + (this.connecting ? pending : this.#bytesBefore)
+    return counted + (this.connecting ? pending : (this.#report.pipelinedBytes ?? 0))
   }
 
   /** What Node would set on its handle once it is connected, and has no way to set on ours. */
@@ -133,7 +134,7 @@ export class MptcpSocket extends Socket {
   }
 
   #connectAsNode(args: unknown[]): this {
-    this.#report = emptyReport()
+    this.#report = NOTHING
     return (super.connect as (...args: unknown[]) => this)(...args)
   }
 
@@ -158,7 +159,6 @@ export class MptcpSocket extends Socket {
 
   /** What net.Socket does after its own connect: options, events, the first read. */
   #opened(connecting: Connecting): void {
-    this.#bytesBefore = connecting.report.pipelinedBytes
     // net.Socket holds that it is done, since the handle was there when it was asked to: off first, then on.
     if (this.#noDelay) super.setNoDelay(false).setNoDelay(true)
     if (this.#keepAlive) {
@@ -169,6 +169,7 @@ export class MptcpSocket extends Socket {
     const rest = connecting.takeRest()
     if (rest.bytes.length > 0) super._write(rest.bytes, 'buffer' as BufferEncoding, rest.done)
     else rest.done()
+    this.#connecting = undefined // a connection lives longer than what made it
     this.emit('connect')
     this.emit('ready')
     if (!this.isPaused()) this.read(0)

@@ -70,6 +70,7 @@ export function directCandidates(
  * order is kept within a family (RFC 8305 §4).
  */
 export function interleave<T extends { family: 4 | 6 }>(addresses: readonly T[]): T[] {
+  if (addresses.length < 2) return [...addresses]
   const first = addresses.filter(address => address.family === addresses[0]?.family)
   const second = addresses.filter(address => address.family !== addresses[0]?.family)
   const count = Math.max(first.length, second.length)

@@ -10,7 +10,7 @@ import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../wire/
 import { decodeErrorValue } from '../wire/convert-error.js'
 import { decodeTcpInfo } from '../wire/tcp-info.js'
 import { failedAtOnce, failedConnect } from './connect-error.js'
-import { INFO_MAX, SOL_TCP, TCP_INFO } from './linux.js'
+import { INFO_MAX, SOL_TCP, TCP_ESTABLISHED, TCP_INFO } from './linux.js'
 import { native } from './native.js'
 import { fixReceiveBuffer, openSocket, type Protocol, protocolOf, type SocketPlan } from './open-socket.js'
 import type { PendingBytes } from './pending-bytes.js'
@@ -80,7 +80,9 @@ export class Attempt {
     try {
       if (via?.form === '0rtt') this.#sendInSyn(address, port)
       else native().connect(this.fd, address, port)
-      this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno))
+      // Within a host the handshake is over before connect(2) has returned: no need to wait on another thread.
+      if (this.#isEstablished()) process.nextTick(() => this.phase === 'syn' && this.#connected(0))
+      else this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno))
     } catch (error) {
       const shown = failedAtOnce(error as SystemError, this.fd)
       this.abandon()
@@ -140,6 +142,10 @@ export class Attempt {
     if (taken > 0) this.synDataAccepted = false
   }
 
+  #isEstablished(): boolean {
+    return native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
+  }
+
   #startTimers(): void {
     const { candidate, protocol } = this
     const { synTimeout, synRetriesConverter, synRetriesDirect, converterTimeout } = this.#settings
@@ -159,18 +165,17 @@ export class Attempt {
     if (errno !== 0) return this.#failed(errno)
     const wantsMptcp = this.protocol?.name === 'mptcp'
     this.protocol = protocolOf(this.fd, this.protocol)
+    if (!via) {
+      if (!this.#isUnwanted()) this.#established()
+      return
+    }
     const info = decodeTcpInfo(native().getsockopt(this.fd, SOL_TCP, TCP_INFO, INFO_MAX))
     if (this.synDataAccepted !== undefined) this.synDataAccepted = info.synDataAcked === true
     // The kernel turns to TCP when the SYN's data is not acknowledged, now or with the first bytes that come; dialing
     // anew in the 1-RTT form keeps MPTCP.
-    if (this.synDataAccepted === false && wantsMptcp && via?.adaptive)
+    if (this.synDataAccepted === false && wantsMptcp && via.adaptive)
       return this.#fail({ kind: 'syn-data-not-acknowledged' })
     if (this.#isUnwanted()) return
-    if (!via) {
-      this.#stop()
-      this.#events.established(this)
-      return
-    }
     this.phase = 'answer'
     if (this.synDataAccepted && via.adaptive)
       this.#after(stallAfter(info.rtt ?? 0), () => !this.delivered && this.#events.stalled(this, 'answer'))
@@ -227,7 +232,10 @@ export class Attempt {
     const before = this.protocol
     this.protocol = protocolOf(this.fd, before)
     this.turnedToTcp = before?.name === 'mptcp' && this.protocol.name === 'tcp'
-    if (this.#isUnwanted()) return
+    if (!this.#isUnwanted()) this.#established()
+  }
+
+  #established(): void {
     this.#stop()
     this.#events.established(this)
   }

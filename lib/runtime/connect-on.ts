@@ -14,7 +14,7 @@ import type { Attempt } from './attempt.js'
 import { Dial, type DialEvents, type DialHistory } from './dial.js'
 import { protocolOf, type SocketPlan } from './open-socket.js'
 import { PendingBytes } from './pending-bytes.js'
-import { converterOf, emptyReport, type MptcpReport } from './report.js'
+import { converterOf, type MptcpReport } from './report.js'
 import { resolveConverters } from './resolve.js'
 
 /** What we use of net.Socket beyond its public interface. */
@@ -37,7 +37,8 @@ const IN_PLACE_OF_A_LITERAL = 'address.invalid'
 
 /** A connection in the making, and what it has become. */
 export class Connecting {
-  readonly report: MptcpReport = emptyReport()
+  /** What differs from an empty report. It stays for as long as the socket, so it is kept small. */
+  readonly report: Partial<MptcpReport> = {}
   readonly pending = new PendingBytes()
   readonly #socket: Socket & SocketInside
   readonly #options: TcpNetConnectOpts
@@ -102,7 +103,7 @@ export class Connecting {
   /** The bytes taken by `write` that have not left with the connection, and who waits for them. */
   takeRest(): { bytes: Uint8Array; done: WriteDone } {
     const waiting = this.#writes.splice(0)
-    const bytes = this.pending.from(this.report.pipelinedBytes)
+    const bytes = this.pending.from(this.report.pipelinedBytes ?? 0)
     this.pending.clear()
     return {
       bytes,
@@ -207,18 +208,23 @@ export class Connecting {
   #connected(attempt: Attempt, history: DialHistory): void {
     this.#over = true
     const socket = this.#socket
+    const { converterError, attempts, lessons } = history
+    const { name, why } = attempt.protocol!
+    const { via, interface: device } = attempt.candidate
     Object.assign(this.report, {
-      ...converterOf(attempt.candidate),
-      interface: attempt.candidate.interface,
-      protocol: attempt.protocol?.name,
-      fallback: attempt.protocol?.why,
-      converterError: history.converterError,
-      synDataAccepted: attempt.synDataAccepted,
-      earlyBytes: attempt.synDataAccepted ? attempt.early : 0,
-      pipelinedBytes: attempt.sent,
-      answer: attempt.answer,
-      attempts: history.attempts,
-      lessons: history.lessons,
+      protocol: name,
+      attempts,
+      ...(device !== undefined && { interface: device }),
+      ...(why && { fallback: why }),
+      ...(converterError && { converterError }),
+      ...(lessons.length > 0 && { lessons }),
+      ...(via && {
+        ...converterOf(via),
+        synDataAccepted: attempt.synDataAccepted,
+        earlyBytes: attempt.synDataAccepted ? attempt.early : 0,
+        pipelinedBytes: attempt.sent,
+        answer: attempt.answer,
+      }),
     } satisfies Partial<MptcpReport>)
     const status = attempt.handOver(fd => socket._handle?.open(fd) ?? -constants.errno.EBADF)
     if (status < 0) {
@@ -237,7 +243,7 @@ export class Connecting {
 }
 
 /** What the socket's connection speaks at this moment. */
-export function protocolNow(socket: Socket, report: MptcpReport): Pick<MptcpReport, 'protocol' | 'fallback'> {
+export function protocolNow(socket: Socket, report: Readonly<MptcpReport>): Pick<MptcpReport, 'protocol' | 'fallback'> {
   const fd = (socket as unknown as SocketInside)._handle?.fd ?? -1
   if (report.protocol !== 'mptcp' || socket.connecting || socket.destroyed || fd < 0)
     return { protocol: report.protocol, fallback: report.fallback }

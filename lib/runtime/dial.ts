@@ -239,6 +239,7 @@ export class Dial {
   /** Sets the time at which another way is tried beside `attempt`. */
   #armBeside(attempt: Attempt): void {
     clearTimeout(this.#beside)
+    if (this.#queue.length === 0) return
     this.#beside = setTimeout(() => {
       const next = nextBeside(this.#queue, attempt.candidate, attempt.phase === 'answer')
       if (!next || this.#delivered()) return

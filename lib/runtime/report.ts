@@ -1,5 +1,5 @@
 /** What a connection got, for its user to read: `socket.mptcp`. */
-import type { Candidate } from '../policy/candidates.js'
+import type { Via } from '../policy/candidates.js'
 import type { OneRttReason } from '../policy/converter-memory.js'
 import type { Tlv } from '../wire/convert.js'
 
@@ -48,8 +48,7 @@ export function emptyReport(): MptcpReport {
 }
 
 /** The converter's part of the report. */
-export function converterOf({ via }: Candidate): Pick<MptcpReport, 'converter' | 'convert'> {
-  if (!via) return { converter: undefined, convert: undefined }
-  const { address, port } = via.endpoint
-  return { converter: { name: via.name, address, port }, convert: via.form }
+export function converterOf({ name, endpoint, form }: Via): Pick<MptcpReport, 'converter' | 'convert'> {
+  const { address, port } = endpoint
+  return { converter: { name, address, port }, convert: form }
 }
