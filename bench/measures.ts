@@ -120,7 +120,7 @@ export const MEASURES: readonly Measure[] = [
       { key: 'external', title: 'external', unit: 'bytes', digits: 0 },
       { key: 'rss', title: 'resident', unit: 'bytes', digits: 0 },
     ],
-    size: { full: 4000, quick: 500 },
+    size: { full: 2000, quick: 300 },
   },
   {
     name: 'codec',

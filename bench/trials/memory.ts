@@ -5,7 +5,7 @@ import { connectAndStay, inParallel } from './connection.js'
 
 const IN_FLIGHT = 64
 /** Until lists and caches have their size, and the compiler its code. */
-const WARM_UP = 300
+const WARM_UP = 1000
 
 export const memory: Trial = async ({ contender, place, size }) => {
   const open: Socket[] = []
