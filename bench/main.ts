@@ -15,7 +15,7 @@ const HELP = `Usage: npm run bench -- [options]
 
   --quick        about a second for each measure: to see that all of it runs; no verdict
   --only NAME    one measure; may be repeated: ${MEASURES.map(({ name }) => name).join(', ')}
-  --rounds N     how often each contender has its turn                    ${'5, quick 1'}
+  --rounds N     how often each contender has its turn: 5, with --quick once
   --json FILE    also writes all figures to a file
 `
 const ROUNDS = 5

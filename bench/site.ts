@@ -118,17 +118,10 @@ function withoutLab(zeroRtt: boolean): string[] {
 }
 
 async function runSubject(host: Host, task: Task): Promise<Figures> {
-  const child = host.spawn(
-    process.execPath,
-    [
-      ...typescript,
-      '--expose-gc',
-      ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? []),
-      path('subject.ts'),
-      JSON.stringify(task),
-    ],
-    { timeout: TRIAL_TIMEOUT, killSignal: 'SIGKILL' },
-  )
+  const child = host.spawn(process.execPath, [...typescript, '--expose-gc', path('subject.ts'), JSON.stringify(task)], {
+    timeout: TRIAL_TIMEOUT,
+    killSignal: 'SIGKILL',
+  })
   let printed = ''
   let complaints = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))

@@ -3,7 +3,7 @@
  * kernel returned, or throws a system error shaped like Node's (`code`, `errno`, `syscall`). What arguments mean,
  * their defaults and their checks live in TypeScript.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
@@ -165,7 +165,11 @@ function load(): Addon {
   )
 }
 
+/** By the loader that this process was started with. A diagnostic report knows too, but asks the DNS about every socket. */
 function isMusl(): boolean {
-  const header = (process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined)?.header
-  return process.platform === 'linux' && header !== undefined && header.glibcVersionRuntime === undefined
+  try {
+    return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-')
+  } catch {
+    return false
+  }
 }
