@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
 import {
   Completions,
@@ -19,6 +19,8 @@ const IPPROTO_TCP = 6
 const TCP_FASTOPEN = 23
 const TCP_FASTOPEN_NO_COOKIE = 34
 const ECONNREFUSED = 111
+
+vi.setConfig({ testTimeout: 60_000 })
 
 const addon = native()
 const completions = new Completions(addon)

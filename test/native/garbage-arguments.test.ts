@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { runScript } from '../support/native-addon.js'
+
+vi.setConfig({ testTimeout: 60_000 })
 
 /** Run in processes of their own: what is asked is that they do not crash. */
 const garbage = `
@@ -62,7 +64,7 @@ test('every function, on a socket of its own, with random other arguments', () =
     }
     ${done}`)
   expect({ code, out, err }).toEqual({ code: 0, out: 'alive\n', err: '' })
-}, 60_000)
+})
 
 test('what is wrong is said', () => {
   const { out } = runScript(`

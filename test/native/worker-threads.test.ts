@@ -1,8 +1,10 @@
 import { readdirSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
 import { addonPath, Completions, leavesNothing, serve, TCP } from '../support/native-addon.js'
+
+vi.setConfig({ testTimeout: 60_000 })
 
 const addon = native()
 const completions = new Completions(addon)
@@ -104,7 +106,7 @@ test('twenty workers, one after the other, terminated with waits pending', async
   }
   await expect.poll(threads).toBe(before.threads)
   await expect.poll(descriptors).toBeLessThanOrEqual(before.descriptors)
-}, 60_000)
+})
 
 test('terminated while completions and errors pour', async () => {
   await using server = await echo()
@@ -129,7 +131,7 @@ test('terminated while completions and errors pour', async () => {
     await new Promise(resolve => setTimeout(resolve, round * 3))
     await Promise.all(workers.map(worker => worker.terminate()))
   }
-}, 60_000)
+})
 
 test('process.exit() in a worker, within a delivery', async () => {
   await using server = await echo()
