@@ -10,6 +10,7 @@ import {
   type LinkAddress,
   type LinkInfo,
   RTMGRP_ALL,
+  type RtnetlinkMessage,
 } from '../wire/rtnetlink.js'
 import {
   NETLINK_ROUTE,
@@ -18,44 +19,10 @@ import {
   type NetlinkConnection,
   openNetlink,
 } from './netlink.js'
+import { type ChangeReason, changesBetween, type NetworkState } from './network-state.js'
 
 export type { DefaultRoute, LinkAddress, Operstate } from '../wire/rtnetlink.js'
-
-export interface Link extends LinkInfo {
-  /** In the kernel's order. Not yet usable ones (`tentative`) and the ones on their way out (`deprecated`) included. */
-  addresses: readonly LinkAddress[]
-}
-
-export interface NetworkState {
-  /** By interface index. */
-  links: ReadonlyMap<number, Link>
-  /** Of all tables; the lowest metric first. */
-  defaultRoutes: readonly DefaultRoute[]
-}
-
-/** Why a state is not like the one before. One link or address may have several. */
-export type ChangeReason =
-  | {
-      type:
-        | 'link-added'
-        | 'link-removed'
-        | 'link-renamed'
-        | 'link-up'
-        | 'link-down'
-        | 'carrier-gained'
-        | 'carrier-lost'
-        | 'link-changed'
-      interface: string
-      index: number
-    }
-  | {
-      type: 'address-added' | 'address-removed' | 'address-usable' | 'address-changed'
-      interface: string
-      index: number
-      address: string
-    }
-  /** `interface` is undefined when nobody knows it. */
-  | { type: 'route-added' | 'route-removed'; interface: string | undefined; index: number; family: 4 | 6 }
+export { type ChangeReason, changesBetween, isUsable, type Link, type NetworkState } from './network-state.js'
 
 export interface LinkMonitorEvents {
   change: [before: NetworkState, now: NetworkState, reasons: ChangeReason[]]
@@ -75,15 +42,17 @@ export async function openLinkMonitor(options: NetlinkClientOptions = {}): Promi
   }
 }
 
-/** Whether packets can leave by this link: up, with carrier, and not held back by what is below it. */
-export function isUsable(link: Pick<LinkInfo, 'up' | 'carrier' | 'operstate'>): boolean {
-  return link.up && link.carrier && (link.operstate === 'up' || link.operstate === 'unknown')
-}
-
 /** The least time from one reading to the next, ms: a change is mostly announced by several messages. */
 const QUIET = 1
 /** After an error, ms. */
 const RETRY = 1000
+/**
+ * How long, and how often, the links are looked at after a carrier has come or gone, ms. For the kernel announces a lost
+ * carrier at most once a second, for all links of the machine in all its namespaces together (net/core/link_watch.c).
+ */
+const AFTERMATH = { duration: 1100, interval: 5 }
+
+const CARRIER: ReadonlySet<string> = new Set<ChangeReason['type']>(['link-up', 'carrier-gained', 'carrier-lost'])
 
 export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
   readonly #client: NetlinkClient
@@ -94,6 +63,9 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
   /** It has rung, and nobody has answered yet. */
   #rung = false
   #timer: NodeJS.Timeout | undefined
+  #interval = Number.POSITIVE_INFINITY
+  #aftermath = Number.NEGATIVE_INFINITY
+  #glances: NodeJS.Timeout | undefined
   #closed = false
 
   /** @internal `openLinkMonitor` makes it */
@@ -120,7 +92,17 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     return this.#state
   }
 
-  /** Reads now; resolves with what is there, after `change` if there was one. */
+  /**
+   * Looks at the links every so many milliseconds, beside being told: `Infinity`, as at first, ends it. The kernel may tell
+   * of a lost carrier a second late (see `AFTERMATH`): whoever has data at stake does not wait for that. A look takes
+   * some 50 µs.
+   */
+  watch(interval: number): void {
+    this.#interval = interval
+    this.#watchOn()
+  }
+
+  /** Reads now, some 200 µs; resolves with what is there, after `change` if there was one. */
   async refresh(): Promise<NetworkState> {
     // A reading that has begun may have missed what the caller knows of.
     await this.#reading?.catch(() => {})
@@ -132,6 +114,7 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     if (this.#closed) return
     this.#closed = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#glances)
     this.#doorbell.close()
     this.#client.close()
   }
@@ -164,6 +147,25 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     this.#apply(now)
   }
 
+  #watchOn(): void {
+    clearTimeout(this.#glances)
+    const interval = Math.min(this.#interval, performance.now() < this.#aftermath ? AFTERMATH.interval : this.#interval)
+    if (Number.isFinite(interval) && !this.#closed)
+      this.#glances = setTimeout(() => void this.#glance(), interval).unref()
+  }
+
+  /** At the links only; what it sees is read again with everything else. */
+  async #glance(): Promise<void> {
+    const known = this.#state.links
+    try {
+      const links = (await this.#dump(DUMPS[0]!)).flatMap(said => (said.type === 'link' ? [said.link] : []))
+      if (links.length !== known.size || links.some(link => hasChanged(known.get(link.index), link))) this.#ring()
+    } catch {
+      this.#ring() // and that will say what is wrong
+    }
+    this.#watchOn()
+  }
+
   #read(): Promise<NetworkState> {
     this.#reading ??= this.#dumpAll().finally(() => {
       this.#reading = undefined
@@ -173,19 +175,20 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
 
   async #dumpAll(): Promise<NetworkState> {
     this.#lastRead = performance.now()
-    const dumps = await Promise.all(
-      DUMPS.map(({ type, payload }) => this.#client.dump(type, payload, 'rtnetlink dump')),
-    )
     const links = new Map<number, LinkInfo & { addresses: LinkAddress[] }>()
     const defaultRoutes: DefaultRoute[] = []
-    for (const message of dumps.flat()) {
-      const said = decodeRtnetlink(message)
-      if (said?.type === 'link') links.set(said.link.index, { ...said.link, addresses: [] })
+    for (const said of (await Promise.all(DUMPS.map(dump => this.#dump(dump)))).flat()) {
+      if (said.type === 'link') links.set(said.link.index, { ...said.link, addresses: [] })
       // A link that has come since the links were read will ring.
-      if (said?.type === 'address') links.get(said.interfaceIndex)?.addresses.push(said.address)
-      if (said?.type === 'route') defaultRoutes.push(...said.routes)
+      if (said.type === 'address') links.get(said.interfaceIndex)?.addresses.push(said.address)
+      if (said.type === 'route') defaultRoutes.push(...said.routes)
     }
     return { links, defaultRoutes: defaultRoutes.sort((a, b) => a.metric - b.metric) }
+  }
+
+  async #dump({ type, payload }: { type: number; payload: Uint8Array }): Promise<RtnetlinkMessage[]> {
+    const messages = await this.#client.dump(type, payload, 'rtnetlink dump')
+    return messages.flatMap(message => decodeRtnetlink(message) ?? [])
   }
 
   #apply(now: NetworkState): void {
@@ -193,61 +196,14 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     const reasons = changesBetween(before, now)
     if (reasons.length === 0 || this.#closed) return
     this.#state = now
+    if (reasons.some(({ type }) => CARRIER.has(type))) {
+      this.#aftermath = performance.now() + AFTERMATH.duration
+      this.#watchOn()
+    }
     this.emit('change', before, now, reasons)
   }
 }
 
-/** What has changed, in words. Pure. */
-export function changesBetween(before: NetworkState, now: NetworkState): ChangeReason[] {
-  const indices = new Set([...before.links.keys(), ...now.links.keys()])
-  const reasons = [...indices].flatMap(index => linkChanges(before.links.get(index), now.links.get(index)))
-  const routes = (type: 'route-added' | 'route-removed', of: NetworkState, notIn: NetworkState) => {
-    const known = new Set(notIn.defaultRoutes.map(route => JSON.stringify(route)))
-    for (const route of of.defaultRoutes) {
-      if (known.has(JSON.stringify(route))) continue
-      const index = route.interfaceIndex
-      reasons.push({ type, interface: of.links.get(index)?.name, index, family: route.family })
-    }
-  }
-  routes('route-removed', before, now)
-  routes('route-added', now, before)
-  return reasons
-}
-
-function linkChanges(before: Link | undefined, now: Link | undefined): ChangeReason[] {
-  const { name, index } = (now ?? before)!
-  const about = { interface: name, index }
-  const reasons: ChangeReason[] = []
-  if (before === undefined) reasons.push({ type: 'link-added', ...about })
-  else if (now === undefined) reasons.push({ type: 'link-removed', ...about })
-  else {
-    if (before.name !== now.name) reasons.push({ type: 'link-renamed', ...about })
-    if (before.up !== now.up) reasons.push({ type: now.up ? 'link-up' : 'link-down', ...about })
-    if (before.carrier !== now.carrier)
-      reasons.push({ type: now.carrier ? 'carrier-gained' : 'carrier-lost', ...about })
-    const other = before.operstate !== now.operstate || before.mtu !== now.mtu || before.flags !== now.flags
-    if (other && reasons.length === 0) reasons.push({ type: 'link-changed', ...about })
-  }
-  return [...reasons, ...addressChanges(before?.addresses ?? [], now?.addresses ?? [], about)]
-}
-
-function addressChanges(
-  before: readonly LinkAddress[],
-  now: readonly LinkAddress[],
-  about: { interface: string; index: number },
-): ChangeReason[] {
-  const reasons: ChangeReason[] = []
-  const same = (a: LinkAddress, b: LinkAddress) => a.address === b.address && a.prefixLength === b.prefixLength
-  for (const old of before)
-    if (!now.some(address => same(address, old)))
-      reasons.push({ type: 'address-removed', ...about, address: old.address })
-  for (const address of now) {
-    const old = before.find(candidate => same(candidate, address))
-    if (old === undefined) reasons.push({ type: 'address-added', ...about, address: address.address })
-    else if (old.tentative && !address.tentative)
-      reasons.push({ type: 'address-usable', ...about, address: address.address })
-    else if (JSON.stringify(old) !== JSON.stringify(address))
-      reasons.push({ type: 'address-changed', ...about, address: address.address })
-  }
-  return reasons
+function hasChanged(before: LinkInfo | undefined, now: LinkInfo): boolean {
+  return before === undefined || before.carrier !== now.carrier || before.flags !== now.flags
 }

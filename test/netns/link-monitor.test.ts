@@ -59,25 +59,31 @@ monitorTest.describe('the link monitor', () => {
     ])
   })
 
-  monitorTest('a carrier lost is heard in milliseconds', async () => {
-    const delays: number[] = []
-    for (let i = 0; i < 10; i++) {
-      const from = ue.heard.length
-      const before = process.hrtime.bigint()
-      await lab.link('wifi').set({ carrier: false })
-      await eventually(() => reasons(from).includes('carrier-lost wifi'))
-      const heard = ue.heard.slice(from).find(({ event }) => event === 'change')!
-      delays.push(Number(BigInt(heard.at as string) - before) / 1e6)
-      expect(await link('wifi')).toMatchObject({ up: true, carrier: false })
-      await hears(() => lab.link('wifi').set({ carrier: true }), 'carrier-gained wifi')
-      // More often than once a second the kernel itself waits before it tells (linkwatch).
-      await pause(1100)
-    }
-    delays.sort((a, b) => a - b)
-    // From before the emulator was told; machines that run tests are busy.
-    expect(delays[0]).toBeLessThan(5)
-    expect(delays[5]).toBeLessThan(50)
-  })
+  // More often than once a second, all links of this machine counted, the kernel itself does not announce it.
+  for (const [title, spacing] of [
+    ['a moment after it was gained', 100],
+    ['at any time, when the links are watched', 1200],
+  ] as const)
+    monitorTest(`a carrier lost is heard in milliseconds ${title}`, async () => {
+      if (spacing > 1000) await ue.call('watch', 10)
+      const delays: number[] = []
+      for (let i = 0; i < 7; i++) {
+        const from = ue.heard.length
+        const before = process.hrtime.bigint()
+        await lab.link('wifi').set({ carrier: false })
+        await eventually(() => reasons(from).includes('carrier-lost wifi'))
+        const heard = ue.heard.slice(from).find(({ event }) => event === 'change')!
+        delays.push(Number(BigInt(heard.at as string) - before) / 1e6)
+        expect(await link('wifi')).toMatchObject({ up: true, carrier: false })
+        await pause(spacing)
+        await hears(() => lab.link('wifi').set({ carrier: true }), 'carrier-gained wifi')
+        await pause(spacing)
+      }
+      delays.sort((a, b) => a - b)
+      // From before the emulator was told; machines that run tests are busy.
+      expect(delays[0]).toBeLessThan(10)
+      expect(delays[3]).toBeLessThan(50)
+    })
 
   monitorTest('a link set down and up, an address removed and added', async () => {
     await hears(() => ip('link', 'set', 'cell', 'down'), 'link-down cell', 'route-removed cell')

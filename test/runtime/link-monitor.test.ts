@@ -1,14 +1,6 @@
 import { endianness } from 'node:os'
 import { describe, expect, test } from 'vitest'
-import {
-  type ChangeReason,
-  changesBetween,
-  isUsable,
-  type Link,
-  LinkMonitor,
-  type NetworkState,
-  openLinkMonitor,
-} from '../../lib/runtime/link-monitor.js'
+import { LinkMonitor, openLinkMonitor } from '../../lib/runtime/link-monitor.js'
 import { native } from '../../lib/runtime/native.js'
 import { decodeMessages, type NetlinkMessage } from '../../lib/wire/netlink.js'
 import { pause, until } from '../support/native-addon.js'
@@ -17,121 +9,9 @@ import { addon } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { CAPTURED } from '../wire/rtnetlink.vectors.js'
 
-const ADDRESS = {
-  family: 4,
-  address: '10.1.0.2',
-  prefixLength: 24,
-  scope: 'global',
-  tentative: false,
-  deprecated: false,
-  label: 'wifi',
-  flags: 0x80,
-} as const
-const WIFI: Link = {
-  index: 3,
-  name: 'wifi',
-  up: true,
-  carrier: true,
-  operstate: 'up',
-  flags: 0x11043,
-  mtu: 1500,
-  addresses: [ADDRESS],
-}
-const ROUTE = { family: 4, interfaceIndex: 3, gateway: '10.1.0.1', metric: 100, table: 254 } as const
-
-function state(links: Link[], defaultRoutes: NetworkState['defaultRoutes'] = []): NetworkState {
-  return { links: new Map(links.map(link => [link.index, link])), defaultRoutes }
-}
-
 const about = { interface: 'wifi', index: 3 }
 const onAddress = { ...about, address: '10.1.0.2' }
-
-const CHANGES: [string, NetworkState, NetworkState, ChangeReason[]][] = [
-  ['nothing', state([WIFI], [ROUTE]), state([{ ...WIFI }], [{ ...ROUTE }]), []],
-  [
-    'a link has come, with an address',
-    state([]),
-    state([WIFI]),
-    [
-      { type: 'link-added', ...about },
-      { type: 'address-added', ...onAddress },
-    ],
-  ],
-  [
-    'a link has vanished, with its address and route',
-    state([WIFI], [ROUTE]),
-    state([]),
-    [
-      { type: 'link-removed', ...about },
-      { type: 'address-removed', ...onAddress },
-      { type: 'route-removed', ...about, family: 4 },
-    ],
-  ],
-  [
-    'carrier lost: the rest of the link tells the same',
-    state([WIFI]),
-    state([{ ...WIFI, carrier: false, operstate: 'lowerlayerdown', flags: 0x1003 }]),
-    [{ type: 'carrier-lost', ...about }],
-  ],
-  ['carrier back', state([{ ...WIFI, carrier: false }]), state([WIFI]), [{ type: 'carrier-gained', ...about }]],
-  [
-    'set down: that costs the carrier too',
-    state([WIFI]),
-    state([{ ...WIFI, up: false, carrier: false }]),
-    [
-      { type: 'link-down', ...about },
-      { type: 'carrier-lost', ...about },
-    ],
-  ],
-  ['set up', state([{ ...WIFI, up: false }]), state([WIFI]), [{ type: 'link-up', ...about }]],
-  ['renamed', state([{ ...WIFI, name: 'wlan0' }]), state([WIFI]), [{ type: 'link-renamed', ...about }]],
-  ['another MTU', state([WIFI]), state([{ ...WIFI, mtu: 1400 }]), [{ type: 'link-changed', ...about }]],
-  ['dormant', state([WIFI]), state([{ ...WIFI, operstate: 'dormant' }]), [{ type: 'link-changed', ...about }]],
-  [
-    'another address',
-    state([WIFI]),
-    state([{ ...WIFI, addresses: [{ ...ADDRESS, address: '10.1.0.3' }] }]),
-    [
-      { type: 'address-removed', ...onAddress },
-      { type: 'address-added', ...about, address: '10.1.0.3' },
-    ],
-  ],
-  [
-    'duplicate address detection is done',
-    state([{ ...WIFI, addresses: [{ ...ADDRESS, tentative: true }] }]),
-    state([WIFI]),
-    [{ type: 'address-usable', ...onAddress }],
-  ],
-  [
-    'deprecated',
-    state([WIFI]),
-    state([{ ...WIFI, addresses: [{ ...ADDRESS, deprecated: true }] }]),
-    [{ type: 'address-changed', ...onAddress }],
-  ],
-  [
-    'another metric: another route',
-    state([WIFI], [ROUTE]),
-    state([WIFI], [{ ...ROUTE, metric: 50 }]),
-    [
-      { type: 'route-removed', ...about, family: 4 },
-      { type: 'route-added', ...about, family: 4 },
-    ],
-  ],
-]
-
-test.each(CHANGES)('changes: %s', (_name, before, now, reasons) => {
-  expect(changesBetween(before, now)).toEqual(reasons)
-})
-
-test.each([
-  [true, {}],
-  [true, { operstate: 'unknown' }],
-  [false, { up: false }],
-  [false, { carrier: false }],
-  [false, { operstate: 'dormant' }],
-] as const)('usable: %s with %o', (usable, part) => {
-  expect(isUsable({ ...WIFI, ...part })).toBe(usable)
-})
+const ROUTE = { family: 4, interfaceIndex: 3, gateway: '10.1.0.1', metric: 100, table: 254 }
 
 const captured = (name: string) => decodeMessages(CAPTURED.find(one => one.name === name)!.bytes)[0]!
 const LO = captured('a link in a dump')
@@ -156,8 +36,11 @@ function monitored(messages: NetlinkMessage[], refuse?: () => number) {
 }
 
 const ring = (kernel: FakeKernel) => kernel.connections[1]!.receiver.message(Uint8Array.of(0))
-/** Three dumps are one reading. */
-const readings = (kernel: FakeKernel) => kernel.requests.length / 3
+const dumps = (kernel: FakeKernel, wanted: number) => kernel.requests.filter(({ type }) => type === wanted).length
+/** Routes are read with everything else. */
+const readings = (kernel: FakeKernel) => dumps(kernel, 26)
+/** Links also by themselves. */
+const looks = (kernel: FakeKernel) => dumps(kernel, 18)
 
 const asCaptured = describe.runIf(endianness() === 'LE')
 
@@ -219,6 +102,46 @@ asCaptured('the monitor', () => {
     await pause(10)
     expect(readings(kernel)).toBe(2)
     expect(await monitor.refresh()).toBe(before)
+  })
+
+  test('a link whose carrier has come or gone is looked at for a second', async () => {
+    const { kernel, messages, opened } = monitored([LO, NO_CARRIER])
+    const monitor = await opened
+    const heard: string[] = []
+    monitor.on('change', (_before, _now, reasons) => heard.push(...reasons.map(({ type }) => type)))
+    const carrier = { ...NO_CARRIER, payload: NO_CARRIER.payload.slice() }
+    const at = Buffer.from(carrier.payload).indexOf(Buffer.from('0500210000', 'hex')) // IFLA_CARRIER
+    carrier.payload[at + 4] = 1
+    messages[1] = carrier
+    ring(kernel)
+    await pause(20)
+    messages[1] = NO_CARRIER // nobody rings
+    await pause(50)
+    expect(heard).toEqual(['carrier-gained', 'carrier-lost'])
+    expect(readings(kernel)).toBe(3)
+    await pause(1200)
+    const quiet = looks(kernel)
+    expect(quiet).toBeGreaterThan(20)
+    await pause(50)
+    expect(looks(kernel)).toBe(quiet)
+  })
+
+  test('or for as long as it is told to', async () => {
+    const { kernel, messages, opened } = monitored([LO, NO_CARRIER])
+    const monitor = await opened
+    const heard: string[] = []
+    monitor.on('change', (_before, _now, reasons) => heard.push(...reasons.map(({ type }) => type)))
+    monitor.watch(5)
+    await pause(100)
+    expect(looks(kernel)).toBeGreaterThan(3)
+    expect(readings(kernel)).toBe(1)
+    messages.pop()
+    await pause(50)
+    expect(heard).toEqual(['link-removed'])
+    monitor.watch(Number.POSITIVE_INFINITY)
+    const before = looks(kernel)
+    await pause(50)
+    expect(looks(kernel)).toBeLessThanOrEqual(before + 1)
   })
 
   test('an overrun is a ring', async () => {
