@@ -11,6 +11,12 @@ export type ErrorCode =
   | 'ERR_ATSSS_ADDON'
   /** An option has a wrong type, an impossible value or a misspelled name. */
   | 'ERR_ATSSS_OPTION'
+  /** No rule matches the connection, and the session refuses such ones. */
+  | 'ERR_ATSSS_NO_RULE'
+  /** The rule of the connection cannot be obeyed on this kernel. */
+  | 'ERR_ATSSS_STEERING'
+  /** The session is closed. */
+  | 'ERR_ATSSS_CLOSED'
   /** The kernel cannot open MPTCP sockets, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_UNSUPPORTED'
   /** The connection fell back to TCP, and `mptcp: 'require'` is set. */

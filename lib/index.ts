@@ -14,8 +14,20 @@ export type {
   MptcpOptions,
 } from './options.js'
 export type { OneRttReason } from './policy/converter-memory.js'
+export type { Action } from './policy/plan.js'
+export { PRESETS, type Preset } from './policy/presets.js'
+export type { AccessType, Rule, Steering } from './policy/rules.js'
+export type { AtsssRule } from './policy/rules-json.js'
+export type { Accesses, AccessState } from './policy/snapshot.js'
 export type { Support } from './runtime/native.js'
 export type { MptcpReport } from './runtime/report.js'
 export { isSupported } from './runtime/support.js'
+export {
+  type Explanation,
+  MaPduSession,
+  type SessionEvents,
+  type SessionUpdate,
+} from './session.js'
+export type { RulesInput, SessionOptions } from './session-options.js'
 export { type MptcpConnectOptions, MptcpSocket } from './socket.js'
 export type { TcpOption, Tlv } from './wire/convert.js'

@@ -16,6 +16,7 @@ import { protocolOf, type SocketPlan } from './open-socket.js'
 import { PendingBytes } from './pending-bytes.js'
 import { converterOf, type MptcpReport } from './report.js'
 import { resolveConverters } from './resolve.js'
+import type { Route, Steerer } from './steerer.js'
 
 /** What we use of net.Socket beyond its public interface. */
 interface SocketInside {
@@ -46,19 +47,25 @@ export class Connecting {
   readonly #memory: ConverterMemory
   readonly #plan: SocketPlan
   readonly #opened: () => void
+  readonly #steerer: Steerer | undefined
   #dial: Dial | undefined
   #over = false
   #refed = true
   #writes: { end: number; done: WriteDone }[] = []
 
-  /** @param opened called once the handle is open, with the socket's own part still to do: options, events, first read */
+  /**
+   * @param opened called once the handle is open, with the socket's own part still to do: options, events, first read
+   * @param steerer chooses the interfaces, instead of the options
+   */
   constructor(
     socket: Socket,
     options: TcpNetConnectOpts,
     settings: Settings,
     memory: ConverterMemory,
     opened: () => void,
+    steerer?: Steerer,
   ) {
+    this.#steerer = steerer
     this.#socket = socket as unknown as Socket & SocketInside
     this.#opened = opened
     this.#options = options
@@ -149,7 +156,16 @@ export class Connecting {
     )
     if (allowed.length === 0) return void this.#socket.destroy(blocked(addresses))
     const destinations = interleave(allowed.map(found => ({ ...found, port }) as Endpoint))
-    const interfaces = [this.#settings.interface]
+    if (!this.#steerer) return this.#resolveWays(destinations, [this.#settings.interface])
+    const { host = 'localhost' } = this.#options
+    this.#steerer.route({ host, addresses: destinations.map(found => found.address), port }).then(
+      ({ interfaces }) => this.#resolveWays(destinations, interfaces),
+      (error: Error) => this.#socket.destroy(error),
+    )
+  }
+
+  #resolveWays(destinations: Endpoint[], interfaces: Route['interfaces']): void {
+    if (this.#over) return
     if (this.#settings.converters.length === 0) return this.#start([], directCandidates(destinations, interfaces), [])
     const resolving = resolveConverters(this.#settings, this.#plan, this.#memory, interfaces)
     void resolving.then(({ waysIn, errors }) => {
@@ -232,6 +248,7 @@ export class Connecting {
       return
     }
     socket.connecting = false
+    this.#steerer?.opened(socket._handle!.fd, attempt.candidate)
     socket._sockname = null
     if (attempt.candidate.via) {
       const { address, family, port } = attempt.candidate.destination

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { constants } from 'node:os'
 import { AtsssError, type SystemError, systemError } from '../errors.js'
+import { decodeMptcpInfo } from '../wire/mptcp-info.js'
 import { anyAddress } from './connect-error.js'
 import {
   INFO_MAX,
@@ -88,6 +89,15 @@ export function protocolOf(fd: number, opened: Protocol | undefined): Protocol {
   } catch {
     // EOPNOTSUPP: the connection is plain TCP.
     return { name: 'tcp', why: 'The peer, or something on the way to it, does not take MPTCP' }
+  }
+}
+
+/** By what the path managers know the connection; undefined when it is not MPTCP. */
+export function tokenOf(fd: number): number | undefined {
+  try {
+    return decodeMptcpInfo(native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX)).token
+  } catch {
+    return undefined
   }
 }
 

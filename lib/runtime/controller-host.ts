@@ -1,0 +1,139 @@
+/**
+ * Where the steering loop runs: in a worker thread, so that a busy application does not delay a handover (descriptors and
+ * tokens are the whole process's), or in the caller's thread.
+ */
+import { Worker } from 'node:worker_threads'
+import type { AccessType, Steering } from '../policy/rules.js'
+import type { AccessConfig } from './access-links.js'
+import { Controller, type ControllerEvent, type Effects } from './controller.js'
+import { openLinkMonitor } from './link-monitor.js'
+import { openPathManager, pathManagerType } from './path-manager.js'
+import { Sampler, subflowAddresses } from './sampler.js'
+import type { Steered } from './steered-connection.js'
+
+/** What can be done about subflows here. */
+export interface SteeringLevel {
+  /**
+   * `userspace`: each connection by itself. `kernel`: the kernel's path manager has them, for the whole namespace. `none`:
+   * only the access of a connection's first subflow can be chosen.
+   */
+  level: 'userspace' | 'kernel' | 'none'
+  /** Why it is not `userspace`, and what to do about it. */
+  why: string | undefined
+}
+
+export type Command =
+  | { command: 'rules'; rules: [number, Steering][] }
+  | { command: 'add'; steered: Steered }
+  | { command: 'assign'; rules: [token: number, rule: number][] }
+  | { command: 'remove'; token: number }
+  | { command: 'close' }
+
+export type Report = ControllerEvent | { event: 'ready'; level: SteeringLevel } | { event: 'failed'; error: Error }
+
+export interface HostConfig {
+  accesses: Record<AccessType, AccessConfig>
+}
+
+export interface ControllerHost {
+  send(command: Command): void
+}
+
+export function startController(
+  where: 'worker' | 'inline',
+  config: HostConfig,
+  report: (report: Report) => void,
+): ControllerHost {
+  if (where === 'inline') return runController(config, report)
+  const worker = new Worker(new URL('./controller-worker.js', import.meta.url), {
+    workerData: config,
+    execArgv: [], // the application's own, such as --input-type or a loader, are not for it
+  })
+  worker.unref()
+  worker.on('message', report)
+  worker.on('error', error => report({ event: 'failed', error }))
+  return { send: command => worker.postMessage(command) }
+}
+
+/** In this thread. Commands that come before the kernel has answered wait for it. */
+export function runController(
+  config: HostConfig,
+  report: (report: Report) => void,
+  closed?: () => void,
+): ControllerHost {
+  let waiting: Command[] | undefined = []
+  let run: Running | undefined
+  const obey = (command: Command) => {
+    if (!run) return
+    const { controller } = run
+    if (command.command === 'rules') controller.setRules(command.rules)
+    else if (command.command === 'add') controller.add(command.steered)
+    else if (command.command === 'assign') controller.assign(command.rules)
+    else if (command.command === 'remove') controller.remove(command.token)
+    else {
+      run.close()
+      closed?.()
+    }
+  }
+  open(config, report).then(
+    running => {
+      run = running
+      report({ event: 'ready', level: running.level })
+      for (const command of waiting ?? []) obey(command)
+      waiting = undefined
+    },
+    (error: Error) => report({ event: 'failed', error }),
+  )
+  return { send: command => (waiting ? waiting.push(command) : obey(command)) }
+}
+
+interface Running {
+  controller: Controller
+  level: SteeringLevel
+  close(): void
+}
+
+async function open({ accesses }: HostConfig, report: (report: Report) => void): Promise<Running> {
+  const links = await openLinkMonitor()
+  const { level, pathManager } = await openLevel()
+  const sampler = new Sampler()
+  const effects: Effects = {
+    links,
+    pathManager: level.level === 'userspace' ? pathManager : undefined,
+    sample: fds => sampler.sample(fds),
+    subflowAddresses,
+    now: () => performance.now(),
+    random: Math.random,
+  }
+  const controller = new Controller(effects, accesses, report)
+  const close = () => {
+    controller.close()
+    links.close()
+    pathManager?.close()
+  }
+  return { controller, level, close }
+}
+
+async function openLevel() {
+  const type = pathManagerType()
+  try {
+    const pathManager = await openPathManager()
+    return { pathManager, level: levelOf(type, pathManager.mayAdminister) }
+  } catch (error) {
+    const why = `This kernel offers no MPTCP path manager: ${(error as Error).message}`
+    return { pathManager: undefined, level: { level: 'none', why } as SteeringLevel }
+  }
+}
+
+function levelOf(type: 'kernel' | 'userspace' | undefined, mayAdminister: boolean): SteeringLevel {
+  if (type === 'userspace' && mayAdminister) return { level: 'userspace', why: undefined }
+  if (!mayAdminister)
+    return {
+      level: 'none',
+      why: 'Subflows are made with CAP_NET_ADMIN only: setcap cap_net_admin+ep on a copy of node, or AmbientCapabilities=CAP_NET_ADMIN in the systemd unit',
+    }
+  return {
+    level: 'kernel',
+    why: "The kernel's path manager is on: sysctl -w net.mptcp.pm_type=1 before the sockets are opened",
+  }
+}

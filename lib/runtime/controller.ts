@@ -1,0 +1,292 @@
+/**
+ * The steering loop: look at all connections and accesses, ask the policy what is wanted, change what is different. It is
+ * level-triggered: an event only says when to look, and what was lost or failed is found again at the next look.
+ */
+import { BOTH, type Measured, measure, UNMEASURED } from '../policy/accesses.js'
+import { type Health, health, hear, UNKNOWN_HEALTH } from '../policy/health.js'
+import { type Balance, balance, usesWhenHolding } from '../policy/load-balance.js'
+import { type Action, plan } from '../policy/plan.js'
+import type { AccessType, Steering } from '../policy/rules.js'
+import type { Accesses } from '../policy/snapshot.js'
+import { allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
+import { type AccessConfig, AccessLinks } from './access-links.js'
+import type { LinkMonitor } from './link-monitor.js'
+import type { MptcpEvent, PathManager, SubflowName } from './path-manager.js'
+import type { SocketSample, SubflowAddresses } from './sampler.js'
+import { type Carriage, type Steered, SteeredConnection } from './steered-connection.js'
+
+/** What the loop does to the world; functions in tests. */
+export interface Effects {
+  links: Pick<LinkMonitor, 'state' | 'on'>
+  /** Undefined: nothing can be changed here, only seen. */
+  pathManager:
+    | Pick<PathManager, 'createSubflow' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced' | 'on'>
+    | undefined
+  sample(fds: Int32Array): SocketSample[]
+  subflowAddresses(fd: number): SubflowAddresses[]
+  /** Milliseconds on a clock that never goes back. */
+  now(): number
+  random(): number
+}
+
+export type ControllerEvent =
+  /** The measurements; and by rule, how many bytes 3GPP access is ahead of its share. */
+  | { event: 'accesses'; accesses: Accesses; ahead: Record<number, number> }
+  | { event: 'access'; access: AccessType; available: boolean; why: string }
+  /** What was done to a connection. */
+  | { event: 'action'; token: number; action: Action; error?: string }
+  /** The kernel knows the connection no more. */
+  | { event: 'gone'; token: number; why: string }
+
+/** How often everything is looked at while bytes move, and while none do, in milliseconds. */
+const PERIOD_MS = 50
+const IDLE_PERIOD_MS = 250
+/** How often the measurements are told. */
+const TELL_MS = 500
+
+interface RuleState {
+  steering: Steering
+  memory: SteeringMemory
+  balance: Balance | undefined
+}
+
+export class Controller {
+  readonly #effects: Effects
+  readonly #tell: (event: ControllerEvent) => void
+  readonly #links: AccessLinks
+  readonly #connections = new Map<number, SteeredConnection>()
+  readonly #rules = new Map<number, RuleState>()
+  #health: Record<AccessType, Health> = { '3gpp': UNKNOWN_HEALTH, 'non-3gpp': UNKNOWN_HEALTH }
+  #measured: Record<AccessType, Measured> = { '3gpp': UNMEASURED, 'non-3gpp': UNMEASURED }
+  #carried: { rule: number; carriage: Carriage }[] = []
+  #timer: NodeJS.Timeout | undefined
+  #toldAt = Number.NEGATIVE_INFINITY
+  #closed = false
+
+  constructor(effects: Effects, accesses: Record<AccessType, AccessConfig>, tell: (event: ControllerEvent) => void) {
+    this.#effects = effects
+    this.#tell = tell
+    this.#links = new AccessLinks(accesses, effects.links.state)
+    effects.links.on('change', (_, state) => {
+      this.#links.update(state)
+      this.look()
+    })
+    effects.pathManager?.on('event', event => this.#hear(event))
+    effects.pathManager?.on('overrun', () => this.look())
+    this.look()
+  }
+
+  /** All at once: a connection's rule is told with `assign`. */
+  setRules(rules: readonly (readonly [number, Steering])[]): void {
+    const before = new Map(this.#rules)
+    this.#rules.clear()
+    for (const [key, steering] of rules) {
+      const same = before.get(key)
+      const kept = same && JSON.stringify(same.steering) === JSON.stringify(steering)
+      this.#rules.set(key, kept ? same : { steering, memory: {}, balance: undefined })
+    }
+  }
+
+  add(steered: Steered): void {
+    this.#connections.set(steered.token, new SteeredConnection(steered))
+    this.look()
+  }
+
+  assign(rules: readonly (readonly [token: number, rule: number])[]): void {
+    for (const [token, rule] of rules) {
+      const connection = this.#connections.get(token)
+      if (connection) connection.rule = rule
+    }
+    this.look()
+  }
+
+  remove(token: number): void {
+    this.#connections.delete(token)
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  /** One pass over everything, now. */
+  look(): void {
+    if (this.#closed) return
+    const now = this.#effects.now()
+    this.#sample(now)
+    const accesses = this.#judgeAccesses(now)
+    const decisions = this.#decide(accesses, now)
+    const asked = new Set<number>()
+    for (const connection of this.#connections.values()) this.#steer(connection, decisions, accesses, asked, now)
+    this.#tellAccesses(accesses, now)
+    this.#carried = []
+    clearTimeout(this.#timer)
+    const idle = [...this.#connections.values()].every(connection => connection.idle)
+    this.#timer = setTimeout(() => this.look(), idle ? IDLE_PERIOD_MS : PERIOD_MS)
+    this.#timer.unref()
+  }
+
+  #sample(now: number): void {
+    const connections = [...this.#connections.values()]
+    const samples = this.#effects.sample(Int32Array.from(connections, connection => connection.fd))
+    for (const [index, connection] of connections.entries()) {
+      const sample = samples[index]
+      // The descriptor's number may be another's by now.
+      if (!sample || sample.errno !== 0 || sample.token !== connection.token) {
+        this.#forget(connection.token, 'its socket is closed')
+        continue
+      }
+      const carried = connection.follow(
+        sample,
+        now,
+        () => this.#addresses(connection.fd),
+        address => this.#links.accessAt(address),
+        this.#effects.random,
+      )
+      for (const carriage of carried) this.#carried.push({ rule: connection.rule, carriage })
+    }
+  }
+
+  /** None where the socket has gone since the sample: the next one will say so. */
+  #addresses(fd: number): SubflowAddresses[] {
+    try {
+      return this.#effects.subflowAddresses(fd)
+    } catch {
+      return []
+    }
+  }
+
+  #judgeAccesses(now: number): Accesses {
+    const subflows = [...this.#connections.values()].flatMap(connection => connection.subflows)
+    const of = (access: AccessType) => subflows.filter(subflow => subflow.access === access)
+    const told = (access: AccessType) =>
+      this.#carried.map(({ carriage }) => carriage).filter(carriage => carriage.access === access)
+    const before = this.#health
+    this.#health = health(
+      before,
+      this.#links.facts,
+      { '3gpp': hear(of('3gpp'), now), 'non-3gpp': hear(of('non-3gpp'), now) },
+      now,
+    )
+    for (const access of BOTH) {
+      this.#measured[access] = measure(this.#measured[access], told(access), now)
+      const { available, why } = this.#health[access]
+      if (available === before[access].available) continue
+      if (available) for (const connection of this.#connections.values()) connection.forgive(access)
+      this.#tell({ event: 'access', access, available, why })
+    }
+    const state = (access: AccessType) => ({ ...this.#measured[access], ...this.#health[access] })
+    return { '3gpp': state('3gpp'), 'non-3gpp': state('non-3gpp') }
+  }
+
+  #decide(accesses: Accesses, now: number): Map<number, Decision> {
+    const decisions = new Map<number, Decision>()
+    for (const [key, rule] of this.#rules) {
+      const decision = decide(rule.steering, accesses, rule.memory, now)
+      rule.memory = decision.memory
+      const { percent3gpp } = decision
+      if (percent3gpp === undefined) {
+        rule.balance = undefined
+        decisions.set(key, decision)
+        continue
+      }
+      const acked = (access: AccessType) =>
+        this.#carried
+          .filter(({ rule: of, carriage }) => of === key && carriage.access === access)
+          .reduce((sum, { carriage }) => sum + carriage.acked, 0)
+      rule.balance = balance(rule.balance, { '3gpp': acked('3gpp'), 'non-3gpp': acked('non-3gpp') }, percent3gpp, now)
+      decisions.set(key, { ...decision, uses: usesWhenHolding(rule.balance.hold) })
+    }
+    return decisions
+  }
+
+  #steer(
+    connection: SteeredConnection,
+    decisions: ReadonlyMap<number, Decision>,
+    accesses: Accesses,
+    asked: Set<number>,
+    now: number,
+  ): void {
+    const rule = this.#rules.get(connection.rule)
+    const decision = decisions.get(connection.rule)
+    if (!rule || !decision || !this.#effects.pathManager) return
+    // One connection of a rule measures for all.
+    const measure = asked.has(connection.rule) ? undefined : decision.measure
+    if (measure) asked.add(connection.rule)
+    const wish = { uses: decision.uses, allowed: allowedAccesses(rule.steering), why: decision.why, measure }
+    for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
+      void this.#apply(connection, action)
+  }
+
+  /** What is asked for is taken for done, so that the next look does not ask again; a refusal is found by it. */
+  async #apply(connection: SteeredConnection, action: Action): Promise<void> {
+    const { token } = connection
+    try {
+      const done = this.#request(connection, action)
+      if (!done) return
+      await done
+      this.#tell({ event: 'action', token, action })
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      if (action.do === 'create') connection.joinFailed(action.access, this.#effects.now(), this.#effects.random)
+      if (action.do === 'set-backup') connection.setBackup(action.subflow, !action.backup)
+      // ENOTCONN: the connection has not carried data yet. ESRCH: the subflow has ended by itself.
+      if (code !== 'ENOTCONN' && code !== 'ESRCH') this.#tell({ event: 'action', token, action, error: message })
+    }
+  }
+
+  #request(connection: SteeredConnection, action: Action): Promise<void> | undefined {
+    const { token, remote, family } = connection
+    const pathManager = this.#effects.pathManager!
+    if (action.do === 'create') {
+      const local = this.#links.address(action.access, family)
+      if (!local) return undefined
+      const localId = connection.join(action.access, local.address, action.backup, this.#effects.now())
+      return pathManager.createSubflow({ token, localId, local, remote, backup: action.backup })
+    }
+    const name = connection.name(action.subflow)
+    if (!name) return undefined
+    if (action.do === 'destroy') {
+      connection.destroyed(action.subflow)
+      return this.#destroy(name, connection.localId(action.subflow)!)
+    }
+    connection.setBackup(action.subflow, action.backup)
+    return pathManager.setBackup({ ...name, backup: action.backup })
+  }
+
+  /**
+   * The reset of a subflow whose access is lost does not reach the peer, which would go on sending on it for a second or
+   * more. REMOVE_ADDR (RFC 8684 §3.4.2) reaches it over the others: after the end of the subflow, since before it the
+   * kernel might send it there. It sends it for an address that it has announced, or that a subflow has; of the ended ones it
+   * remembers the first.
+   */
+  async #destroy(name: SubflowName, localId: number): Promise<void> {
+    const pathManager = this.#effects.pathManager!
+    const { token, local } = name
+    const destroyed = pathManager.destroySubflow(name)
+    const interfaceIndex = 0
+    const announced =
+      localId === 0 ? undefined : pathManager.announce({ token, localId, address: local.address, interfaceIndex })
+    const removed = pathManager.removeAnnounced({ token, localId })
+    // It only hastens what comes anyway: on the last subflow, say, it cannot be sent.
+    await Promise.allSettled([announced, removed])
+    await destroyed
+  }
+
+  #hear(event: MptcpEvent): void {
+    if (!('token' in event) || !this.#connections.has(event.token)) return
+    if (event.type === 'closed') this.#forget(event.token, 'it has ended')
+    else this.look()
+  }
+
+  #forget(token: number, why: string): void {
+    if (this.#connections.delete(token)) this.#tell({ event: 'gone', token, why })
+  }
+
+  #tellAccesses(accesses: Accesses, now: number): void {
+    if (now - this.#toldAt < TELL_MS) return
+    this.#toldAt = now
+    const ahead = [...this.#rules].flatMap(([key, { balance }]) => (balance ? [[key, balance.ahead]] : []))
+    this.#tell({ event: 'accesses', accesses, ahead: Object.fromEntries(ahead) })
+  }
+}

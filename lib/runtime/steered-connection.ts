@@ -1,0 +1,234 @@
+/** One steered connection, as it is followed from sample to sample: what its subflows are, and what was asked for. */
+import { BOTH, type Told } from '../policy/accesses.js'
+import { NO_RETRIES, type Retry, retryAfter } from '../policy/plan.js'
+import type { AccessType } from '../policy/rules.js'
+import type { SubflowState } from '../policy/snapshot.js'
+import { TCP_STATES } from '../wire/tcp-info.js'
+import type { AddressPort, SubflowName } from './path-manager.js'
+import type { SocketSample, SubflowAddresses, SubflowSample } from './sampler.js'
+
+/** What the session says of a connection. */
+export interface Steered {
+  token: number
+  fd: number
+  /** Where its first subflow goes, and further ones shall go: the converter, or the server. */
+  remote: AddressPort
+  family: 4 | 6
+  /** Under which rule it is. */
+  rule: number
+}
+
+/** What a subflow has carried since the sample before. */
+export interface Carriage extends Told {
+  access: AccessType
+}
+
+interface Followed extends SubflowState {
+  name: SubflowName
+  /** By which the peer knows its local address; 0 for the one that the connection began with. */
+  localId: number
+  bytesAcked: number
+  bytesSent: number
+  bytesRetrans: number
+  bytesReceived: number
+}
+
+interface Join {
+  at: number
+  backup: boolean
+}
+
+/** A join that no sample shows for so long has come to nothing, in milliseconds. */
+const JOIN_UNSEEN_MS = 300
+/** A subflow that ends so soon counts as a failure, in milliseconds. */
+const SHORT_LIFE_MS = 10_000
+
+export class SteeredConnection {
+  readonly token: number
+  readonly fd: number
+  readonly remote: AddressPort
+  readonly family: 4 | 6
+  rule: number
+  readonly retries: Record<AccessType, Retry> = { ...NO_RETRIES }
+  readonly #subflows = new Map<number, Followed>()
+  readonly #joins: Partial<Record<AccessType, Join>> = {}
+  /** By address: the kernel wants each address under one id. */
+  readonly #ids = new Map<string, number>()
+
+  constructor({ token, fd, remote, family, rule }: Steered) {
+    this.token = token
+    this.fd = fd
+    this.remote = remote
+    this.family = family
+    this.rule = rule
+  }
+
+  /** For the policy; joins that no sample has shown yet included. */
+  get subflows(): SubflowState[] {
+    const joining = BOTH.filter(access => this.#joins[access]).map((access): SubflowState => {
+      const { at, backup } = this.#joins[access]!
+      const times = { madeAt: at, heardAt: Number.NEGATIVE_INFINITY, progressAt: at }
+      return { id: UNSEEN, access, state: 'joining', backup, outstanding: false, rttMs: 0, ...times }
+    })
+    return [...this.#subflows.values(), ...joining]
+  }
+
+  name(id: number): SubflowName | undefined {
+    return this.#subflows.get(id)?.name
+  }
+
+  localId(id: number): number | undefined {
+    return this.#subflows.get(id)?.localId
+  }
+
+  /** Whether nothing has been acknowledged or is waiting to be, on any subflow, since the sample before. */
+  idle = false
+
+  /**
+   * @param addresses asked of the kernel only for subflows that are new
+   * @param accessAt whose address it is
+   * @returns what each subflow has carried
+   */
+  follow(
+    sample: SocketSample,
+    now: number,
+    addresses: () => SubflowAddresses[],
+    accessAt: (address: string) => AccessType | undefined,
+    random: () => number,
+  ): Carriage[] {
+    const known = sample.subflows.every(({ id }) => this.#subflows.has(id))
+    const named = known ? [] : addresses()
+    const carried: Carriage[] = []
+    for (const seen of sample.subflows) {
+      const before = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
+      if (!before) continue
+      const after = next(before, seen, now)
+      this.#subflows.set(seen.id, after)
+      if (before.access) this.#judge(before.access, before, after, now, random)
+      if (before.access && after.state === 'established') carried.push(carriage(before.access, before, after))
+    }
+    for (const id of [...this.#subflows.keys()])
+      if (!sample.subflows.some(seen => seen.id === id)) this.#subflows.delete(id)
+    this.#forgetJoins(now, random)
+    this.idle =
+      carried.every(({ acked, sent }) => acked === 0 && sent === 0) && !this.subflows.some(one => one.outstanding)
+    return carried
+  }
+
+  /** @returns the id for this address */
+  join(access: AccessType, address: string, backup: boolean, now: number): number {
+    this.#joins[access] = { at: now, backup }
+    const id = this.#ids.get(address) ?? this.#ids.size + 1
+    this.#ids.set(address, id)
+    return id
+  }
+
+  joinFailed(access: AccessType, now: number, random: () => number): void {
+    delete this.#joins[access]
+    this.#failed(access, now, random)
+  }
+
+  setBackup(id: number, backup: boolean): void {
+    const subflow = this.#subflows.get(id)
+    if (subflow) subflow.backup = backup
+  }
+
+  destroyed(id: number): void {
+    const subflow = this.#subflows.get(id)
+    if (subflow) subflow.state = 'closed'
+  }
+
+  /** The access has come back: what failed while it was away says nothing any more. */
+  forgive(access: AccessType): void {
+    this.retries[access] = NO_RETRIES[access]
+  }
+
+  #begin(
+    id: number,
+    named: SubflowAddresses[],
+    now: number,
+    accessAt: (address: string) => AccessType | undefined,
+  ): Followed | undefined {
+    const found = named.find(subflow => subflow.id === id)
+    if (!found) return undefined
+    const access = accessAt(found.local.address)
+    const join = access && this.#joins[access]
+    if (access) delete this.#joins[access]
+    return {
+      id,
+      access,
+      state: 'joining',
+      backup: join?.backup ?? false,
+      madeAt: join?.at ?? now,
+      heardAt: Number.NEGATIVE_INFINITY,
+      progressAt: now,
+      outstanding: false,
+      rttMs: 0,
+      name: { token: this.token, local: found.local, remote: found.remote },
+      localId: join ? (this.#ids.get(found.local.address) ?? 0) : 0,
+      bytesAcked: 0,
+      bytesSent: 0,
+      bytesRetrans: 0,
+      bytesReceived: 0,
+    }
+  }
+
+  #judge(access: AccessType, before: Followed, after: Followed, now: number, random: () => number): void {
+    if (before.state === 'joining' && after.state === 'established') this.forgive(access)
+    // One that we have ended is closed before the sample says so.
+    if (before.state !== 'closed' && after.state === 'closed' && now - after.madeAt < SHORT_LIFE_MS)
+      this.#failed(access, now, random)
+  }
+
+  #forgetJoins(now: number, random: () => number): void {
+    for (const access of BOTH) {
+      const join = this.#joins[access]
+      if (join && now - join.at > JOIN_UNSEEN_MS) this.joinFailed(access, now, random)
+    }
+  }
+
+  #failed(access: AccessType, now: number, random: () => number): void {
+    const failures = this.retries[access].failures + 1
+    this.retries[access] = { failures, notBefore: now + retryAfter(failures, random()) }
+  }
+}
+
+/** Of a join that has been asked for and not been seen. */
+const UNSEEN = -1
+
+function next(before: Followed, seen: SubflowSample, now: number): Followed {
+  const state = before.state === 'closed' ? 'closed' : stateOf(seen.state)
+  const outstanding = state === 'established' && seen.unacked > 0
+  const received = seen.bytesReceived > before.bytesReceived
+  const heardAt = received
+    ? now
+    : Math.max(before.heardAt, state === 'joining' ? before.heardAt : now - seen.lastAckRecv)
+  const progressed = !outstanding || seen.bytesAcked > before.bytesAcked
+  return {
+    ...before,
+    state,
+    outstanding,
+    heardAt,
+    progressAt: progressed ? now : received ? before.progressAt : Math.max(before.progressAt, now - seen.lastAckRecv),
+    rttMs: seen.rtt / 1000,
+    bytesAcked: seen.bytesAcked,
+    bytesSent: seen.bytesSent,
+    bytesRetrans: seen.bytesRetrans,
+    bytesReceived: seen.bytesReceived,
+  }
+}
+
+function stateOf(state: number): SubflowState['state'] {
+  if (state === TCP_STATES.established) return 'established'
+  return state === TCP_STATES.synSent || state === TCP_STATES.synRecv ? 'joining' : 'closed'
+}
+
+function carriage(access: AccessType, before: Followed, after: Followed): Carriage {
+  return {
+    access,
+    rttMs: after.rttMs,
+    acked: after.bytesAcked - before.bytesAcked,
+    sent: after.bytesSent - before.bytesSent,
+    sentAgain: after.bytesRetrans - before.bytesRetrans,
+  }
+}

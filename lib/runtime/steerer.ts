@@ -1,0 +1,22 @@
+/** What a session decides of a connection that is being made, and hears of one that is there. */
+import type { Candidate } from '../policy/candidates.js'
+
+export interface Destination {
+  /** What the application asked for. */
+  host: string
+  /** What it has been resolved to. */
+  addresses: readonly string[]
+  port: number
+}
+
+export interface Route {
+  /** The interfaces for the first subflow, best first; undefined leaves it to the routing table. */
+  interfaces: readonly (string | undefined)[]
+}
+
+export interface Steerer {
+  /** Rejects when the rules do not let the connection be. */
+  route(destination: Destination): Promise<Route>
+  /** The connection is there, on this descriptor, which its socket's handle owns. */
+  opened(fd: number, way: Candidate): void
+}

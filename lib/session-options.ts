@@ -1,0 +1,110 @@
+/** What a `MaPduSession` takes, and how its rules are read. */
+import { invalid, oneOf, refuseMisspelled, text } from './checks.js'
+import { AtsssError } from './errors.js'
+import type { MptcpOptions } from './options.js'
+import { BOTH } from './policy/accesses.js'
+import { presetRules } from './policy/presets.js'
+import { applyContainer, type RuleUpdate } from './policy/rule-store.js'
+import type { AccessType, Rule } from './policy/rules.js'
+import { type AtsssRule, parseRules } from './policy/rules-json.js'
+import type { AccessConfig } from './runtime/access-links.js'
+import { decodeContainer } from './wire/atsss.js'
+
+/**
+ * Rules: a preset's name, JSON in TS 29.512's names, or the bytes of an ATSSS container (TS 24.193), which adds, replaces and
+ * deletes rules of the ones before.
+ */
+export type RulesInput = 'handover' | 'interactive' | 'aggregate' | readonly AtsssRule[] | Uint8Array
+
+export interface SessionOptions extends Omit<MptcpOptions, 'interface'> {
+  /** The interface of each access, by name. It may come and go. */
+  accesses: Readonly<Record<AccessType, string | { interface: string }>>
+  /**
+   * What steers the session's connections.
+   *
+   * @defaultValue 'handover'
+   */
+  rules?: RulesInput
+  /**
+   * The application, for rules with application identifiers: the operating system's UUID, and the name there.
+   *
+   * @defaultValue none: such rules do not match
+   */
+  application?: { osId?: string; osAppId: string }
+  /**
+   * A connection that no rule matches: `any` goes over the routing table's access, unsteered; `refuse` fails it with
+   * `ERR_ATSSS_NO_RULE`.
+   *
+   * @defaultValue 'any'
+   */
+  unmatched?: 'any' | 'refuse'
+  /**
+   * A rule that cannot be had on a stock kernel (redundant steering, another steering functionality than MPTCP): `refuse`
+   * fails its connections with `ERR_ATSSS_STEERING`; `degrade` does what comes nearest, and says so by the event `degraded`.
+   *
+   * @defaultValue 'refuse'
+   */
+  unenforceable?: 'refuse' | 'degrade'
+  /**
+   * Where the steering loop runs. In a `worker` thread a busy application delays no handover.
+   *
+   * @defaultValue 'worker'
+   */
+  controller?: 'worker' | 'inline'
+}
+
+export interface SessionSettings {
+  accesses: Record<AccessType, AccessConfig>
+  application: { osId?: string; osAppId?: string }
+  unmatched: 'any' | 'refuse'
+  unenforceable: 'refuse' | 'degrade'
+  controller: 'worker' | 'inline'
+}
+
+const OURS: readonly string[] = [
+  'accesses',
+  'rules',
+  'application',
+  'unmatched',
+  'unenforceable',
+  'controller',
+] satisfies (keyof SessionOptions)[]
+const NOT_OURS = new Set(['rule'])
+
+/** Throws `ERR_ATSSS_OPTION`. */
+export function resolveSession(options: SessionOptions): SessionSettings {
+  if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
+  refuseMisspelled(options, OURS, NOT_OURS)
+  return {
+    accesses: { '3gpp': access(options, '3gpp'), 'non-3gpp': access(options, 'non-3gpp') },
+    application: options.application ?? {},
+    unmatched: oneOf('unmatched', options.unmatched, ['any', 'refuse'], 'any'),
+    unenforceable: oneOf('unenforceable', options.unenforceable, ['refuse', 'degrade'], 'refuse'),
+    controller: oneOf('controller', options.controller, ['worker', 'inline'], 'worker'),
+  }
+}
+
+/** The rules as they are after `input`; nothing is changed when it throws `ERR_ATSSS_RULE` or `ERR_ATSSS_MALFORMED`. */
+export function readRules(before: readonly Rule[], input: RulesInput): RuleUpdate {
+  if (input instanceof Uint8Array) return applyContainer(before, decodeContainer(input))
+  const rules = typeof input === 'string' ? presetRules(input) : parseRules(input)
+  return { rules, changes: [], problems: [] }
+}
+
+/** Why no connection can be steered so here, if none can. */
+export function unenforceableBecause({ functionality, steering }: Rule): string | undefined {
+  if (functionality !== 'supported' && functionality !== 'mptcp')
+    return `its steering functionality is ${typeof functionality === 'object' ? functionality.unknown : functionality}, not MPTCP`
+  if (steering.mode === 'redundant')
+    return 'redundant steering needs a packet scheduler that a stock kernel does not have'
+  if (steering.mode === 'unknown') return `its steering mode, ${steering.code}, is not known`
+  return undefined
+}
+
+function access({ accesses }: SessionOptions, type: AccessType): AccessConfig {
+  const stray = Object.keys(accesses ?? {}).find(name => !BOTH.includes(name as AccessType))
+  if (stray !== undefined)
+    throw new AtsssError('ERR_ATSSS_OPTION', `Option "accesses" has "${stray}"; its keys are "3gpp" and "non-3gpp"`)
+  const given = accesses?.[type]
+  return { interface: text(`accesses.${type}`, typeof given === 'object' ? given.interface : given) }
+}

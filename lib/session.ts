@@ -1,0 +1,282 @@
+/** `MaPduSession`: connections that follow ATSSS rules over two accesses. */
+import { EventEmitter } from 'eventemitter3'
+import { AtsssError } from './errors.js'
+import { type MptcpOptions, resolveOptions } from './options.js'
+import type { Candidate } from './policy/candidates.js'
+import { placement } from './policy/load-balance.js'
+import { type Match, match } from './policy/match.js'
+import type { Action } from './policy/plan.js'
+import type { RuleChange, UpdateProblem } from './policy/rule-store.js'
+import { type AccessType, nameOf, type Rule } from './policy/rules.js'
+import type { Accesses } from './policy/snapshot.js'
+import { decide, firstAccesses } from './policy/steering.js'
+import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/controller-host.js'
+import { tokenOf } from './runtime/open-socket.js'
+import type { Destination, Route } from './runtime/steerer.js'
+import {
+  type RulesInput,
+  readRules,
+  resolveSession,
+  type SessionOptions,
+  type SessionSettings,
+  unenforceableBecause,
+} from './session-options.js'
+import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
+
+export interface SessionEvents {
+  /** An access has come to be available, or has ceased to be. */
+  access: [change: { access: AccessType; available: boolean; why: string }]
+  /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
+  action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
+  /** Less can be done than the rules want; `remedy` says what to do about it. */
+  degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller'; message: string }]
+  /** Part of a container that could not be read or applied. */
+  problem: [problem: UpdateProblem]
+}
+
+/** What `update` has done. */
+export interface SessionUpdate {
+  rules: readonly Rule[]
+  changes: readonly RuleChange[]
+  problems: readonly UpdateProblem[]
+  /** Live connections that are under another rule now. */
+  moved: { socket: MptcpSocket; from: Rule | undefined; to: Rule | undefined }[]
+}
+
+/** What would become of a connection. */
+export interface Explanation extends Match {
+  /** The accesses for its first subflow, in order; empty when the rules refuse it. */
+  accesses: AccessType[]
+  /** What the mode wants of each access at this moment, in words. */
+  steering: string
+}
+
+interface Live {
+  socket: MptcpSocket
+  destination: Destination
+  rule: Rule | undefined
+}
+
+/** Of connections that are under no rule. */
+const NO_RULE = -1
+
+/**
+ * A multi-access PDU session as an application sees it: two accesses, converters, rules. Its connections are `MptcpSocket`s.
+ *
+ * @example
+ * const session = new MaPduSession({ accesses: { '3gpp': 'wwan0', 'non-3gpp': 'wlan0' }, converters: '192.0.2.1:5124', rules: 'handover' })
+ * const socket = session.connect(443, 'example.com')
+ */
+export class MaPduSession extends EventEmitter<SessionEvents> {
+  /** What can be done about subflows here; rejects when the steering loop cannot run. */
+  readonly ready: Promise<SteeringLevel>
+  readonly #options: SessionOptions
+  readonly #settings: SessionSettings
+  readonly #controller: ControllerHost
+  readonly #live = new Map<number, Live>()
+  #rules: readonly Rule[] = []
+  #accesses: Accesses | undefined
+  /** By rule: how many bytes 3GPP access is ahead of its share. */
+  #ahead: Record<number, number> = {}
+  #closed = false
+
+  /** @throws ERR_ATSSS_OPTION, ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED */
+  constructor(options: SessionOptions) {
+    super()
+    this.#settings = resolveSession(options)
+    resolveOptions(options)
+    this.#options = options
+    const first = readRules([], options.rules ?? 'handover')
+    this.#rules = first.rules
+    const { promise, resolve, reject } = withResolvers<SteeringLevel>()
+    this.ready = promise
+    promise.catch(() => {}) // also told by `degraded`
+    const heard = (report: Report) => {
+      if (report.event === 'ready') resolve(report.level)
+      if (report.event === 'failed') reject(report.error)
+      this.#hear(report)
+    }
+    this.#controller = startController(this.#settings.controller, { accesses: this.#settings.accesses }, heard)
+    this.#sendRules()
+    for (const problem of first.problems) queueMicrotask(() => this.emit('problem', problem))
+  }
+
+  get rules(): readonly Rule[] {
+    return this.#rules
+  }
+
+  /** As `connect()`, in all its forms; the rules choose the access, and steer the connection from then on. */
+  connect = ((...args: unknown[]): MptcpSocket => {
+    if (this.#closed) throw new AtsssError('ERR_ATSSS_CLOSED', 'The session is closed')
+    const [options, listener] = callForm(args)
+    const all = { ...this.#options, ...options } as SocketConstructorOpts & MptcpOptions
+    let asked = ''
+    const socket: MptcpSocket = new MptcpSocket(all, {
+      route: destination => {
+        asked = destination.host
+        return this.#route(destination)
+      },
+      opened: (fd, way) => this.#opened(socket, asked, fd, way),
+    })
+    if (options?.timeout) socket.setTimeout(options.timeout)
+    return (socket.connect as (...args: unknown[]) => MptcpSocket)(all, listener)
+  }) as typeof import('./connect.js').connect
+
+  /** The same as `connect`, for `http.request({ createConnection })`. */
+  createConnection = this.connect
+
+  /** Replaces the rules, or applies a container to them, all at once; live connections follow. Throws, and changes nothing then. */
+  update(input: RulesInput): SessionUpdate {
+    const { rules, changes, problems } = readRules(this.#rules, input)
+    this.#rules = rules
+    this.#sendRules()
+    const moved: SessionUpdate['moved'] = []
+    for (const live of this.#live.values()) {
+      const { rule } = this.#match(live.destination)
+      if (rule?.precedence !== live.rule?.precedence || rule?.id !== live.rule?.id)
+        moved.push({ socket: live.socket, from: live.rule, to: rule })
+      live.rule = rule
+    }
+    this.#controller.send({
+      command: 'assign',
+      rules: [...this.#live].map(([token, { rule }]) => [token, rule?.precedence ?? NO_RULE]),
+    })
+    for (const problem of problems) this.emit('problem', problem)
+    return { rules, changes, problems, moved }
+  }
+
+  /** The rule that a connection would be under, why, and what it would mean. Nothing is sent; a name is not resolved. */
+  explain(host: string, port: number): Explanation {
+    const found = this.#match({ host, addresses: [], port })
+    if (!found.rule) return { ...found, accesses: [], steering: 'unsteered' }
+    const refused = unenforceableBecause(found.rule)
+    if (refused && this.#settings.unenforceable === 'refuse') return { ...found, accesses: [], steering: refused }
+    const accesses = this.#accesses ?? UNSEEN
+    const decision = decide(found.rule.steering, accesses, {}, performance.now())
+    return { ...found, accesses: this.#firstAccesses(found.rule), steering: decision.why }
+  }
+
+  /** The accesses as last told by the steering loop, and the live connections with their rules. */
+  stats(): { accesses: Accesses | undefined; connections: { socket: MptcpSocket; rule: Rule | undefined }[] } {
+    const connections = [...this.#live.values()].map(({ socket, rule }) => ({ socket, rule }))
+    return { accesses: this.#accesses, connections }
+  }
+
+  /** Ends the steering; the connections stay as they are, unsteered. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#controller.send({ command: 'close' })
+  }
+
+  async #route(destination: Destination): Promise<Route> {
+    await this.ready.catch(() => {})
+    const { rule, why } = this.#match(destination)
+    if (!rule) {
+      if (this.#settings.unmatched === 'any') return { interfaces: [undefined] }
+      throw new AtsssError('ERR_ATSSS_NO_RULE', `No connection to ${destination.host}:${destination.port}: ${why}`)
+    }
+    const unenforceable = unenforceableBecause(rule)
+    if (unenforceable) {
+      const message = `${nameOf(rule)} cannot be obeyed: ${unenforceable}`
+      if (this.#settings.unenforceable === 'refuse') throw new AtsssError('ERR_ATSSS_STEERING', message)
+      this.emit('degraded', { what: 'rule', message })
+    }
+    return { interfaces: this.#firstAccesses(rule).map(access => this.#settings.accesses[access].interface) }
+  }
+
+  #firstAccesses(rule: Rule): AccessType[] {
+    const accesses = this.#accesses ?? UNSEEN
+    const decision = decide(rule.steering, accesses, {}, performance.now())
+    const ahead = this.#ahead[rule.precedence] ?? 0
+    const preferred =
+      decision.percent3gpp === undefined
+        ? undefined
+        : placement({ ahead, volume: 0, hold: undefined, at: 0 }, decision.percent3gpp)
+    return firstAccesses(rule.steering, decision, preferred)
+  }
+
+  #match({ host, addresses, port }: Destination): Match {
+    return match(this.#rules, { host, address: addresses[0], port, ...this.#settings.application })
+  }
+
+  #opened(socket: MptcpSocket, host: string, fd: number, { via, destination }: Candidate): void {
+    const token = tokenOf(fd)
+    if (token === undefined) {
+      this.emit('degraded', {
+        what: 'fallback',
+        message: `The connection to ${destination.address} is TCP, and stays on its access`,
+      })
+      return
+    }
+    const { address, port, family } = via?.endpoint ?? destination
+    const place = { host, addresses: [destination.address], port: destination.port }
+    const { rule } = this.#match(place)
+    this.#live.set(token, { socket, destination: place, rule })
+    const steered = { token, fd, remote: { address, port }, family, rule: rule?.precedence ?? NO_RULE }
+    this.#controller.send({ command: 'add', steered })
+    socket.once('close', () => {
+      if (this.#live.delete(token)) this.#controller.send({ command: 'remove', token })
+    })
+  }
+
+  #sendRules(): void {
+    this.#controller.send({ command: 'rules', rules: this.#rules.map(rule => [rule.precedence, rule.steering]) })
+  }
+
+  #hear(report: Report): void {
+    switch (report.event) {
+      case 'ready':
+        if (report.level.why) this.emit('degraded', { what: 'level', message: report.level.why })
+        break
+      case 'failed':
+        this.emit('degraded', { what: 'controller', message: report.error.message })
+        break
+      case 'accesses':
+        this.#accesses = report.accesses
+        this.#ahead = report.ahead
+        break
+      case 'access': {
+        const { access, available, why } = report
+        if (this.#accesses)
+          this.#accesses = { ...this.#accesses, [access]: { ...this.#accesses[access], available, why } }
+        this.emit('access', { access, available, why })
+        break
+      }
+      case 'action': {
+        const { token, event: _, ...change } = report
+        this.emit('action', { socket: this.#live.get(token)?.socket, ...change })
+        break
+      }
+      case 'gone':
+        this.#live.delete(report.token)
+        break
+    }
+  }
+}
+
+/** Before the steering loop has told anything, both are taken for there: dialing finds out. */
+const UNSEEN: Accesses = { '3gpp': unseen(), 'non-3gpp': unseen() }
+
+function unseen() {
+  const never = Number.NEGATIVE_INFINITY
+  return {
+    available: true,
+    suspected: false,
+    why: 'not looked at yet',
+    lostAt: never,
+    rttMs: undefined,
+    rttAt: never,
+    lossPermille: undefined,
+  }
+}
+
+function withResolvers<T>() {
+  let resolve!: (value: T) => void
+  let reject!: (reason: unknown) => void
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}
