@@ -81,7 +81,8 @@ export interface MptcpOptions {
    */
   pipelining?: boolean
   /**
-   * Whether bytes written in the same turn as `connect()` go into the SYN itself, behind the Convert message.
+   * Whether what is written first, in the same turn as `connect()`, goes into the SYN itself, behind the Convert message:
+   * one `write()`, or several between `cork()` and `uncork()`.
    * They can arrive twice when a SYN is lost or replayed (RFC 8803 §4.2): only for requests that may be repeated.
    *
    * @defaultValue false

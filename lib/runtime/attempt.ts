@@ -220,6 +220,9 @@ export class Attempt {
 
   #readAnswer(bytes: Buffer): void {
     this.answer = decode(bytes)?.tlvs ?? []
+    // What only a client sends (§6.2): what answers so is an echo of our message, and no converter.
+    const ours = this.answer.find(({ type }) => type === 'connect' || type === 'info')
+    if (ours) throw new WireError(`a converter does not send the TLV "${ours.type}"`, HEADER_LENGTH, 'value')
     const error = this.answer.find(tlv => tlv.type === 'error')
     if (error) {
       const cookie = this.answer.find(tlv => tlv.type === 'cookie')?.cookie

@@ -164,6 +164,8 @@ mptcpTest.describe('answers', () => {
       ['the same TLV twice', answer(UNKNOWN, UNKNOWN), 'duplicate'],
       ['an Error TLV twice', answer(errorTlv(32), errorTlv(64)), 'duplicate'],
       ['a TLV of type 0', answer('00 01 00 00'), 'reserved-type'],
+      ['our own message', answer('0a 05 01 bb 00 00 00 00 00 00 00 00 00 00 ff ff cb 00 71 07'), 'value'],
+      ['an Info TLV, which is for clients', answer('01 01 00 00'), 'value'],
     ]
     for (const [title, bytes, reason] of bad)
       for (const [how, steps] of [
