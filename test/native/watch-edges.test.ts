@@ -176,17 +176,22 @@ test('the descriptor is closed by others, and its number is used again', async (
   const number = both.fd
   await both[Symbol.asyncDispose]()
 
-  await using server = await serve(addon, { protocol: TCP }, socket => socket.write('new'))
+  let far: net.Socket | undefined
+  await using server = await serve(addon, { protocol: TCP }, socket => {
+    far = socket
+  })
   const sockets: number[] = []
   do sockets.push(addon.socket(4, TCP))
   while (sockets.at(-1)! < number)
   expect(sockets).toContain(number)
 
   addon.connect(number, server.address, server.port)
-  const id = addon.awaitConnected(number)
+  await until(() => far)
+  const id = addon.awaitBytes(number, 3)
+  expect(addon.counts().waits).toBe(1)
   addon.cancel(stale)
-  expect(await completions.next(id)).toMatchObject({ status: 0 })
-  expect((await completions.next(addon.awaitBytes(number, 3))).bytes).toEqual(Buffer.from('new'))
+  far!.write('new')
+  expect(await completions.next(id)).toMatchObject({ status: 0, bytes: Buffer.from('new') })
   expect(completions.of(stale)).toEqual([])
   for (const fd of sockets) addon.close(fd)
 })
