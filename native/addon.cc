@@ -26,7 +26,7 @@ namespace {
 constexpr double kMaxOption = 1 << 20;
 
 Asking askingAt(const Napi::CallbackInfo& info, size_t index) {
-  return booleanAt(info, index) ? Asking::inParts : Asking::whole;
+  return static_cast<Asking>(integerAt(info, index, 0, static_cast<int>(Asking::connections)));
 }
 
 Napi::Value toJavaScript(Napi::Env env, const Endpoint& endpoint) {

@@ -82,12 +82,12 @@ export interface Addon {
 
   /**
    * The counters of many sockets, written into `out` in the layout of sampler.ts. Of any descriptors.
-   * @param inParts asks as on kernels before 6.5, which have no MPTCP_FULL_INFO; by itself only where it must
+   * @param asking `ASKING` of sampler.ts
    * @returns of how many of the sockets there was room for the record
    */
-  sample(fds: Int32Array, out: Float64Array, inParts: boolean): number
+  sample(fds: Int32Array, out: Float64Array, asking: number): number
   /** The subflows of a connection, with their ids in `sample`; of a plain TCP connection itself, with the id 0. */
-  subflowAddresses(fd: number, inParts: boolean): { id: number; local: SocketAddress; remote: SocketAddress }[]
+  subflowAddresses(fd: number, asking: number): { id: number; local: SocketAddress; remote: SocketAddress }[]
 
   /**
    * The one function that hears of finished waits, in batches, on this environment's thread.

@@ -2,7 +2,15 @@ import { closeSync, openSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
-import { decode, Sampler, SOCKET, type SocketSample, SUBFLOW, subflowAddresses } from '../../lib/runtime/sampler.js'
+import {
+  ASKING,
+  decode,
+  Sampler,
+  SOCKET,
+  type SocketSample,
+  SUBFLOW,
+  subflowAddresses,
+} from '../../lib/runtime/sampler.js'
 import { decodeMptcpInfo } from '../../lib/wire/mptcp-info.js'
 import { decodeTcpInfo, TCP_STATES } from '../../lib/wire/tcp-info.js'
 import { leavesNothing, MPTCP, pause, serve, TCP, until } from '../support/native-addon.js'
@@ -61,14 +69,14 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
   }
 
   test.each([
-    ['whole', false],
-    ['in parts', true],
-  ])('a connection, asked %s, says what MPTCP_INFO and TCP_INFO say', async (_name, inParts) => {
+    ['whole', ASKING.whole],
+    ['in parts', ASKING.inParts],
+  ])('a connection, asked %s, says what MPTCP_INFO and TCP_INFO say', async (_name, asking) => {
     await using server = await serve(addon, {}, socket => socket.resume())
     const fd = await connection(server.port)
     await pause(20)
     const out = new Float64Array(1000)
-    expect(addon.sample(Int32Array.of(fd), out, inParts)).toBe(1)
+    expect(addon.sample(Int32Array.of(fd), out, asking)).toBe(1)
     const [sample] = decoded(out)
     const mptcpInfo = decodeMptcpInfo(addon.getsockopt(fd, 284, 1, 512))
     const tcpInfo = decodeTcpInfo(addon.getsockopt(fd, TCP, 11, 512))
@@ -92,12 +100,15 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
     const { pacingRate, deliveryRate } = tcpInfo
     expect(subflow).toMatchObject({ pacingRate, deliveryRate, bytesAcked: 1001, bytesSent: 1000, bytesReceived: 0 })
     near(subflow!, tcpInfo, ['lastDataSent', 'lastDataRecv', 'lastAckRecv'])
+    const [alone] = new Sampler().sampleConnections(Int32Array.of(fd))
+    const { lastDataSent, lastDataRecv, lastAckRecv, ...same } = sample!
+    expect(alone).toMatchObject({ ...same, subflows: [] })
     expect(subflow!.localPort).toBe(addon.getsockname(fd).port)
 
-    expect(addon.subflowAddresses(fd, inParts)).toEqual([
+    expect(addon.subflowAddresses(fd, asking)).toEqual([
       { id: subflow!.id, local: addon.getsockname(fd), remote: addon.getpeername(fd) },
     ])
-    expect(subflow!.id > 2 ** 32).toBe(inParts)
+    expect(subflow!.id > 2 ** 32).toBe(asking === ASKING.inParts)
     addon.close(fd)
   })
 
@@ -120,6 +131,9 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
       expect(samples.flatMap(({ subflows }) => subflows)).toHaveLength(50)
     }
     expect(sampler.sample(new Int32Array(0))).toEqual([])
+    const connections = sampler.sampleConnections(asked)
+    expect(connections.map(({ errno }) => errno).filter(errno => errno !== 0)).toEqual([ENOTSOCK, EBADF])
+    expect(connections.every(({ subflows }) => subflows.length === 0)).toBe(true)
     for (const fd of fds) addon.close(fd)
     closeSync(file)
   })
@@ -131,6 +145,7 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
       const fd = await connection(port, host, protocol)
       const [sample] = new Sampler().sample(Int32Array.of(fd))
       expect(sample).toMatchObject({ fd, errno: EOPNOTSUPP, token: 0, bytesAcked: undefined, outstanding: undefined })
+      expect(new Sampler().sampleConnections(Int32Array.of(fd))).toMatchObject([{ errno: EOPNOTSUPP, subflows: [] }])
       const { port: localPort } = addon.getsockname(fd)
       expect(sample!.subflows).toMatchObject([{ id: 0, state: TCP_STATES.established, localPort, bytesAcked: 1001 }])
       expect(subflowAddresses(fd)).toEqual([{ id: 0, local: addon.getsockname(fd), remote: addon.getpeername(fd) }])
@@ -143,16 +158,16 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
     const fd = addon.socket(4, MPTCP)
     const [sample] = new Sampler().sample(Int32Array.of(fd))
     expect(sample).toMatchObject({ fd, token: 0 })
-    expect(addon.sample(Int32Array.of(fd), new Float64Array(SOCKET.length), false)).toBe(0)
+    expect(addon.sample(Int32Array.of(fd), new Float64Array(SOCKET.length), ASKING.whole)).toBe(0)
     addon.close(fd)
     expect(() => subflowAddresses(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }))
   })
 
   describe.each([
-    ['sample', () => addon.sample([1] as never, new Float64Array(1), false)],
-    ['sample', () => addon.sample(new Int32Array(1), new Float32Array(1) as never, false)],
-    ['sample', () => addon.sample(new Int32Array(1), new Float64Array(1), 1 as never)],
-    ['subflowAddresses', () => addon.subflowAddresses('1' as never, false)],
+    ['sample', () => addon.sample([1] as never, new Float64Array(1), 0)],
+    ['sample', () => addon.sample(new Int32Array(1), new Float32Array(1) as never, 0)],
+    ['sample', () => addon.sample(new Int32Array(1), new Float64Array(1), 3)],
+    ['subflowAddresses', () => addon.subflowAddresses('1' as never, 0)],
     ['netlinkSocket', () => addon.netlinkSocket(0, -1)],
     ['sendNetlink', () => addon.sendNetlink(1, 'x' as never)],
   ])('%s', (_name, call) => {
