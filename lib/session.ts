@@ -248,6 +248,9 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         this.emit('action', { socket: this.#live.get(token)?.socket, ...change })
         break
       }
+      case 'endpoints':
+        this.emit('degraded', { what: 'rule', message: report.why })
+        break
       case 'gone':
         this.#live.delete(report.token)
         break

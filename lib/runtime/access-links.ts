@@ -33,6 +33,12 @@ export class AccessLinks {
     return link && found && { address: found.address, interfaceIndex: link.index }
   }
 
+  /** All that a connection may leave from. */
+  addresses(access: AccessType): { address: string; interfaceIndex: number }[] {
+    const link = this.#link(access)
+    return (link?.addresses ?? []).filter(isGlobal).map(({ address }) => ({ address, interfaceIndex: link!.index }))
+  }
+
   accessAt(address: string): AccessType | undefined {
     const plain = address.replace(/^::ffff:(?=\d+\.)/, '')
     return BOTH.find(access => this.#link(access)?.addresses.some(own => own.address === plain))

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import type { AccessType, Steering } from '../policy/rules.js'
 import type { AccessConfig } from './access-links.js'
 import { Controller, type ControllerEvent, type Effects } from './controller.js'
+import { KernelSteering } from './kernel-steering.js'
 import { openLinkMonitor } from './link-monitor.js'
 import { openPathManager, pathManagerType } from './path-manager.js'
 import { Sampler, subflowAddresses } from './sampler.js'
@@ -96,10 +97,12 @@ interface Running {
 async function open({ accesses }: HostConfig, report: (report: Report) => void): Promise<Running> {
   const links = await openLinkMonitor()
   const { level, pathManager } = await openLevel()
+  const kernel = level.level === 'kernel' && pathManager ? new KernelSteering(pathManager.kernel) : undefined
   const sampler = new Sampler()
   const effects: Effects = {
     links,
     pathManager: level.level === 'userspace' ? pathManager : undefined,
+    kernel,
     sample: fds => sampler.sample(fds),
     subflowAddresses,
     now: () => performance.now(),
@@ -109,7 +112,7 @@ async function open({ accesses }: HostConfig, report: (report: Report) => void):
   const close = () => {
     controller.close()
     links.close()
-    pathManager?.close()
+    void (kernel?.close() ?? Promise.resolve()).catch(() => {}).finally(() => pathManager?.close())
   }
   return { controller, level, close }
 }
@@ -134,6 +137,6 @@ function levelOf(type: 'kernel' | 'userspace' | undefined, mayAdminister: boolea
     }
   return {
     level: 'kernel',
-    why: "The kernel's path manager is on: sysctl -w net.mptcp.pm_type=1 before the sockets are opened",
+    why: "The kernel's path manager makes the subflows, by the same flags for all connections: sysctl -w net.mptcp.pm_type=1 before the sockets are opened",
   }
 }

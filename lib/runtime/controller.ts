@@ -10,6 +10,7 @@ import type { AccessType, Steering } from '../policy/rules.js'
 import type { Accesses } from '../policy/snapshot.js'
 import { allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
 import { type AccessConfig, AccessLinks } from './access-links.js'
+import { endpointsFor, type KernelSteering } from './kernel-steering.js'
 import type { LinkMonitor } from './link-monitor.js'
 import type { MptcpEvent, PathManager, SubflowName } from './path-manager.js'
 import type { SocketSample, SubflowAddresses } from './sampler.js'
@@ -22,6 +23,8 @@ export interface Effects {
   pathManager:
     | Pick<PathManager, 'createSubflow' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced' | 'on'>
     | undefined
+  /** Where the kernel's path manager makes the subflows: by endpoints, for all connections together. */
+  kernel?: Pick<KernelSteering, 'apply'> | undefined
   sample(fds: Int32Array): SocketSample[]
   subflowAddresses(fd: number): SubflowAddresses[]
   /** Milliseconds on a clock that never goes back. */
@@ -35,6 +38,8 @@ export type ControllerEvent =
   | { event: 'access'; access: AccessType; available: boolean; why: string }
   /** What was done to a connection. */
   | { event: 'action'; token: number; action: Action; error?: string }
+  /** Two rules want different things of the kernel's path manager, or it refuses: `why` says which. */
+  | { event: 'endpoints'; why: string }
   /** The kernel knows the connection no more. */
   | { event: 'gone'; token: number; why: string }
 
@@ -61,6 +66,7 @@ export class Controller {
   #carried: { rule: number; carriage: Carriage }[] = []
   #timer: NodeJS.Timeout | undefined
   #toldAt = Number.NEGATIVE_INFINITY
+  #endpointsWhy = ''
   #closed = false
 
   constructor(effects: Effects, accesses: Record<AccessType, AccessConfig>, tell: (event: ControllerEvent) => void) {
@@ -118,6 +124,7 @@ export class Controller {
     const decisions = this.#decide(accesses, now)
     const asked = new Set<number>()
     for (const connection of this.#connections.values()) this.#steer(connection, decisions, accesses, asked, now)
+    this.#steerByEndpoints(decisions)
     this.#tellAccesses(accesses, now)
     this.#carried = []
     clearTimeout(this.#timer)
@@ -216,6 +223,29 @@ export class Controller {
     const wish = { uses: decision.uses, allowed: allowedAccesses(rule.steering), why: decision.why, measure }
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
       void this.#apply(connection, action)
+  }
+
+  /** The rule of most connections has its way; without any connection, the one evaluated last, which is for everything. */
+  #steerByEndpoints(decisions: ReadonlyMap<number, Decision>): void {
+    const { kernel } = this.#effects
+    if (!kernel) return
+    const count = (key: number) => [...this.#connections.values()].filter(({ rule }) => rule === key).length
+    const [first, second] = [...decisions.keys()].sort((a, b) => count(b) - count(a) || b - a)
+    const decision = first === undefined ? undefined : decisions.get(first)
+    if (!decision) return
+    const told = (why: string) => {
+      if (why !== this.#endpointsWhy && why !== '') this.#tell({ event: 'endpoints', why })
+      this.#endpointsWhy = why
+    }
+    const contested = second !== undefined && count(second) > 0
+    const different = contested && JSON.stringify(decisions.get(second)?.uses) !== JSON.stringify(decision.uses)
+    told(
+      different
+        ? `rules ${first} and ${second} want different things of all connections: rule ${first} has its way`
+        : '',
+    )
+    const wanted = endpointsFor(decision.uses, access => this.#links.addresses(access))
+    kernel.apply(wanted).catch((error: Error) => told(error.message))
   }
 
   /** What is asked for is taken for done, so that the next look does not ask again; a refusal is found by it. */
