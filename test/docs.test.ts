@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { parseRules } from '../lib/policy/rules-json.js'
 
 const root = join(import.meta.dirname, '..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -45,3 +46,16 @@ function readdirOrFile(path: string): void {
     if ((error as NodeJS.ErrnoException).code !== 'EISDIR') throw error
   }
 }
+
+test('the rules in docs/session.md are rules', () => {
+  const [, json] = /```json\n([\s\S]*?)```/.exec(read('docs/session.md')) ?? []
+  expect(parseRules(JSON.parse(json!)).map(rule => rule.precedence)).toEqual([10, 255])
+})
+
+test('every option of a session has a row in docs/session.md', () => {
+  const [, body] = /export interface SessionOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(read('lib/session-options.ts')) ?? []
+  const names = [...(body ?? '').matchAll(/^ {2}(\w+)\??:/gm)].map(match => match[1])
+  const rows = [...read('docs/session.md').matchAll(/^\| `(\w+)` \|/gm)].map(match => match[1])
+  expect(names).toHaveLength(6)
+  expect(rows).toEqual(expect.arrayContaining(names))
+})
