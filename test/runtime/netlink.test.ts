@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
 import { NETLINK_ROUTE, NetlinkClient, openNetlink } from '../../lib/runtime/netlink.js'
@@ -186,4 +187,21 @@ requires('the addon', addon).describe('this kernel', () => {
     )
     expect(native().counts()).toEqual(before)
   })
+
+  test('a program ends with everything open', () => {
+    const at = (name: string) => new URL(`../../lib/runtime/${name}.ts`, import.meta.url).href
+    const program = `
+      import { openLinkMonitor } from '${at('link-monitor')}'
+      import { openPathManager } from '${at('path-manager')}'
+      const monitor = await openLinkMonitor()
+      await openPathManager().catch(() => {})
+      monitor.watch(5)
+      console.log(monitor.state.links.size > 0)`
+    const { stdout, stderr, status } = spawnSync(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', program],
+      { encoding: 'utf8', timeout: 20_000 },
+    )
+    expect({ stdout, stderr, status }).toEqual({ stdout: 'true\n', stderr: '', status: 0 })
+  }, 20_000)
 })
