@@ -5,6 +5,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
 
@@ -134,8 +135,9 @@ function candidates(): string[] {
   const root = new URL('../../', import.meta.url)
   const libc = isMusl() ? 'linuxmusl' : 'linux'
   const named = process.env.ATSSS_ADDON
+  // Whoever names one wants that one, and no other in its place.
+  if (named) return [resolve(named)]
   return [
-    ...(named ? [named] : []),
     fileURLToPath(new URL('build/Release/atsss.node', root)),
     fileURLToPath(new URL(`prebuilds/${libc}-${process.arch}.node`, root)),
   ]
