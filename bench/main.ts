@@ -9,13 +9,16 @@ import { type ContenderName, MEASURES, type Measure, TITLES } from './measures.j
 import { judge, measureTable, type Results, type Rounds, targetTable } from './report.js'
 import { isSupported } from './shipped.js'
 import { openSite, type Site } from './site.js'
+import { measureSteering, STEERING_NAMES } from './steering.js'
 import { TARGETS } from './targets.js'
 
+const NAMES = [...MEASURES.map(({ name }) => name), ...STEERING_NAMES]
 const HELP = `Usage: npm run bench -- [options]
 
   --quick        about a second for each measure: to see that all of it runs; no verdict
-  --only NAME    one measure; may be repeated: ${MEASURES.map(({ name }) => name).join(', ')}
-  --rounds N     how often each contender has its turn: 5, with --quick once
+  --only NAME    one measure; may be repeated: ${NAMES.join(', ')}
+  --rounds N     how often each contender has its turn: 5, less where a turn is long; with --quick once
+  --all          load balancing from 10 to 90 %, not three percentages only
   --json FILE    also writes all figures to a file
 `
 const ROUNDS = 5
@@ -29,30 +32,48 @@ async function main(): Promise<number> {
       only: { type: 'string', multiple: true },
       rounds: { type: 'string' },
       json: { type: 'string' },
+      all: { type: 'boolean', default: false },
       help: { type: 'boolean' },
     },
   })
   if (values.help) return say(HELP)
   const rounds = Number(values.rounds ?? (values.quick ? 1 : ROUNDS))
-  const unknown = values.only?.filter(name => !MEASURES.some(measure => measure.name === name)) ?? []
+  const unknown = values.only?.filter(name => !NAMES.includes(name)) ?? []
   if (unknown.length > 0 || !Number.isSafeInteger(rounds) || rounds < 1) return say(HELP, 2)
   const { supported, reason } = isSupported()
   if (!supported) return say(`There is nothing to compare with: ${reason}\n`, 1)
 
-  const measures = MEASURES.filter(({ name }) => values.only?.includes(name) ?? true)
+  const machine = { node: process.version, kernel: release(), cpus: cpus().length, cpu: cpus()[0]?.model ?? '?' }
+  say(`Node ${machine.node}, Linux ${machine.kernel}, ${machine.cpus} × ${machine.cpu}\n`)
+  say(`${rounds === 1 ? '1 round' : `${rounds} rounds: median (least…most)`}\n`)
+  const names = values.only ?? NAMES
+  const results = await measureConnections(names, rounds, values.quick)
+  const judgements = TARGETS.map(target => judge(target, results)).filter(judgement => judgement !== undefined)
+  const steering: Record<string, unknown> = {}
+  const { quick, all } = values
+  const extent = { quick, all, rounds: values.rounds || quick ? rounds : undefined, progress }
+  await measureSteering(names, extent, (name, { figures, text, judgements: more }) => {
+    progress('')
+    say(`${text}\n`)
+    steering[name] = figures
+    judgements.push(...more)
+  })
+  if (judgements.length > 0) say(targetTable(judgements, !quick))
+  if (values.json)
+    writeFileSync(values.json, JSON.stringify({ ...machine, rounds, results, steering, judgements }, null, 2))
+  return 0
+}
+
+async function measureConnections(names: readonly string[], rounds: number, quick: boolean): Promise<Results> {
+  const measures = MEASURES.filter(({ name }) => names.includes(name))
+  if (measures.length === 0) return {}
   const site = await openSite()
   try {
-    const machine = { node: process.version, kernel: release(), cpus: cpus().length, cpu: cpus()[0]?.model ?? '?' }
-    say(`Node ${machine.node}, Linux ${machine.kernel}, ${machine.cpus} × ${machine.cpu}\n`)
-    say(`${rounds === 1 ? '1 round' : `${rounds} rounds: median (least…most)`}\n`)
     for (const remark of site.remarks) say(`${remark}\n`)
     say('\n')
     const results: Results = {}
-    for (const measure of measures) results[measure.name] = await run(measure, site, rounds, values.quick)
-    const judgements = TARGETS.map(target => judge(target, results)).filter(judgement => judgement !== undefined)
-    if (judgements.length > 0) say(targetTable(judgements, !values.quick))
-    if (values.json) writeFileSync(values.json, JSON.stringify({ ...machine, rounds, results, judgements }, null, 2))
-    return 0
+    for (const measure of measures) results[measure.name] = await run(measure, site, rounds, quick)
+    return results
   } finally {
     await site.close()
   }

@@ -2,13 +2,15 @@
 import { type ContenderName, type Measure, TITLES } from './measures.js'
 import { type Summary, summary } from './statistics.js'
 import type { Figures } from './subject.js'
-import type { Target } from './targets.js'
+import type { Limits, Target } from './targets.js'
 
 /** The figures of each contender, round by round. */
 export type Rounds = Partial<Record<ContenderName, Figures[]>>
 export type Results = Record<string, Rounds>
 
-export interface Judgement extends Target {
+export interface Judgement extends Limits {
+  /** What `measured` is: which figure, divided by which. */
+  ratio: string
   /** Of the ratios of each round, whose two figures were taken right after one another. */
   measured: Summary
   /** Undefined where the target is not ours to reach. */
@@ -32,20 +34,20 @@ export function measureTable(measure: Measure, rounds: Rounds, absent: Partial<R
 
 /** Undefined for what has not been measured. */
 export function judge(target: Target, results: Results): Judgement | undefined {
-  const { measure, column, of, against, atMost = Infinity, atLeast = -Infinity, about } = target
+  const { measure, column, of, against, what, reason, ...limits } = target
+  const { atMost = Infinity, atLeast = -Infinity, about } = limits
   const figures = results[measure]?.[of]
   const others = against && results[measure]?.[against]
   if (!figures || (against && !others)) return undefined
   const ratios = figures.map((figure, round) => figure[column]! / (others ? others[round]![column]! : 1))
   const measured = summary(ratios)
   const met = about === undefined ? measured.median <= atMost && measured.median >= atLeast : undefined
-  return { ...target, measured, met }
+  return { what, ratio: against ? `${of} / ${against}` : of, measured, met, ...limits, reason }
 }
 
 export function targetTable(judgements: readonly Judgement[], verdict: boolean): string {
   const width = Math.max(...judgements.map(({ what }) => what.length))
-  const rows = judgements.map(({ what, measured, met, against, of, ...limits }) => {
-    const ratio = against ? `${of} / ${against}` : of
+  const rows = judgements.map(({ what, ratio, measured, met, ...limits }) => {
     const word = !verdict || met === undefined ? '' : met ? 'met' : 'NOT MET'
     const cells = [what.padEnd(width), ratio.padEnd(18), spread(measured, 2).padEnd(20), limit(limits).padEnd(9), word]
     return BLANK + cells.join(BLANK)
@@ -54,11 +56,11 @@ export function targetTable(judgements: readonly Judgement[], verdict: boolean):
   return [`Targets: ratios within a round.${why}`, ...rows.map(row => row.trimEnd()), ''].join('\n')
 }
 
-function limit({ atMost, atLeast, about }: Pick<Target, 'atMost' | 'atLeast' | 'about'>): string {
+function limit({ atMost, atLeast, about }: Pick<Limits, 'atMost' | 'atLeast' | 'about'>): string {
   return atMost !== undefined ? `≤ ${atMost}` : atLeast !== undefined ? `≥ ${atLeast}` : `about ${about}`
 }
 
-function spread({ median, min, max }: Summary, digits: number): string {
+export function spread({ median, min, max }: Summary, digits: number): string {
   const [middle, least, most] = [median, min, max].map(value => value.toFixed(digits))
   return least === most ? middle! : `${middle} (${least}…${most})`
 }

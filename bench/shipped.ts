@@ -8,7 +8,7 @@ import type * as Wire from '../lib/wire/convert.js'
 
 const dist = (path: string) => import(new URL(`../dist/${path}`, import.meta.url).href)
 
-export const { connect, isSupported }: typeof Front = await dist('index.js')
+export const { connect, isSupported, MaPduSession }: typeof Front = await dist('index.js')
 export const { native }: typeof Native = await dist('runtime/native.js')
 export const { encode, decode }: typeof Wire = await dist('wire/convert.js')
 

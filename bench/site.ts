@@ -31,8 +31,9 @@ const LOOPBACK = '127.0.0.1'
 const TRIAL_TIMEOUT = 60_000
 const START_TIMEOUT = 10_000
 
-const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
-const typescript = ['--import', 'tsx']
+/** Of a program, from here. */
+export const programPath = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
+export const typescript = ['--import', 'tsx']
 
 export async function openSite(): Promise<Site> {
   const lab = await labIfAllowed()
@@ -67,11 +68,11 @@ async function startPrograms(lab: Lab | undefined, children: ChildProcess[]): Pr
     return child
   }
   const startServer = async (where: Host, address: string): Promise<Place['ports']> =>
-    JSON.parse(await firstLine(start(where, process.execPath, [...typescript, path('server.ts'), address])))
+    JSON.parse(await firstLine(start(where, process.execPath, [...typescript, programPath('server.ts'), address])))
 
   const converterAddress = lab?.converterAddress.v4
   const listen = [LOOPBACK, ...(converterAddress ? [converterAddress] : [])].flatMap(at => ['--listen', `${at}:0`])
-  const command = [path('../dist/cli/main.js'), 'converter', '--json', '--quiet', '--allow-loopback', ...listen]
+  const command = [programPath('../dist/cli/main.js'), 'converter', '--json', '--quiet', '--allow-loopback', ...listen]
   const { listeners } = JSON.parse(await firstLine(start(host, process.execPath, command))) as {
     listeners: { address: string; port: number; fastOpen: boolean }[]
   }
@@ -118,10 +119,14 @@ function withoutLab(zeroRtt: boolean): string[] {
 }
 
 async function runSubject(host: Host, task: Task): Promise<Figures> {
-  const child = host.spawn(process.execPath, [...typescript, '--expose-gc', path('subject.ts'), JSON.stringify(task)], {
-    timeout: TRIAL_TIMEOUT,
-    killSignal: 'SIGKILL',
-  })
+  const child = host.spawn(
+    process.execPath,
+    [...typescript, '--expose-gc', programPath('subject.ts'), JSON.stringify(task)],
+    {
+      timeout: TRIAL_TIMEOUT,
+      killSignal: 'SIGKILL',
+    },
+  )
   let printed = ''
   let complaints = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))
@@ -131,7 +136,7 @@ async function runSubject(host: Host, task: Task): Promise<Figures> {
   throw new Error(`${task.trial} with ${task.contender} failed (${signal ?? code})\n${complaints}`)
 }
 
-async function firstLine(child: ChildProcessWithoutNullStreams): Promise<string> {
+export async function firstLine(child: ChildProcessWithoutNullStreams): Promise<string> {
   for await (const line of createInterface(child.stdout)) return line
   throw new Error(`${child.spawnargs.join(' ')} ended without saying that it is ready`)
 }

@@ -1,18 +1,21 @@
 /** What the package is to reach, and why so much: ratios of figures that were measured side by side in one run. */
 import type { ContenderName } from './measures.js'
 
-export interface Target {
+export interface Limits {
   what: string
-  measure: string
-  column: string
-  of: ContenderName
-  /** What `of` is divided by; without it the figure itself has a limit. */
-  against?: ContenderName
   atMost?: number
   atLeast?: number
   /** What is to be expected, where it is not ours to reach. */
   about?: number
   reason: string
+}
+
+export interface Target extends Limits {
+  measure: string
+  column: string
+  of: ContenderName
+  /** What `of` is divided by; without it the figure itself has a limit. */
+  against?: ContenderName
 }
 
 export const TARGETS: readonly Target[] = [

@@ -1,0 +1,144 @@
+/** The lab of the steering benchmark: two accesses, a converter and a server; the UE's programs; and what befalls `wifi`. */
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { type Lab, openLab } from '../../lib/lab/index.js'
+import { firstLine, programPath, typescript } from '../site.js'
+import type { Order, Outcome, Place } from './tasks.js'
+
+/** One way. */
+export const ACCESSES = {
+  wifi: { access: 'non-3gpp', link: { rateMbps: 50, delayMs: 10 } },
+  cell: { access: '3gpp', link: { rateMbps: 20, delayMs: 30 } },
+} as const
+
+export type Fault = 'carrier' | 'address' | 'blackhole'
+
+/** A program of the UE that has begun. */
+export interface Running<T> {
+  /** For `flows`: to come to an end. */
+  stop(): void
+  figures: Promise<T>
+}
+
+export class SteeringSite {
+  readonly #lab: Lab
+  readonly #place: Place
+
+  private constructor(lab: Lab, place: Place) {
+    this.#lab = lab
+    this.#place = place
+  }
+
+  /** Throws ERR_LAB_PRIVILEGE. */
+  static async open(): Promise<SteeringSite> {
+    // IPv4 alone: with an address of each family, an access whose one address is removed has still another one.
+    const accesses = Object.entries(ACCESSES).map(([name, access]) => ({ name, ...access }))
+    const lab = await openLab({ accesses, ipv6: false })
+    try {
+      const place: Place = {
+        address: lab.serverAddress.v4,
+        port: 5001,
+        converter: `${lab.converterAddress.v4}:5124`,
+        accesses: { '3gpp': 'cell', 'non-3gpp': 'wifi' },
+      }
+      const site = new SteeringSite(lab, place)
+      await site.#start()
+      return site
+    } catch (error) {
+      await lab.close()
+      throw error
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#lab.close()
+  }
+
+  /**
+   * Starts a program in the UE. A session finds the userspace path manager there; another way the kernel's, with `cell` as
+   * its backup.
+   *
+   * @param alone nobody adds a subflow to a connection
+   */
+  async begin<O extends Order>(order: O, { alone = false } = {}): Promise<Running<Outcome[O['do']]>> {
+    const { ue } = this.#lab
+    await ue.sysctl('net.mptcp.pm_type', alone || 'rules' in order.way ? 1 : 0)
+    const words = [...typescript, programPath('steering/ue.ts'), JSON.stringify({ ...order, place: this.#place })]
+    const child = ue.spawn(process.execPath, words, { timeout: 180_000, killSignal: 'SIGKILL' })
+    let complaints = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text))
+    child.stdin.on('error', () => {})
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    const said = async (): Promise<string> => {
+      const { value, done } = await lines.next()
+      if (!done) return value
+      const [code, signal] =
+        child.exitCode === null && !child.signalCode ? await once(child, 'exit') : [child.exitCode, child.signalCode]
+      throw new Error(`${JSON.stringify(order)} failed (${signal ?? code})\n${complaints}`)
+    }
+    await said()
+    const figures = said().then(line => JSON.parse(line) as Outcome[O['do']])
+    figures.catch(() => {}) // for who waits for something else first
+    return { figures, stop: () => void child.stdin.write('stop\n') }
+  }
+
+  /** Bytes that have arrived over each access at the network's side until now. */
+  async uplinkBytes(): Promise<Record<'wifi' | 'cell', number>> {
+    const [wifi, cell] = await Promise.all([this.#lab.link('wifi').stats(), this.#lab.link('cell').stats()])
+    return { wifi: wifi.uplink.bytes, cell: cell.uplink.bytes }
+  }
+
+  /** `wifi` is lost. */
+  async lose(fault: Fault): Promise<void> {
+    if (fault === 'carrier') await this.#lab.link('wifi').set({ carrier: false })
+    if (fault === 'blackhole') await this.#lab.link('wifi').set({ down: true })
+    if (fault === 'address') await this.#ip('addr', 'del', this.#wifiAddress, 'dev', 'wifi')
+  }
+
+  /** All as it was. */
+  async restore(fault: Fault): Promise<void> {
+    if (fault === 'carrier') await this.#lab.link('wifi').set({ carrier: true })
+    if (fault === 'blackhole') await this.#lab.link('wifi').set({ down: false })
+    if (fault !== 'address') return
+    const gateway = this.#lab.converter.addresses.wifi!.v4
+    await this.#ip('addr', 'add', this.#wifiAddress, 'dev', 'wifi')
+    await this.#ip('route', 'add', 'default', 'via', gateway, 'dev', 'wifi', 'metric', '100')
+  }
+
+  async #start(): Promise<void> {
+    const { ue, converter, server } = this.#lab
+    const { address, port, converter: at } = this.#place
+    const listening = [
+      converter.spawn(process.execPath, [
+        programPath('../dist/cli/main.js'),
+        'converter',
+        '--json',
+        '--quiet',
+        '--listen',
+        at,
+      ]),
+      server.spawn(process.execPath, [...typescript, programPath('steering/peer.ts'), address, String(port)]),
+    ]
+    for (const child of listening) child.stderr.pipe(process.stderr)
+    await Promise.all(listening.map(firstLine))
+    // A blocked application's connection shall have something to send meanwhile, and none learn from those before it.
+    await this.#write(ue, 'ipv4/tcp_wmem', '4096 4194304 4194304')
+    await this.#write(ue, 'ipv4/tcp_no_metrics_save', '1')
+    await this.#ip('mptcp', 'limits', 'set', 'subflows', '2')
+    await this.#ip('mptcp', 'endpoint', 'add', ue.addresses.cell!.v4, 'dev', 'cell', 'subflow', 'backup')
+  }
+
+  get #wifiAddress(): string {
+    return `${this.#lab.ue.addresses.wifi!.v4}/24`
+  }
+
+  async #ip(...words: string[]): Promise<void> {
+    const { code, stderr } = await this.#lab.ue.run('ip', words)
+    if (code !== 0) throw new Error(`ip ${words.join(' ')}: ${stderr}`)
+  }
+
+  async #write(host: Lab['ue'], name: string, value: string): Promise<void> {
+    const { code, stderr } = await host.run('sh', ['-c', `echo ${value} > /proc/sys/net/${name}`])
+    if (code !== 0) throw new Error(`net/${name}: ${stderr}`)
+  }
+}

@@ -1,0 +1,79 @@
+/** The application in the UE: `ue.ts JSON`, a task. Prints a line when it has begun, and at its end its figures as JSON. */
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import type { MptcpSocket, MaPduSession as Session } from '../../lib/index.js'
+import { connect, MaPduSession } from '../shipped.js'
+import { fetchPattern, type Open, run, sendPattern } from './flows.js'
+import type { Outcome, Task } from './tasks.js'
+import { steeringCost } from './thread-cost.js'
+
+/** Between two blocks of a blocked event loop: it writes and reads what there is. */
+const BREATHE_MS = 50
+const BOTH = ['3gpp', 'non-3gpp'] as const
+
+const task = JSON.parse(process.argv[2]!) as Task
+const figures = await perform(task)
+process.stdout.write(`${JSON.stringify(figures)}\n`, () => process.exit())
+
+async function perform(task: Task): Promise<Outcome[Task['do']]> {
+  if (task.do === 'cost')
+    return steeringCost(
+      task,
+      () => opener({ ...task, way: { interface: 'wifi' } }),
+      () => opener(task),
+    )
+  const open = await opener(task)
+  if (task.do === 'transfer') {
+    console.log('begun')
+    return { mbps: await (task.direction === 'up' ? sendPattern : fetchPattern)(open, task.bytes) }
+  }
+  const { flows, blockMs = 0 } = task
+  const stop = new AbortController()
+  const opened = [await open()]
+  const running = flows.map(flow => run(flow, async () => opened.pop() ?? open(), stop.signal))
+  console.log('begun')
+  process.stdin.once('data', () => stop.abort())
+  if (blockMs > 0) block(blockMs, stop.signal)
+  const receipts = await Promise.all(running)
+  const all = receipts.flat()
+  const bytes = all.reduce((sum, receipt) => sum + receipt.bytes, 0)
+  return { connections: all.length, bytes, gaps: receipts[0]![0]!.gaps }
+}
+
+/** Resolves when the session is ready to steer. Whatever is less than that ends the program. */
+async function opener({ place, way }: Task): Promise<Open> {
+  const { address: host, port, converter: converters, accesses } = place
+  if ('interface' in way)
+    return () => connected(connect({ host, port, converters, interface: way.interface, mptcp: 'require' }))
+  const session = new MaPduSession({ accesses, converters, rules: way.rules })
+  session.on('degraded', ({ message }) => fail(new Error(message)))
+  await session.ready
+  await new Promise<void>(resolve => {
+    const look = () => (bothAvailable(session) ? resolve() : setTimeout(look, 20))
+    look()
+  })
+  return () => connected(session.connect({ host, port }))
+}
+
+function bothAvailable(session: Session): boolean {
+  const { accesses } = session.stats()
+  return BOTH.every(access => accesses?.[access].available)
+}
+
+async function connected(socket: MptcpSocket): Promise<Socket> {
+  await once(socket, 'connect')
+  if (socket.mptcp.protocol !== 'mptcp') throw new Error('a connection is not MPTCP')
+  socket.on('error', fail)
+  return socket
+}
+
+function fail(error: Error): void {
+  console.error(error)
+  process.exit(1)
+}
+
+function block(ms: number, stop: AbortSignal): void {
+  if (stop.aborted) return
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+  setTimeout(() => block(ms, stop), BREATHE_MS)
+}
