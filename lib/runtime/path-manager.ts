@@ -135,7 +135,7 @@ export class PathManager extends EventEmitter<PathManagerEvents> {
    * data flows, and the backup flag can be changed, another RTT later: so say here what it shall be.
    *
    * EINVAL: no such connection, or not under the userspace path manager, or id and address do not match earlier ones.
-   * EADDRNOTAVAIL, ENODEV, ENETUNREACH: not from here. ENOTCONN: the connection has not carried data yet.
+   * EADDRNOTAVAIL, ENODEV, ENETUNREACH: not from here. ENOTCONN: not before the event `established`.
    */
   async createSubflow({ token, localId, local, remote, backup = false }: NewSubflow): Promise<void> {
     const flags = backup ? (['subflow', 'backup'] as const) : (['subflow'] as const)

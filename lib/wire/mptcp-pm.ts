@@ -174,7 +174,7 @@ interface SubflowEvent {
 export type MptcpEvent =
   /** A connection has begun; more subflows cannot be made yet. */
   | ({ type: 'created' } & ConnectionEvent)
-  /** More subflows can be made. */
+  /** More subflows can be made: the connection's first data was acknowledged. */
   | ({ type: 'established' } & ConnectionEvent)
   | { type: 'closed'; token: number }
   /** The peer has announced an address. The port is the connection's where it announced none. */

@@ -139,6 +139,19 @@ pmTest.describe('the userspace path manager', () => {
     expect(await answer).toBe(`${length + 1} ${await hashWithX(length)}`)
   })
 
+  pmTest('no second subflow before the first data is acknowledged, which is when it is established', async () => {
+    const { fd, token } = await ue.call('connect', '192.0.2.1', SINK, 'wifi')
+    const create = () => ue.call('createSubflow', { token: token!, localId: 2, local: onCell(), remote: remote(SINK) })
+    await pause(100)
+    await expect(create()).rejects.toMatchObject({ code: 'ENOTCONN' })
+    const established = () => ue.events('established').some(event => event.token === token)
+    expect(established()).toBe(false)
+    await ue.call('write', fd, 'x')
+    for (let i = 0; i < 200 && !established(); i++) await pause(5)
+    await create()
+    await ue.call('close', fd)
+  })
+
   pmTest('the flag of a subflow cannot be changed before its handshake is done', async () => {
     const { fd, token } = await ue.call('connect', '192.0.2.1', SINK, 'wifi')
     await ue.call('write', fd, 'x')
