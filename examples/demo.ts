@@ -1,21 +1,23 @@
 /**
  * `npm run demo`: a device with Wi-Fi and cellular, a Transport Converter and a web server, all in network namespaces of
- * this machine. The device fetches 20 MB by http.get over our socket; the report shows what its SYN carried, and what
- * the converter costs. Needs root.
+ * this machine. First one connection, packet by packet; then a session, whose connections follow ATSSS rules: a transfer
+ * under each steering mode, and a live stream while rules and accesses change. Needs root.
  */
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { isSupported } from 'atsss'
-import { type Lab, MPTCP_SUBTYPE, openLab, type Packet } from 'atsss/lab'
-import { decode, type Tlv } from 'atsss/wire'
-import type { Outcome, Task } from './demo/ue.js'
+import { type Lab, openLab } from 'atsss/lab'
+import { showConnection } from './demo/connection.js'
+import { CONVERTER_PORT, command, program, SERVER_PORT, start } from './demo/hosts.js'
+import { Meter } from './demo/meter.js'
+import { showModes } from './demo/modes.js'
+import { picture } from './demo/picture.js'
+import { openSession } from './demo/steering.js'
+import { showStream } from './demo/stream.js'
+import { say } from './demo/text.js'
 
-const CONVERTER_PORT = 5124
-const ROUND_TRIPS = 11
+const PICTURE = 'demo-report/steering.svg'
 
 try {
   await demo()
@@ -25,6 +27,8 @@ try {
 }
 
 async function demo(): Promise<void> {
+  if (process.getuid?.() !== 0)
+    throw new Error('The demo makes network namespaces, for which it needs root: sudo npm run demo')
   const { supported, reason } = isSupported()
   if (!supported) throw new Error(reason)
   const folder = mkdtempSync(join(tmpdir(), 'atsss-demo-'))
@@ -37,159 +41,21 @@ async function demo(): Promise<void> {
     })
     say('A device with two accesses: Wi-Fi (50 Mbit/s, 20 ms RTT) and cellular (20 Mbit/s, 60 ms RTT).')
     say('Behind both: a Transport Converter, and behind that a web server.\n')
-    await run(lab, folder)
+    const { ready } = await start(lab, 'server', [...program('server.ts'), String(SERVER_PORT)])
+    await start(lab, 'converter', command('converter', '--json', '--listen', `0.0.0.0:${CONVERTER_PORT}`))
+    await showConnection(lab, ready.sha256 as string, folder)
+    await showSteering(lab)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-async function run(lab: Lab, folder: string): Promise<void> {
-  const server = await start(lab, 'server', program('demo/server.ts'), ['80'])
-  await start(
-    lab,
-    'converter',
-    [fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))],
-    [...['converter', '--json', '--listen', `0.0.0.0:${CONVERTER_PORT}`]],
-  )
-  // The kernel's own path manager brings in the second access here; rules that steer it are for a session.
-  const cell = lab.accesses.cell!
-  await lab.ue.run('ip', ['mptcp', 'endpoint', 'add', cell.address.v4, 'dev', cell.interface, 'subflow'])
-
-  const host = lab.serverAddress.v4
-  const converter = `${lab.converterAddress.v4}:${CONVERTER_PORT}`
-  const capture = await lab.link('wifi').capture(join(folder, 'wifi.pcap'))
-  const [first] = await fetchAs(lab, { host, port: 80, path: '/', converter, times: 1 })
-  const packets = await capture.packets()
-  await capture.stop()
-  showSyn(packets, first!)
-
-  const before = await received(lab)
-  const [large] = await fetchAs(lab, { host, port: 80, path: '/large', converter, times: 1 })
-  const after = await received(lab)
-  showTransfer(large!, server.sha256 as string, after.wifi - before.wifi, after.cell - before.cell)
-
-  const direct = await fetchAs(lab, { host, port: 80, path: '/', times: ROUND_TRIPS })
-  const through = await fetchAs(lab, { host, port: 80, path: '/', converter, times: ROUND_TRIPS })
-  showCost(median(direct.map(outcome => outcome.firstByte)), median(through.map(outcome => outcome.firstByte)))
-}
-
-/** The packets are the proof: what the link carried, in order, until the first byte of the response. */
-function showSyn(packets: Packet[], { mptcp, counters }: Outcome): void {
-  const ours = packets.filter(
-    packet => packet.tcp && [packet.tcp.sourcePort, packet.tcp.destinationPort].includes(CONVERTER_PORT),
-  )
-  const syn = ours.find(packet => packet.tcp!.flags.syn && !packet.tcp!.flags.ack)
-  if (!syn?.tcp) throw new Error('The capture has no SYN to the converter')
-  say('On the Wi-Fi link, from the SYN to the response:')
-  for (const packet of ours) {
-    const tcp = packet.tcp!
-    if (!tcp.flags.syn && tcp.payload.length === 0) continue
-    const up = tcp.destinationPort === CONVERTER_PORT
-    const time = (packet.time - syn.time).toFixed(1).padStart(6)
-    say(`  ${time} ms  ${up ? 'device →' : '       ←'}  ${describe(packet)}`)
-    if (!up && Buffer.from(tcp.payload).includes('HTTP/1.1')) break
-  }
-  const capable = syn.tcp.mptcp?.subtype === MPTCP_SUBTYPE.MP_CAPABLE
-  const connect = decode(syn.tcp.payload)?.tlvs.find(tlv => tlv.type === 'connect')
-  const facts = [
-    `The SYN carried MP_CAPABLE: ${yes(capable)}; the Connect TLV: ${yes(connect !== undefined)}; the converter acknowledged it: ${yes(mptcp?.synDataAccepted === true)}.`,
-    `The connection is ${mptcp?.protocol?.toUpperCase()}, and the app sees the server as its peer.`,
-    `The device's kernel counts ${counters.MPCapableSYNTX ?? 0} MPTCP SYN sent, ${counters.TCPFastOpenActive ?? 0} with data that was acknowledged, ${counters.MPCapableFallbackSYNACK ?? 0} fallback to TCP.`,
-  ]
-  say(`${facts.map(fact => `  ${fact}`).join('\n')}\n`)
-  if (!capable || !connect || !mptcp?.synDataAccepted) process.exitCode = 1
-}
-
-function describe({ tcp }: Packet): string {
-  const { flags, payload, mptcp } = tcp!
-  const name = flags.syn ? (flags.ack ? 'SYN+ACK' : 'SYN') : 'data'
-  const capable = flags.syn && mptcp?.subtype === MPTCP_SUBTYPE.MP_CAPABLE ? ' MP_CAPABLE' : ''
-  return `${name}${capable}${payload.length > 0 ? `, ${content(payload)}` : ''}`
-}
-
-function content(payload: Uint8Array): string {
-  const text = Buffer.from(payload).toString('latin1')
-  if (text.startsWith('GET') || text.startsWith('HTTP')) return text.slice(0, text.indexOf('\r\n'))
-  try {
-    const message = decode(payload)
-    if (message) return `Convert [${message.tlvs.map(shown).join(', ')}]`
-  } catch {
-    // Not the beginning of the stream.
-  }
-  return `${payload.length} bytes`
-}
-
-function shown(tlv: Tlv): string {
-  return tlv.type === 'connect' ? `Connect ${tlv.address}:${tlv.port}` : tlv.type
-}
-
-function showTransfer(outcome: Outcome, sha256: string, wifi: number, cell: number): void {
-  const intact = outcome.sha256 === sha256
-  const rate = (outcome.bytes * 8) / outcome.lastByte / 1000
-  say(
-    `20 MB by http.get: ${(outcome.lastByte / 1000).toFixed(1)} s, ${rate.toFixed(1)} Mbit/s, intact: ${yes(intact)}.`,
-  )
-  say(`  over Wi-Fi ${megabytes(wifi)}, over cellular ${megabytes(cell)} (headers included).\n`)
-  if (!intact) process.exitCode = 1
-}
-
-function showCost(direct: number, through: number): void {
-  say(`Time to the first byte of a response, median of ${ROUND_TRIPS}:`)
-  say(`  net.connect, directly           ${direct.toFixed(1)} ms`)
-  say(`  atsss, through the converter    ${through.toFixed(1)} ms   (${(through / direct).toFixed(2)} of direct)`)
-  say('  A proxy that spends a round trip of its own would take 1.5 times as long or more.')
-}
-
-/** Bytes that have come down to the device, by access. */
-async function received(lab: Lab): Promise<Record<'wifi' | 'cell', number>> {
-  const [wifi, cell] = await Promise.all(['wifi', 'cell'].map(name => lab.link(name).stats()))
-  return { wifi: wifi!.downlink.bytes, cell: cell!.downlink.bytes }
-}
-
-/** Starts a program in a host of the lab, and waits for its first line, which is JSON. */
-async function start(
-  lab: Lab,
-  host: 'server' | 'converter',
-  script: string[],
-  args: string[],
-): Promise<Record<string, unknown>> {
-  const child = lab[host].spawn(process.execPath, [...script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [line] = await Promise.race([
-    once(createInterface(child.stdout!), 'line'),
-    once(child, 'exit').then(([code]) => {
-      throw new Error(`The ${host} ended with ${code} before it was ready`)
-    }),
-  ])
-  return JSON.parse(line)
-}
-
-async function fetchAs(lab: Lab, task: Task): Promise<Outcome[]> {
-  const result = await lab.ue.run(process.execPath, [...program('demo/ue.ts'), JSON.stringify(task)], {
-    timeoutMs: 60_000,
-  })
-  if (result.code !== 0) throw new Error(`The device's app failed: ${result.stderr}`)
-  return result.stdout
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line))
-}
-
-function program(path: string): string[] {
-  return ['--import', 'tsx', fileURLToPath(new URL(path, import.meta.url))]
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`
-}
-
-function yes(fact: boolean): string {
-  return fact ? 'yes' : 'NO'
-}
-
-function say(line: string): void {
-  console.log(line)
+async function showSteering(lab: Lab): Promise<void> {
+  const session = await openSession(lab)
+  const meter = new Meter(lab)
+  const panels = [await showModes(session, meter), await showStream(lab, session, meter)]
+  await meter.stop()
+  mkdirSync('demo-report', { recursive: true })
+  writeFileSync(PICTURE, picture(panels))
+  say(`\nThroughput of each access over time: ${PICTURE}`)
 }

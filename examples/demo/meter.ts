@@ -1,0 +1,46 @@
+/** Reads the counters of the lab's links: what went up each access is the links' word, not ours. */
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Lab } from 'atsss/lab'
+
+/** Bytes that went up since the lab was opened, headers included, at a time (`Date.now()`). */
+export interface Reading {
+  at: number
+  wifi: number
+  cell: number
+}
+
+const PERIOD_MS = 100
+
+export class Meter {
+  readonly readings: Reading[] = []
+  readonly #lab: Lab
+  #running = true
+  #loop: Promise<void>
+
+  constructor(lab: Lab) {
+    this.#lab = lab
+    this.#loop = this.#run()
+  }
+
+  async read(): Promise<Reading> {
+    const asked = Date.now()
+    const [wifi, cell] = await Promise.all(['wifi', 'cell'].map(name => this.#lab.link(name).stats()))
+    return { at: (asked + Date.now()) / 2, wifi: wifi!.uplink.bytes, cell: cell!.uplink.bytes }
+  }
+
+  between(from: number, to: number): Reading[] {
+    return this.readings.filter(({ at }) => at >= from && at <= to)
+  }
+
+  stop(): Promise<void> {
+    this.#running = false
+    return this.#loop
+  }
+
+  async #run(): Promise<void> {
+    while (this.#running) {
+      this.readings.push(await this.read())
+      await wait(PERIOD_MS)
+    }
+  }
+}

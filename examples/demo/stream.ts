@@ -1,0 +1,144 @@
+/**
+ * The demo's third part: a live stream on one connection, while its rule is changed, Wi-Fi is cut and restored, and Wi-Fi
+ * becomes a black hole.
+ */
+import { availableParallelism, loadavg } from 'node:os'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Lab } from 'atsss/lab'
+import type { Meter } from './meter.js'
+import type { Mark, Panel } from './picture.js'
+import type { Arrival } from './server.js'
+import type { Told, Uploaded } from './session.js'
+import { type DemoSession, everything, updateRules } from './steering.js'
+import { megabytes, say, table, verdict } from './text.js'
+
+const MBPS = 12
+/** Of cellular, which takes over. */
+const RTT_MS = 60
+const CARRIER_TARGET_MS = 20 + RTT_MS
+const BLACK_HOLE_TARGET_MS = 3 * RTT_MS + 100
+/** What follows an event within this time is its doing. */
+const AFTERMATH_MS = 2_500
+
+const ACTIVE_STANDBY = everything({
+  steerModeValue: 'ACTIVE_STANDBY',
+  active: 'NON_3GPP_ACCESS',
+  standby: '3GPP_ACCESS',
+})
+const SMALLEST_DELAY = everything({ steerModeValue: 'SMALLEST_DELAY' })
+const SLOW_RTT_MS = 160
+const HALF_EACH = everything({ steerModeValue: 'LOAD_BALANCING', '3gLoad': 50 })
+
+/** How long the stream runs before anything happens. */
+const BEGINNING_MS = 3_000
+
+interface Step {
+  what: string
+  /** In the picture. */
+  label: string
+  note?: string
+  /** For how long it is left so. */
+  ms: number
+  act(): Promise<unknown>
+  targetMs?: number
+}
+
+export async function showStream(lab: Lab, session: DemoSession, meter: Meter): Promise<Panel> {
+  const wifi = lab.link('wifi')
+  const steps: Step[] = [
+    {
+      ...{ what: 'the rule becomes Load-Balancing 50/50', label: 'Load-Balancing', note: '50/50', ms: 3_000 },
+      act: () => updateRules(session, HALF_EACH),
+    },
+    {
+      ...{ what: 'the rule is Active-Standby again', label: 'Active-Standby', note: 'rule changed', ms: 3_000 },
+      act: () => updateRules(session, ACTIVE_STANDBY),
+    },
+    {
+      ...{ what: 'Wi-Fi loses its carrier', label: 'Wi-Fi cut', ms: 2_500, targetMs: CARRIER_TARGET_MS },
+      act: () => wifi.set({ carrier: false }),
+    },
+    { what: 'Wi-Fi is restored', label: 'Wi-Fi restored', ms: 3_000, act: () => wifi.set({ carrier: true }) },
+    {
+      ...{ what: 'Wi-Fi swallows everything, silently', label: 'Wi-Fi silent', ms: 3_000 },
+      ...{ targetMs: BLACK_HOLE_TARGET_MS, act: () => wifi.set({ down: true }) },
+    },
+    { what: 'Wi-Fi delivers again', label: 'Wi-Fi back', ms: 3_500, act: () => wifi.set({ down: false }) },
+    {
+      ...{ what: 'the rule becomes Smallest Delay', label: 'Smallest Delay', note: 'rule changed', ms: 3_000 },
+      act: () => updateRules(session, SMALLEST_DELAY),
+    },
+    {
+      ...{
+        what: `Wi-Fi slows down, to ${SLOW_RTT_MS} ms RTT`,
+        label: 'Wi-Fi slow',
+        note: `${SLOW_RTT_MS} ms RTT`,
+        ms: 4_000,
+      },
+      act: () => wifi.set({ delayMs: SLOW_RTT_MS / 2 }),
+    },
+  ]
+
+  say(
+    `A live stream of ${MBPS} Mbit/s up to the server, on one connection, under Active-Standby (Wi-Fi, then cellular):`,
+  )
+  await updateRules(session, ACTIVE_STANDBY)
+  const streamed = session.program.answer<Uploaded>('streamed')
+  const from = Date.now()
+  session.program.tell({ stream: { mbps: MBPS } })
+  await wait(BEGINNING_MS)
+  const done: (Step & { at: number })[] = []
+  for (const step of steps) {
+    const at = Date.now()
+    await step.act()
+    done.push({ ...step, at })
+    await wait(step.ms)
+  }
+  const to = Date.now()
+  session.program.tell({ end: true })
+  const { sha256, arrival } = await streamed
+
+  const told = session.told.filter(({ at }) => at >= from)
+  for (const line of chronicle(done, told, from)) say(line)
+  const intact = arrival.sha256 === sha256
+  say(`  ${megabytes(arrival.bytes)} have arrived, intact: ${verdict(intact)}; the connection is the one it was.\n`)
+  showTargets(done, arrival)
+  const marks: Mark[] = done.map(({ at, label, note, targetMs }) => ({
+    ...{ at, label },
+    ...(note ? { note } : {}),
+    ...(targetMs ? { note: `gap ${gapAfter(arrival, at).toFixed(0)} ms` } : {}),
+  }))
+  marks.unshift({ at: from, label: 'Active-Standby', note: 'Wi-Fi active' })
+  return { title: `A live stream of ${MBPS} Mbit/s on one connection`, readings: meter.between(from, to), marks }
+}
+
+/** What was done to the session, and what it said to that. */
+function chronicle(done: { at: number; what: string }[], told: Told[], from: number): string[] {
+  const lines = [
+    ...done.map(({ at, what }) => ({ at, text: what })),
+    ...told.map(({ at, told }) => ({ at, text: `  ← ${told}` })),
+  ]
+  return lines
+    .sort((a, b) => a.at - b.at)
+    .map(({ at, text }) => `  ${((at - from) / 1000).toFixed(2).padStart(6)} s  ${text}`)
+}
+
+function showTargets(done: (Step & { at: number })[], arrival: Arrival): void {
+  const rows = [['', 'longest gap at the server', 'target', 'met']]
+  for (const { what, at, targetMs } of done) {
+    if (targetMs === undefined) continue
+    const gap = gapAfter(arrival, at)
+    rows.push([what, `${gap.toFixed(0)} ms`, `≤ ${targetMs} ms`, gap <= targetMs ? 'yes' : 'no'])
+  }
+  say(table(rows))
+  say(`  Targets: carrier lost, 20 ms + 1 RTT; black hole, 3 RTT + 100 ms; RTT is cellular's, ${RTT_MS} ms.`)
+  const [load] = loadavg()
+  const processors = availableParallelism()
+  say(
+    `  Measured with a load of ${load!.toFixed(1)} on ${processors} processors${load! > processors ? ': a busy machine, whose delays are in the gaps' : ''}.`,
+  )
+}
+
+function gapAfter({ gaps }: Arrival, at: number): number {
+  return Math.max(0, ...gaps.filter(gap => gap.at >= at && gap.at <= at + AFTERMATH_MS).map(({ ms }) => ms))
+}

@@ -1,0 +1,114 @@
+/** The examples do what they say: the demo on its own, the others in a lab with a converter and a web server. */
+import { spawn } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Lab, openLab } from '../../lib/lab/index.js'
+import { Program } from '../support/convert-lab.js'
+import { all, mptcp, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+
+const project = fileURLToPath(new URL('../../', import.meta.url))
+const example = (name: string) => ['--import', 'tsx', join(project, 'examples', name)]
+const needs = requires('MPTCP and network namespaces', all(mptcp, root, netns))
+
+describe('the demo', () => {
+  const report = join(project, 'demo-report/steering.svg')
+
+  needs(
+    'tells the story, and draws it',
+    async () => {
+      rmSync(report, { force: true })
+      const { stdout, stderr, code } = await demo()
+      expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
+
+      expect(stdout).toMatch(/device → +SYN MP_CAPABLE, Convert \[Connect 198\.51\.100\.2:80\]/)
+      expect(stdout).toMatch(/20 MB by http\.get: .*intact: yes/)
+      expect(stdout).toMatch(/atsss, through the converter +[\d.]+ ms/)
+      expect(row(stdout, 'Active-Standby')).toMatch(/\(100 %\).* \(0 %\).*yes/)
+      for (const mode of ['Smallest Delay', 'Load-Balancing, autonomous', 'Priority-based'])
+        expect(row(stdout, mode)).toMatch(/yes$/)
+      const [, cellular] = row(stdout, 'Load-Balancing, 80/20').match(/\((\d+) %\) +\d+ ms +yes/)!
+      expect(Math.abs(Number(cellular) - 20)).toBeLessThanOrEqual(5)
+      expect(stdout).toMatch(/Wi-Fi loses its carrier\n.*non-3gpp lost: wifi has no carrier/)
+      expect(stdout).toMatch(/swallows everything, silently\n.*non-3gpp lost: /)
+      expect(stdout).toMatch(/have arrived, intact: yes/)
+      expect(stdout).not.toMatch(/NO/)
+      expect(stdout).toContain('demo-report/steering.svg')
+      expect(readFileSync(report, 'utf8')).toMatch(/^<svg [\s\S]*Wi-Fi cut[\s\S]*<\/svg>\n$/)
+    },
+    180_000,
+  )
+
+  needs('says in one line what an ordinary user lacks', async () => {
+    expect(await demo({ uid: 65534 })).toEqual({
+      ...{ stdout: '', code: 1 },
+      stderr: 'The demo makes network namespaces, for which it needs root: sudo npm run demo\n',
+    })
+  })
+})
+
+needs.describe('the examples with a session', () => {
+  let lab: Lab
+  /** Interfaces, converter, host, port. */
+  let args: string[]
+
+  beforeAll(async () => {
+    lab = await openLab()
+    await lab.ue.sysctl('net.mptcp.pm_type', 1)
+    const started = [
+      lab.server.spawn(process.execPath, [...example('demo/server.ts'), '80']),
+      lab.converter.spawn(process.execPath, [
+        ...[join(project, 'dist/cli/main.js'), 'converter', '--json', '--listen', '0.0.0.0:5124'],
+      ]),
+    ]
+    await Promise.all(started.map(child => new Program(child).line(() => true)))
+    args = ['cell', 'wifi', `${lab.converterAddress.v4}:5124`, lab.serverAddress.v4, '80']
+  })
+  afterAll(() => lab?.close())
+
+  test('2-rules: what becomes of which connection', async () => {
+    const { stdout, stderr, code } = await lab.ue.run(process.execPath, [...example('2-rules.ts'), ...args])
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
+    expect(stdout).toContain('steering level: userspace')
+    expect(stdout).toMatch(/eu\.video\.example:443\n.*'?"?video.* matches[\s\S]*20 % over 3gpp/)
+    expect(stdout).toMatch(/203\.0\.113\.7:443\n.*updates.* matches.*\n {2}first over non-3gpp;/)
+    expect(stdout).toMatch(/connected over wifi \(mptcp\), rule "everything else"/)
+    expect(stdout).toMatch(/1 live connection moved to "smallest-delay"/)
+  })
+
+  test('3-handover: one connection, whatever happens to Wi-Fi', async () => {
+    const child = lab.ue.spawn(process.execPath, [...example('3-handover.ts'), ...args, '5'])
+    let stdout = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    const ended = new Promise(resolve => child.once('close', resolve))
+    const said = (text: string) => expect.poll(() => stdout, { timeout: 15_000 }).toContain(text)
+
+    await said('create: non-3gpp is the active access')
+    await lab.link('wifi').set({ carrier: false })
+    await said('non-3gpp is lost: wifi has no carrier')
+    await wait(500)
+    await lab.link('wifi').set({ carrier: true })
+    await said('non-3gpp is back')
+    expect(await ended).toBe(0)
+    expect(stdout).toMatch(/\n\d+ answers over 1 connection; the longest wait was \d+ ms\n$/)
+  })
+})
+
+function demo(as: { uid?: number } = {}): Promise<{ stdout: string; stderr: string; code: number | null }> {
+  const child = spawn(process.execPath, example('demo.ts'), { cwd: project, ...as })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject).once('close', code => resolve({ stdout, stderr, code }))
+  })
+}
+
+/** The table's line that begins so. */
+function row(text: string, begin: string): string {
+  return text.split('\n').find(line => line.trim().startsWith(begin)) ?? ''
+}
