@@ -161,7 +161,7 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
       const links = (await this.#dump(DUMPS[0]!)).flatMap(said => (said.type === 'link' ? [said.link] : []))
       if (links.length !== known.size || links.some(link => hasChanged(known.get(link.index), link))) this.#ring()
     } catch {
-      this.#ring() // and that will say what is wrong
+      // The next look may see; whether reading works is said when everything is read.
     }
     this.#watchOn()
   }
