@@ -13,7 +13,7 @@ const MODES: { name: string; detail: string; steeringMode: AtsssRule['steeringMo
     ...{ name: 'Active-Standby', detail: 'Wi-Fi active' },
     steeringMode: { steerModeValue: 'ACTIVE_STANDBY', active: 'NON_3GPP_ACCESS', standby: '3GPP_ACCESS' },
   },
-  { name: 'Smallest Delay', detail: '20 or 60 ms', steeringMode: { steerModeValue: 'SMALLEST_DELAY' } },
+  { name: 'Smallest Delay', detail: 'RTT 20 or 60 ms', steeringMode: { steerModeValue: 'SMALLEST_DELAY' } },
   {
     ...{ name: 'Load-Balancing', detail: '80/20' },
     steeringMode: { steerModeValue: 'LOAD_BALANCING', '3gLoad': 20 },

@@ -68,7 +68,8 @@ function drawPanel({ title, readings, marks }: Panel, y: number): { svg: string;
   const up = (mbps: number) => bottom - (mbps / top) * PLOT_HEIGHT
 
   const area = (low: (rate: Rate) => number, high: (rate: Rate) => number, color: string) => {
-    const edge = (of: (rate: Rate) => number) => samples.map(rate => `${n(across(rate.at))},${n(up(of(rate)))}`)
+    const edge = (of: (rate: Rate) => number) =>
+      samples.flatMap(rate => [rate.from, rate.to].map(at => `${n(across(at))},${n(up(of(rate)))}`))
     return `<polygon points="${[...edge(high), ...edge(low).reverse()].join(' ')}" fill="${color}"/>`
   }
   const parts = [
@@ -91,8 +92,8 @@ function drawPanel({ title, readings, marks }: Panel, y: number): { svg: string;
 }
 
 interface Rate {
-  /** The middle of the time that it is of. */
-  at: number
+  from: number
+  to: number
   wifi: number
   cell: number
 }
@@ -103,7 +104,8 @@ function rates(readings: Reading[]): Rate[] {
     const before = readings[index]!
     const mbps = (bytes: number) => (bytes * 8) / 1000 / (reading.at - before.at)
     return {
-      at: (before.at + reading.at) / 2,
+      from: before.at,
+      to: reading.at,
       wifi: mbps(reading.wifi - before.wifi),
       cell: mbps(reading.cell - before.cell),
     }

@@ -15,7 +15,7 @@ export interface Arrival {
 }
 
 const LARGE = 20_000_000
-const NOTED_MS = 20
+const NOTED_MS = 10
 
 const zeros = Buffer.alloc(LARGE)
 const large = createCipheriv('aes-128-ctr', Buffer.alloc(16, 'atsss'), Buffer.alloc(16)).update(zeros)

@@ -102,11 +102,11 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
   for (const line of chronicle(done, told, from)) say(line)
   const intact = arrival.sha256 === sha256
   say(`  ${megabytes(arrival.bytes)} have arrived, intact: ${verdict(intact)}; the connection is the one it was.\n`)
-  showTargets(done, arrival)
+  showTargets(done, arrival, from)
   const marks: Mark[] = done.map(({ at, label, note, targetMs }) => ({
     ...{ at, label },
     ...(note ? { note } : {}),
-    ...(targetMs ? { note: `gap ${gapAfter(arrival, at).toFixed(0)} ms` } : {}),
+    ...(targetMs ? { note: `gap ${longestGap(arrival, at, at + AFTERMATH_MS).toFixed(0)} ms` } : {}),
   }))
   marks.unshift({ at: from, label: 'Active-Standby', note: 'Wi-Fi active' })
   return { title: `A live stream of ${MBPS} Mbit/s on one connection`, readings: meter.between(from, to), marks }
@@ -123,22 +123,26 @@ function chronicle(done: { at: number; what: string }[], told: Told[], from: num
     .map(({ at, text }) => `  ${((at - from) / 1000).toFixed(2).padStart(6)} s  ${text}`)
 }
 
-function showTargets(done: (Step & { at: number })[], arrival: Arrival): void {
+function showTargets(done: (Step & { at: number })[], arrival: Arrival, from: number): void {
   const rows = [['', 'longest gap at the server', 'target', 'met']]
   for (const { what, at, targetMs } of done) {
     if (targetMs === undefined) continue
-    const gap = gapAfter(arrival, at)
+    const gap = longestGap(arrival, at, at + AFTERMATH_MS)
     rows.push([what, `${gap.toFixed(0)} ms`, `≤ ${targetMs} ms`, gap <= targetMs ? 'yes' : 'no'])
   }
   say(table(rows))
   say(`  Targets: carrier lost, 20 ms + 1 RTT; black hole, 3 RTT + 100 ms; RTT is cellular's, ${RTT_MS} ms.`)
   const [load] = loadavg()
   const processors = availableParallelism()
-  say(
-    `  Measured with a load of ${load!.toFixed(1)} on ${processors} processors${load! > processors ? ': a busy machine, whose delays are in the gaps' : ''}.`,
-  )
+  const undisturbed = longestGap(arrival, from + 500, from + BEGINNING_MS)
+  say(`  The longest gap before anything happened: ${undisturbed.toFixed(0)} ms; that much is the machine's own.`)
+  if (load! > processors)
+    say(
+      `  The machine is busy, with a load of ${load!.toFixed(1)} on ${processors} processors: its delays are in these figures.`,
+    )
 }
 
-function gapAfter({ gaps }: Arrival, at: number): number {
-  return Math.max(0, ...gaps.filter(gap => gap.at >= at && gap.at <= at + AFTERMATH_MS).map(({ ms }) => ms))
+/** Of the gaps that have ended in this time. */
+function longestGap({ gaps }: Arrival, from: number, to: number): number {
+  return Math.max(0, ...gaps.filter(({ at }) => at >= from && at <= to).map(({ ms }) => ms))
 }
