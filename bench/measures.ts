@@ -97,7 +97,7 @@ export const MEASURES: readonly Measure[] = [
     where: 'loopback',
     contenders: EVERYBODY,
     columns: [throughput],
-    size: { full: 512 * MIB, quick: 32 * MIB },
+    size: { full: 256 * MIB, quick: 32 * MIB },
   },
   {
     name: 'download',
@@ -107,7 +107,7 @@ export const MEASURES: readonly Measure[] = [
     where: 'loopback',
     contenders: EVERYBODY,
     columns: [throughput],
-    size: { full: 512 * MIB, quick: 32 * MIB },
+    size: { full: 256 * MIB, quick: 32 * MIB },
   },
   {
     name: 'memory',
@@ -128,7 +128,7 @@ export const MEASURES: readonly Measure[] = [
     trial: 'codec',
     where: 'loopback',
     contenders: ['atsss'],
-    columns: [{ key: 'both', title: 'both', unit: 'µs', digits: 3 }],
+    columns: [{ key: 'both', title: 'CPU', unit: 'µs', digits: 2 }],
     size: { full: 1_000_000, quick: 100_000 },
   },
 ]
