@@ -25,3 +25,13 @@ export function patternHash(length: number): string {
     hash.update(left >= block.length ? block : block.subarray(0, left))
   return hash.digest('hex')
 }
+
+/** `length` bytes of it from `offset` on. */
+export function pattern(offset: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  for (let at = 0; at < length; ) {
+    const from = (offset + at) % block.length
+    at += block.copy(bytes, at, from)
+  }
+  return bytes
+}

@@ -1,0 +1,186 @@
+/**
+ * A UE with a session that obeys: its argument is the session's options as JSON; each line on its standard input is a call of
+ * one of `calls`, `{"id":1,"call":"open","args":[…]}`, the answer is a line with the same id. What the session says by itself is
+ * an `event` line, with the milliseconds since the start.
+ */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { MaPduSession, type MptcpConnectOptions, type MptcpSocket, type RulesInput } from 'atsss'
+import { openPathManager } from '../../../lib/runtime/path-manager.js'
+import { blockFor } from '../../support/native-addon.js'
+import { pattern } from './pattern.js'
+
+export interface Stream {
+  connect: MptcpConnectOptions
+  /** How many bytes of the pattern are written at a time. */
+  chunk: number
+  /** Every so many milliseconds; 0: as fast as they leave. */
+  every: number
+}
+
+/** One connection, at its end. */
+export interface StreamEnd {
+  sent: number
+  received: number
+  /** Whether all that was sent has come back, or come to the server that says its hash. */
+  whole: boolean
+  answer: string
+  error?: { code: string | undefined; message: string }
+}
+
+interface Open {
+  socket: MptcpSocket
+  sent: number
+  received: number
+  gap: number
+  heardAt: number
+  stop(): Promise<void>
+  end(): Promise<StreamEnd>
+}
+
+const start = performance.now()
+const at = () => Math.round(performance.now() - start)
+const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`)
+const about = (error: Error) => ({ code: (error as NodeJS.ErrnoException).code, message: error.message })
+
+const session = new MaPduSession(JSON.parse(process.argv[2]!))
+const streams: Open[] = []
+const numberOf = (socket: MptcpSocket | undefined) => streams.findIndex(stream => stream.socket === socket)
+session.on('access', change => say({ event: 'access', at: at(), ...change }))
+session.on('action', ({ socket, ...change }) => say({ event: 'action', at: at(), stream: numberOf(socket), ...change }))
+session.on('degraded', what => say({ event: 'degraded', at: at(), ...what }))
+session.on('problem', problem => say({ event: 'problem', at: at(), ...problem }))
+
+function open({ connect, chunk, every }: Stream): Open {
+  const socket = session.connect(connect)
+  const [hashSent, hashReceived] = [createHash('sha256'), createHash('sha256')]
+  let error: Error | undefined
+  let answer = ''
+  let writing = true
+  const stream: Open = { socket, sent: 0, received: 0, gap: 0, heardAt: performance.now(), stop, end }
+  socket.on('error', reason => {
+    error = reason
+  })
+  socket.on('data', data => {
+    const now = performance.now()
+    stream.gap = Math.max(stream.gap, now - stream.heardAt)
+    stream.heardAt = now
+    stream.received += data.length
+    hashReceived.update(data)
+    answer = (answer + data.toString('latin1')).slice(-100)
+  })
+  const written = write()
+
+  async function write(): Promise<void> {
+    while (writing && !socket.destroyed) {
+      const bytes = pattern(stream.sent, chunk)
+      stream.sent += bytes.length
+      hashSent.update(bytes)
+      const room = socket.write(bytes)
+      if (every > 0) await sleep(every)
+      else if (!room) await drained(socket)
+    }
+  }
+  async function stop(): Promise<void> {
+    writing = false
+    await written
+  }
+  async function end(): Promise<StreamEnd> {
+    await stop()
+    if (!socket.closed) {
+      socket.end()
+      await once(socket, 'close').catch(() => once(socket, 'close'))
+    }
+    const hash = hashSent.digest('hex')
+    const whole = hashReceived.digest('hex') === hash || answer === `${stream.sent} ${hash}`
+    const { sent, received } = stream
+    return { sent, received, whole, answer, ...(error ? { error: about(error) } : {}) }
+  }
+  return stream
+}
+
+function drained(socket: MptcpSocket): Promise<void> {
+  return new Promise(resolve => {
+    const go = () => {
+      socket.off('drain', go).off('close', go)
+      resolve()
+    }
+    socket.on('drain', go).on('close', go)
+  })
+}
+
+const calls = {
+  /** Resolves when it is connected, with what it got. */
+  async open(what: Stream) {
+    const stream = open(what)
+    const number = streams.push(stream) - 1
+    const began = performance.now()
+    await once(stream.socket, 'connect')
+    const { interface: name, protocol, convert, fallback } = stream.socket.mptcp
+    return { number, took: performance.now() - began, interface: name, protocol, convert, fallback }
+  },
+  /** The longest time without anything from the peer, in milliseconds, and the bytes, since the call before. */
+  gap(number: number) {
+    const stream = streams[number]!
+    const gap = Math.max(stream.gap, performance.now() - stream.heardAt)
+    const { received, sent } = stream
+    stream.gap = 0
+    stream.heardAt = performance.now()
+    return { gap, received, sent }
+  },
+  /** Writes no more, but stays open. */
+  async stop(number: number) {
+    await streams[number]!.stop()
+  },
+  end: (number: number) => streams[number]!.end(),
+  destroy(number: number) {
+    streams[number]!.socket.destroy()
+  },
+  ready: () => session.ready.catch(about),
+  update(rules: RulesInput) {
+    const { moved, ...update } = session.update(rules)
+    return {
+      ...update,
+      moved: moved.map(({ socket, from, to }) => ({
+        stream: numberOf(socket),
+        from: from?.precedence,
+        to: to?.precedence,
+      })),
+    }
+  },
+  explain: session.explain.bind(session),
+  stats() {
+    const { accesses, connections } = session.stats()
+    return { accesses, connections: connections.map(({ socket, rule }) => [numberOf(socket), rule?.precedence]) }
+  },
+  close: () => session.close(),
+  /** The event loop does nothing else for `milliseconds` at a time, with a millisecond between, `times`. */
+  async block(milliseconds: number, times: number) {
+    for (let i = 0; i < times; i++) {
+      blockFor(milliseconds)
+      await sleep(1)
+    }
+  },
+  async endpoints() {
+    const manager = await openPathManager()
+    return manager.kernel.endpoints().finally(() => manager.close())
+  },
+  resources: () => process.getActiveResourcesInfo(),
+}
+
+export type Calls = typeof calls
+
+say({ event: 'ready' })
+for await (const line of createInterface(process.stdin)) {
+  const { id, call, args } = JSON.parse(line)
+  const run = calls[call as keyof Calls] as (...args: unknown[]) => unknown
+  void (async () => {
+    try {
+      say({ id, value: await run(...args) })
+    } catch (error) {
+      say({ id, error: about(error as Error) })
+    }
+  })()
+}

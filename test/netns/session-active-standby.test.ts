@@ -1,0 +1,159 @@
+/** Active-Standby over two accesses that come and go; what each carries is counted by the links. */
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { pause } from '../support/native-addon.js'
+import { all, mptcp, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+import { RULES, SessionLab } from '../support/session-lab.js'
+
+const labTest = requires('MPTCP in network namespaces', all(root, netns, mptcp))
+/** In milliseconds: far more than it takes, far less than the kernel alone would need on a busy machine. */
+const BOUND = 1000
+
+labTest.describe('active-standby', () => {
+  let rig: SessionLab
+  beforeAll(async () => {
+    rig = await SessionLab.open()
+  })
+  afterEach(() => rig?.reset())
+  afterAll(() => rig?.close())
+
+  /** Session with both accesses in use by one stream that comes back. */
+  async function steered(rules = RULES.wifiThenCell, options = {}) {
+    const ue = await rig.ue({ rules, ...options })
+    const { number, ...got } = await ue.sparse()
+    await pause(700)
+    await ue.call('gap', number)
+    return { ue, number, got }
+  }
+  const recorded = (what: string, { gap }: { gap: number }) => console.log(`longest gap, ${what}: ${gap.toFixed(0)} ms`)
+
+  for (const controller of ['worker', 'inline'] as const)
+    labTest(`the carrier is lost, and comes back; the loop runs ${controller}`, async () => {
+      const { ue, number, got } = await steered(RULES.wifiThenCell, { controller })
+      expect(got).toMatchObject({ interface: 'wifi', protocol: 'mptcp' })
+      const before = await rig.shares(500)
+      expect(before.cellShare).toBeLessThan(0.02)
+
+      await rig.lab.link('wifi').set({ carrier: false })
+      await ue.until('non-3gpp', false)
+      await pause(500)
+      const lost = await ue.call('gap', number)
+      recorded('carrier lost', lost)
+      expect(lost.gap).toBeLessThan(BOUND)
+      const during = await rig.shares(500)
+      expect(during.wifi).toBe(0)
+      expect(during.cell).toBeGreaterThan(5_000)
+
+      await rig.lab.link('wifi').set({ carrier: true })
+      await ue.until('non-3gpp', true)
+      await pause(1000)
+      recorded('carrier back', await ue.call('gap', number))
+      expect((await rig.shares(500)).cellShare).toBeLessThan(0.02)
+      await ue.whole(number)
+    })
+
+  labTest('the address is removed, and given again', async () => {
+    const { ue, number } = await steered()
+    const address = `${rig.lab.accesses.wifi!.address.v4}/24`
+    await rig.lab.ue.run('ip', ['addr', 'del', address, 'dev', 'wifi'])
+    await ue.until('non-3gpp', true)
+    await expect.poll(() => ue.actions('destroy').length, { timeout: 5000 }).toBeGreaterThan(0)
+    await pause(500)
+    const { gap } = await ue.call('gap', number)
+    recorded('address removed', { gap })
+    expect(gap).toBeLessThan(BOUND)
+    expect((await rig.shares(500)).cellShare).toBeGreaterThan(0.95)
+    await rig.lab.ue.run('ip', ['addr', 'add', address, 'dev', 'wifi'])
+    await pause(1500)
+    expect((await rig.shares(500)).cellShare).toBeLessThan(0.02)
+    await ue.whole(number)
+  })
+
+  labTest('a black hole, of which nobody is told, and its end', async () => {
+    const { ue, number } = await steered()
+    await rig.lab.link('wifi').set({ down: true })
+    await ue.until('non-3gpp', false)
+    await pause(700)
+    const lost = await ue.call('gap', number)
+    recorded('black hole', lost)
+    expect(lost.gap).toBeLessThan(BOUND)
+    expect((await rig.shares(500)).cell).toBeGreaterThan(5_000)
+    await rig.lab.link('wifi').set({ down: false })
+    await ue.until('non-3gpp', true)
+    await pause(1000)
+    expect((await rig.shares(500)).cellShare).toBeLessThan(0.02)
+    await ue.whole(number)
+  })
+
+  labTest('a bulk upload and its bytes in flight, over a lost carrier and a black hole', async () => {
+    const ue = await rig.ue({ rules: RULES.wifiThenCell })
+    const { number } = await ue.bulk()
+    await pause(1000)
+    await rig.lab.link('wifi').set({ carrier: false })
+    await pause(1500)
+    expect((await rig.shares(500)).cell).toBeGreaterThan(500_000)
+    await rig.lab.link('wifi').set({ carrier: true })
+    await pause(1500)
+    await rig.lab.link('wifi').set({ down: true })
+    await pause(1500)
+    expect((await rig.shares(500)).cell).toBeGreaterThan(500_000)
+    await rig.lab.link('wifi').set({ down: false })
+    await pause(2000)
+    expect(await ue.whole(number)).toBeGreaterThan(5_000_000)
+  })
+
+  for (const [name, lose] of [
+    ['carriers', { carrier: false }],
+    ['black holes', { down: true }],
+  ] as const)
+    labTest(`both accesses lost (${name}), one back within a minute: the connection lives`, async () => {
+      const { ue, number } = await steered()
+      await rig.lab.link('wifi').set(lose)
+      await rig.lab.link('cell').set(lose)
+      await ue.until('non-3gpp', false)
+      await ue.until('3gpp', false)
+      await pause(3000)
+      await rig.lab.link('cell').set({ carrier: true, down: false })
+      await ue.until('3gpp', true)
+      await pause(1500)
+      expect((await ue.call('gap', number)).gap).toBeGreaterThan(2000)
+      expect((await rig.shares(500)).cell).toBeGreaterThan(5_000)
+      await rig.lab.link('wifi').set({ carrier: true, down: false })
+      await ue.until('non-3gpp', true)
+      await pause(1500)
+      expect((await rig.shares(500)).cellShare).toBeLessThan(0.02)
+      await ue.whole(number)
+    })
+
+  labTest('without a standby, never a byte on the other access; the connection waits for its own', async () => {
+    const { ue, number } = await steered(RULES.wifiOnly)
+    await rig.lab.link('wifi').set({ carrier: false })
+    await ue.until('non-3gpp', false)
+    const { cell } = await rig.shares(3000)
+    await rig.lab.link('wifi').set({ carrier: true })
+    await ue.until('non-3gpp', true)
+    await pause(1500)
+    expect(cell).toBe(0)
+    expect((await rig.shares(500)).wifi).toBeGreaterThan(5_000)
+    await ue.whole(number)
+  })
+
+  labTest('an application that is busy for 500 ms at a time delays no handover', async () => {
+    const ue = await rig.ue({ rules: RULES.wifiThenCell })
+    const { number } = await ue.bulk({ chunk: 4_000_000 })
+    await pause(700)
+    const busy = ue.call('block', 500, 6)
+    await pause(800)
+    await rig.lab.link('wifi').set({ carrier: false })
+    const lostAt = performance.now()
+    // The kernel has something to send all the time; over cell from when the loop has moved it.
+    let moved = 0
+    for (; performance.now() - lostAt < 2000 && moved < 20_000; ) moved += (await rig.shares(20)).cell
+    const took = performance.now() - lostAt
+    console.log(`busy application: 20 kB over cell ${took.toFixed(0)} ms after the carrier was lost`)
+    expect(took).toBeLessThan(450)
+    await busy
+    await rig.lab.link('wifi').set({ carrier: true })
+    await ue.whole(number)
+  })
+})
