@@ -259,7 +259,11 @@ export class Controller {
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
       if (action.do === 'create') connection.joinFailed(action.access, this.#effects.now(), this.#effects.random)
-      if (action.do === 'set-backup') connection.setBackup(action.subflow, !action.backup)
+      if (action.do === 'set-backup') {
+        connection.setBackup(action.subflow, !action.backup)
+        // The handshake of a young one is not done yet; an old one has ended by itself.
+        if (code === 'EINVAL') return
+      }
       // ENOTCONN: the connection has not carried data yet. ESRCH: the subflow has ended by itself.
       if (code !== 'ENOTCONN' && code !== 'ESRCH') this.#tell({ event: 'action', token, action, error: message })
     }
