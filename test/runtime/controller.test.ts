@@ -1,0 +1,283 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { INDEX, LOCAL, REMOTE, World } from '../support/controlled-world.js'
+
+// Looks are the test's own, at the times of its own clock.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+afterEach(() => void vi.useRealTimers())
+
+describe('active-standby', () => {
+  test('the standby gets a backup subflow over its interface, under an id of its own', async () => {
+    const world = new World()
+    const { token } = world.connect(5)
+    await world.settled()
+    expect(world.calls).toEqual([
+      {
+        call: 'create',
+        token,
+        localId: 1,
+        local: { address: LOCAL['3gpp'], interfaceIndex: INDEX['3gpp'] },
+        remote: REMOTE,
+        backup: true,
+      },
+    ])
+    await world.pass(1000)
+    expect(world.calls).toHaveLength(1)
+  })
+
+  test('a lost link: the standby is made usable, and then the lost subflow is ended', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.links({ 'non-3gpp': false })
+    await world.settled()
+    expect(world.calls.slice(1).map(({ call }) => call)).toEqual(['set-backup', 'destroy', 'remove'])
+    expect(world.of('set-backup')[0]).toMatchObject({ backup: false, local: { address: LOCAL['3gpp'] } })
+    expect(world.of('destroy')[0]).toMatchObject({ local: { address: LOCAL['non-3gpp'] }, remote: REMOTE })
+    world.links({})
+    await world.settled()
+    expect(world.of('create').at(-1)).toMatchObject({ local: { address: LOCAL['non-3gpp'] }, backup: false })
+    expect(world.of('set-backup').at(-1)).toMatchObject({ backup: true })
+  })
+
+  test('silence while data is out: the same', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const [wifi] = connection.subflows
+    world.carry(wifi!, 1000, false)
+    for (let i = 0; i < 8; i++) {
+      await world.pass(50)
+      wifi!.sample.lastAckRecv += 50
+    }
+    expect(world.told).toContainEqual(
+      expect.objectContaining({ event: 'access', access: 'non-3gpp', available: false }),
+    )
+    expect(world.of('destroy')).toHaveLength(1)
+  })
+})
+
+describe('what the kernel refuses', () => {
+  test('EPERM: said, and tried again, ever less often', async () => {
+    const world = new World()
+    world.refuses.create = 'EPERM'
+    world.connect(5)
+    await world.pass(1000)
+    const early = world.calls.length
+    expect(early).toBeGreaterThan(1)
+    expect(early).toBeLessThan(5)
+    expect(world.errors()).toHaveLength(early)
+    await world.pass(60_000)
+    expect(world.calls.length).toBeLessThan(20)
+    delete world.refuses.create
+    await world.pass(10_000)
+    expect(world.connections[0]!.subflows).toHaveLength(2)
+  })
+
+  for (const code of ['ENOENT', 'EINVAL', 'EOPNOTSUPP', 'EADDRNOTAVAIL', 'ENODEV'])
+    test(`${code} to a new subflow: the first goes on, and the loop too`, async () => {
+      const world = new World()
+      world.refuses.create = code
+      world.connect(5)
+      await world.pass(5000)
+      expect(world.errors()[0]).toContain(code)
+      expect(world.of('destroy')).toEqual([])
+      expect(world.of('create').length).toBeLessThan(8)
+    })
+
+  test('ENOTCONN: the connection has carried nothing yet; not worth a word', async () => {
+    const world = new World()
+    world.refuses.create = 'ENOTCONN'
+    world.connect(5)
+    await world.pass(300)
+    delete world.refuses.create
+    await world.pass(1000)
+    expect(world.errors()).toEqual([])
+    expect(world.connections[0]!.subflows).toHaveLength(2)
+  })
+
+  test('EINVAL to a flag: its handshake is not done; asked for until it is', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.refuses['set-backup'] = 'EINVAL'
+    world.links({ 'non-3gpp': false })
+    await world.pass(150)
+    expect(world.of('set-backup').length).toBeGreaterThan(1)
+    expect(world.errors()).toEqual([])
+    delete world.refuses['set-backup']
+    await world.pass(50)
+    const asked = world.of('set-backup').length
+    await world.pass(500)
+    expect(world.of('set-backup')).toHaveLength(asked)
+  })
+
+  test('ESRCH to the end of one that has ended by itself: nothing', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.refuses.destroy = 'ESRCH'
+    world.links({ 'non-3gpp': false })
+    await world.pass(1000)
+    expect(world.errors()).toEqual([])
+    expect(world.of('destroy')).toHaveLength(1)
+  })
+
+  test('EINVAL to the word for the peer, which only hastens things', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.refuses.remove = 'EINVAL'
+    world.links({ 'non-3gpp': false })
+    await world.pass(100)
+    expect(world.errors()).toEqual([])
+  })
+})
+
+describe('subflows that end by themselves', () => {
+  test('are made again; those that end young ever later', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    for (let i = 0; i < 5; i++) {
+      connection.subflows.splice(1)
+      world.says({ type: 'subflow-closed', token: connection.token })
+      await world.pass(3000)
+    }
+    expect(world.of('create').length).toBeGreaterThan(3)
+    expect(world.of('create').length).toBeLessThan(8)
+    expect(connection.subflows).toHaveLength(2)
+  })
+
+  test('a join that nothing is heard of: again, ever later', async () => {
+    const world = new World()
+    world.joins = false
+    world.connect(5)
+    await world.pass(20_000)
+    const made = world.of('create').length
+    expect(made).toBeGreaterThan(3)
+    expect(made).toBeLessThan(12)
+    // The kernel knows every address by one id.
+    expect(new Set(world.of('create').map(({ localId }) => localId)).size).toBe(1)
+  })
+})
+
+describe('descriptors', () => {
+  test('one that is closed is forgotten', async () => {
+    const world = new World()
+    const { token } = world.connect(5)
+    world.connections.length = 0
+    await world.pass(1500)
+    expect(world.told).toContainEqual({ event: 'gone', token, why: 'its socket is closed' })
+    expect(world.told.filter(({ event }) => event === 'gone')).toHaveLength(1)
+  })
+
+  test('one whose number is another connection by now is left alone', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const before = world.calls.length
+    world.connections[0] = { ...connection, token: 4711 }
+    await world.pass(1500)
+    world.links({ 'non-3gpp': false })
+    await world.pass(500)
+    expect(world.told).toContainEqual({ event: 'gone', token: connection.token, why: 'its socket is closed' })
+    expect(world.calls).toHaveLength(before)
+  })
+
+  test('one that fails between the sample and the question for its addresses: the next look finds out', async () => {
+    const world = new World()
+    world.addressesThrow = true
+    world.connect(5)
+    await world.pass(100)
+    expect(world.told.filter(({ event }) => event === 'gone')).toEqual([])
+    world.addressesThrow = false
+    await world.pass(1500)
+    expect(world.connections[0]!.subflows.length).toBeGreaterThan(1)
+  })
+
+  test('the kernel says that a connection has ended', async () => {
+    const world = new World()
+    const { token } = world.connect(5)
+    world.says({ type: 'closed', token })
+    expect(world.told).toContainEqual({ event: 'gone', token, why: 'it has ended' })
+  })
+
+  test("events of others' connections, and lost ones, are nothing to fear", async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    const before = world.calls.length
+    world.says({ type: 'closed', token: 4711 })
+    world.says({ type: 'subflow-closed', token: 4711 })
+    world.says({ type: 'listener-created' })
+    world.overrun()
+    await world.settled()
+    expect(world.calls).toHaveLength(before)
+    expect(world.told.filter(({ event }) => event === 'gone')).toEqual([])
+  })
+})
+
+describe('rules', () => {
+  test('a foreign subflow, from an address of no access, is not touched', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const foreign = world.subflow(connection, '3gpp')
+    foreign.addresses.local.address = '172.16.0.9'
+    world.links({ 'non-3gpp': false })
+    await world.pass(500)
+    world.links({})
+    await world.pass(500)
+    const ports = world.calls.flatMap(call => ('local' in call && 'port' in call.local ? [call.local.port] : []))
+    expect(ports).not.toContain(foreign.addresses.local.port)
+  })
+
+  test('without a standby there is nothing on the other access, whatever happens', async () => {
+    const rules = [[255, { mode: 'active-standby', active: 'non-3gpp', standby: undefined }]] as never
+    const world = new World({ rules })
+    world.connect(5)
+    await world.pass(500)
+    world.links({ 'non-3gpp': false })
+    await world.pass(5000)
+    world.links({})
+    await world.pass(1000)
+    expect(world.of('create').filter(({ local }) => local.address === LOCAL['3gpp'])).toEqual([])
+  })
+
+  test('another rule moves the connection; a connection under no rule is left alone', async () => {
+    const world = new World({
+      rules: [
+        [1, { mode: 'active-standby', active: '3gpp', standby: 'non-3gpp' }],
+        [255, { mode: 'active-standby', active: 'non-3gpp', standby: '3gpp' }],
+      ],
+    })
+    const connection = world.connect(5)
+    world.connect(6, 'non-3gpp', -1)
+    await world.pass(100)
+    world.controller.assign([[connection.token, 1]])
+    await world.pass(100)
+    expect(world.of('set-backup')).toMatchObject([
+      { token: connection.token, backup: false, local: { address: LOCAL['3gpp'] } },
+      { token: connection.token, backup: true, local: { address: LOCAL['non-3gpp'] } },
+    ])
+    expect(world.calls.every(({ token }) => token === connection.token)).toBe(true)
+  })
+
+  test('where nothing may be changed, nothing is tried, and everything is seen', async () => {
+    const world = new World({ pathManager: false })
+    world.connect(5)
+    await world.pass(1000)
+    expect(world.calls).toEqual([])
+    expect(world.told.some(({ event }) => event === 'accesses')).toBe(true)
+  })
+
+  test('closed, it looks no more', async () => {
+    const world = new World()
+    world.controller.close()
+    world.connect(5)
+    world.links({ 'non-3gpp': false })
+    await world.pass(1000)
+    expect(world.calls).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})

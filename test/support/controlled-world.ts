@@ -1,0 +1,218 @@
+/** A world for the steering loop that is values: two links, connections with subflows, a kernel that obeys or refuses. */
+import { EventEmitter } from 'eventemitter3'
+import type { AccessType, Steering } from '../../lib/policy/rules.js'
+import { Controller, type ControllerEvent, type Effects } from '../../lib/runtime/controller.js'
+import type { LinkMonitorEvents } from '../../lib/runtime/link-monitor.js'
+import type { Link, NetworkState } from '../../lib/runtime/network-state.js'
+import type { NewSubflow, PathManagerEvents, SubflowName } from '../../lib/runtime/path-manager.js'
+import type { SocketSample, SubflowAddresses, SubflowSample } from '../../lib/runtime/sampler.js'
+
+export const REMOTE = { address: '192.0.2.1', port: 443 }
+export const LOCAL: Record<AccessType, string> = { '3gpp': '10.2.0.2', 'non-3gpp': '10.1.0.2' }
+export const INDEX: Record<AccessType, number> = { '3gpp': 3, 'non-3gpp': 2 }
+const NAME: Record<AccessType, string> = { '3gpp': 'cell', 'non-3gpp': 'wifi' }
+
+export const WIFI_THEN_CELL: Steering = { mode: 'active-standby', active: 'non-3gpp', standby: '3gpp' }
+
+interface Subflow {
+  sample: SubflowSample
+  addresses: SubflowAddresses
+}
+
+export interface Connection {
+  fd: number
+  token: number
+  errno: number
+  subflows: Subflow[]
+}
+
+/** What was asked of the kernel. */
+export type Call =
+  | ({ call: 'create' } & NewSubflow)
+  | ({ call: 'destroy' } & SubflowName)
+  | ({ call: 'set-backup'; backup: boolean } & SubflowName)
+  | { call: 'announce' | 'remove'; token: number; localId: number }
+
+export class World {
+  now = 1_000
+  readonly calls: Call[] = []
+  readonly told: ControllerEvent[] = []
+  readonly connections: Connection[] = []
+  /** The code of the error with which the kernel refuses such calls. */
+  readonly refuses: Partial<Record<Call['call'], string>> = {}
+  /** What it does when asked for a subflow: makes it, or only says that it will. */
+  joins = true
+  addressesThrow = false
+  watched: number[] = []
+  readonly controller: Controller
+  readonly #links = Object.assign(new EventEmitter<LinkMonitorEvents>(), {
+    state: state({ '3gpp': true, 'non-3gpp': true }),
+    watch: (interval: number) => void this.watched.push(interval),
+  })
+  readonly #manager = new EventEmitter<PathManagerEvents>()
+  #lastPort = 40_000
+
+  constructor({ pathManager = true, rules = [[255, WIFI_THEN_CELL]] as [number, Steering][] } = {}) {
+    const sample = (fds: Int32Array) => Array.from(fds, fd => this.#sample(fd))
+    const subflowAddresses = (fd: number) => {
+      if (this.addressesThrow) throw Object.assign(new Error('getsockopt EBADF'), { code: 'EBADF' })
+      return this.#connection(fd)!.subflows.map(({ addresses }) => addresses)
+    }
+    const effects = {
+      links: this.#links,
+      pathManager: pathManager
+        ? Object.assign(this.#manager, {
+            createSubflow: (subflow: NewSubflow) => this.#create(subflow),
+            destroySubflow: (name: SubflowName) => this.#destroy(name),
+            setBackup: (change: SubflowName & { backup: boolean }) => this.#ask({ call: 'set-backup', ...change }),
+            announce: (what: { token: number; localId: number }) => this.#ask({ call: 'announce', ...what }),
+            removeAnnounced: (what: { token: number; localId: number }) => this.#ask({ call: 'remove', ...what }),
+          })
+        : undefined,
+      sample,
+      sampleConnections: sample,
+      subflowAddresses,
+      now: () => this.now,
+      random: () => 0.5,
+    }
+    const accesses = { '3gpp': { interface: 'cell' }, 'non-3gpp': { interface: 'wifi' } }
+    this.controller = new Controller(effects as unknown as Effects, accesses, event => this.told.push(event))
+    this.controller.setRules(rules)
+  }
+
+  /** A connection with its first subflow, which the loop gets to know. */
+  connect(fd: number, access: AccessType = 'non-3gpp', rule = 255): Connection {
+    const connection: Connection = { fd, token: 1000 + fd, errno: 0, subflows: [] }
+    this.connections.push(connection)
+    this.subflow(connection, access)
+    this.controller.add({ token: connection.token, fd, remote: REMOTE, family: 4, rule })
+    return connection
+  }
+
+  subflow(connection: Connection, access: AccessType): Subflow {
+    const id = Math.max(0, ...connection.subflows.map(({ sample }) => sample.id)) + 1
+    const port = ++this.#lastPort
+    const local = { address: LOCAL[access], port, family: 4 as const }
+    const subflow = {
+      sample: {
+        ...(Object.fromEntries(NUMBERS.map(name => [name, 0])) as unknown as SubflowSample),
+        id,
+        state: 1,
+        localPort: port,
+        rtt: 20_000,
+        bytesAcked: 1,
+        bytesSent: 1,
+      },
+      addresses: { id, local, remote: { ...REMOTE, family: 4 as const } },
+    }
+    connection.subflows.push(subflow)
+    return subflow
+  }
+
+  links(up: Partial<Record<AccessType, boolean>>): void {
+    const before = this.#links.state
+    this.#links.state = state({ '3gpp': true, 'non-3gpp': true, ...up })
+    this.#links.emit('change', before, this.#links.state, [])
+  }
+
+  /** An event of the path manager. */
+  says(event: Record<string, unknown>): void {
+    this.#manager.emit('event', event as never)
+  }
+
+  overrun(): void {
+    this.#manager.emit('overrun')
+  }
+
+  /** Lets so much time pass, with a look every `period`; answers come in between. */
+  async pass(milliseconds: number, period = 50): Promise<void> {
+    for (const end = this.now + milliseconds; this.now < end; ) {
+      this.now += period
+      this.controller.look()
+      await this.settled()
+    }
+  }
+
+  /** Until every answer has been heard. */
+  async settled(): Promise<void> {
+    for (let i = 0; i < 10; i++) await Promise.resolve()
+  }
+
+  /** Data goes out on a subflow, and is acknowledged or not. */
+  carry({ sample }: Subflow, bytes: number, acknowledged = true): void {
+    sample.bytesSent += bytes
+    if (acknowledged) sample.bytesAcked += bytes
+    sample.unacked = acknowledged ? 0 : 1
+    sample.lastAckRecv = 0
+  }
+
+  of<Kind extends Call['call']>(call: Kind): Extract<Call, { call: Kind }>[] {
+    return this.calls.filter(one => one.call === call) as Extract<Call, { call: Kind }>[]
+  }
+
+  errors(): string[] {
+    return this.told.flatMap(event => (event.event === 'action' && event.error ? [event.error] : []))
+  }
+
+  #connection(fd: number): Connection | undefined {
+    return this.connections.find(connection => connection.fd === fd)
+  }
+
+  #sample(fd: number): SocketSample {
+    const connection = this.#connection(fd)
+    const subflows = (connection?.subflows ?? []).map(({ sample }) => ({ ...sample }))
+    return {
+      ...(Object.fromEntries(TOTALS.map(name => [name, 0])) as unknown as SocketSample),
+      fd,
+      errno: connection ? connection.errno : 9,
+      token: connection?.token ?? 0,
+      bytesAcked: subflows.reduce((sum, { bytesAcked }) => sum + bytesAcked, 0),
+      bytesReceived: subflows.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0),
+      outstanding: subflows.reduce((sum, { bytesAcked, bytesSent }) => sum + bytesSent - bytesAcked, 0),
+      subflows,
+    }
+  }
+
+  async #ask(call: Call): Promise<void> {
+    this.calls.push(call)
+    const code = this.refuses[call.call]
+    if (code !== undefined) throw Object.assign(new Error(`mptcp_pm ${call.call} ${code}`), { code })
+  }
+
+  async #create(subflow: NewSubflow): Promise<void> {
+    await this.#ask({ call: 'create', ...subflow })
+    const access = subflow.local.address === LOCAL['3gpp'] ? '3gpp' : 'non-3gpp'
+    const connection = this.connections.find(({ token }) => token === subflow.token)
+    if (this.joins && connection) this.subflow(connection, access)
+  }
+
+  async #destroy(name: SubflowName): Promise<void> {
+    await this.#ask({ call: 'destroy', ...name })
+    const connection = this.connections.find(({ token }) => token === name.token)
+    if (!connection) return
+    const at = connection.subflows.findIndex(({ addresses }) => addresses.local.port === name.local.port)
+    if (at >= 0) connection.subflows.splice(at, 1)
+  }
+}
+
+const NUMBERS = [
+  'retransmits unacked lost lastDataSent lastDataRecv lastAckRecv rttvar minRtt sndCwnd totalRetrans pacingRate',
+  'deliveryRate bytesReceived bytesRetrans notsentBytes',
+].flatMap(line => line.split(' '))
+const TOTALS = 'bytesSent bytesRetrans retransmits lastDataSent lastDataRecv lastAckRecv'.split(' ')
+
+function state(carrier: Record<AccessType, boolean>): NetworkState {
+  const link = (access: AccessType): Link =>
+    ({
+      index: INDEX[access],
+      name: NAME[access],
+      up: true,
+      carrier: carrier[access],
+      operstate: carrier[access] ? 'up' : 'down',
+      flags: 0,
+      mtu: 1500,
+      addresses: [{ family: 4, address: LOCAL[access], prefixLength: 24, scope: 'global', tentative: false }],
+    }) as unknown as Link
+  const links = (['3gpp', 'non-3gpp'] as const).map(access => [INDEX[access], link(access)] as const)
+  return { links: new Map(links), defaultRoutes: [] }
+}
