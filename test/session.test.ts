@@ -1,0 +1,253 @@
+/** Sessions as any user has them: options, rules, explanations, updates. What they do to connections: test/netns/session-*. */
+import { once } from 'node:events'
+import net from 'node:net'
+import { MaPduSession as PublishedSession } from 'atsss'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { AtsssRule } from '../lib/policy/rules-json.js'
+import { MaPduSession } from '../lib/session.js'
+import type { SessionOptions } from '../lib/session-options.js'
+import { hex } from './support/hex.js'
+import { mptcp } from './support/probes.js'
+import { requires } from './support/requires.js'
+
+const ACCESSES = { '3gpp': 'none0', 'non-3gpp': 'lo' }
+const open: { close(): void }[] = []
+afterEach(() => {
+  for (const session of open.splice(0)) session.close()
+})
+
+function sessionOf(options: Partial<SessionOptions> = {}): MaPduSession {
+  const session = new MaPduSession({ accesses: ACCESSES, controller: 'inline', ...options })
+  open.push(session)
+  return session
+}
+
+const forName = (precedence: number, fqdn: string, steeringMode: AtsssRule['steeringMode']): AtsssRule => ({
+  precedence,
+  trafficDescriptor: { fqdns: [fqdn] },
+  steeringMode,
+})
+const CELL_ONLY = { steerModeValue: 'ACTIVE_STANDBY', active: '3GPP_ACCESS' } as const
+const CELL_FIRST = { ...CELL_ONLY, standby: 'NON_3GPP_ACCESS' } as const
+const REDUNDANT = { steerModeValue: 'REDUNDANT' } as const
+
+/** A container: to port 443, smallest delay; and another rule whose length is not so. */
+const added = (id: string, precedence: string) => `00 0d ${id} 01 ${precedence} 00 03 50 01 bb 03 02 02`
+const container = (rules: string) => {
+  const contents = hex(rules)
+  return new Uint8Array([1, contents.length >>> 8, contents.length & 0xff, ...contents])
+}
+
+describe('options', () => {
+  const refused: [string, unknown, string][] = [
+    ['none at all', undefined, 'options'],
+    ['no accesses', {}, 'accesses.3gpp'],
+    ['one access only', { accesses: { '3gpp': 'wwan0' } }, 'accesses.non-3gpp'],
+    ['an access of another name', { accesses: { ...ACCESSES, wifi: 'wlan0' } }, '"wifi"'],
+    ['an access that is no name', { accesses: { ...ACCESSES, '3gpp': 5 } }, 'accesses.3gpp'],
+    ['an access without an interface', { accesses: { ...ACCESSES, '3gpp': {} } }, 'accesses.3gpp'],
+    ['a misspelled one', { accesses: ACCESSES, rulez: 'handover' }, 'should be "rules"'],
+    ['a misspelled one of a connection', { accesses: ACCESSES, convertors: '192.0.2.1:1' }, 'should be "converters"'],
+    ['unmatched', { accesses: ACCESSES, unmatched: 'drop' }, 'unmatched'],
+    ['unenforceable', { accesses: ACCESSES, unenforceable: 'ignore' }, 'unenforceable'],
+    ['controller', { accesses: ACCESSES, controller: 'thread' }, 'controller'],
+    ['a converter that is none', { accesses: ACCESSES, converters: 'nowhere' }, 'converters'],
+  ]
+  for (const [name, options, told] of refused)
+    test(name, () => {
+      const make = () => new MaPduSession(options as SessionOptions)
+      expect(make).toThrow(
+        expect.objectContaining({ code: 'ERR_ATSSS_OPTION', message: expect.stringContaining(told) }),
+      )
+    })
+
+  test('wrong rules', () => {
+    const code = (rules: unknown) => {
+      try {
+        sessionOf({ rules: rules as never })
+      } catch (error) {
+        return (error as { code: string }).code
+      }
+      return undefined
+    }
+    expect(code('handovr')).toBe('ERR_ATSSS_RULE')
+    expect(code([{ precedence: 1 }])).toBe('ERR_ATSSS_RULE')
+    expect(code(5)).toBe('ERR_ATSSS_RULE')
+    expect(code(new Uint8Array([1, 255, 255]))).toBe('ERR_ATSSS_MALFORMED')
+    expect(code(undefined)).toBeUndefined()
+  })
+})
+
+describe('rules', () => {
+  test('handover, where none are said', () => {
+    expect(sessionOf().rules).toMatchObject([
+      { precedence: 255, steering: { mode: 'active-standby', active: 'non-3gpp', standby: '3gpp' } },
+    ])
+  })
+
+  test('as a preset, JSON, a container', () => {
+    expect(sessionOf({ rules: 'interactive' }).rules).toMatchObject([{ steering: { mode: 'smallest-delay' } }])
+    expect(sessionOf({ rules: [forName(3, 'example.com', CELL_ONLY)] }).rules).toMatchObject([{ precedence: 3 }])
+    expect(sessionOf({ rules: container(added('05', '14')) }).rules).toMatchObject([{ id: '5', precedence: 20 }])
+  })
+
+  test('a container is applied to the rules before, JSON replaces them', () => {
+    const session = sessionOf({ rules: container(added('05', '14')) })
+    const { changes, rules } = session.update(container(`${added('06', '0a')} 00 04 05 02`))
+    expect(changes).toMatchObject([{ rule: { id: '6' } }, { rule: { id: '5' } }])
+    expect(rules.map(({ id }) => id)).toEqual(['6'])
+    expect(session.update('aggregate').rules).toHaveLength(1)
+    expect(session.rules).toMatchObject([{ precedence: 255 }])
+  })
+
+  test('part of a container that cannot be applied is told, at the beginning too', async () => {
+    const bad = container(`${added('05', '14')} 00 04 09 02`)
+    const session = sessionOf({ rules: bad })
+    const [problem] = await new Promise<unknown[]>(resolve => session.on('problem', (...args) => resolve(args)))
+    expect(problem).toBeTruthy()
+    expect(session.rules).toHaveLength(1)
+    const { problems } = session.update(bad)
+    expect(problems).toHaveLength(1)
+  })
+
+  test('wrong ones change nothing', () => {
+    const session = sessionOf({ rules: [forName(3, 'example.com', CELL_ONLY)] })
+    const before = session.rules
+    for (const wrong of ['nothing', [forName(4, 'a.example', CELL_ONLY), { precedence: 5 }], new Uint8Array([1, 255])])
+      expect(() => session.update(wrong as never)).toThrow(
+        expect.objectContaining({ code: expect.stringMatching(/^ERR_ATSSS_/) }),
+      )
+    expect(session.rules).toBe(before)
+  })
+})
+
+describe('explain', () => {
+  test('rule, why, accesses, steering', () => {
+    const session = sessionOf({
+      rules: [
+        forName(1, 'cell.example', CELL_ONLY),
+        forName(2, '*.first.example', CELL_FIRST),
+        forName(3, 'both.example', REDUNDANT),
+      ],
+    })
+    expect(session.explain('cell.example', 443)).toMatchObject({
+      rule: { precedence: 1 },
+      why: expect.stringContaining('cell.example'),
+      accesses: ['3gpp'],
+      skipped: [],
+    })
+    expect(session.explain('a.first.example', 443)).toMatchObject({
+      rule: { precedence: 2 },
+      accesses: ['3gpp', 'non-3gpp'],
+    })
+    expect(session.explain('both.example', 443)).toMatchObject({
+      rule: { precedence: 3 },
+      accesses: [],
+      steering: expect.stringContaining('redundant'),
+    })
+    expect(session.explain('other.example', 443)).toMatchObject({
+      rule: undefined,
+      accesses: [],
+      skipped: [{}, {}, {}],
+    })
+  })
+
+  test('where rules that cannot be had are done as well as can be', () => {
+    const session = sessionOf({ rules: [forName(3, 'both.example', REDUNDANT)], unenforceable: 'degrade' })
+    expect(session.explain('both.example', 443).accesses).toHaveLength(2)
+  })
+
+  test('the application names itself', () => {
+    const rule: AtsssRule = {
+      precedence: 1,
+      trafficDescriptor: { applications: [{ osAppId: 'org.example.app' }] },
+      steeringMode: CELL_ONLY,
+    }
+    expect(sessionOf({ rules: [rule] }).explain('a.example', 1).rule).toBeUndefined()
+    const named = sessionOf({ rules: [rule], application: { osAppId: 'org.example.app' } })
+    expect(named.explain('a.example', 1).rule).toMatchObject({ precedence: 1 })
+  })
+})
+
+requires('MPTCP', mptcp).describe('connections', () => {
+  async function echo(): Promise<net.Server & { port: number }> {
+    const server = net.createServer(socket => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    open.push(server)
+    return Object.assign(server, { port: (server.address() as net.AddressInfo).port })
+  }
+
+  for (const [name, Session, controller] of [
+    ['inline', MaPduSession, 'inline'],
+    ['worker', PublishedSession, 'worker'],
+  ] as const)
+    test(`over the access that the rule wants, the controller ${name}`, async () => {
+      const { port } = await echo()
+      const session = new Session({ accesses: ACCESSES, controller })
+      open.push(session)
+      const socket = session.connect(port, '127.0.0.1')
+      socket.end('hello')
+      const [data] = await once(socket, 'data')
+      expect(String(data)).toBe('hello')
+      expect(socket.mptcp.interface).toBe('lo')
+      await once(socket, 'close')
+      await expect.poll(() => session.stats().connections).toEqual([])
+    })
+
+  test("net.connect's call forms, and createConnection", async () => {
+    const { port } = await echo()
+    const session = sessionOf()
+    let connected = 0
+    const heard = () => connected++
+    const sockets = [
+      session.connect({ port, host: '127.0.0.1' }, heard),
+      session.connect(port, '127.0.0.1', heard),
+      session.createConnection({ port, host: '127.0.0.1' }, heard),
+    ]
+    await Promise.all(sockets.map(socket => once(socket, 'connect')))
+    for (const socket of sockets) socket.destroy()
+    expect(connected).toBe(3)
+  })
+
+  test('none over an access that is not there, without a standby', async () => {
+    const { port } = await echo()
+    const session = sessionOf({ rules: [{ ...forName(1, 'x', CELL_ONLY), trafficDescriptor: { matchAll: true } }] })
+    const socket = session.connect(port, '127.0.0.1')
+    const [error] = await once(socket, 'error')
+    expect(error).toMatchObject({ code: 'ENODEV' })
+  })
+
+  test('refused by the rules', async () => {
+    const { port } = await echo()
+    const session = sessionOf({ rules: [forName(3, 'both.example', REDUNDANT)], unmatched: 'refuse' })
+    const [error] = await once(session.connect(port, '127.0.0.1'), 'error')
+    expect(error).toMatchObject({ code: 'ERR_ATSSS_NO_RULE' })
+    const lookup = (_: string, __: object, done: (error: null, addresses: object[]) => void) =>
+      done(null, [{ address: '127.0.0.1', family: 4 }])
+    const redundant = session.connect({ port, host: 'both.example', lookup: lookup as never })
+    const [steering] = await once(redundant, 'error')
+    expect(steering).toMatchObject({ code: 'ERR_ATSSS_STEERING' })
+  })
+
+  test('not after close(), which ends no connection and may be called twice', async () => {
+    const { port } = await echo()
+    const session = sessionOf()
+    const socket = session.connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    session.close()
+    session.close()
+    expect(() => session.connect(port, '127.0.0.1')).toThrow(expect.objectContaining({ code: 'ERR_ATSSS_CLOSED' }))
+    socket.write('still here')
+    expect(String((await once(socket, 'data'))[0])).toBe('still here')
+    socket.destroy()
+  })
+
+  test('destroyed before the rules have been asked', async () => {
+    const { port } = await echo()
+    const session = sessionOf()
+    const socket = session.connect(port, '127.0.0.1')
+    socket.destroy()
+    await once(socket, 'close')
+    expect(session.stats().connections).toEqual([])
+  })
+})
