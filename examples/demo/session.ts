@@ -30,6 +30,8 @@ export interface Uploaded {
   /** Milliseconds from connect() to the server's answer. */
   ms: number
   sha256: string
+  /** How many it took. */
+  connections: number
   arrival: Arrival
 }
 
@@ -67,7 +69,11 @@ function say(line: object): void {
 async function upload(content: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<Uploaded> {
   const begun = performance.now()
   const hash = createHash('sha256')
-  const createConnection = () => session.connect({ host, port })
+  let connections = 0
+  const createConnection = () => {
+    connections++
+    return session.connect({ host, port })
+  }
   const put = request({ method: 'PUT', host, port, path: '/upload', createConnection })
   const answered = new Promise<Arrival>((resolve, reject) => {
     put.once('error', reject).once('response', async response => {
@@ -82,7 +88,7 @@ async function upload(content: AsyncIterable<Buffer> | Iterable<Buffer>): Promis
     }
   }
   const [arrival] = await Promise.all([answered, pipeline(Readable.from(hashed(), { objectMode: false }), put)])
-  return { ms: performance.now() - begun, sha256: hash.digest('hex'), arrival }
+  return { ms: performance.now() - begun, sha256: hash.digest('hex'), connections, arrival }
 }
 
 function* file(bytes: number): Iterable<Buffer> {

@@ -96,12 +96,12 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
   }
   const to = Date.now()
   session.program.tell({ end: true })
-  const { sha256, arrival } = await streamed
+  const { sha256, connections, arrival } = await streamed
 
   const told = session.told.filter(({ at }) => at >= from)
   for (const line of chronicle(done, told, from)) say(line)
   const intact = arrival.sha256 === sha256
-  say(`  ${megabytes(arrival.bytes)} have arrived, intact: ${verdict(intact)}; the connection is the one it was.\n`)
+  say(`  ${megabytes(arrival.bytes)} have arrived, connections made: ${connections}, intact: ${verdict(intact)}.\n`)
   showTargets(done, arrival, from)
   const marks: Mark[] = done.map(({ at, label, note, targetMs }) => ({
     ...{ at, label },
@@ -135,7 +135,7 @@ function showTargets(done: (Step & { at: number })[], arrival: Arrival, from: nu
   const [load] = loadavg()
   const processors = availableParallelism()
   const undisturbed = longestGap(arrival, from + 500, from + BEGINNING_MS)
-  say(`  The longest gap before anything happened: ${undisturbed.toFixed(0)} ms; that much is the machine's own.`)
+  say(`  Before anything happened, the longest gap of the stream was ${undisturbed.toFixed(0)} ms.`)
   if (load! > processors)
     say(
       `  The machine is busy, with a load of ${load!.toFixed(1)} on ${processors} processors: its delays are in these figures.`,

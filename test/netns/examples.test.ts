@@ -34,7 +34,7 @@ describe('the demo', () => {
       expect(Math.abs(Number(cellular) - 20)).toBeLessThanOrEqual(5)
       expect(stdout).toMatch(/Wi-Fi loses its carrier\n.*non-3gpp lost: wifi has no carrier/)
       expect(stdout).toMatch(/swallows everything, silently\n.*non-3gpp lost: /)
-      expect(stdout).toMatch(/have arrived, intact: yes/)
+      expect(stdout).toMatch(/have arrived, connections made: 1, intact: yes/)
       expect(stdout).not.toMatch(/NO/)
       expect(stdout).toContain('demo-report/steering.svg')
       expect(readFileSync(report, 'utf8')).toMatch(/^<svg [\s\S]*Wi-Fi cut[\s\S]*<\/svg>\n$/)
