@@ -64,9 +64,13 @@ export function isLost(subflow: SubflowState, access: Pick<AccessState, 'lostAt'
   return !survived || isSilent(subflow, now)
 }
 
-/** One server's silence is not the access's, where another one's answer has come in since. */
-export function hear(subflows: readonly SubflowState[], now: number): Heard {
-  let at = Number.NEGATIVE_INFINITY
+/**
+ * One server's silence is not the access's, where another one's answer has come in since.
+ *
+ * @param before when anything had come in on others
+ */
+export function hear(subflows: readonly SubflowState[], now: number, before = Number.NEGATIVE_INFINITY): Heard {
+  let at = before
   let silentSince = Number.NEGATIVE_INFINITY
   for (const subflow of subflows) {
     at = Math.max(at, subflow.heardAt)

@@ -104,6 +104,7 @@ async function open({ accesses }: HostConfig, report: (report: Report) => void):
     pathManager: level.level === 'userspace' ? pathManager : undefined,
     kernel,
     sample: fds => sampler.sample(fds),
+    sampleConnections: fds => sampler.sampleConnections(fds),
     subflowAddresses,
     now: () => performance.now(),
     random: Math.random,

@@ -18,7 +18,7 @@ import { type Carriage, type Steered, SteeredConnection } from './steered-connec
 
 /** What the loop does to the world; functions in tests. */
 export interface Effects {
-  links: Pick<LinkMonitor, 'state' | 'on'>
+  links: Pick<LinkMonitor, 'state' | 'on' | 'watch'>
   /** Undefined: nothing can be changed here, only seen. */
   pathManager:
     | Pick<PathManager, 'createSubflow' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced' | 'on'>
@@ -26,6 +26,8 @@ export interface Effects {
   /** Where the kernel's path manager makes the subflows: by endpoints, for all connections together. */
   kernel?: Pick<KernelSteering, 'apply'> | undefined
   sample(fds: Int32Array): SocketSample[]
+  /** The same without the subflows, which costs less. */
+  sampleConnections(fds: Int32Array): SocketSample[]
   subflowAddresses(fd: number): SubflowAddresses[]
   /** Milliseconds on a clock that never goes back. */
   now(): number
@@ -46,8 +48,16 @@ export type ControllerEvent =
 /** How often everything is looked at while bytes move, and while none do, in milliseconds. */
 const PERIOD_MS = 50
 const IDLE_PERIOD_MS = 250
+/** How often the links are looked at while bytes move, in milliseconds: the kernel may tell of a lost carrier a second late. */
+const LINKS_PERIOD_MS = 20
+/** What happens to single connections causes so many percent of a core at most: a busy loop lets them wait for each other. */
+const HASTE_PERCENT = 10
+/** Connections at rest are asked for their subflows in turn: each once in so many looks. */
+const LOOKS_AROUND = 50
 /** How often the measurements are told. */
 const TELL_MS = 500
+
+const NEVER = Number.NEGATIVE_INFINITY
 
 interface RuleState {
   steering: Steering
@@ -65,6 +75,15 @@ export class Controller {
   #measured: Record<AccessType, Measured> = { '3gpp': UNMEASURED, 'non-3gpp': UNMEASURED }
   #carried: { rule: number; carriage: Carriage }[] = []
   #timer: NodeJS.Timeout | undefined
+  #dueAt = Number.POSITIVE_INFINITY
+  /** Until then nothing but a link is worth another look. */
+  #restUntil = Number.NEGATIVE_INFINITY
+  #watched = false
+  #looks = 0
+  /** What connections at rest were steered by. */
+  #steeredBy = ''
+  /** When each access was last heard on. */
+  readonly #heardAt: Record<AccessType, number> = { '3gpp': NEVER, 'non-3gpp': NEVER }
   #toldAt = Number.NEGATIVE_INFINITY
   #endpointsWhy = ''
   #closed = false
@@ -75,10 +94,14 @@ export class Controller {
     this.#links = new AccessLinks(accesses, effects.links.state)
     effects.links.on('change', (_, state) => {
       this.#links.update(state)
+      this.#steeredBy = ''
       this.look()
     })
     effects.pathManager?.on('event', event => this.#hear(event))
-    effects.pathManager?.on('overrun', () => this.look())
+    effects.pathManager?.on('overrun', () => {
+      for (const connection of this.#connections.values()) connection.disturb()
+      this.look()
+    })
     this.look()
   }
 
@@ -95,13 +118,15 @@ export class Controller {
 
   add(steered: Steered): void {
     this.#connections.set(steered.token, new SteeredConnection(steered))
-    this.look()
+    this.#lookSoon()
   }
 
   assign(rules: readonly (readonly [token: number, rule: number])[]): void {
     for (const [token, rule] of rules) {
       const connection = this.#connections.get(token)
-      if (connection) connection.rule = rule
+      if (!connection) continue
+      connection.rule = rule
+      connection.disturb()
     }
     this.look()
   }
@@ -119,23 +144,56 @@ export class Controller {
   look(): void {
     if (this.#closed) return
     const now = this.#effects.now()
-    this.#sample(now)
-    const accesses = this.#judgeAccesses(now)
+    const awake = this.#sample(now)
+    const accesses = this.#judgeAccesses(awake, now)
     const decisions = this.#decide(accesses, now)
-    const asked = new Set<number>()
-    for (const connection of this.#connections.values()) this.#steer(connection, decisions, accesses, asked, now)
+    this.#steerAll(awake, decisions, accesses, now)
     this.#steerByEndpoints(decisions)
     this.#tellAccesses(accesses, now)
     this.#carried = []
-    clearTimeout(this.#timer)
-    const idle = [...this.#connections.values()].every(connection => connection.idle)
-    this.#timer = setTimeout(() => this.look(), idle ? IDLE_PERIOD_MS : PERIOD_MS)
-    this.#timer.unref()
+    const idle = awake.every(connection => connection.idle)
+    this.#watch(!idle)
+    const took = this.#effects.now() - now
+    this.#restUntil = now + (took * 100) / HASTE_PERCENT
+    this.#schedule(idle ? IDLE_PERIOD_MS : PERIOD_MS, now)
   }
 
-  #sample(now: number): void {
-    const connections = [...this.#connections.values()]
-    const samples = this.#effects.sample(Int32Array.from(connections, connection => connection.fd))
+  /** At once, unless looking is all that is done. */
+  #lookSoon(): void {
+    const now = this.#effects.now()
+    if (this.#restUntil <= now) this.look()
+    else if (this.#dueAt > this.#restUntil) this.#schedule(this.#restUntil - now, now)
+  }
+
+  #schedule(ms: number, now: number): void {
+    if (this.#closed) return
+    clearTimeout(this.#timer)
+    this.#dueAt = now + ms
+    this.#timer = setTimeout(() => this.look(), ms).unref()
+  }
+
+  #watch(on: boolean): void {
+    if (on !== this.#watched) this.#effects.links.watch(on ? LINKS_PERIOD_MS : Number.POSITIVE_INFINITY)
+    this.#watched = on
+  }
+
+  /** @returns the connections that are not at rest, and of those that are some in turn: with their subflows as they are now */
+  #sample(now: number): SteeredConnection[] {
+    const turn = this.#looks++ % LOOKS_AROUND
+    const resting: SteeredConnection[] = []
+    const awake: SteeredConnection[] = []
+    let place = 0
+    for (const connection of this.#connections.values())
+      (connection.mayRest && place++ % LOOKS_AROUND !== turn ? resting : awake).push(connection)
+    const samples = this.#effects.sampleConnections(fdsOf(resting))
+    for (const [index, connection] of resting.entries())
+      if (!connection.rests(samples[index], now)) awake.push(connection)
+    this.#follow(awake, now)
+    return awake
+  }
+
+  #follow(connections: readonly SteeredConnection[], now: number): void {
+    const samples = this.#effects.sample(fdsOf(connections))
     for (const [index, connection] of connections.entries()) {
       const sample = samples[index]
       // The descriptor's number may be another's by now.
@@ -163,18 +221,19 @@ export class Controller {
     }
   }
 
-  #judgeAccesses(now: number): Accesses {
-    const subflows = [...this.#connections.values()].flatMap(connection => connection.subflows)
-    const of = (access: AccessType) => subflows.filter(subflow => subflow.access === access)
+  #judgeAccesses(awake: readonly SteeredConnection[], now: number): Accesses {
+    const subflows = awake.flatMap(connection => connection.subflows)
+    // What rests has nothing that could be silent, and nothing newer has been heard on it.
+    const heard = (access: AccessType) => {
+      const of = subflows.filter(subflow => subflow.access === access)
+      const found = hear(of, now, this.#heardAt[access])
+      this.#heardAt[access] = found.at
+      return found
+    }
     const told = (access: AccessType) =>
       this.#carried.map(({ carriage }) => carriage).filter(carriage => carriage.access === access)
     const before = this.#health
-    this.#health = health(
-      before,
-      this.#links.facts,
-      { '3gpp': hear(of('3gpp'), now), 'non-3gpp': hear(of('non-3gpp'), now) },
-      now,
-    )
+    this.#health = health(before, this.#links.facts, { '3gpp': heard('3gpp'), 'non-3gpp': heard('non-3gpp') }, now)
     for (const access of BOTH) {
       this.#measured[access] = measure(this.#measured[access], told(access), now)
       const { available, why } = this.#health[access]
@@ -205,6 +264,23 @@ export class Controller {
       decisions.set(key, { ...decision, uses: usesWhenHolding(rule.balance.hold) })
     }
     return decisions
+  }
+
+  /** For a connection at rest nothing is to do that was not to do before, unless something else is wanted now. */
+  #steerAll(
+    awake: readonly SteeredConnection[],
+    decisions: ReadonlyMap<number, Decision>,
+    accesses: Accesses,
+    now: number,
+  ): void {
+    const by = JSON.stringify([
+      [...decisions].map(([key, { uses, measure }]) => [key, uses, measure]),
+      BOTH.map(access => [accesses[access].available, accesses[access].suspected, accesses[access].lostAt]),
+    ])
+    const steered = by === this.#steeredBy ? awake : this.#connections.values()
+    this.#steeredBy = by
+    const asked = new Set<number>()
+    for (const connection of steered) this.#steer(connection, decisions, accesses, asked, now)
   }
 
   #steer(
@@ -309,8 +385,9 @@ export class Controller {
 
   #hear(event: MptcpEvent): void {
     if (!('token' in event) || !this.#connections.has(event.token)) return
-    if (event.type === 'closed') this.#forget(event.token, 'it has ended')
-    else this.look()
+    if (event.type === 'closed') return this.#forget(event.token, 'it has ended')
+    this.#connections.get(event.token)?.disturb()
+    this.#lookSoon()
   }
 
   #forget(token: number, why: string): void {
@@ -323,4 +400,8 @@ export class Controller {
     const ahead = [...this.#rules].flatMap(([key, { balance }]) => (balance ? [[key, balance.ahead]] : []))
     this.#tell({ event: 'accesses', accesses, ahead: Object.fromEntries(ahead) })
   }
+}
+
+function fdsOf(connections: readonly SteeredConnection[]): Int32Array {
+  return Int32Array.from(connections, connection => connection.fd)
 }

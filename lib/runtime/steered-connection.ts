@@ -84,6 +84,34 @@ export class SteeredConnection {
   /** Whether nothing has been acknowledged or is waiting to be, on any subflow, since the sample before. */
   idle = false
 
+  /** What its counters were when it was last followed; undefined: something has happened since, or may. */
+  #restedWith: Counters | undefined
+  #restedAt = Number.NEGATIVE_INFINITY
+
+  /** Whether nothing is under way; whether that still is so, its counters tell. */
+  get mayRest(): boolean {
+    return this.#restedWith !== undefined
+  }
+
+  /** Whether nothing has happened since it was followed: what is known of its subflows is what there is to know. */
+  rests(sample: SocketSample | undefined, now: number): boolean {
+    const before = this.#restedWith
+    if (!before || sample?.errno !== 0 || sample.token !== this.token) return false
+    if (sample.outstanding !== 0 || !COUNTERS.every(counter => sample[counter] === before[counter])) return false
+    this.#restedAt = now
+    return true
+  }
+
+  get #isSettled(): boolean {
+    const joining = this.subflows.some(({ state }) => state === 'joining')
+    return !joining && BOTH.every(access => this.retries[access].failures === 0)
+  }
+
+  /** It is to be followed at the next look. */
+  disturb(): void {
+    this.#restedWith = undefined
+  }
+
   /**
    * @param addresses asked of the kernel only for subflows that are new
    * @param accessAt whose address it is
@@ -102,7 +130,7 @@ export class SteeredConnection {
     for (const seen of sample.subflows) {
       const before = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
       if (!before) continue
-      const after = next(before, seen, now)
+      const after = next(before, seen, now, this.#restedAt)
       this.#subflows.set(seen.id, after)
       if (before.access) this.#judge(before.access, before, after, now, random)
       if (before.access && after.state === 'established') carried.push(carriage(before.access, before, after))
@@ -112,12 +140,15 @@ export class SteeredConnection {
     this.#forgetJoins(now, random)
     this.idle =
       carried.every(({ acked, sent }) => acked === 0 && sent === 0) && !this.subflows.some(one => one.outstanding)
+    // Older kernels do not count: nothing is known of a connection without its subflows.
+    this.#restedWith = this.idle && sample.outstanding === 0 && this.#isSettled ? sample : undefined
     return carried
   }
 
   /** @returns the id for this address */
   join(access: AccessType, address: string, backup: boolean, now: number): number {
     this.#joins[access] = { at: now, backup }
+    this.disturb()
     const id = this.#ids.get(address) ?? this.#ids.size + 1
     this.#ids.set(address, id)
     return id
@@ -136,6 +167,7 @@ export class SteeredConnection {
   destroyed(id: number): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.state = 'closed'
+    this.disturb()
   }
 
   /** The access has come back: what failed while it was away says nothing any more. */
@@ -193,23 +225,29 @@ export class SteeredConnection {
   }
 }
 
+/** What moves when anything does. */
+const COUNTERS = ['bytesSent', 'bytesReceived', 'bytesAcked', 'bytesRetrans', 'retransmits'] as const
+type Counters = Pick<SocketSample, (typeof COUNTERS)[number]>
+
 /** Of a join that has been asked for and not been seen. */
 const UNSEEN = -1
 
-function next(before: Followed, seen: SubflowSample, now: number): Followed {
+/** @param restedAt when it was last seen to have nothing under way */
+function next(before: Followed, seen: SubflowSample, now: number, restedAt: number): Followed {
   const state = before.state === 'closed' ? 'closed' : stateOf(seen.state)
   const outstanding = state === 'established' && seen.unacked > 0
   const received = seen.bytesReceived > before.bytesReceived
   const heardAt = received
     ? now
     : Math.max(before.heardAt, state === 'joining' ? before.heardAt : now - seen.lastAckRecv)
+  const since = Math.max(before.progressAt, restedAt)
   const progressed = !outstanding || seen.bytesAcked > before.bytesAcked
   return {
     ...before,
     state,
     outstanding,
     heardAt,
-    progressAt: progressed ? now : received ? before.progressAt : Math.max(before.progressAt, now - seen.lastAckRecv),
+    progressAt: progressed ? now : received ? since : Math.max(since, now - seen.lastAckRecv),
     rttMs: seen.rtt / 1000,
     bytesAcked: seen.bytesAcked,
     bytesSent: seen.bytesSent,
