@@ -153,7 +153,7 @@ export class MptcpSocket extends Socket {
       done(error)
     }
     if (!this.#connecting.write(bytes.length === 1 ? bytes[0]! : Buffer.concat(bytes), settle)) return false
-    this.once('close', closed)
+    if (!settled) this.once('close', closed)
     return true
   }
 

@@ -358,7 +358,8 @@ export class Controller {
     if (!name) return undefined
     if (action.do === 'destroy') {
       connection.destroyed(action.subflow)
-      return this.#destroy(name, connection.localId(action.subflow)!)
+      const localId = connection.idOfItsOwn(action.subflow)
+      return localId === undefined ? pathManager.destroySubflow(name) : this.#destroy(name, localId)
     }
     connection.setBackup(action.subflow, action.backup)
     return pathManager.setBackup({ ...name, backup: action.backup })

@@ -40,6 +40,8 @@ interface Join {
 
 /** A join that no sample shows for so long has come to nothing, in milliseconds. */
 const JOIN_UNSEEN_MS = 300
+/** A subflow that has been there for so long, or has carried data, was not refused, in milliseconds. */
+const PROVEN_MS = 2_000
 /** A subflow that ends so soon counts as a failure, in milliseconds. */
 const SHORT_LIFE_MS = 10_000
 
@@ -77,8 +79,14 @@ export class SteeredConnection {
     return this.#subflows.get(id)?.name
   }
 
-  localId(id: number): number | undefined {
-    return this.#subflows.get(id)?.localId
+  /** By which the peer knows the subflow's local address, unless another one from there is open, or shall be. */
+  idOfItsOwn(id: number): number | undefined {
+    const { localId, access } = this.#subflows.get(id)!
+    const twin = [...this.#subflows.values()].some(
+      other => other.id !== id && other.localId === localId && other.state !== 'closed',
+    )
+    const joining = access !== undefined && localId !== 0 && this.#joins[access] !== undefined
+    return twin || joining ? undefined : localId
   }
 
   /** Whether nothing has been acknowledged or is waiting to be, on any subflow, since the sample before. */
@@ -135,8 +143,11 @@ export class SteeredConnection {
       if (before.access) this.#judge(before.access, before, after, now, random)
       if (before.access && after.state === 'established') carried.push(carriage(before.access, before, after))
     }
-    for (const id of [...this.#subflows.keys()])
-      if (!sample.subflows.some(seen => seen.id === id)) this.#subflows.delete(id)
+    for (const [id, subflow] of [...this.#subflows]) {
+      if (sample.subflows.some(seen => seen.id === id)) continue
+      this.#subflows.delete(id)
+      if (subflow.access) this.#judge(subflow.access, subflow, { ...subflow, state: 'closed' }, now, random)
+    }
     this.#forgetJoins(now, random)
     this.idle =
       carried.every(({ acked, sent }) => acked === 0 && sent === 0) && !this.subflows.some(one => one.outstanding)
@@ -206,7 +217,9 @@ export class SteeredConnection {
   }
 
   #judge(access: AccessType, before: Followed, after: Followed, now: number, random: () => number): void {
-    if (before.state === 'joining' && after.state === 'established') this.forgive(access)
+    // A peer that refuses a join may do so after its handshake.
+    if (after.state === 'established' && (after.bytesReceived > 0 || now - after.madeAt > PROVEN_MS))
+      this.forgive(access)
     // One that we have ended is closed before the sample says so.
     if (before.state !== 'closed' && after.state === 'closed' && now - after.madeAt < SHORT_LIFE_MS)
       this.#failed(access, now, random)
