@@ -67,7 +67,7 @@ describe('what the kernel refuses', () => {
     expect(early).toBeLessThan(5)
     expect(world.errors()).toHaveLength(early)
     await world.pass(60_000)
-    expect(world.calls.length).toBeLessThan(20)
+    expect(world.calls.length).toBeLessThan(50)
     delete world.refuses.create
     await world.pass(10_000)
     expect(world.connections[0]!.subflows).toHaveLength(2)
@@ -280,4 +280,16 @@ describe('rules', () => {
     expect(world.calls).toEqual([])
     expect(vi.getTimerCount()).toBe(0)
   })
+})
+
+test('while bytes move the links are looked at often, and else not', async () => {
+  const world = new World()
+  const connection = world.connect(5)
+  for (let i = 0; i < 10; i++) {
+    world.carry(connection.subflows[0]!, 1000)
+    await world.pass(50)
+  }
+  expect(world.watched.at(-1)).toBeLessThan(50)
+  await world.pass(5000)
+  expect(world.watched.at(-1)).toBe(Number.POSITIVE_INFINITY)
 })

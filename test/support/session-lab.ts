@@ -170,6 +170,8 @@ export class SessionLab {
   static async open(options: LabOptions = {}): Promise<SessionLab> {
     const rig = new SessionLab(await ConvertLab.open(options))
     await rig.lab.ue.sysctl('net.mptcp.pm_type', 1)
+    // Of a subflow that ended where nobody could be told, the peer keeps the place for a while: two are soon taken.
+    await rig.lab.converter.run('ip', ['mptcp', 'limits', 'set', 'subflows', '8'])
     await rig.convert.converter(rig.port)
     return rig
   }
