@@ -31,3 +31,4 @@ export {
 export type { RulesInput, SessionOptions } from './session-options.js'
 export { type MptcpConnectOptions, MptcpSocket } from './socket.js'
 export type { TcpOption, Tlv } from './wire/convert.js'
+export type { ConvertErrorValue } from './wire/convert-error.js'

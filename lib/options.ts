@@ -26,7 +26,7 @@ export interface ConverterOptions {
   convert?: ConvertForm
   /** As {@link MptcpOptions.pipelining}, for this converter. */
   pipelining?: boolean
-  /** A cookie handed out by the operator (RFC 8803 §6.2.7), a multiple of 4 bytes less 2 after padding. */
+  /** A cookie handed out by the operator (RFC 8803 §6.2.7). 4…988 bytes, a multiple of 4: that is how it travels. */
   cookie?: Uint8Array
 }
 
@@ -237,7 +237,7 @@ function converterSpec(input: unknown, path: string, convert: ConvertForm, pipel
   const rest = {
     convert: oneOf(`${path}.convert`, given.convert, ['auto', '0rtt', '1rtt'], convert),
     pipelining: flag(`${path}.pipelining`, given.pipelining, pipelining),
-    cookie: bytes(`${path}.cookie`, given.cookie),
+    cookie: cookieBytes(`${path}.cookie`, given.cookie),
   }
   if (given.domain !== undefined) {
     if (given.host !== undefined || given.port !== undefined)
@@ -291,6 +291,14 @@ const NOT_OURS = new Set(['cookie', 'connect', 'timeout'])
 
 function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value)
+}
+
+/** TLVs are of 32-bit words, and the message with the Connect TLV has to fit into 1020 bytes (§6.1). */
+function cookieBytes(name: string, value: unknown): Uint8Array | undefined {
+  const cookie = bytes(name, value)
+  if (cookie && (cookie.length === 0 || cookie.length % 4 !== 0 || cookie.length > 988))
+    throw invalid(name, '4…988 bytes, a multiple of 4', `${cookie.length} bytes`)
+  return cookie
 }
 
 /** IFNAMSIZ is 16, its terminating zero included. */

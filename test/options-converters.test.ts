@@ -80,7 +80,7 @@ describe('converters as objects', () => {
   })
 
   test('with options of their own, which win over those for all', () => {
-    const cookie = Uint8Array.of(1, 2)
+    const cookie = Uint8Array.of(1, 2, 3, 4)
     const [own, common] = specs([{ host: 'a', port: 1, convert: '0rtt', pipelining: true, cookie }, { domain: 'b' }], {
       convert: '1rtt',
       pipelining: false,

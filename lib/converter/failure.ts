@@ -13,6 +13,10 @@ export function failureOf(code: string | undefined, family: 4 | 6, delaySeconds:
     case 'ECONNRESET':
     case 'EPIPE':
       return { name: 'connection-reset' }
+    // A silent server is unreachable, as far as anybody can tell. Network Failure would be the converter's own fault: the
+    // client would leave it alone, with all the servers that do answer.
+    case 'ETIMEDOUT':
+      return { name: 'destination-unreachable', icmpCode: family === 4 ? 1 : 3 }
     // "This error MUST be sent by the Transport Converter when it does not have sufficient resources".
     case 'EMFILE':
     case 'ENFILE':

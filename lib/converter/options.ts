@@ -83,7 +83,7 @@ export interface ConverterOptions {
   messageTimeout?: number
   /**
    * Milliseconds that a server may take to accept, and the client's handshake to complete; then the client gets
-   * Network Failure.
+   * Destination Unreachable.
    *
    * @defaultValue 10_000
    * @remarks Range 1…2_147_483_647.

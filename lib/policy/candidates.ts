@@ -1,7 +1,7 @@
 /**
  * Which ways a connection may take, and which is next. Pure: lists in, lists out.
  */
-import type { TcpOption } from '../wire/convert.js'
+import type { TcpOption, Tlv } from '../wire/convert.js'
 
 export interface Endpoint {
   address: string
@@ -134,6 +134,25 @@ export function synPause(candidate: Candidate, synTimeout: number): number {
  * (net.mptcp.syn_retrans_before_tcp_fallback, net.mptcp.blackhole_timeout).
  */
 export const LIFE_OF_SYN = 1_900
+
+/**
+ * From how long on a converter that has taken the SYN's data is suspected of never answering it, in milliseconds.
+ *
+ * @param roundTrip microseconds
+ */
+export function stallAfter(roundTrip: number): number {
+  return Math.min(Math.max((3 * roundTrip) / 1000, 200), 500)
+}
+
+/** What a converter is told on this way (RFC 8803 §6.2.5, §6.2.7). */
+export function connectMessage({ destination, via }: Candidate): Tlv[] {
+  const { address, port } = destination
+  return [
+    ...(via?.info ? [{ type: 'info' } as const] : []),
+    { type: 'connect', address, port, tcpOptions: [...(via?.tcpOptions ?? [])] },
+    ...(via?.cookie ? [{ type: 'cookie', cookie: via.cookie } as const] : []),
+  ]
+}
 
 function candidate(destination: Endpoint, via: Via | undefined, name: string | undefined): Candidate {
   return { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [] }

@@ -25,6 +25,8 @@ export type Lesson =
   | { learn: 'unusable'; code: number }
 
 export type OneRttReason =
+  /** This system lets no data into a SYN (net.ipv4.tcp_fastopen, or an old kernel). */
+  | 'no-fast-open-here'
   /** The handshake succeeded without the data: no Fast Open at the converter, or a middlebox (§8). */
   | 'syn-data-not-acknowledged'
   /** The data was acknowledged, no answer came; it came when asked in the 1-RTT form. */
@@ -54,6 +56,11 @@ const UNUSABLE_FOR_MS = 3_600_000
 /** Entries beyond this many push out the oldest: a device does not meet thousands of converters. */
 const CAPACITY = 1_000
 
+/** For how long a converter that suggested `delaySeconds` is left alone. */
+export function backOffSeconds(delaySeconds: number): number {
+  return Math.min(delaySeconds || LEAST_BACK_OFF_S, MOST_BACK_OFF_S)
+}
+
 export class ConverterMemory {
   readonly #oneRtt = new Latest<{ until: number; why: OneRttReason }>()
   readonly #backOff = new Latest<BackOff>()
@@ -82,7 +89,7 @@ export class ConverterMemory {
   }
 
   cookie(path: Path): Uint8Array | undefined {
-    return this.#cookies.get(key(path))
+    return unlessItFails(() => this.#cookies.get(key(path)))
   }
 
   learn(path: Path, lesson: Lesson, now: number): void {
@@ -90,24 +97,31 @@ export class ConverterMemory {
       case 'one-rtt':
         this.#oneRtt.set(key(path), { until: now + ONE_RTT_FOR_MS, why: lesson.why })
         break
-      case 'back-off': {
-        const seconds = Math.min(lesson.seconds || LEAST_BACK_OFF_S, MOST_BACK_OFF_S)
-        this.#backOff.set(path.converter, { until: now + seconds * 1000, code: lesson.code })
+      case 'back-off':
+        this.#backOff.set(path.converter, { until: now + backOffSeconds(lesson.seconds) * 1000, code: lesson.code })
         break
-      }
       case 'unusable':
         this.#backOff.set(path.converter, { until: now + UNUSABLE_FOR_MS, code: lesson.code })
         break
       case 'cookie':
-        this.#cookies.set(key(path), lesson.cookie)
+        unlessItFails(() => this.#cookies.set(key(path), lesson.cookie))
         break
       case 'forget-cookie':
-        this.#cookies.delete(key(path))
+        unlessItFails(() => this.#cookies.delete(key(path)))
         break
       case 'no-info':
         this.#noInfo.set(path.converter, true)
         break
     }
+  }
+}
+
+/** A store is the user's code, on a disk perhaps: without a cookie the connection takes a round trip more, and no harm. */
+function unlessItFails<T>(act: () => T): T | undefined {
+  try {
+    return act()
+  } catch {
+    return undefined
   }
 }
 

@@ -6,16 +6,16 @@ import { constants } from 'node:os'
 import { AtsssError, ConvertError, type ErrorCode, systemError, type WireError } from '../errors.js'
 import { type ConvertErrorValue, ERROR_CODES } from '../wire/convert-error.js'
 import type { Candidate, Scope, Via } from './candidates.js'
-import type { Lesson } from './converter-memory.js'
+import { backOffSeconds, type Lesson } from './converter-memory.js'
 
 export type Failure =
   /** A system call or the handshake failed. */
   | { kind: 'system'; error: Error }
   /** No SYN+ACK, for as many SYNs as may be sent. */
   | { kind: 'unanswered' }
-  /** The handshake succeeded without the SYN's data; `mptcp` says what the kernel made of it. */
+  /** The handshake succeeded without the SYN's data. */
   | { kind: 'syn-data-not-acknowledged' }
-  /** The converter took the SYN's data and did not answer, but answered in the 1-RTT form. */
+  /** The converter answered with an Error TLV. */
   | { kind: 'error-tlv'; code: number; detail: ConvertErrorValue }
   /** Bytes that are no Convert message. */
   | { kind: 'malformed'; error: WireError }
@@ -104,7 +104,10 @@ const LONGEST_COOKIE = 988
 
 /** A refusal holds over every interface; that a network is unreachable, or an interface gone, does not. */
 function scopeOf(error: Error, via: Via | undefined): Scope {
-  if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') return 'way'
+  const { code } = error as NodeJS.ErrnoException
+  // An address that RFC 8803 §6.2.5 forbids in a Connect TLV: another one of the same server may do.
+  if (code === 'ERR_CONVERT_ENCODE') return 'destination'
+  if (code !== 'ECONNREFUSED') return 'way'
   return via ? 'converter' : 'destination'
 }
 
@@ -234,7 +237,7 @@ function backOff(
   via: Via,
   text: string,
 ): Reaction {
-  const seconds = detail.delaySeconds || 30
+  const seconds = backOffSeconds(detail.delaySeconds)
   return {
     lesson: { learn: 'back-off', seconds: detail.delaySeconds, code: number },
     scope: 'converter',

@@ -4,13 +4,13 @@
  */
 import { type SystemError, WireError } from '../errors.js'
 import type { Settings } from '../options.js'
-import { type Candidate, LIFE_OF_SYN, synPause } from '../policy/candidates.js'
+import { type Candidate, connectMessage, LIFE_OF_SYN, stallAfter, synPause, type Via } from '../policy/candidates.js'
 import type { Failure } from '../policy/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../wire/convert.js'
 import { decodeErrorValue } from '../wire/convert-error.js'
 import { decodeTcpInfo } from '../wire/tcp-info.js'
-import { failedAtOnce, failedConnect } from './connect-error.js'
-import { INFO_MAX, SOL_TCP, TCP_ESTABLISHED, TCP_INFO } from './linux.js'
+import { failedAtOnce, failedConnect, lacksFastOpen } from './connect-error.js'
+import { INFO_MAX, int, SOL_TCP, TCP_ESTABLISHED, TCP_FASTOPEN_NO_COOKIE, TCP_INFO } from './linux.js'
 import { native } from './native.js'
 import { fixReceiveBuffer, openSocket, type Protocol, protocolOf, type SocketPlan } from './open-socket.js'
 import type { PendingBytes } from './pending-bytes.js'
@@ -26,7 +26,7 @@ export interface AttemptEvents {
 }
 
 export class Attempt {
-  readonly candidate: Candidate
+  candidate: Candidate
   fd = -1
   /** `syn` until the handshake is done, `answer` until the converter has answered. */
   phase: 'syn' | 'answer' | 'over' = 'syn'
@@ -43,7 +43,9 @@ export class Attempt {
   /** How many of them were in the SYN. */
   early = 0
   /** Whether a fresh SYN, or another form, is being tried beside this one. */
-  succeeded = false
+  hasSuccessor = false
+  /** This system lets no data into a SYN: the form is another one than was asked for. */
+  withoutFastOpen = false
   readonly #settings: Settings
   readonly #plan: SocketPlan
   readonly #pending: PendingBytes
@@ -78,11 +80,10 @@ export class Attempt {
     this.fd = opened.fd
     this.protocol = this.candidate.tcp ? { name: 'tcp', why: NOT_ANSWERED } : opened.protocol
     try {
-      if (via?.form === '0rtt') this.#sendInSyn(address, port)
-      else native().connect(this.fd, address, port)
+      if (via?.form !== '0rtt' || !this.#sendInSyn(address, port, via)) native().connect(this.fd, address, port)
       // Within a host the handshake is over before connect(2) has returned: no need to wait on another thread.
       if (this.#isEstablished()) process.nextTick(() => this.phase === 'syn' && this.#connected(0))
-      else this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno))
+      else this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno), HELD)
     } catch (error) {
       const shown = failedAtOnce(error as SystemError, this.fd)
       this.abandon()
@@ -131,15 +132,26 @@ export class Attempt {
     this.#closeSocket()
   }
 
-  #sendInSyn(address: string, port: number): void {
+  /** False where this system does not let data into a SYN, and another form will do. */
+  #sendInSyn(address: string, port: number, via: Via): boolean {
     if (this.protocol?.name === 'mptcp') fixReceiveBuffer(this.fd)
     const early = this.#settings.earlyData ? this.#pending.from(0) : new Uint8Array(0)
     const bytes = early.length === 0 ? this.#message : Buffer.concat([this.#message, early])
-    const taken = native().sendFastOpen(this.fd, address, port, bytes)
+    let taken: number
+    try {
+      native().setsockopt(this.fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
+      taken = native().sendFastOpen(this.fd, address, port, bytes)
+    } catch (error) {
+      if (!via.adaptive || !lacksFastOpen(error as SystemError)) throw error
+      this.withoutFastOpen = true
+      this.candidate = { ...this.candidate, via: { ...via, form: '1rtt' } }
+      return false
+    }
     this.#messageSent = Math.min(taken, this.#message.length)
     this.early = taken - this.#messageSent
     this.sent = this.early
     if (taken > 0) this.synDataAccepted = false
+    return true
   }
 
   #isEstablished(): boolean {
@@ -248,17 +260,22 @@ export class Attempt {
    * @param check looks at what came when it was less; throws what is wrong with it
    */
   #receive(length: number, done: (bytes: Buffer) => void, check: (bytes: Buffer) => unknown = () => {}): void {
-    this.#wait = reactor().awaitBytes(this.fd, length, (errno, bytes) => {
-      try {
-        if (bytes.length < length) check(bytes)
-        if (errno !== 0) return this.#failed(errno)
-        if (bytes.length < length) return this.#fail({ kind: 'closed' })
-        done(bytes)
-      } catch (error) {
-        if (!(error instanceof WireError)) throw error
-        this.#fail({ kind: 'malformed', error })
-      }
-    })
+    this.#wait = reactor().awaitBytes(
+      this.fd,
+      length,
+      (errno, bytes) => {
+        try {
+          if (bytes.length < length) check(bytes)
+          if (errno !== 0) return this.#failed(errno)
+          if (bytes.length < length) return this.#fail({ kind: 'closed' })
+          done(bytes)
+        } catch (error) {
+          if (!(error instanceof WireError)) throw error
+          this.#fail({ kind: 'malformed', error })
+        }
+      },
+      HELD,
+    )
   }
 
   /** @param errno positive */
@@ -298,20 +315,5 @@ export class Attempt {
 
 const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the way may drop them'
 
-/**
- * From how long on a converter that has taken the SYN's data is suspected of never answering it, in milliseconds.
- *
- * @param roundTrip microseconds
- */
-function stallAfter(roundTrip: number): number {
-  return Math.min(Math.max((3 * roundTrip) / 1000, 200), 500)
-}
-
-function connectMessage({ destination, via }: Candidate): Tlv[] {
-  const { address, port } = destination
-  return [
-    ...(via?.info ? [{ type: 'info' } as const] : []),
-    { type: 'connect', address, port, tcpOptions: [...(via?.tcpOptions ?? [])] },
-    ...(via?.cookie ? [{ type: 'cookie', cookie: via.cookie } as const] : []),
-  ]
-}
+/** What keeps the event loop alive is the dial. */
+const HELD = { ref: false }

@@ -1,4 +1,5 @@
 /** Errors of a connection that cannot be made, as net.connect shows them: with the local side, where that matters. */
+import { constants } from 'node:os'
 import { type SystemError, systemError } from '../errors.js'
 import { native } from './native.js'
 
@@ -27,4 +28,9 @@ export function failedAtOnce(error: SystemError, fd: number): SystemError {
 
 export function anyAddress(family: 4 | 6): string {
   return family === 4 ? '0.0.0.0' : '::'
+}
+
+/** net.ipv4.tcp_fastopen without bit 1, or a kernel older than Fast Open on MPTCP sockets (6.1), or without a cookie (6.2). */
+export function lacksFastOpen({ errno }: SystemError): boolean {
+  return errno === -constants.errno.EOPNOTSUPP || errno === -constants.errno.ENOPROTOOPT
 }

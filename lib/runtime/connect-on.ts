@@ -166,23 +166,21 @@ export class Connecting {
 
   #resolveWays(destinations: Endpoint[], interfaces: Route['interfaces']): void {
     if (this.#over) return
-    if (this.#settings.converters.length === 0) return this.#start([], directCandidates(destinations, interfaces), [])
-    const resolving = resolveConverters(this.#settings, this.#plan, this.#memory, interfaces)
-    void resolving.then(({ waysIn, errors }) => {
-      const direct = this.#settings.fallback === 'direct' ? directCandidates(destinations, interfaces) : []
-      this.#start(candidates(waysIn, destinations), direct, errors)
-    })
+    const direct = directCandidates(destinations, interfaces)
+    const { converters, fallback } = this.#settings
+    if (converters.length === 0) return this.#start(direct, [], 0)
+    this.#start([], fallback === 'direct' ? direct : [], converters.length)
+    for (const resolving of resolveConverters(this.#settings, this.#plan, this.#memory, interfaces))
+      void resolving.then(({ waysIn, errors }) => this.#dial?.add(candidates(waysIn, destinations), errors))
   }
 
-  #start(through: Candidate[], direct: Candidate[], errors: Error[]): void {
-    if (this.#over) return
-    const none = this.#settings.converters.length === 0
+  #start(ways: Candidate[], fallback: Candidate[], coming: number): void {
     try {
       this.#dial = new Dial(
         {
-          candidates: none ? direct : through,
-          fallback: none ? [] : direct,
-          errors,
+          candidates: ways,
+          fallback,
+          coming,
           settings: this.#settings,
           plan: this.#plan,
           pending: this.pending,

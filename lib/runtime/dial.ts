@@ -18,8 +18,8 @@ export interface DialRequest {
   candidates: Candidate[]
   /** The ways to try when no converter can be used. */
   fallback: Candidate[]
-  /** Why ways have been ruled out already. */
-  errors: Error[]
+  /** How many more lists of ways are to come by `add`: of converters that are still being looked up. */
+  coming: number
   settings: Settings
   plan: SocketPlan
   pending: PendingBytes
@@ -56,6 +56,8 @@ export class Dial {
   #deadline: NodeJS.Timeout | undefined
   /** A second way is open to the same converter: until one of them answers, bytes would have to go both ways. */
   #hedging = false
+  /** How many more lists of ways are to come by `add`. */
+  #coming: number
   #over = false
   #holding = true
 
@@ -64,7 +66,8 @@ export class Dial {
     this.#events = events
     this.#queue = [...request.candidates]
     this.#fallback = [...request.fallback]
-    this.#errors = [...request.errors]
+    this.#errors = []
+    this.#coming = request.coming
     reactor().hold()
   }
 
@@ -72,6 +75,17 @@ export class Dial {
     const { connectTimeout } = this.#request.settings
     if (connectTimeout > 0) this.#deadline = setTimeout(() => this.#timedOut(), connectTimeout).unref()
     this.#startNext()
+  }
+
+  /** More ways: `coming` is one less. They are worse than the ones before. */
+  add(candidates: Candidate[], errors: Error[]): void {
+    if (this.#over) return
+    this.#coming--
+    this.#queue.push(...candidates)
+    this.#errors.push(...errors)
+    const [latest] = [...this.#active].slice(-1)
+    if (!latest) this.#startNext()
+    else if (!this.#beside) this.#armBeside(latest)
   }
 
   /** More has been written: it may leave now. */
@@ -104,7 +118,7 @@ export class Dial {
     while (!this.#over) {
       const candidate = this.#queue.shift() ?? this.#takeFallback()
       if (!candidate) {
-        if (this.#active.size === 0) this.#giveUp()
+        if (this.#active.size === 0 && this.#coming === 0) this.#giveUp()
         return
       }
       if (this.#launch(candidate)) return
@@ -113,7 +127,7 @@ export class Dial {
 
   /** Direct ways are for the case that no converter can be used. */
   #takeFallback(): Candidate | undefined {
-    if (this.#active.size > 0 || this.#fallback.length === 0) return undefined
+    if (this.#active.size > 0 || this.#coming > 0 || this.#fallback.length === 0) return undefined
     this.#history.converterError = this.#errors.at(-1)
     this.#queue = this.#fallback
     this.#fallback = []
@@ -146,8 +160,8 @@ export class Dial {
       if (this.#active.has(attempt) && !attempt.delivered) this.#armBeside(attempt)
     },
     stalled: (attempt, what) => {
-      if (attempt.succeeded || this.#delivered()) return
-      attempt.succeeded = true
+      if (attempt.hasSuccessor || this.#delivered()) return
+      attempt.hasSuccessor = true
       const { candidate } = attempt
       if (what === 'syn') {
         const fresh = { ...candidate, unanswered: candidate.unanswered + 1 }
@@ -163,6 +177,7 @@ export class Dial {
     established: attempt => {
       this.#active.delete(attempt)
       this.#learnFromSilence(attempt)
+      if (attempt.withoutFastOpen) this.#learn(attempt.candidate, { learn: 'one-rtt', why: 'no-fast-open-here' })
       if (attempt.candidate.via?.form === '0rtt') {
         if (attempt.synDataAccepted === false)
           this.#learn(attempt.candidate, { learn: 'one-rtt', why: 'syn-data-not-acknowledged' })
@@ -173,7 +188,7 @@ export class Dial {
     },
     failed: (attempt, failure) => {
       this.#active.delete(attempt)
-      if (attempt.succeeded && this.#successorSpeaks(attempt, failure)) return this.#startNextIfIdle()
+      if (attempt.hasSuccessor && this.#successorSpeaks(attempt, failure)) return this.#startNextIfIdle()
       this.#failed(attempt, failure)
     },
   }
@@ -232,7 +247,7 @@ export class Dial {
     this.#request.memory.learn(
       pathOf(candidate.via.endpoint, candidate.interface, this.#request.plan),
       lesson,
-      Date.now(),
+      performance.now(),
     )
   }
 

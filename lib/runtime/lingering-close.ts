@@ -7,6 +7,8 @@ import type { Socket } from 'node:net'
 import { native } from './native.js'
 import { reactor } from './reactor.js'
 
+/** So many connections at once, the oldest giving way: each holds a descriptor. */
+const LINGERING_MOST = 256
 /** As long as TCP waits in FIN_WAIT_2 (net.ipv4.tcp_fin_timeout), in milliseconds. */
 const LINGER_MS = 60_000
 
@@ -28,19 +30,26 @@ export function closeLikeTcp(socket: Socket): void {
   }
 }
 
+/** By descriptor, the oldest first: how to end it. */
+const lingering = new Map<number, () => void>()
+
 function awaitPeer(fd: number): void {
+  const over = (end: () => void) => {
+    clearTimeout(timer)
+    lingering.delete(fd)
+    end()
+  }
   const wait = reactor().awaitBytes(
     fd,
     1,
-    (_, bytes) => {
-      clearTimeout(timer)
-      if (bytes.length > 0) native().reset(fd)
-      else native().close(fd)
-    },
+    (_, bytes) => over(() => (bytes.length > 0 ? native().reset(fd) : native().close(fd))),
     { ref: false },
   )
-  const timer = setTimeout(() => {
+  const give = () => {
     wait.cancel()
-    native().close(fd)
-  }, LINGER_MS).unref()
+    over(() => native().close(fd))
+  }
+  const timer = setTimeout(give, LINGER_MS).unref()
+  lingering.set(fd, give)
+  if (lingering.size > LINGERING_MOST) lingering.values().next().value!()
 }

@@ -162,7 +162,7 @@ function load(): Addon {
   throw new AtsssError(
     'ERR_ATSSS_ADDON',
     `no native addon for ${process.platform}-${process.arch}. Build it in the package's folder with ` +
-      '"npm run build:native" (a C++ compiler and CMake) or "npx node-gyp rebuild", or name one in ATSSS_ADDON.\n' +
+      '"npx node-gyp rebuild" (a C++ compiler), or a checkout with "npm install" (and CMake), or name one in ATSSS_ADDON.\n' +
       tried.map(line => `  tried ${line}`).join('\n'),
   )
 }

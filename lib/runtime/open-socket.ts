@@ -16,8 +16,6 @@ import {
   SO_REUSEADDR,
   SOL_MPTCP,
   SOL_SOCKET,
-  SOL_TCP,
-  TCP_FASTOPEN_NO_COOKIE,
 } from './linux.js'
 import { native } from './native.js'
 import { lacksMptcp, unsupportedReason } from './support.js'
@@ -114,7 +112,6 @@ function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: number; p
 }
 
 function prepare(fd: number, family: 4 | 6, plan: SocketPlan, device: string | undefined): void {
-  native().setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
   if (device !== undefined) bindToDevice(fd, device)
   if (plan.localAddress === undefined && plan.localPort === undefined) return
   native().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1)) // as libuv does before bind

@@ -1,6 +1,7 @@
 /** Names to addresses: the converters' (literals, host names, SRV), beside what Node does for the destination's. */
 import { promises as dns } from 'node:dns'
 import { isIP } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ConvertError } from '../errors.js'
 import type { ConverterSpec, Settings } from '../options.js'
 import { type Endpoint, interleave, type Via, type WayIn } from '../policy/candidates.js'
@@ -10,46 +11,56 @@ import { byPriority } from '../policy/srv.js'
 import { pathOf } from './dial.js'
 import type { SocketPlan } from './open-socket.js'
 
-/** The ways in to the converters, in their order, and why some of them are not to be used. */
-export interface ResolvedConverters {
+/** The ways in to one converter, or why there are none. */
+export interface ResolvedConverter {
   waysIn: WayIn[]
   errors: Error[]
 }
 
 /**
- * Each address of each converter over each interface, the interfaces varying fastest. Never rejects: a converter that cannot
- * be found is an error in the list.
+ * Each address of each converter over each interface, the interfaces varying fastest: a promise for each converter, none of
+ * which rejects. A converter that is found waits for the ones before it, but no longer than the next attempt would: a slow
+ * name must not hold up the others (RFC 8305 §3).
  */
-export async function resolveConverters(
+export function resolveConverters(
   settings: Settings,
   plan: SocketPlan,
   memory: ConverterMemory,
   interfaces: readonly (string | undefined)[],
-): Promise<ResolvedConverters> {
-  const errors: Error[] = []
-  const found = await Promise.all(
-    settings.converters.map(async spec => {
-      try {
-        const endpoints = await endpointsOf(spec)
-        return endpoints.flatMap(endpoint =>
-          interfaces.map(name => ({
-            via: viaTo(spec, endpoint, settings, memory, pathOf(endpoint, name, plan)),
-            interface: name,
-          })),
-        )
-      } catch (error) {
-        errors.push(notFound(spec, error as Error))
-        return []
-      }
-    }),
-  )
-  const now = Date.now()
-  const waysIn = found.flat().filter(({ via, interface: name }) => {
-    const backOff = memory.backOff(pathOf(via.endpoint, name, plan), now)
-    if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
-    return !backOff
+): Promise<ResolvedConverter>[] {
+  const found = settings.converters.map(spec => resolveConverter(spec, settings, plan, memory, interfaces))
+  return found.map(async (resolved, index) => {
+    const before = Promise.all(found.slice(0, index))
+    const result = await resolved
+    if (index > 0) await Promise.race([before, sleep(settings.attemptDelay, undefined, { ref: false })])
+    return result
   })
-  return { waysIn, errors }
+}
+
+async function resolveConverter(
+  spec: ConverterSpec,
+  settings: Settings,
+  plan: SocketPlan,
+  memory: ConverterMemory,
+  interfaces: readonly (string | undefined)[],
+): Promise<ResolvedConverter> {
+  try {
+    const endpoints = await endpointsOf(spec)
+    const now = performance.now()
+    const errors: Error[] = []
+    const waysIn = endpoints.flatMap(endpoint =>
+      interfaces.flatMap(name => {
+        const path = pathOf(endpoint, name, plan)
+        const via = viaTo(spec, endpoint, settings, memory, path)
+        const backOff = memory.backOff(path, now)
+        if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
+        return backOff ? [] : [{ via, interface: name }]
+      }),
+    )
+    return { waysIn, errors }
+  } catch (error) {
+    return { waysIn: [], errors: [notFound(spec, error as Error)] }
+  }
 }
 
 function viaTo(spec: ConverterSpec, endpoint: Endpoint, settings: Settings, memory: ConverterMemory, path: Path): Via {
@@ -57,7 +68,7 @@ function viaTo(spec: ConverterSpec, endpoint: Endpoint, settings: Settings, memo
   return {
     name: spec.name,
     endpoint,
-    form: spec.convert === '1rtt' || (adaptive && memory.oneRtt(path, Date.now())) ? '1rtt' : '0rtt',
+    form: spec.convert === '1rtt' || (adaptive && memory.oneRtt(path, performance.now())) ? '1rtt' : '0rtt',
     adaptive,
     pipelining: spec.pipelining,
     cookie: memory.cookie(path) ?? spec.cookie,

@@ -160,10 +160,10 @@ describe('64, Resource Exceeded, with the delay suggested', () => {
   })
 })
 
-requires('the addon', addon)('65, Network Failure: a server that says nothing', async () => {
+requires('the addon', addon)('97, Destination Unreachable: a server that says nothing', async () => {
   const port = silentPort()
   const { client } = await rig({ connectTimeout: 200, retryDelay: 0 })
-  expect(await client(message(connectTlv(port))).hearsAll()).toBe('010222631e014100')
+  expect(await client(message(connectTlv(port))).hearsAll()).toBe('010222631e016101')
 })
 
 test('96, Connection Reset: nobody listens', async () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { IPPROTO_MPTCP, IPPROTO_TCP, int, SOL_TCP, TCP_FASTOPEN_NO_COOKIE } from '../../lib/runtime/linux.js'
+import { IPPROTO_MPTCP, IPPROTO_TCP, int } from '../../lib/runtime/linux.js'
 import { native } from '../../lib/runtime/native.js'
 import { openSocket, protocolOf, type SocketPlan } from '../../lib/runtime/open-socket.js'
 import { isSupported, lacksMptcp, unsupportedReason } from '../../lib/runtime/support.js'
@@ -41,10 +41,6 @@ mptcpTest.describe('a socket is opened', () => {
   ] as const)('mptcp: %s', (mptcp, protocol) => {
     for (const family of [4, 6] as const)
       expect(opened(family, { mptcp }, number(SOL_SOCKET, SO_PROTOCOL))).toBe(protocol)
-  })
-
-  test('ready for data in the SYN without a cookie, whatever the sysctl', () => {
-    expect(opened(4, {}, number(SOL_TCP, TCP_FASTOPEN_NO_COOKIE))).toBe(1)
   })
 
   test.each([
