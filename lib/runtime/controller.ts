@@ -197,7 +197,7 @@ export class Controller {
     for (const [index, connection] of connections.entries()) {
       const sample = samples[index]
       // The descriptor's number may be another's by now.
-      if (!sample || sample.errno !== 0 || sample.token !== connection.token) {
+      if (sample?.errno !== 0 || sample.token !== connection.token) {
         this.#forget(connection.token, 'its socket is closed')
         continue
       }
