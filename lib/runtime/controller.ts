@@ -5,45 +5,19 @@
 import { BOTH, type Measured, measure, UNMEASURED } from '../policy/accesses.js'
 import { type Health, health, hear, UNKNOWN_HEALTH } from '../policy/health.js'
 import { type Balance, balance, usesWhenHolding } from '../policy/load-balance.js'
-import { type Action, plan } from '../policy/plan.js'
+import { plan } from '../policy/plan.js'
 import type { AccessType, Steering } from '../policy/rules.js'
 import type { Accesses } from '../policy/snapshot.js'
 import { allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
 import { type AccessConfig, AccessLinks } from './access-links.js'
-import { endpointsFor, type KernelSteering } from './kernel-steering.js'
-import type { LinkMonitor } from './link-monitor.js'
-import type { MptcpEvent, PathManager, SubflowName } from './path-manager.js'
-import type { SocketSample, SubflowAddresses } from './sampler.js'
+import type { ControllerEvent, Effects } from './controller-seam.js'
+import { endpointsOfAll } from './kernel-steering.js'
+import type { MptcpEvent } from './path-manager.js'
+import type { SubflowAddresses } from './sampler.js'
 import { type Carriage, type Steered, SteeredConnection } from './steered-connection.js'
+import { applyAction } from './subflow-actions.js'
 
-/** What the loop does to the world; functions in tests. */
-export interface Effects {
-  links: Pick<LinkMonitor, 'state' | 'on' | 'watch'>
-  /** Undefined: nothing can be changed here, only seen. */
-  pathManager:
-    | Pick<PathManager, 'createSubflow' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced' | 'on'>
-    | undefined
-  /** Where the kernel's path manager makes the subflows: by endpoints, for all connections together. */
-  kernel?: Pick<KernelSteering, 'apply'> | undefined
-  sample(fds: Int32Array): SocketSample[]
-  /** The same without the subflows, which costs less. */
-  sampleConnections(fds: Int32Array): SocketSample[]
-  subflowAddresses(fd: number): SubflowAddresses[]
-  /** Milliseconds on a clock that never goes back. */
-  now(): number
-  random(): number
-}
-
-export type ControllerEvent =
-  /** The measurements; and by rule, how many bytes 3GPP access is ahead of its share. */
-  | { event: 'accesses'; accesses: Accesses; ahead: Record<number, number> }
-  | { event: 'access'; access: AccessType; available: boolean; why: string }
-  /** What was done to a connection. */
-  | { event: 'action'; token: number; action: Action; error?: string }
-  /** Two rules want different things of the kernel's path manager, or it refuses: `why` says which. */
-  | { event: 'endpoints'; why: string }
-  /** The kernel knows the connection no more. */
-  | { event: 'gone'; token: number; why: string }
+export type { ControllerEvent, Effects } from './controller-seam.js'
 
 /** How often everything is looked at while bytes move, and while none do, in milliseconds. */
 const PERIOD_MS = 50
@@ -256,10 +230,10 @@ export class Controller {
         decisions.set(key, decision)
         continue
       }
-      const acked = (access: AccessType) =>
-        this.#carried
-          .filter(({ rule: of, carriage }) => of === key && carriage.access === access)
-          .reduce((sum, { carriage }) => sum + carriage.acked, 0)
+      const acked = (access: AccessType) => {
+        const of = this.#carried.filter(one => one.rule === key && one.carriage.access === access)
+        return of.reduce((sum, { carriage }) => sum + carriage.acked, 0)
+      }
       rule.balance = balance(rule.balance, { '3gpp': acked('3gpp'), 'non-3gpp': acked('non-3gpp') }, percent3gpp, now)
       decisions.set(key, { ...decision, uses: usesWhenHolding(rule.balance.hold) })
     }
@@ -298,90 +272,19 @@ export class Controller {
     if (measure) asked.add(connection.rule)
     const wish = { uses: decision.uses, allowed: allowedAccesses(rule.steering), why: decision.why, measure }
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
-      void this.#apply(connection, action)
+      void applyAction(connection, action, this.#effects.pathManager, this.#links, this.#effects, this.#tell)
   }
 
-  /** The rule of most connections has its way; without any connection, the one evaluated last, which is for everything. */
   #steerByEndpoints(decisions: ReadonlyMap<number, Decision>): void {
     const { kernel } = this.#effects
     if (!kernel) return
-    const count = (key: number) => [...this.#connections.values()].filter(({ rule }) => rule === key).length
-    const [first, second] = [...decisions.keys()].sort((a, b) => count(b) - count(a) || b - a)
-    const decision = first === undefined ? undefined : decisions.get(first)
-    if (!decision) return
-    const told = (why: string) => {
-      if (why !== this.#endpointsWhy && why !== '') this.#tell({ event: 'endpoints', why })
-      this.#endpointsWhy = why
+    const { wanted, why } = endpointsOfAll(decisions, [...this.#connections.values()], this.#links)
+    const told = (complaint: string) => {
+      if (complaint !== this.#endpointsWhy && complaint !== '') this.#tell({ event: 'endpoints', why: complaint })
+      this.#endpointsWhy = complaint
     }
-    const contested = second !== undefined && count(second) > 0
-    const different = contested && JSON.stringify(decisions.get(second)?.uses) !== JSON.stringify(decision.uses)
-    told(
-      different
-        ? `rules ${first} and ${second} want different things of all connections: rule ${first} has its way`
-        : '',
-    )
-    const wanted = endpointsFor(decision.uses, access => this.#links.addresses(access))
-    kernel.apply(wanted).catch((error: Error) => told(error.message))
-  }
-
-  /** What is asked for is taken for done, so that the next look does not ask again; a refusal is found by it. */
-  async #apply(connection: SteeredConnection, action: Action): Promise<void> {
-    const { token } = connection
-    try {
-      const done = this.#request(connection, action)
-      if (!done) return
-      await done
-      this.#tell({ event: 'action', token, action })
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException
-      if (action.do === 'create') connection.joinFailed(action.access, this.#effects.now(), this.#effects.random)
-      if (action.do === 'set-backup') {
-        connection.setBackup(action.subflow, !action.backup)
-        // The handshake of a young one is not done yet; an old one has ended by itself.
-        if (code === 'EINVAL') return
-      }
-      // ENOTCONN: the connection has not carried data yet. ESRCH: the subflow has ended by itself.
-      if (code !== 'ENOTCONN' && code !== 'ESRCH') this.#tell({ event: 'action', token, action, error: message })
-    }
-  }
-
-  #request(connection: SteeredConnection, action: Action): Promise<void> | undefined {
-    const { token, remote, family } = connection
-    const pathManager = this.#effects.pathManager!
-    if (action.do === 'create') {
-      const local = this.#links.address(action.access, family)
-      if (!local) return undefined
-      const localId = connection.join(action.access, local.address, action.backup, this.#effects.now())
-      return pathManager.createSubflow({ token, localId, local, remote, backup: action.backup })
-    }
-    const name = connection.name(action.subflow)
-    if (!name) return undefined
-    if (action.do === 'destroy') {
-      connection.destroyed(action.subflow)
-      const localId = connection.idOfItsOwn(action.subflow)
-      return localId === undefined ? pathManager.destroySubflow(name) : this.#destroy(name, localId)
-    }
-    connection.setBackup(action.subflow, action.backup)
-    return pathManager.setBackup({ ...name, backup: action.backup })
-  }
-
-  /**
-   * The reset of a subflow whose access is lost does not reach the peer, which would go on sending on it for a second or
-   * more. REMOVE_ADDR (RFC 8684 §3.4.2) reaches it over the others: after the end of the subflow, since before it the
-   * kernel might send it there. It sends it for an address that it has announced, or that a subflow has; of the ended ones it
-   * remembers the first.
-   */
-  async #destroy(name: SubflowName, localId: number): Promise<void> {
-    const pathManager = this.#effects.pathManager!
-    const { token, local } = name
-    const destroyed = pathManager.destroySubflow(name)
-    const interfaceIndex = 0
-    const announced =
-      localId === 0 ? undefined : pathManager.announce({ token, localId, address: local.address, interfaceIndex })
-    const removed = pathManager.removeAnnounced({ token, localId })
-    // It only hastens what comes anyway: on the last subflow, say, it cannot be sent.
-    await Promise.allSettled([announced, removed])
-    await destroyed
+    told(why)
+    if (wanted) kernel.apply(wanted).catch((error: Error) => told(error.message))
   }
 
   #hear(event: MptcpEvent): void {

@@ -2,9 +2,10 @@
  * Steering through the kernel's own path manager: endpoints with flags, which hold for all connections of the namespace. So
  * one rule's wishes are everybody's; the session says whose they are.
  */
-import { BOTH } from '../policy/accesses.js'
+import { BOTH, type Wanted } from '../policy/accesses.js'
 import type { AccessType } from '../policy/rules.js'
 import type { Uses } from '../policy/snapshot.js'
+import type { AccessLinks } from './access-links.js'
 import type { KernelPathManager, MptcpEndpoint } from './path-manager.js'
 
 /** What is wanted of one access: an endpoint for each of its addresses. */
@@ -22,6 +23,25 @@ export function endpointsFor(
   return BOTH.filter(access => uses[access] !== 'none').flatMap(access =>
     addressesOf(access).map(local => ({ ...local, backup: uses[access] === 'backup' })),
   )
+}
+
+/**
+ * What all connections are to have: the rule of most of them has its way; without any, the one evaluated last, which is for
+ * everything. `why` complains when others want something else.
+ */
+export function endpointsOfAll(
+  decisions: ReadonlyMap<number, Wanted>,
+  connections: readonly { rule: number }[],
+  links: Pick<AccessLinks, 'addresses'>,
+): { wanted: WantedEndpoint[] | undefined; why: string } {
+  const count = (key: number) => connections.filter(({ rule }) => rule === key).length
+  const [first, second] = [...decisions.keys()].sort((a, b) => count(b) - count(a) || b - a)
+  const decision = first === undefined ? undefined : decisions.get(first)
+  if (!decision) return { wanted: undefined, why: '' }
+  const contested = second !== undefined && count(second) > 0
+  const different = contested && JSON.stringify(decisions.get(second)?.uses) !== JSON.stringify(decision.uses)
+  const why = `rules ${first} and ${second} want different things of all connections: rule ${first} has its way`
+  return { wanted: endpointsFor(decision.uses, access => links.addresses(access)), why: different ? why : '' }
 }
 
 export class KernelSteering {

@@ -1,0 +1,36 @@
+/** What the steering loop is given, and what it tells. */
+import type { Action } from '../policy/plan.js'
+import type { AccessType } from '../policy/rules.js'
+import type { Accesses } from '../policy/snapshot.js'
+import type { KernelSteering } from './kernel-steering.js'
+import type { LinkMonitor } from './link-monitor.js'
+import type { PathManager } from './path-manager.js'
+import type { SocketSample, SubflowAddresses } from './sampler.js'
+import type { SubflowManager } from './subflow-actions.js'
+
+/** What the loop does to the world; functions in tests. */
+export interface Effects {
+  links: Pick<LinkMonitor, 'state' | 'on' | 'watch'>
+  /** Undefined: nothing can be changed here, only seen. */
+  pathManager: (SubflowManager & Pick<PathManager, 'on'>) | undefined
+  /** Where the kernel's path manager makes the subflows: by endpoints, for all connections together. */
+  kernel?: Pick<KernelSteering, 'apply'> | undefined
+  sample(fds: Int32Array): SocketSample[]
+  /** The same without the subflows, which costs less. */
+  sampleConnections(fds: Int32Array): SocketSample[]
+  subflowAddresses(fd: number): SubflowAddresses[]
+  /** Milliseconds on a clock that never goes back. */
+  now(): number
+  random(): number
+}
+
+export type ControllerEvent =
+  /** The measurements; and by rule, how many bytes 3GPP access is ahead of its share. */
+  | { event: 'accesses'; accesses: Accesses; ahead: Record<number, number> }
+  | { event: 'access'; access: AccessType; available: boolean; why: string }
+  /** What was done to a connection. */
+  | { event: 'action'; token: number; action: Action; error?: string }
+  /** Two rules want different things of the kernel's path manager, or it refuses: `why` says which. */
+  | { event: 'endpoints'; why: string }
+  /** The kernel knows the connection no more. */
+  | { event: 'gone'; token: number; why: string }

@@ -1,0 +1,89 @@
+/** Carries out what the policy plans for a connection's subflows, through the userspace path manager. */
+import type { Action } from '../policy/plan.js'
+import type { AccessLinks } from './access-links.js'
+import type { PathManager, SubflowName } from './path-manager.js'
+import type { SteeredConnection } from './steered-connection.js'
+
+export type SubflowManager = Pick<
+  PathManager,
+  'createSubflow' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced'
+>
+
+/** What came of it: `error` says that the kernel refused. */
+export interface ActionReport {
+  event: 'action'
+  token: number
+  action: Action
+  error?: string
+}
+
+/** What is asked for is taken for done, so that the next look does not ask again; a refusal is found by it. */
+export async function applyAction(
+  connection: SteeredConnection,
+  action: Action,
+  manager: SubflowManager,
+  links: AccessLinks,
+  { now, random }: { now(): number; random(): number },
+  tell: (report: ActionReport) => void,
+): Promise<void> {
+  const { token } = connection
+  try {
+    const done = request(connection, action, manager, links, now)
+    if (!done) return
+    await done
+    tell({ event: 'action', token, action })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (action.do === 'create') connection.joinFailed(action.access, now(), random)
+    if (action.do === 'set-backup') {
+      connection.setBackup(action.subflow, !action.backup)
+      // The handshake of a young one is not done yet; an old one has ended by itself.
+      if (code === 'EINVAL') return
+    }
+    // ENOTCONN: the connection has not carried data yet. ESRCH: the subflow has ended by itself.
+    if (code !== 'ENOTCONN' && code !== 'ESRCH') tell({ event: 'action', token, action, error: message })
+  }
+}
+
+function request(
+  connection: SteeredConnection,
+  action: Action,
+  manager: SubflowManager,
+  links: AccessLinks,
+  now: () => number,
+): Promise<void> | undefined {
+  const { token, remote, family } = connection
+  if (action.do === 'create') {
+    const local = links.address(action.access, family)
+    if (!local) return undefined
+    const localId = connection.join(action.access, local.address, action.backup, now())
+    return manager.createSubflow({ token, localId, local, remote, backup: action.backup })
+  }
+  const name = connection.name(action.subflow)
+  if (!name) return undefined
+  if (action.do === 'destroy') {
+    connection.destroyed(action.subflow)
+    const localId = connection.idOfItsOwn(action.subflow)
+    return localId === undefined ? manager.destroySubflow(name) : destroyAndTell(manager, name, localId)
+  }
+  connection.setBackup(action.subflow, action.backup)
+  return manager.setBackup({ ...name, backup: action.backup })
+}
+
+/**
+ * The reset of a subflow whose access is lost does not reach the peer, which would go on sending on it for a second or
+ * more. REMOVE_ADDR (RFC 8684 §3.4.2) reaches it over the others: after the end of the subflow, since before it the
+ * kernel might send it there. It sends it for an address that it has announced, or that a subflow has; of the ended ones it
+ * remembers the first.
+ */
+async function destroyAndTell(manager: SubflowManager, name: SubflowName, localId: number): Promise<void> {
+  const { token, local } = name
+  const destroyed = manager.destroySubflow(name)
+  const interfaceIndex = 0
+  const announced =
+    localId === 0 ? undefined : manager.announce({ token, localId, address: local.address, interfaceIndex })
+  const removed = manager.removeAnnounced({ token, localId })
+  // It only hastens what comes anyway: on the last subflow, say, it cannot be sent.
+  await Promise.allSettled([announced, removed])
+  await destroyed
+}
