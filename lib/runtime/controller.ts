@@ -15,7 +15,7 @@ import { endpointsOfAll } from './kernel-steering.js'
 import type { MptcpEvent } from './path-manager.js'
 import type { SubflowAddresses } from './sampler.js'
 import { type Carriage, type Steered, SteeredConnection } from './steered-connection.js'
-import { applyAction } from './subflow-actions.js'
+import { applyAction, sayFarewell } from './subflow-actions.js'
 
 export type { ControllerEvent, Effects } from './controller-seam.js'
 
@@ -270,6 +270,7 @@ export class Controller {
     // One connection of a rule measures for all.
     const measure = asked.has(connection.rule) ? undefined : decision.measure
     if (measure) asked.add(connection.rule)
+    if (connection.farewell(now)) void sayFarewell(this.#effects.pathManager, connection.token, 0)
     const wish = { uses: decision.uses, allowed: allowedAccesses(rule.steering), why: decision.why, measure }
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
       void applyAction(connection, action, this.#effects.pathManager, this.#links, this.#effects, this.#tell)

@@ -27,6 +27,8 @@ interface Followed extends SubflowState {
   name: SubflowName
   /** By which the peer knows its local address; 0 for the one that the connection began with. */
   localId: number
+  /** Closed here, but not yet by the peer. */
+  lingers: boolean
   bytesAcked: number
   bytesSent: number
   bytesRetrans: number
@@ -87,6 +89,23 @@ export class SteeredConnection {
     )
     const joining = access !== undefined && localId !== 0 && this.#joins[access] !== undefined
     return twin || joining ? undefined : localId
+  }
+
+  /** The end of the first subflow, as told to the peer. */
+  #farewell = { at: Number.NEGATIVE_INFINITY, times: 0 }
+
+  /**
+   * Whether to tell the peer again that the first subflow has ended. The kernel keeps it and ends it with a FIN, which ends
+   * nothing for MPTCP: a peer that has not had REMOVE_ADDR goes on sending there, is acknowledged, and nobody reads it.
+   */
+  farewell(now: number): boolean {
+    const { at, times } = this.#farewell
+    const subflows = [...this.#subflows.values()]
+    if (!subflows.some(({ localId, lingers }) => localId === 0 && lingers)) return false
+    const reachable = subflows.some(({ state, heardAt }) => state === 'established' && heardAt > at)
+    if (!reachable || now < at + retryAfter(times, 0.5)) return false
+    this.#farewell = { at: now, times: times + 1 }
+    return true
   }
 
   /** Whether nothing has been acknowledged or is waiting to be, on any subflow, since the sample before. */
@@ -175,9 +194,10 @@ export class SteeredConnection {
     if (subflow) subflow.backup = backup
   }
 
-  destroyed(id: number): void {
+  destroyed(id: number, now: number): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.state = 'closed'
+    if (subflow?.localId === 0) this.#farewell = { at: now, times: 1 }
     this.disturb()
   }
 
@@ -209,6 +229,7 @@ export class SteeredConnection {
       rttMs: 0,
       name: { token: this.token, local: found.local, remote: found.remote },
       localId: join ? (this.#ids.get(found.local.address) ?? 0) : 0,
+      lingers: false,
       bytesAcked: 0,
       bytesSent: 0,
       bytesRetrans: 0,
@@ -258,6 +279,7 @@ function next(before: Followed, seen: SubflowSample, now: number, restedAt: numb
   return {
     ...before,
     state,
+    lingers: state === 'closed' && seen.state !== TCP_STATES.close,
     outstanding,
     heardAt,
     progressAt: progressed ? now : received ? since : Math.max(since, now - seen.lastAckRecv),

@@ -62,7 +62,7 @@ function request(
   const name = connection.name(action.subflow)
   if (!name) return undefined
   if (action.do === 'destroy') {
-    connection.destroyed(action.subflow)
+    connection.destroyed(action.subflow, now())
     const localId = connection.idOfItsOwn(action.subflow)
     return localId === undefined ? manager.destroySubflow(name) : destroyAndTell(manager, name, localId)
   }
@@ -82,8 +82,11 @@ async function destroyAndTell(manager: SubflowManager, name: SubflowName, localI
   const interfaceIndex = 0
   const announced =
     localId === 0 ? undefined : manager.announce({ token, localId, address: local.address, interfaceIndex })
-  const removed = manager.removeAnnounced({ token, localId })
-  // It only hastens what comes anyway: on the last subflow, say, it cannot be sent.
-  await Promise.allSettled([announced, removed])
+  await Promise.allSettled([announced, sayFarewell(manager, token, localId)])
   await destroyed
+}
+
+/** It only hastens what comes anyway, or is tried again: on the last subflow, say, it cannot be sent. */
+export async function sayFarewell(manager: SubflowManager, token: number, localId: number): Promise<void> {
+  await manager.removeAnnounced({ token, localId }).catch(() => {})
 }

@@ -127,6 +127,8 @@ labTest.describe('active-standby', () => {
 
   labTest('without a standby, never a byte on the other access; the connection waits for its own', async () => {
     const { ue, number } = await steered(RULES.wifiOnly)
+    // What a test before has left may still say its last word there.
+    await expect.poll(async () => (await rig.shares(500)).cell, { timeout: 10_000 }).toBe(0)
     await rig.lab.link('wifi').set({ carrier: false })
     await ue.until('non-3gpp', false)
     const { cell } = await rig.shares(3000)

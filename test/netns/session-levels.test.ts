@@ -118,8 +118,7 @@ labTest.describe('a session', () => {
     expect(tried).toBeGreaterThan(1)
     expect(tried).toBeLessThan(6)
     await rig.lab.link('cell').set({ mangle: [] })
-    await expect.poll(() => ue.actions('create').length, { timeout: 10_000 }).toBeGreaterThan(tried)
-    await pause(1000)
+    await pause(6000) // the SYN under way is repeated, or another one asked for
     await rig.lab.link('wifi').set({ carrier: false })
     await pause(1000)
     expect((await rig.shares(500)).cell).toBeGreaterThan(5_000)

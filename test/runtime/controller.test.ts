@@ -161,6 +161,36 @@ describe('subflows that end by themselves', () => {
   })
 })
 
+test('the first subflow has ended here, and the peer does not know: it is told again, once it can hear', async () => {
+  const world = new World()
+  const connection = world.connect(5)
+  await world.pass(100)
+  const [wifi, cell] = connection.subflows
+  world.links({ 'non-3gpp': false })
+  await world.settled()
+  expect(world.of('remove')).toHaveLength(1)
+  // The kernel keeps it, in FIN_WAIT2.
+  connection.subflows.unshift(wifi!)
+  wifi!.sample.state = 5
+  cell!.sample.lastAckRecv = 5000
+  await world.pass(2000)
+  expect(world.of('remove')).toHaveLength(1)
+  world.carry(cell!, 100)
+  await world.pass(50)
+  expect(world.of('remove')).toMatchObject([{ localId: 0 }, { localId: 0 }])
+  for (let i = 0; i < 100; i++) {
+    world.carry(cell!, 100)
+    await world.pass(50)
+  }
+  expect(world.of('remove').length).toBeGreaterThan(2)
+  expect(world.of('remove').length).toBeLessThan(7)
+  wifi!.sample.state = 7
+  const told = world.of('remove').length
+  world.carry(cell!, 100)
+  await world.pass(5000)
+  expect(world.of('remove')).toHaveLength(told)
+})
+
 describe('descriptors', () => {
   test('one that is closed is forgotten', async () => {
     const world = new World()
