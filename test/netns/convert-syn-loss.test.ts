@@ -196,7 +196,8 @@ labTest.describe('a SYN with data', () => {
     const client = rig.client(ping())
     setTimeout(() => void rig.lab.link('wifi').set({ down: false }), 1600)
     const { text, report } = await client.event<{ text: string; report: object }>('closed')
-    expect({ text, report }).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', convert: '0rtt' } })
+    // The next SYN may be the kernel's repetition, which is empty: then the 1-RTT form keeps MPTCP.
+    expect({ text, report }).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
     await client.ended()
   })
 
