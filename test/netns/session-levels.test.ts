@@ -118,9 +118,9 @@ labTest.describe('a session', () => {
     expect(tried).toBeGreaterThan(1)
     expect(tried).toBeLessThan(6)
     await rig.lab.link('cell').set({ mangle: [] })
-    await pause(6000) // the SYN under way is repeated, or another one asked for
+    await pause(9000) // the SYN under way is repeated, or another one asked for
     await rig.lab.link('wifi').set({ carrier: false })
-    await pause(1000)
+    await pause(2000)
     expect((await rig.shares(500)).cell).toBeGreaterThan(5_000)
     await ue.whole(number)
   })
