@@ -8,9 +8,9 @@ import {
   type ListenerInfo,
   type Target,
 } from '../converter/index.js'
-import { parseArguments, UsageError } from './arguments.js'
+import { parseArguments, wholeNumber } from './arguments.js'
 
-const HELP = `Usage: atsss converter [options]
+export const help = `Usage: atsss converter [options]
 
 Runs a Transport Converter (RFC 8803): clients connect to it with MPTCP, it connects to their servers with TCP.
 
@@ -41,6 +41,12 @@ Runs a Transport Converter (RFC 8803): clients connect to it with MPTCP, it conn
 
   --json                     one JSON object per line; the first says the addresses
   --quiet                    no lines about connections
+
+Exit status: 0 when told to end, 1 when it cannot listen, 2 for a wrong command line.
+
+Examples:
+  atsss converter --listen 0.0.0.0:5124 --listen '[::]:5124'
+  atsss converter --listen 0.0.0.0:5124 --allow 203.0.113.0/24 --json
 `
 
 const STRINGS = {
@@ -88,12 +94,7 @@ export async function run(args: string[]): Promise<number> {
     'answer-early': { type: 'boolean' },
     json: { type: 'boolean' },
     quiet: { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
   })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
 
   const options: ConverterOptions = {}
   if (values.protocol !== undefined) options.protocol = values.protocol as 'mptcp'
@@ -103,16 +104,17 @@ export async function run(args: string[]): Promise<number> {
   if (values['allow-loopback']) options.allowLoopback = true
   if (values['answer-early']) options.answerEarly = true
   if (values.cookies) options.cookies = true
-  if (values['cookie-lifetime']) options.cookies = { lifetime: number('cookie-lifetime', values['cookie-lifetime']) }
+  if (values['cookie-lifetime'])
+    options.cookies = { lifetime: wholeNumber('cookie-lifetime', values['cookie-lifetime']) }
   for (const [name, option] of Object.entries(STRINGS)) {
     const given = values[name as keyof typeof STRINGS]
     if (given) options[option] = given
   }
   for (const [name, option] of Object.entries(NUMBERS)) {
     const given = values[name as keyof typeof NUMBERS]
-    if (given !== undefined) options[option] = number(name, given)
+    if (given !== undefined) options[option] = wholeNumber(name, given)
   }
-  const grace = values.grace === undefined ? 0 : number('grace', values.grace)
+  const grace = values.grace === undefined ? 0 : wholeNumber('grace', values.grace)
 
   const converter = createConverter(options)
   const print = values.json ? printJson : printText
@@ -190,9 +192,4 @@ function signal(): Promise<void> {
     }
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, told)
   })
-}
-
-function number(name: string, text: string): number {
-  if (!/^\d+$/.test(text)) throw new UsageError(`--${name} must be a number; it is '${text}'`)
-  return Number(text)
 }

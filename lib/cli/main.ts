@@ -1,48 +1,55 @@
 #!/usr/bin/env node
-/** `atsss`: one file per subcommand, loaded when it is asked for. */
+/** `atsss`: finds the command, runs it, and turns what it throws into a line and an exit status. */
 import { readFileSync } from 'node:fs'
-import { didYouMean, UsageError } from './arguments.js'
-
-/** What a subcommand's file exports. */
-export interface Command {
-  /** @returns the exit status; throws `UsageError` for a wrong command line */
-  run(args: string[]): Promise<number>
-}
-
-const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
-  converter: { summary: 'run a Transport Converter (RFC 8803)', load: () => import('./converter.js') },
-}
+import { didYouMean, HelpWanted, UsageError } from './arguments.js'
+import { COMMANDS, type Command } from './commands.js'
 
 process.exitCode = await main(process.argv.slice(2))
 
-async function main([name, ...args]: string[]): Promise<number> {
+async function main([first, ...rest]: string[]): Promise<number> {
   // Whoever reads our output may stop reading: then there is nobody to tell.
   process.stdout.on('error', () => process.exit(0))
-  if (name === '--version' || name === '-v') return say(version())
-  if (name === '--help' || name === '-h' || name === 'help') return say(help())
-  if (name === undefined) return complain('a command is needed', '')
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (!command)
-    return complain(
-      `unknown ${name.startsWith('-') ? 'option' : 'command'} ${name}${didYouMean(name, Object.keys(COMMANDS))}`,
-      '',
-    )
+  if (first === '--version' || first === '-v') return say(`${version()}\n`)
+  if (first === '--help' || first === '-h' || (first === 'help' && rest[0] === undefined)) return say(help())
+  if (first === undefined) return complain('a command is needed', '')
+  // `atsss help NAME` is `atsss NAME --help`.
+  const [name, args] = first === 'help' ? [rest[0]!, ['--help']] : [first, rest]
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (!entry) {
+    const kind = name.startsWith('-') ? 'option' : 'command'
+    return complain(`unknown ${kind} ${name}${didYouMean(name, Object.keys(COMMANDS))}`, '')
+  }
+  const command = await entry.load()
   try {
-    return await (await command.load()).run(args)
+    return await run(command, args)
   } catch (error) {
-    if (error instanceof UsageError || isCode(error, 'ERR_ATSSS_OPTION'))
-      return complain((error as Error).message, ` ${name}`)
-    // A system error says what failed, and where; what is none is a fault of ours, and its stack says where.
     const { code, message, stack } = error as NodeJS.ErrnoException
+    if (error instanceof UsageError || code === 'ERR_ATSSS_OPTION') return complain(message, ` ${name}`)
+    // A system error says what failed, and where; what is none is a fault of ours, and its stack says where.
     process.stderr.write(`atsss ${name}: ${code === undefined ? stack : message}\n`)
     return 1
+  }
+}
+
+async function run(command: Command, args: string[]): Promise<number> {
+  try {
+    return await command.run(args)
+  } catch (error) {
+    if (!(error instanceof HelpWanted)) throw error
+    return say(command.help)
   }
 }
 
 function help(): string {
   const width = Math.max(...Object.keys(COMMANDS).map(name => name.length))
   const list = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
-  return `Usage: atsss <command> [options]\n\n${list.join('\n')}\n\nEach command has a --help of its own.`
+  return `Usage: atsss <command> [options]
+
+${list.join('\n')}
+
+Each command has a --help of its own, with examples.
+Exit status: 0 done, 1 it failed or found something wrong, 2 wrong command line; run and lab pass on their command's.
+`
 }
 
 function version(): string {
@@ -50,15 +57,11 @@ function version(): string {
 }
 
 function say(text: string): number {
-  process.stdout.write(`${text}\n`)
+  process.stdout.write(text)
   return 0
 }
 
 function complain(message: string, command: string): number {
   process.stderr.write(`atsss${command}: ${message}\nSee atsss${command} --help\n`)
   return 2
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return (error as NodeJS.ErrnoException | undefined)?.code === code
 }

@@ -1,0 +1,18 @@
+/** The commands of `atsss`: each in a file of its own, loaded when it is asked for. */
+
+/** What a command's file exports. */
+export interface Command {
+  /** What `--help` prints: usage, options with their defaults, examples. */
+  help: string
+  /**
+   * @param args what stands behind the command's name
+   * @returns the exit status: 0 it did what was asked, 1 it could not, or found something wrong
+   * @throws UsageError for a wrong command line (status 2); errors with a `code` are told in one line (status 1)
+   */
+  run(args: string[]): Promise<number>
+}
+
+/** By name; the order is the one of `atsss --help`. */
+export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+  converter: { summary: 'run a Transport Converter (RFC 8803)', load: () => import('./converter.js') },
+}
