@@ -49,6 +49,10 @@ export type ErrorCode =
   | 'ERR_CONVERT_NETWORK_FAILURE'
   /** An Error TLV with a code that this version does not know. */
   | 'ERR_CONVERT_UNKNOWN'
+  /** Bytes that should be a PCP message are not one. */
+  | 'ERR_PCP_MALFORMED'
+  /** A value that RFC 6887 does not let a PCP message carry. */
+  | 'ERR_PCP_ENCODE'
   /** Bytes that should be an ATSSS container are not one. */
   | 'ERR_ATSSS_MALFORMED'
   /** A value that an ATSSS container cannot carry. */
@@ -93,6 +97,10 @@ export type WireReason =
   | 'reserved-type'
   /** A list of TCP options that does not parse, or holds what it must not. */
   | 'tcp-options'
+  /** A PCP response where a request should be, or the other way round. */
+  | 'pcp-direction'
+  /** A PCP option that does not parse, or appears too often. */
+  | 'pcp-option'
   /** Any other value that cannot be. */
   | 'value'
 
@@ -100,6 +108,8 @@ export type WireReason =
 export type WireCode =
   | 'ERR_CONVERT_MALFORMED'
   | 'ERR_CONVERT_ENCODE'
+  | 'ERR_PCP_MALFORMED'
+  | 'ERR_PCP_ENCODE'
   | 'ERR_ATSSS_MALFORMED'
   | 'ERR_ATSSS_ENCODE'
   | 'ERR_NAS_MALFORMED'

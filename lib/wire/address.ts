@@ -21,7 +21,7 @@ export const ADDRESS_LENGTH = 16
 
 /** `forbiddenTarget` of the 16 bytes at `at`. */
 export function forbiddenBytes(bytes: Uint8Array, at: number): ForbiddenTarget | undefined {
-  if (isMapped(bytes, at)) {
+  if (isMappedAddress(bytes, at)) {
     const first = bytes[at + 12]!
     const rest = (bytes[at + 13]! << 16) | (bytes[at + 14]! << 8) | bytes[at + 15]!
     if (first === 127) return 'loopback'
@@ -36,8 +36,14 @@ export function forbiddenBytes(bytes: Uint8Array, at: number): ForbiddenTarget |
   return last === 0 ? 'unspecified' : last === 1 ? 'loopback' : undefined
 }
 
+/** ::ffff:0:0/96 */
+export function isMappedAddress(bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false
+  return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff
+}
+
 export function formatAddress(bytes: Uint8Array, at: number): string {
-  if (isMapped(bytes, at)) return `${bytes[at + 12]}.${bytes[at + 13]}.${bytes[at + 14]}.${bytes[at + 15]}`
+  if (isMappedAddress(bytes, at)) return `${bytes[at + 12]}.${bytes[at + 13]}.${bytes[at + 14]}.${bytes[at + 15]}`
 
   // RFC 5952 §4.2: the longest run of zeros becomes "::", the first of several, never a single group.
   let runStart = 8
@@ -150,10 +156,4 @@ function hexDigit(code: number): number {
 
 function group(bytes: Uint8Array, at: number, index: number): number {
   return (bytes[at + 2 * index]! << 8) | bytes[at + 2 * index + 1]!
-}
-
-/** ::ffff:0:0/96 */
-function isMapped(bytes: Uint8Array, at: number): boolean {
-  for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false
-  return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff
 }

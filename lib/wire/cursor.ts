@@ -30,6 +30,10 @@ export class Reader {
     return (this.bytes[at]! << 8) | this.bytes[at + 1]!
   }
 
+  u32(): number {
+    return this.u16() * 0x10000 + this.u16()
+  }
+
   /** A copy of the next `length` bytes: what the caller read into may be reused. */
   take(length: number): Uint8Array {
     const at = this.skip(length)
@@ -62,6 +66,11 @@ export class Writer {
     const at = this.skip(2)
     this.bytes[at] = value >>> 8
     this.bytes[at + 1] = value
+  }
+
+  u32(value: number): void {
+    this.u16(value >>> 16)
+    this.u16(value)
   }
 
   put(bytes: Uint8Array): void {
