@@ -3,7 +3,7 @@ import { EventEmitter } from 'eventemitter3'
 import { AtsssError } from './errors.js'
 import { type MptcpOptions, resolveOptions } from './options.js'
 import type { Candidate } from './policy/candidates.js'
-import { placement } from './policy/load-balance.js'
+import { beginning } from './policy/load-balance.js'
 import { type Match, match } from './policy/match.js'
 import type { Action } from './policy/plan.js'
 import type { RuleChange, UpdateProblem } from './policy/rule-store.js'
@@ -76,8 +76,9 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   readonly #live = new Map<number, Live>()
   #rules: readonly Rule[] = []
   #accesses: Accesses | undefined
-  /** By rule: how many bytes 3GPP access is ahead of its share. */
-  #ahead: Record<number, number> = {}
+  /** By rule with a load balance: how many percent of its new connections begin over 3GPP access, and what of that is left over. */
+  #newOver3gpp: Record<number, number> = {}
+  readonly #credit = new Map<number, number>()
   #closed = false
 
   /** @throws ERR_ATSSS_OPTION, ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED */
@@ -182,18 +183,21 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       if (this.#settings.unenforceable === 'refuse') throw new AtsssError('ERR_ATSSS_STEERING', message)
       this.emit('degraded', { what: 'rule', message })
     }
-    return { interfaces: this.#firstAccesses(rule).map(access => this.#settings.accesses[access].interface) }
+    return { interfaces: this.#firstAccesses(rule, true).map(access => this.#settings.accesses[access].interface) }
   }
 
-  #firstAccesses(rule: Rule): AccessType[] {
+  /** @param begins whether a connection begins so, and counts */
+  #firstAccesses(rule: Rule, begins = false): AccessType[] {
     const accesses = this.#accesses ?? UNSEEN
     const decision = decide(rule.steering, accesses, {}, performance.now())
-    const ahead = this.#ahead[rule.precedence] ?? 0
-    const preferred =
-      decision.percent3gpp === undefined
-        ? undefined
-        : placement({ ahead, volume: 0, hold: undefined, at: 0 }, decision.percent3gpp)
-    return firstAccesses(rule.steering, decision, preferred)
+    const { percent3gpp } = decision
+    if (percent3gpp === undefined) return firstAccesses(rule.steering, decision)
+    const { access, credit } = beginning(
+      this.#credit.get(rule.precedence) ?? 0,
+      this.#newOver3gpp[rule.precedence] ?? percent3gpp,
+    )
+    if (begins) this.#credit.set(rule.precedence, credit)
+    return firstAccesses(rule.steering, decision, access)
   }
 
   #match({ host, addresses, port }: Destination): Match {
@@ -234,7 +238,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         break
       case 'accesses':
         this.#accesses = report.accesses
-        this.#ahead = report.ahead
+        this.#newOver3gpp = report.newOver3gpp
         break
       case 'access': {
         const { access, available, why } = report

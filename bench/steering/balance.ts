@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { summary } from '../statistics.js'
 import type { SteeringMeasure } from './measure.js'
-import type { SteeringSite } from './site.js'
+import { ACCESSES, type SteeringSite } from './site.js'
 import { spread, table } from './table.js'
 import type { Flow } from './tasks.js'
 
@@ -12,8 +12,9 @@ const MOST_POINTS_OFF = 2
 
 /** 10 Mbit/s. */
 const LIMITED: Flow = { kind: 'paced', bytes: 12_500, everyMs: 10 }
+const BULK = 'one bulk flow'
 const TRAFFIC: Record<string, Flow[]> = {
-  'one bulk flow': [{ kind: 'bulk' }],
+  [BULK]: [{ kind: 'bulk' }],
   'one of 10 Mbit/s': [LIMITED],
   /** Many are small, few carry most, and half of them come and go. */
   '50 mixed flows': [
@@ -34,6 +35,8 @@ interface Point {
   percent: number
   /** Percent over 3GPP access, in each window. */
   shares: number[]
+  /** Mbit/s over both. */
+  mbps: number
 }
 
 export const balance: SteeringMeasure = {
@@ -45,10 +48,16 @@ export const balance: SteeringMeasure = {
       for (const percent of percents)
         for (const [traffic, flows] of Object.entries(TRAFFIC)) {
           progress(`round ${round + 1} of ${rounds}: ${percent} %, ${traffic}`)
-          points.push({ traffic, percent, shares: await sharesOf(site, percent, flows, quick) })
+          points.push({ traffic, percent, ...(await sharesOf(site, percent, flows, quick)) })
         }
     const shares = (traffic: string, percent: number) =>
       points.filter(point => point.traffic === traffic && point.percent === percent).flatMap(point => point.shares)
+    const speeds = (percent: number) =>
+      points.filter(point => point.traffic === BULK && point.percent === percent).map(({ mbps }) => mbps)
+    const speed = {
+      name: `Mbit/s of ${BULK}`,
+      cells: percents.map(percent => `${spread(summary(speeds(percent)), 1)} of ${allowed(percent).toFixed(1)}`),
+    }
     const rows = Object.keys(TRAFFIC).map(name => ({
       name,
       cells: percents.map(percent => spread(summary(shares(name, percent)), 1)),
@@ -56,7 +65,7 @@ export const balance: SteeringMeasure = {
     const head = percents.map(percent => `${percent} %`)
     return {
       figures: points,
-      text: table('Load balancing, up: percent over 3GPP access in every window of 5 s', head, rows),
+      text: table('Load balancing, up: percent over 3GPP access in every window of 5 s', head, [...rows, speed]),
       judgements: Object.keys(TRAFFIC).map(traffic => {
         const off = points
           .filter(point => point.traffic === traffic)
@@ -75,7 +84,7 @@ export const balance: SteeringMeasure = {
   },
 }
 
-async function sharesOf(site: SteeringSite, percent: number, flows: Flow[], quick: boolean): Promise<number[]> {
+async function sharesOf(site: SteeringSite, percent: number, flows: Flow[], quick: boolean) {
   const steeringMode = { steerModeValue: 'LOAD_BALANCING', '3gLoad': percent } as const
   const rules = [{ precedence: 1, trafficDescriptor: { matchAll: true as const }, steeringMode }]
   const running = await site.begin({ do: 'flows', way: { rules }, flows })
@@ -89,11 +98,20 @@ async function sharesOf(site: SteeringSite, percent: number, flows: Flow[], quic
   running.stop()
   await running.figures
   const steps = WINDOW_MS[extent] / STEP_MS
-  return counts.slice(steps).map((after, index) => {
+  const total = (count: Record<'wifi' | 'cell', number>) => count.wifi + count.cell
+  const mbps = ((total(counts.at(-1)!) - total(counts[0]!)) * 8) / WATCH_MS[extent] / 1000
+  const shares = counts.slice(steps).map((after, index) => {
     const cell = after.cell - counts[index]!.cell
     const wifi = after.wifi - counts[index]!.wifi
     return (100 * cell) / (cell + wifi)
   })
+  return { shares, mbps }
+}
+
+/** Mbit/s: the access that is first at its limit decides. */
+function allowed(percent3gpp: number): number {
+  const of = (name: 'wifi' | 'cell', percent: number) => (100 * ACCESSES[name].link.rateMbps) / percent
+  return Math.min(of('cell', percent3gpp), of('wifi', 100 - percent3gpp))
 }
 
 function many(count: number, flow: (index: number) => Flow): Flow[] {

@@ -76,7 +76,7 @@ export function allowedAccesses(steering: Steering): readonly AccessType[] {
  * In what order to try the accesses for a connection's first subflow. Only those that the rule lets it use; one that is
  * down comes last, since word of its return may be late.
  *
- * @param preferred of two that are both active, the one to begin with: of a load balance, `placement`'s
+ * @param preferred of two that are both active, the one to begin with: of a load balance, `beginning`'s
  */
 export function firstAccesses(
   steering: Steering,

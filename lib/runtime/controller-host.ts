@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import type { AccessType, Steering } from '../policy/rules.js'
 import type { AccessConfig } from './access-links.js'
+import { setSendBuffer } from './carrying.js'
 import { Controller, type ControllerEvent, type Effects } from './controller.js'
 import { KernelSteering } from './kernel-steering.js'
 import { openLinkMonitor } from './link-monitor.js'
@@ -106,6 +107,7 @@ async function open({ accesses }: HostConfig, report: (report: Report) => void):
     sample: fds => sampler.sample(fds),
     sampleConnections: fds => sampler.sampleConnections(fds),
     subflowAddresses,
+    setSendBuffer,
     now: () => performance.now(),
     random: Math.random,
   }

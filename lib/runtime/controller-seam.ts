@@ -19,14 +19,16 @@ export interface Effects {
   /** The same without the subflows, which costs less. */
   sampleConnections(fds: Int32Array): SocketSample[]
   subflowAddresses(fd: number): SubflowAddresses[]
+  /** Bytes as the kernel counts. May throw: the socket has gone, or is another connection's by now. */
+  setSendBuffer(fd: number, token: number, bytes: number): void
   /** Milliseconds on a clock that never goes back. */
   now(): number
   random(): number
 }
 
 export type ControllerEvent =
-  /** The measurements; and by rule, how many bytes 3GPP access is ahead of its share. */
-  | { event: 'accesses'; accesses: Accesses; ahead: Record<number, number> }
+  /** The measurements; and by rule with a load balance, the percentage of new connections that shall begin over 3GPP access. */
+  | { event: 'accesses'; accesses: Accesses; newOver3gpp: Record<number, number> }
   | { event: 'access'; access: AccessType; available: boolean; why: string }
   /** What was done to a connection. */
   | { event: 'action'; token: number; action: Action; error?: string }

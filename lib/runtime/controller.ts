@@ -4,18 +4,19 @@
  */
 import { BOTH, type Measured, measure, UNMEASURED } from '../policy/accesses.js'
 import { type Health, health, hear, UNKNOWN_HEALTH } from '../policy/health.js'
-import { type Balance, balance, usesWhenHolding } from '../policy/load-balance.js'
+import { type Carrying, type Division, divide } from '../policy/load-balance.js'
 import { plan } from '../policy/plan.js'
 import type { AccessType, Steering } from '../policy/rules.js'
 import type { Accesses } from '../policy/snapshot.js'
 import { allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
 import { type AccessConfig, AccessLinks } from './access-links.js'
+import { together } from './carrying.js'
 import type { ControllerEvent, Effects } from './controller-seam.js'
 import { endpointsOfAll } from './kernel-steering.js'
 import type { MptcpEvent } from './path-manager.js'
 import type { SubflowAddresses } from './sampler.js'
 import { type Carriage, type Steered, SteeredConnection } from './steered-connection.js'
-import { applyAction, sayFarewell } from './subflow-actions.js'
+import { applyAction, applySendBuffer, sayFarewell } from './subflow-actions.js'
 
 export type { ControllerEvent, Effects } from './controller-seam.js'
 
@@ -36,7 +37,8 @@ const NEVER = Number.NEGATIVE_INFINITY
 interface RuleState {
   steering: Steering
   memory: SteeringMemory
-  balance: Balance | undefined
+  /** How its bytes are divided over the accesses, where they are. */
+  division: Division | undefined
 }
 
 export class Controller {
@@ -86,7 +88,7 @@ export class Controller {
     for (const [key, steering] of rules) {
       const same = before.get(key)
       const kept = same && JSON.stringify(same.steering) === JSON.stringify(steering)
-      this.#rules.set(key, kept ? same : { steering, memory: {}, balance: undefined })
+      this.#rules.set(key, kept ? same : { steering, memory: {}, division: undefined })
     }
   }
 
@@ -225,19 +227,17 @@ export class Controller {
       const decision = decide(rule.steering, accesses, rule.memory, now)
       rule.memory = decision.memory
       const { percent3gpp } = decision
-      if (percent3gpp === undefined) {
-        rule.balance = undefined
-        decisions.set(key, decision)
-        continue
-      }
-      const acked = (access: AccessType) => {
-        const of = this.#carried.filter(one => one.rule === key && one.carriage.access === access)
-        return of.reduce((sum, { carriage }) => sum + carriage.acked, 0)
-      }
-      rule.balance = balance(rule.balance, { '3gpp': acked('3gpp'), 'non-3gpp': acked('non-3gpp') }, percent3gpp, now)
-      decisions.set(key, { ...decision, uses: usesWhenHolding(rule.balance.hold) })
+      rule.division = percent3gpp === undefined ? undefined : this.#divide(key, rule, percent3gpp, now)
+      // The kernel's path manager has one wish for all connections.
+      decisions.set(key, { ...decision, uses: rule.division?.connections.get(0)?.uses ?? decision.uses })
     }
     return decisions
+  }
+
+  #divide(key: number, { division }: RuleState, percent3gpp: number, now: number): Division {
+    const carrying: Carrying[] = []
+    for (const connection of this.#connections.values()) if (connection.rule === key) carrying.push(connection.carrying)
+    return divide(division, this.#effects.kernel ? [together(carrying)] : carrying, percent3gpp, now)
   }
 
   /** For a connection at rest nothing is to do that was not to do before, unless something else is wanted now. */
@@ -248,7 +248,7 @@ export class Controller {
     now: number,
   ): void {
     const by = JSON.stringify([
-      [...decisions].map(([key, { uses, measure }]) => [key, uses, measure]),
+      [...decisions].map(([key, { uses, measure, percent3gpp }]) => [key, uses, measure, percent3gpp]),
       BOTH.map(access => [accesses[access].available, accesses[access].suspected, accesses[access].lostAt]),
     ])
     const steered = by === this.#steeredBy ? awake : this.#connections.values()
@@ -271,7 +271,14 @@ export class Controller {
     const measure = asked.has(connection.rule) ? undefined : decision.measure
     if (measure) asked.add(connection.rule)
     if (connection.farewell(now)) void sayFarewell(this.#effects.pathManager, connection.token, 0)
-    const wish = { uses: decision.uses, allowed: allowedAccesses(rule.steering), why: decision.why, measure }
+    const place = rule.division?.connections.get(connection.token)
+    applySendBuffer(connection, place?.sendBuffer, this.#effects)
+    const wish = {
+      uses: place?.uses ?? decision.uses,
+      allowed: allowedAccesses(rule.steering),
+      why: decision.why,
+      measure,
+    }
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
       void applyAction(connection, action, this.#effects.pathManager, this.#links, this.#effects, this.#tell)
   }
@@ -302,8 +309,8 @@ export class Controller {
   #tellAccesses(accesses: Accesses, now: number): void {
     if (now - this.#toldAt < TELL_MS) return
     this.#toldAt = now
-    const ahead = [...this.#rules].flatMap(([key, { balance }]) => (balance ? [[key, balance.ahead]] : []))
-    this.#tell({ event: 'accesses', accesses, ahead: Object.fromEntries(ahead) })
+    const begin = [...this.#rules].flatMap(([key, { division }]) => (division ? [[key, division.newOver3gpp]] : []))
+    this.#tell({ event: 'accesses', accesses, newOver3gpp: Object.fromEntries(begin) })
   }
 }
 

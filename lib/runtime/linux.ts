@@ -5,8 +5,10 @@ export const IPPROTO_MPTCP = 262
 
 export const SOL_SOCKET = 1
 export const SO_REUSEADDR = 2
+export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_BINDTODEVICE = 25
+export const SO_SNDBUFFORCE = 32
 
 export const SOL_TCP = IPPROTO_TCP
 export const TCP_INFO = 11

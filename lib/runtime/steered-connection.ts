@@ -1,9 +1,11 @@
 /** One steered connection, as it is followed from sample to sample: what its subflows are, and what was asked for. */
 import { BOTH, type Told } from '../policy/accesses.js'
+import type { Carrying } from '../policy/load-balance.js'
 import { NO_RETRIES, type Retry, retryAfter } from '../policy/plan.js'
 import type { AccessType } from '../policy/rules.js'
 import type { SubflowState } from '../policy/snapshot.js'
 import { TCP_STATES } from '../wire/tcp-info.js'
+import { carryingOf, type Given, givenTo } from './carrying.js'
 import type { AddressPort, SubflowName } from './path-manager.js'
 import type { SocketSample, SubflowAddresses, SubflowSample } from './sampler.js'
 
@@ -19,7 +21,7 @@ export interface Steered {
 }
 
 /** What a subflow has carried since the sample before. */
-export interface Carriage extends Told {
+export interface Carriage extends Told, Given {
   access: AccessType
 }
 
@@ -33,6 +35,8 @@ interface Followed extends SubflowState {
   bytesSent: number
   bytesRetrans: number
   bytesReceived: number
+  notsentBytes: number
+  minRttMs: number
 }
 
 interface Join {
@@ -58,6 +62,9 @@ export class SteeredConnection {
   readonly #joins: Partial<Record<AccessType, Join>> = {}
   /** By address: the kernel wants each address under one id. */
   readonly #ids = new Map<string, number>()
+  /** As its rule's load balance wants it, in bytes as the kernel counts; undefined: nobody has touched it. */
+  sendBuffer: number | undefined
+  #carried: readonly Carriage[] = []
 
   constructor({ token, fd, remote, family, rule }: Steered) {
     this.token = token
@@ -126,7 +133,13 @@ export class SteeredConnection {
     if (!before || sample?.errno !== 0 || sample.token !== this.token) return false
     if (sample.outstanding !== 0 || !COUNTERS.every(counter => sample[counter] === before[counter])) return false
     this.#restedAt = now
+    this.#carried = []
     return true
+  }
+
+  /** What it has told since the look before, for the load balance. */
+  get carrying(): Carrying {
+    return carryingOf(this.token, this.#carried)
   }
 
   get #isSettled(): boolean {
@@ -167,6 +180,7 @@ export class SteeredConnection {
       this.#subflows.delete(id)
       if (subflow.access) this.#judge(subflow.access, subflow, { ...subflow, state: 'closed' }, now, random)
     }
+    this.#carried = carried
     this.#forgetJoins(now, random)
     this.idle =
       carried.every(({ acked, sent }) => acked === 0 && sent === 0) && !this.subflows.some(one => one.outstanding)
@@ -234,6 +248,8 @@ export class SteeredConnection {
       bytesSent: 0,
       bytesRetrans: 0,
       bytesReceived: 0,
+      notsentBytes: 0,
+      minRttMs: 0,
     }
   }
 
@@ -288,6 +304,8 @@ function next(before: Followed, seen: SubflowSample, now: number, restedAt: numb
     bytesSent: seen.bytesSent,
     bytesRetrans: seen.bytesRetrans,
     bytesReceived: seen.bytesReceived,
+    notsentBytes: seen.notsentBytes,
+    minRttMs: seen.minRtt / 1000,
   }
 }
 
@@ -303,5 +321,8 @@ function carriage(access: AccessType, before: Followed, after: Followed): Carria
     acked: after.bytesAcked - before.bytesAcked,
     sent: after.bytesSent - before.bytesSent,
     sentAgain: after.bytesRetrans - before.bytesRetrans,
+    given: givenTo(after) - givenTo(before),
+    waiting: after.notsentBytes,
+    leastRttMs: after.minRttMs,
   }
 }

@@ -86,6 +86,28 @@ async function destroyAndTell(manager: SubflowManager, name: SubflowName, localI
   await destroyed
 }
 
+/** As its load balance wants it; where none does any more, as large as it could have grown. */
+export function applySendBuffer(
+  connection: SteeredConnection,
+  wanted: number | undefined,
+  effects: { setSendBuffer(fd: number, token: number, bytes: number): void },
+): void {
+  const { fd, token, sendBuffer: now } = connection
+  const size = wanted ?? (now === undefined ? undefined : GROWN_SEND_BUFFER)
+  if (size === undefined || (now !== undefined && Math.abs(size - now) <= now * SEND_BUFFER_SLACK)) return
+  connection.sendBuffer = size
+  try {
+    effects.setSendBuffer(fd, token, size)
+  } catch {
+    // The socket has gone: the next sample will say so.
+  }
+}
+
+/** Send buffers are left as they are while they are right but for this share. */
+const SEND_BUFFER_SLACK = 0.2
+/** The most of net.ipv4.tcp_wmem by default, in bytes. */
+const GROWN_SEND_BUFFER = 4_194_304
+
 /** It only hastens what comes anyway, or is tried again: on the last subflow, say, it cannot be sent. */
 export async function sayFarewell(manager: SubflowManager, token: number, localId: number): Promise<void> {
   await manager.removeAnnounced({ token, localId }).catch(() => {})

@@ -39,9 +39,45 @@ labTest.describe('a session', () => {
       await pause(4000)
       const share = await shareOfCell(5000)
       console.log(`${percent} % wanted, ${(share * 100).toFixed(1)} % over cell`)
-      expect(Math.abs(share * 100 - percent)).toBeLessThan(6)
+      expect(Math.abs(share * 100 - percent)).toBeLessThan(4)
       await ue.whole(number)
     })
+
+  // What the percentages allow: 62.5 Mbit/s and 25 Mbit/s.
+  for (const [percent, most] of [
+    [20, 62.5],
+    [80, 25],
+  ] as const)
+    labTest(`load-balancing: ${percent} % over 3GPP access, of as much as goes`, async () => {
+      const ue = await rig.ue({ rules: RULES.divided(percent) })
+      const { number } = await ue.bulk()
+      await pause(4000)
+      const { wifi, cell, cellShare } = await rig.shares(5000)
+      const mbps = ((wifi + cell) * 8) / 5 / 1e6
+      console.log(
+        `${percent} % wanted, ${(cellShare * 100).toFixed(1)} % over cell, ${mbps.toFixed(1)} Mbit/s of ${most}`,
+      )
+      expect(Math.abs(cellShare * 100 - percent)).toBeLessThan(4)
+      expect(mbps).toBeGreaterThan(most / 2)
+      await ue.whole(number)
+    })
+
+  labTest('load-balancing: of many connections, most of them small, each in one place at a time', async () => {
+    const ue = await rig.ue({ rules: RULES.divided(30) })
+    const streams: number[] = []
+    for (let i = 0; i < 20; i++) {
+      const { number } = await ue.bulk({ chunk: i < 3 ? 8_000 : 200 + 100 * i, every: 20 })
+      streams.push(number)
+    }
+    await pause(4000)
+    const before = ue.actions('set-backup').length
+    const share = await shareOfCell(5000)
+    const flags = ue.actions('set-backup').length - before
+    console.log(`30 % wanted, ${(share * 100).toFixed(1)} % over cell, ${flags} changes of a flag in 5 s`)
+    expect(Math.abs(share * 100 - 30)).toBeLessThan(4)
+    expect(flags).toBeLessThan(600)
+    for (const number of streams) await ue.whole(number)
+  })
 
   labTest('load-balancing: with one access lost the other carries everything', async () => {
     const ue = await rig.ue({ rules: RULES.divided(50) })

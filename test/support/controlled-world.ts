@@ -44,6 +44,7 @@ export class World {
   joins = true
   addressesThrow = false
   watched: number[] = []
+  readonly buffers: { fd: number; token: number; bytes: number }[] = []
   readonly controller: Controller
   readonly #links = Object.assign(new EventEmitter<LinkMonitorEvents>(), {
     state: state({ '3gpp': true, 'non-3gpp': true }),
@@ -72,6 +73,7 @@ export class World {
       sample,
       sampleConnections: sample,
       subflowAddresses,
+      setSendBuffer: (fd: number, token: number, bytes: number) => void this.buffers.push({ fd, token, bytes }),
       now: () => this.now,
       random: () => 0.5,
     }
