@@ -14,5 +14,6 @@ export interface Command {
 
 /** By name; the order is the one of `atsss --help`. */
 export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+  decode: { summary: 'take Convert, ATSSS and NAS bytes and captures apart', load: () => import('./decode.js') },
   converter: { summary: 'run a Transport Converter (RFC 8803)', load: () => import('./converter.js') },
 }

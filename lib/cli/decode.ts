@@ -1,0 +1,97 @@
+/** `atsss decode`: bytes as a readable tree. */
+import { didYouMean, parseArguments, UsageError } from './arguments.js'
+import { type Capture, isCapture, readCapture } from './decode/capture.js'
+import { bytesOf } from './decode/input.js'
+import { type Decoded, decodeAs, KINDS, type KindName } from './decode/kinds.js'
+import { connectionsIn, type Message, messagesIn } from './decode/messages.js'
+import { problems, treeLines } from './decode/tree.js'
+import { type Colours, coloursFor } from './terminal.js'
+
+export const help = `Usage: atsss decode [options] [FILE | HEX | BASE64 | -]
+
+Takes bytes apart: a Convert message (RFC 8803), an ATSSS container (TS 24.193), a NAS message that has one (PDU SESSION
+ESTABLISHMENT ACCEPT, MODIFICATION COMMAND, also in a DL NAS TRANSPORT), or the Convert messages in a capture (pcap,
+pcapng). Each line has the offset in bytes, the octets, and what they are. Of broken bytes it prints the tree as far as it
+goes, then where it ends, and why.
+
+  --as KIND   convert, nas, atsss            by what they look like
+  --json      one object: kind, fields (offset, length, name, value), the decoded value, the error
+
+Reads standard input when nothing or '-' is named. Text may be hexadecimal with any separators, the output of xxd,
+hexdump -C or tcpdump -x, or base64.
+
+Exit status: 0 whole, 1 broken or nothing found, 2 wrong command line, or not known what it is.
+
+Examples:
+  atsss decode 01022263 01010000
+  atsss decode --as atsss --json AQAKAAgJAAEBBAEEAQ==
+  tcpdump -i wlan0 -w - 'tcp port 5124' -c 20 | atsss decode
+  atsss decode accept.nas
+`
+
+export async function run(args: string[]): Promise<number> {
+  const options = { as: { type: 'string' }, json: { type: 'boolean' } } as const
+  const { values, positionals } = parseArguments(args, options, true)
+  const kind = kindNamed(values.as)
+  const bytes = await bytesOf(positionals)
+  if (bytes.length === 0) throw new UsageError('there are no bytes')
+  if (kind === undefined && isCapture(bytes)) return printCapture(readCapture(bytes), values.json ?? false)
+  const decoded = decodeAs(bytes, kind)
+  if (values.json) print({ length: bytes.length, ...decoded })
+  else write(asText(decoded, bytes, coloursFor(process.stdout)))
+  return decoded.error === undefined ? 0 : 1
+}
+
+function kindNamed(name: string | undefined): KindName | undefined {
+  if (name === undefined || Object.hasOwn(KINDS, name)) return name as KindName | undefined
+  const names = Object.keys(KINDS)
+  throw new UsageError(`--as must be one of ${names.join(', ')}; it is '${name}'${didYouMean(name, names)}`)
+}
+
+function asText({ title, fields, error }: Decoded, bytes: Uint8Array, colours: Colours): string[] {
+  const lines = [colours.strong(`${title}, ${bytes.length} bytes`), ...treeLines(fields, bytes, colours)]
+  if (error !== undefined) return [...lines, colours.bad(`Broken at byte ${error.offset}: ${error.message}`)]
+  const wrong = problems(fields).length
+  return wrong === 0 ? lines : [...lines, colours.warning(`Not all of it could be understood: ${wrong} problems`)]
+}
+
+function printCapture(capture: Capture, json: boolean): number {
+  const messages = messagesIn(capture.packets).map(message => ({
+    ...message,
+    ...decodeAs(message.bytes, message.kind),
+  }))
+  const { count, broken } = capture
+  if (json)
+    print({
+      kind: 'capture',
+      packets: count,
+      messages: messages.map(({ bytes, ...about }) => ({ ...about, length: bytes.length })),
+      broken,
+    })
+  else {
+    const colours = coloursFor(process.stdout)
+    const start = capture.packets[0]?.packet.time ?? 0
+    for (const message of messages) write([heading(message, start), ...asText(message, message.bytes, colours), ''])
+    write([`${count} packets, ${messages.length} messages in ${connectionsIn(capture.packets)} connections`])
+    if (broken !== undefined) write([colours.bad(`The file is broken: ${broken}`)])
+  }
+  return messages.length === 0 || broken !== undefined || messages.some(({ error }) => error !== undefined) ? 1 : 0
+}
+
+function heading({ number, time, from, to, marks }: Message, start: number): string {
+  return `Packet ${number}, ${(time - start).toFixed(1)} ms: ${from} → ${to}, ${marks}`
+}
+
+/** Bytes in hexadecimal. */
+function print(value: object): void {
+  const text = JSON.stringify(
+    value,
+    (_key, item) => (item instanceof Uint8Array ? Buffer.from(item).toString('hex') : item),
+    2,
+  )
+  process.stdout.write(`${text}\n`)
+}
+
+function write(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`)
+}

@@ -1,0 +1,160 @@
+/**
+ * Packets of a capture file, pcap or pcapng, as raw IP. Bytes to values; no I/O.
+ *
+ *   pcap    magic 4 | version 2+2 | reserved 8 | snap length 4 | link type 4, then packets:
+ *           seconds 4 | fraction 4 | bytes in the file 4 | bytes on the wire 4 | the packet
+ *   pcapng  blocks: type 4 | length 4 | body, padded to 4 | length 4 (draft-ietf-opsawg-pcapng §3.1)
+ *
+ * Fields are in the byte order of the machine that wrote them; the magic numbers tell.
+ */
+
+import type { Packet } from '../../lab/index.js'
+import { readPacket } from '../../lab/pcap.js'
+
+export interface Captured {
+  /** Counted from 1, as other programs do. */
+  number: number
+  packet: Packet
+}
+
+export interface Capture {
+  packets: Captured[]
+  /** How many packets there are, with those that are not IP. */
+  count: number
+  /** Why the file could not be read to its end. */
+  broken?: string
+}
+
+export function isCapture(bytes: Uint8Array): boolean {
+  return (
+    [PCAP_MICRO, PCAP_NANO].some(magic => [true, false].some(little => word(bytes, 0, little) === magic)) ||
+    word(bytes, 0, true) === SECTION
+  )
+}
+
+/** Every packet, up to where the file is broken. */
+export function readCapture(bytes: Uint8Array): Capture {
+  const capture: Capture = { packets: [], count: 0 }
+  try {
+    for (const { link, time, data } of word(bytes, 0, true) === SECTION ? pcapngPackets(bytes) : pcapPackets(bytes)) {
+      capture.count++
+      const packet = readPacket(withoutLink(link, data), time)
+      if (packet !== undefined) capture.packets.push({ number: capture.count, packet })
+    }
+  } catch (error) {
+    if (!(error instanceof Broken)) throw error
+    capture.broken = error.message
+  }
+  return capture
+}
+
+class Broken extends Error {}
+
+interface Raw {
+  link: number
+  /** Milliseconds since the epoch. */
+  time: number
+  data: Uint8Array
+}
+
+const PCAP_MICRO = 0xa1b2c3d4
+const PCAP_NANO = 0xa1b23c4d
+const SECTION = 0x0a0d0d0a
+const BYTE_ORDER = 0x1a2b3c4d
+
+function* pcapPackets(bytes: Uint8Array): Generator<Raw> {
+  const little = [PCAP_MICRO, PCAP_NANO].includes(word(bytes, 0, true))
+  const fraction = word(bytes, 0, little) === PCAP_NANO ? 1e-6 : 1e-3
+  if (bytes.length < 24) throw new Broken('the file ends in its header')
+  const link = word(bytes, 20, little) & 0x0fffffff
+  for (let at = 24; at < bytes.length; ) {
+    const length = word(bytes, at + 8, little)
+    const end = at + 16 + length
+    if (at + 16 > bytes.length || end > bytes.length) throw new Broken(`the file ends within a packet, at ${at}`)
+    const time = word(bytes, at, little) * 1000 + word(bytes, at + 4, little) * fraction
+    yield { link, time, data: bytes.subarray(at + 16, end) }
+    at = end
+  }
+}
+
+/** Types of blocks. */
+const BLOCK = { interface: 1, simple: 3, enhanced: 6 } as const
+
+function* pcapngPackets(bytes: Uint8Array): Generator<Raw> {
+  let little = true
+  let interfaces: { link: number; tick: number }[] = []
+  for (let at = 0; at < bytes.length; ) {
+    if (word(bytes, at, true) === SECTION) {
+      little = word(bytes, at + 8, true) === BYTE_ORDER
+      interfaces = []
+    }
+    const type = word(bytes, at, little)
+    const length = word(bytes, at + 4, little)
+    if (length < 12 || length % 4 !== 0 || at + length > bytes.length)
+      throw new Broken(`a block of ${length} bytes at ${at}`)
+    const body = bytes.subarray(at + 8, at + length - 4)
+    if (type === BLOCK.interface) interfaces.push({ link: half(body, 0, little), tick: tickOf(body, little) })
+    if (type === BLOCK.enhanced) {
+      const { link, tick } = interfaces[word(body, 0, little)] ?? fail(`a packet of no interface at ${at}`)
+      const ticks = word(body, 4, little) * 2 ** 32 + word(body, 8, little)
+      const captured = word(body, 12, little)
+      if (20 + captured > body.length) throw new Broken(`a packet longer than its block at ${at}`)
+      yield { link, time: ticks * tick, data: body.subarray(20, 20 + captured) }
+    }
+    if (type === BLOCK.simple) yield { link: interfaces[0]?.link ?? -1, time: 0, data: body.subarray(4) }
+    at += length
+  }
+}
+
+/** What a packet's time counts, in milliseconds: option 9 of its interface, if_tsresol. */
+function tickOf(body: Uint8Array, little: boolean): number {
+  for (let at = 8; at + 4 <= body.length; ) {
+    const code = half(body, at, little)
+    const length = half(body, at + 2, little)
+    if (code === 0) break
+    if (code === 9 && length >= 1) {
+      const resolution = body[at + 4]!
+      return 1000 / (resolution & 0x80 ? 2 ** (resolution & 0x7f) : 10 ** resolution)
+    }
+    at += 4 + length + ((4 - (length % 4)) % 4)
+  }
+  return 1e-3
+}
+
+/** The IP packet in a frame: of the link types that captures of `tcpdump -i any`, of an interface, and of the lab have. */
+function withoutLink(link: number, frame: Uint8Array): Uint8Array {
+  switch (link) {
+    case 1: // Ethernet, with one VLAN tag or two
+      return frame.subarray(14 + tagsOf(frame))
+    case 113: // Linux "cooked"
+      return frame.subarray(16)
+    case 276: // the same, version 2
+      return frame.subarray(20)
+    case 0: // BSD loopback
+    case 108:
+      return frame.subarray(4)
+    default: // 101, 228, 229: raw IP; of anything else nothing is found
+      return frame
+  }
+}
+
+/** Bytes of VLAN tags (802.1Q, 802.1ad) behind the addresses. */
+function tagsOf(frame: Uint8Array): number {
+  let tags = 0
+  while (tags < 8 && [0x8100, 0x88a8].includes(half(frame, 12 + tags, false))) tags += 4
+  return tags
+}
+
+function word(bytes: Uint8Array, at: number, little: boolean): number {
+  if (at + 4 > bytes.length) return 0
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(at, little)
+}
+
+function half(bytes: Uint8Array, at: number, little: boolean): number {
+  if (at + 2 > bytes.length) return 0
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint16(at, little)
+}
+
+function fail(message: string): never {
+  throw new Broken(message)
+}

@@ -1,0 +1,95 @@
+/** The messages in the packets of a capture: at the start of TCP streams, and in UDP datagrams. */
+import type { Packet, Tcp } from '../../lab/index.js'
+import { MPTCP_SUBTYPE } from '../../lab/index.js'
+import { MAX_MESSAGE_LENGTH } from '../../wire/convert-message.js'
+import type { Captured } from './capture.js'
+import { KINDS, type KindName } from './kinds.js'
+
+export interface Message {
+  kind: KindName
+  bytes: Uint8Array
+  /** The packet in which it begins. */
+  number: number
+  time: number
+  /** Who sent it to whom, and how the packet is marked. */
+  from: string
+  to: string
+  marks: string
+}
+
+/**
+ * Convert messages stand at the very start of each direction of a connection (RFC 8803 §6). What a direction carries is put
+ * in the order of its sequence numbers, as far as a message can reach.
+ */
+export function messagesIn(packets: readonly Captured[]): Message[] {
+  const streams = new Map<string, Stream>()
+  const messages: Message[] = []
+  for (const { number, packet } of packets) {
+    const { tcp } = packet
+    if (tcp === undefined || (tcp.payload.length === 0 && !tcp.flags.syn)) continue
+    const from = place(packet.source, tcp.sourcePort)
+    const to = place(packet.destination, tcp.destinationPort)
+    const key = `${from} ${to}`
+    // A SYN's own number is one octet before the first one; a connection caught half-way begins where it is seen.
+    const first = tcp.sequence + (tcp.flags.syn ? 1 : 0)
+    let stream = streams.get(key)
+    if (stream === undefined || (tcp.flags.syn && stream.start !== first >>> 0)) {
+      stream = { start: first >>> 0, bytes: new Uint8Array(MAX_MESSAGE_LENGTH), there: 0, said: false }
+      streams.set(key, stream)
+    }
+    if (!stream.said) take(stream, first, tcp.payload)
+    const bytes = stream.bytes.subarray(0, stream.there)
+    if (stream.said || bytes.length < 4 || !KINDS.convert.looksLike(bytes)) continue
+    const length = (bytes[1] ?? 0) * 4
+    if (bytes.length < length) continue
+    stream.said = true
+    messages.push({
+      kind: 'convert',
+      bytes: bytes.slice(0, length),
+      number,
+      time: packet.time,
+      from,
+      to,
+      marks: marks(tcp),
+    })
+  }
+  return messages
+}
+
+interface Stream {
+  start: number
+  bytes: Uint8Array
+  /** How many octets from the start on are known. */
+  there: number
+  /** Its message has been found. */
+  said: boolean
+}
+
+function take(stream: Stream, sequence: number, payload: Uint8Array): void {
+  const at = (sequence - stream.start) | 0
+  // Behind a gap it is left for the packet to come again; captures of one end have it in order.
+  if (at < 0 || at > stream.there) return
+  const room = payload.subarray(0, stream.bytes.length - at)
+  stream.bytes.set(room, at)
+  stream.there = Math.max(stream.there, at + room.length)
+}
+
+function marks({ flags, mptcp }: Tcp): string {
+  const syn = flags.syn ? (flags.ack ? ['SYN+ACK'] : ['SYN']) : ['data']
+  const subtype = Object.entries(MPTCP_SUBTYPE).find(([, code]) => code === mptcp?.subtype)?.[0]
+  return [...syn, ...(subtype === undefined ? [] : [subtype])].join(' ')
+}
+
+function place(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+/** How many TCP connections there are in it, to say what nothing was found in. */
+export function connectionsIn(packets: readonly Captured[]): number {
+  const syns = packets.filter(({ packet }) => packet.tcp?.flags.syn && !packet.tcp.flags.ack)
+  return new Set(syns.map(({ packet }) => key(packet))).size
+}
+
+function key({ source, destination, tcp }: Packet): string {
+  return `${source} ${tcp?.sourcePort} ${destination} ${tcp?.destinationPort}`
+}
