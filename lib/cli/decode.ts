@@ -10,11 +10,11 @@ import { type Colours, coloursFor } from './terminal.js'
 export const help = `Usage: atsss decode [options] [FILE | HEX | BASE64 | -]
 
 Takes bytes apart: a Convert message (RFC 8803), an ATSSS container (TS 24.193), a NAS message that has one (PDU SESSION
-ESTABLISHMENT ACCEPT, MODIFICATION COMMAND, also in a DL NAS TRANSPORT), or the Convert messages in a capture (pcap,
-pcapng). Each line has the offset in bytes, the octets, and what they are. Of broken bytes it prints the tree as far as it
-goes, then where it ends, and why.
+ESTABLISHMENT ACCEPT, MODIFICATION COMMAND, also in a DL NAS TRANSPORT), a datagram of PCP (RFC 6887), or the Convert
+and PCP messages in a capture (pcap, pcapng). Each line has the offset in bytes, the octets, and what they are. Of
+broken bytes it prints the tree as far as it goes, then where it ends, and why.
 
-  --as KIND   convert, nas, atsss            by what they look like
+  --as KIND   convert, nas, pcp, atsss       by what they look like
   --json      one object: kind, fields (offset, length, name, value), the decoded value, the error
 
 Reads standard input when nothing or '-' is named. Text may be hexadecimal with any separators, the output of xxd,

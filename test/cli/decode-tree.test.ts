@@ -5,6 +5,7 @@ import { hex } from '../support/hex.js'
 import { seeded } from '../support/random.js'
 import { VECTORS as CONTAINERS } from '../wire/atsss.vectors.js'
 import { VECTORS as MESSAGES } from '../wire/convert.vectors.js'
+import { REQUESTS, RESPONSES } from '../wire/pcp.vectors.js'
 
 /** Laid by hand in test/wire/nas.test.ts from TS 24.501 table 8.3.2.1.1; here shorter. */
 const ACCEPT = hex(
@@ -29,6 +30,7 @@ function expectContiguous(fields: readonly Field[], length: number, whole: boole
 const samples: [KindName, string, Uint8Array][] = [
   ...MESSAGES.map(({ name, bytes }): [KindName, string, Uint8Array] => ['convert', name, bytes]),
   ...CONTAINERS.map(({ name, bytes }): [KindName, string, Uint8Array] => ['atsss', name, bytes]),
+  ...[...REQUESTS, ...RESPONSES].map(({ name, bytes }): [KindName, string, Uint8Array] => ['pcp', name, bytes]),
   ['nas', 'establishment accept', ACCEPT],
   ['nas', 'in a DL NAS TRANSPORT', Buffer.concat([hex('7e006801'), Uint8Array.of(0, ACCEPT.length), ACCEPT])],
 ]

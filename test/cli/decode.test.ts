@@ -92,7 +92,7 @@ test('broken bytes: the tree as far as it goes, then where and why; status 1', a
 test.each([
   [['ffffffff'], "4 bytes that begin with 'ffffffff' are nothing known here"],
   [['no-such-file.bin!'], "'no-such-file.bin!' is no file, and neither hexadecimal nor base64"],
-  [['--as', 'convrt', CONNECT], '--as must be one of convert, nas, atsss'],
+  [['--as', 'convrt', CONNECT], '--as must be one of convert, nas, pcp, atsss'],
 ])('%j is a wrong command line', async (args, message) => {
   const { status, stderr, stdout } = await atsss(['decode', ...args])
   expect([status, stdout]).toEqual([2, ''])

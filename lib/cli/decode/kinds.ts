@@ -4,11 +4,14 @@ import { decodeContainer } from '../../wire/atsss.js'
 import { decode as decodeConvert } from '../../wire/convert.js'
 import { MAGIC_NUMBER } from '../../wire/convert-message.js'
 import { decodeSessionMessage } from '../../wire/nas.js'
+import { decodePcpRequest, decodePcpResponse, PCP_VERSION } from '../../wire/pcp.js'
+import { R_BIT } from '../../wire/pcp-message.js'
 import { UsageError } from '../arguments.js'
 import { walkContainer } from './atsss.js'
 import { walkConvert } from './convert.js'
 import { walkNas } from './nas.js'
-import { type Field, Walker } from './tree.js'
+import { walkPcp } from './pcp.js'
+import { type Field, problems, Walker } from './tree.js'
 
 export interface Kind {
   /** In words. */
@@ -43,6 +46,13 @@ export const KINDS = {
       return { ...message, atsssContainer: container }
     },
   },
+  pcp: {
+    title: 'Port Control Protocol (RFC 6887)',
+    // A container's parameter of type 2 has its length there.
+    looksLike: bytes => bytes.length >= 4 && bytes[0] === PCP_VERSION && bytes[2] === 0,
+    walk: walkPcp,
+    decode: bytes => ((bytes[1] ?? 0) & R_BIT ? decodePcpResponse(bytes) : decodePcpRequest(bytes)),
+  },
   atsss: {
     title: 'ATSSS container (TS 24.193)',
     looksLike: bytes => bytes.length >= 3 && bytes[0]! >= 1 && bytes[0]! <= 3,
@@ -73,8 +83,18 @@ export function decodeAs(bytes: Uint8Array, name: KindName | undefined): Decoded
   } catch (error) {
     if (!(error instanceof WireError)) throw error
     decoded.error = { code: error.code, message: error.message, offset: error.offset }
+    if (problems(decoded.fields).length === 0) mark(decoded.fields, error)
   }
   return decoded
+}
+
+/** What only the codec found wrong stands at the innermost field there. */
+function mark(fields: readonly Field[], error: Pick<WireError, 'message' | 'offset'>): void {
+  const { message, offset } = error
+  const field = fields.findLast(candidate => candidate.offset <= offset) ?? fields.at(-1)
+  if (field === undefined) return
+  if (field.fields?.some(inner => inner.offset <= offset && inner.offset > field.offset)) mark(field.fields, error)
+  else field.problem = message
 }
 
 /** The first kind that the bytes are without a fault; else the first that they look like. */

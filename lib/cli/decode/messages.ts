@@ -2,6 +2,7 @@
 import type { Packet, Tcp } from '../../lab/index.js'
 import { MPTCP_SUBTYPE } from '../../lab/index.js'
 import { MAX_MESSAGE_LENGTH } from '../../wire/convert-message.js'
+import { PCP_CLIENT_PORT, PCP_SERVER_PORT } from '../../wire/pcp.js'
 import type { Captured } from './capture.js'
 import { KINDS, type KindName } from './kinds.js'
 
@@ -26,6 +27,8 @@ export function messagesIn(packets: readonly Captured[]): Message[] {
   const messages: Message[] = []
   for (const { number, packet } of packets) {
     const { tcp } = packet
+    const datagram = pcpDatagram(packet)
+    if (datagram !== undefined) messages.push({ ...datagram, kind: 'pcp', number, time: packet.time, marks: 'UDP' })
     if (tcp === undefined || (tcp.payload.length === 0 && !tcp.flags.syn)) continue
     const from = place(packet.source, tcp.sourcePort)
     const to = place(packet.destination, tcp.destinationPort)
@@ -55,6 +58,20 @@ export function messagesIn(packets: readonly Captured[]): Message[] {
   }
   return messages
 }
+
+/** What a UDP datagram from or to the ports of PCP holds. RFC 6887 §19.1. */
+function pcpDatagram({ protocol, version, bytes, source, destination }: Packet) {
+  const start = version === 4 ? (bytes[0]! & 0x0f) * 4 : 40
+  if (protocol !== UDP || bytes.length < start + UDP_HEADER) return undefined
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start)
+  const [from, to] = [view.getUint16(0), view.getUint16(2)]
+  if (![from, to].some(port => port === PCP_SERVER_PORT || port === PCP_CLIENT_PORT)) return undefined
+  const payload = bytes.slice(start + UDP_HEADER, start + view.getUint16(4))
+  return { bytes: payload, from: place(source, from), to: place(destination, to) }
+}
+
+const UDP = 17
+const UDP_HEADER = 8
 
 interface Stream {
   start: number
