@@ -53,6 +53,38 @@ export type ErrorCode =
   | 'ERR_PCP_MALFORMED'
   /** A value that RFC 6887 does not let a PCP message carry. */
   | 'ERR_PCP_ENCODE'
+  /** Result 1: a PCP server of another version, or a NAT-PMP server. */
+  | 'ERR_PCP_UNSUPP_VERSION'
+  /** Result 2. */
+  | 'ERR_PCP_NOT_AUTHORIZED'
+  /** Result 3. */
+  | 'ERR_PCP_MALFORMED_REQUEST'
+  /** Result 4. */
+  | 'ERR_PCP_UNSUPP_OPCODE'
+  /** Result 5. */
+  | 'ERR_PCP_UNSUPP_OPTION'
+  /** Result 6. */
+  | 'ERR_PCP_MALFORMED_OPTION'
+  /** Result 7. */
+  | 'ERR_PCP_NETWORK_FAILURE'
+  /** Result 8. */
+  | 'ERR_PCP_NO_RESOURCES'
+  /** Result 9. */
+  | 'ERR_PCP_UNSUPP_PROTOCOL'
+  /** Result 10. */
+  | 'ERR_PCP_USER_EX_QUOTA'
+  /** Result 11. */
+  | 'ERR_PCP_CANNOT_PROVIDE_EXTERNAL'
+  /** Result 12. */
+  | 'ERR_PCP_ADDRESS_MISMATCH'
+  /** Result 13. */
+  | 'ERR_PCP_EXCESSIVE_REMOTE_PEERS'
+  /** A result that this version does not know. */
+  | 'ERR_PCP_UNKNOWN'
+  /** A PCP server does not answer. */
+  | 'ERR_PCP_TIMEOUT'
+  /** No PCP server is known. */
+  | 'ERR_PCP_NO_SERVER'
   /** Bytes that should be an ATSSS container are not one. */
   | 'ERR_ATSSS_MALFORMED'
   /** A value that an ATSSS container cannot carry. */
@@ -146,6 +178,24 @@ export class ConvertError extends AtsssError {
     super(code, message, about.cause === undefined ? undefined : { cause: about.cause })
     this.converter = about.converter
     this.detail = about.detail
+    this.retryAfter = about.retryAfter
+  }
+}
+
+/** A PCP server has refused a mapping, or does not answer. */
+export class PcpError extends AtsssError {
+  override readonly name = 'PcpError'
+  /** Its address. */
+  readonly server: string
+  /** Its result code (RFC 6887 §7.4); `undefined` when there was none. */
+  readonly result: number | undefined
+  /** Milliseconds until it is asked again. */
+  readonly retryAfter: number | undefined
+
+  constructor(code: ErrorCode, message: string, about: { server: string; result?: number; retryAfter?: number }) {
+    super(code, message)
+    this.server = about.server
+    this.result = about.result
     this.retryAfter = about.retryAfter
   }
 }

@@ -47,6 +47,7 @@ class Environment : public Napi::Addon<Environment> {
   Environment(Napi::Env, Napi::Object exports) {
     DefineAddon(exports, {
                              entry<&Environment::socket>("socket"),
+                             entry<&Environment::datagramSocket>("datagramSocket"),
                              entry<&Environment::bind>("bind"),
                              entry<&Environment::connect>("connect"),
                              entry<&Environment::sendFastOpen>("sendFastOpen"),
@@ -54,11 +55,13 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::shutdown>("shutdown"),
                              entry<&Environment::duplicate>("duplicate"),
                              entry<&Environment::listen>("listen"),
+                             entry<&Environment::accept>("accept"),
                              entry<&Environment::close>("close"),
                              entry<&Environment::reset>("reset"),
                              entry<&Environment::release>("release"),
                              entry<&Environment::getsockopt>("getsockopt"),
                              entry<&Environment::setsockopt>("setsockopt"),
+                             entry<&Environment::attachFilter>("attachFilter"),
                              entry<&Environment::getsockname>("getsockname"),
                              entry<&Environment::getpeername>("getpeername"),
                              entry<&Environment::netlinkSocket>("netlinkSocket"),
@@ -106,6 +109,12 @@ class Environment : public Napi::Addon<Environment> {
     return Napi::Number::New(info.Env(), fd);
   }
 
+  Napi::Value datagramSocket(Info info) {
+    const int fd = openDatagramSocket(intAt(info, 0));
+    owned_.insert(fd);
+    return Napi::Number::New(info.Env(), fd);
+  }
+
   Napi::Value bind(Info info) {
     bindSocket(ownedAt(info, 0, "bind"), textAt(info, 1), portAt(info, 2));
     return info.Env().Undefined();
@@ -143,6 +152,13 @@ class Environment : public Napi::Addon<Environment> {
     return info.Env().Undefined();
   }
 
+  Napi::Value accept(Info info) {
+    const int fd = acceptSocket(ownedAt(info, 0, "accept"));
+    if (fd < 0) return info.Env().Undefined();
+    owned_.insert(fd);
+    return Napi::Number::New(info.Env(), fd);
+  }
+
   Napi::Value close(Info info) {
     closeSocket(letGo(info, "close"));
     return info.Env().Undefined();
@@ -170,6 +186,11 @@ class Environment : public Napi::Addon<Environment> {
 
   Napi::Value setsockopt(Info info) {
     setOption(intAt(info, 0), intAt(info, 1), intAt(info, 2), bytesAt(info, 3));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value attachFilter(Info info) {
+    atsss::attachFilter(intAt(info, 0), bytesAt(info, 1));
     return info.Env().Undefined();
   }
 

@@ -1,6 +1,7 @@
 #include "sockets.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,6 +38,12 @@ Endpoint described(const char* syscall, const Address& address) {
 
 int openSocket(int family, int protocol) {
   const int fd = ::socket(family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  if (fd < 0) throw SystemError{errno, "socket"};
+  return fd;
+}
+
+int openDatagramSocket(int family) {
+  const int fd = ::socket(family == 6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) throw SystemError{errno, "socket"};
   return fd;
 }
@@ -84,6 +91,21 @@ int duplicateDescriptor(int fd) {
 
 void listenSocket(int fd, int backlog) {
   if (::listen(fd, backlog) < 0) throw SystemError{errno, "listen"};
+}
+
+int acceptSocket(int fd) {
+  const int accepted = retried([&] { return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); });
+  if (accepted < 0 && errno != EAGAIN) throw SystemError{errno, "accept"};
+  return accepted;
+}
+
+void attachFilter(int fd, Bytes program) {
+  // Copied, since an array of JavaScript's need not be aligned.
+  std::vector<sock_filter> instructions(program.size / sizeof(sock_filter));
+  if (!instructions.empty()) std::memcpy(instructions.data(), program.data, instructions.size() * sizeof(sock_filter));
+  const sock_fprog filter = {static_cast<unsigned short>(instructions.size()), instructions.data()};
+  if (program.size != filter.len * sizeof(sock_filter)) throw SystemError{EINVAL, "setsockopt"};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0) throw SystemError{errno, "setsockopt"};
 }
 
 void closeSocket(int fd) {

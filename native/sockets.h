@@ -18,6 +18,8 @@ struct Bytes {
 
 /** SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC. @param family 4 or 6 */
 int openSocket(int family, int protocol);
+/** SOCK_DGRAM, SOCK_NONBLOCK, SOCK_CLOEXEC. */
+int openDatagramSocket(int family);
 void bindSocket(int fd, const std::string& address, uint16_t port);
 /** @returns whether the connection is there already */
 bool connectSocket(int fd, const std::string& address, uint16_t port);
@@ -30,6 +32,10 @@ void shutdownSocket(int fd);
 /** Close-on-exec. */
 int duplicateDescriptor(int fd);
 void listenSocket(int fd, int backlog);
+/** SOCK_NONBLOCK, SOCK_CLOEXEC. @returns -1 for EAGAIN */
+int acceptSocket(int fd);
+/** SO_ATTACH_FILTER. @param program struct sock_filter[] */
+void attachFilter(int fd, Bytes program);
 void closeSocket(int fd);
 /** SO_LINGER {1, 0}: the close that follows is a reset. */
 void lingerNot(int fd);

@@ -35,6 +35,8 @@ export interface Addon {
    * @param protocol IPPROTO_MPTCP (262) or IPPROTO_TCP (6)
    */
   socket(family: 4 | 6, protocol: number): number
+  /** `socket(2)` with SOCK_DGRAM, SOCK_NONBLOCK and SOCK_CLOEXEC; belongs to this environment as one of `socket`. */
+  datagramSocket(family: 4 | 6): number
   /** `bind(2)`. */
   bind(fd: number, address: string, port: number): void
   /** `connect(2)`; false when the connection is being made (EINPROGRESS), true when it is there already. */
@@ -52,6 +54,8 @@ export interface Addon {
   duplicate(fd: number): number
   /** `listen(2)`. */
   listen(fd: number, backlog: number): void
+  /** `accept4(2)` with SOCK_NONBLOCK and SOCK_CLOEXEC; `undefined` when nobody waits (EAGAIN). Belongs to this environment. */
+  accept(fd: number): number | undefined
   /** `close(2)`. Waits on the descriptor are cancelled first. EBADF for a descriptor the environment does not own. */
   close(fd: number): void
   /** SO_LINGER {1, 0}, then `close(2)`: a reset (RFC 8684 §3.5: with MP_FASTCLOSE on MPTCP) goes to the peer. */
@@ -62,6 +66,8 @@ export interface Addon {
   getsockopt(fd: number, level: number, name: number, maxLength: number): Buffer
   /** `setsockopt(2)`. */
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): void
+  /** `setsockopt(2)` SO_ATTACH_FILTER of any descriptor. @param program `struct sock_filter[]`: 8 bytes each, host order */
+  attachFilter(fd: number, program: Uint8Array): void
   /** `getsockname(2)`. */
   getsockname(fd: number): SocketAddress
   /** `getpeername(2)`. */

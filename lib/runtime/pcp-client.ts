@@ -1,0 +1,200 @@
+/** A PCP client (RFC 6887): the mappings that one address of ours has at one server. */
+import { EventEmitter } from 'eventemitter3'
+import { WireError } from '../errors.js'
+import { type EpochSeen, isEpochValid, recreationDelay } from '../policy/pcp-epoch.js'
+import { type PcpServer, sameServer } from '../policy/pcp-servers.js'
+import { decodePcpResponse, encodePcpRequest, type PcpRequest, type PcpResponse, RESULTS } from '../wire/pcp.js'
+import { type MappingWish, newSchedule, PcpMapping } from './pcp-mapping.js'
+import type { PcpTransport, Receiver } from './pcp-transport.js'
+
+export interface PcpClientEvents {
+  /** The server may have lost its mappings: they are asked for anew. */
+  restarted: []
+  /** A datagram that was not believed, and why. */
+  ignored: [why: string]
+}
+
+export interface PcpClientOptions {
+  server: PcpServer
+  /** The address that requests leave from. */
+  clientAddress: string
+  open(receive: Receiver): PcpTransport
+  /** Uniform, 0…1. @defaultValue Math.random */
+  random?: () => number
+}
+
+/** How long the answer to a deletion is waited for, and after how long it is asked for again, milliseconds. */
+const DELETION = { patience: 1_000, again: 300 }
+
+export class PcpClient extends EventEmitter<PcpClientEvents> {
+  readonly server: PcpServer
+  readonly clientAddress: string
+  readonly #transport: PcpTransport
+  readonly #random: () => number
+  readonly #mappings = new Set<PcpMapping>()
+  #seen: EpochSeen | undefined
+  #timer: NodeJS.Timeout | undefined
+  #paused = false
+  #closed = false
+  /** RFC 6887 §11.4, NO_RESOURCES: "SHOULD NOT send further requests for any new mappings" before. */
+  #roomAt = Number.NEGATIVE_INFINITY
+  #deleting: ((operation: PcpResponse['operation']) => void) | undefined
+
+  /** @throws what `open` throws */
+  constructor({ server, clientAddress, open, random = Math.random }: PcpClientOptions) {
+    super()
+    this.server = server
+    this.clientAddress = clientAddress
+    this.#random = random
+    this.#transport = open(this.receive)
+  }
+
+  /** Asks for a mapping, and keeps it until the client is closed. The first request leaves in the next turn. */
+  map(wish: MappingWish): PcpMapping {
+    const now = performance.now()
+    const delay = Math.max(this.#roomAt - now, 0)
+    const mapping = new PcpMapping(wish, this.server, this.clientAddress, newSchedule(now, delay))
+    this.#mappings.add(mapping)
+    this.#schedule()
+    return mapping
+  }
+
+  /** The access is away: nothing is sent. What was granted goes on until its end. */
+  pause(): void {
+    this.#paused = true
+    this.#schedule()
+  }
+
+  /** The access is back: everything is asked for at once, as it may be that the server has changed. */
+  resume(): void {
+    this.#paused = false
+    this.refresh()
+  }
+
+  /** Asks for all mappings now. */
+  refresh(delay = 0): void {
+    for (const mapping of this.#mappings) mapping.disturb(performance.now(), delay)
+    this.#schedule()
+  }
+
+  /** Deletes the mappings, waits a little for the server's word, and closes. Without `deleting` they stay until their end. */
+  async close({ deleting = true }: { deleting?: boolean } = {}): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    clearTimeout(this.#timer)
+    const made = [...this.#mappings].filter(({ external, awaitsAnswer }) => external || awaitsAnswer)
+    this.#mappings.clear()
+    if (deleting && !this.#paused && made.length > 0) await this.#delete(made)
+    this.#transport.close()
+  }
+
+  /** What has come from the network, on our socket or by multicast. */
+  receive: Receiver = (bytes, from) => {
+    // RFC 6887 §8.3: "verifies that the source IP address and port belong to the PCP server of a previously sent PCP
+    // request. If not, the response is silently dropped."
+    if (!sameServer(from, this.server)) return this.#ignore(`from ${from.address} port ${from.port}`)
+    let response: PcpResponse
+    try {
+      response = decodePcpResponse(bytes)
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      return this.#ignore(error.message)
+    }
+    this.#hear(response)
+  }
+
+  #hear(response: PcpResponse): void {
+    const { operation, result } = response
+    if (operation.type === 'announce') {
+      this.#checkEpoch(response.epoch, undefined, recreationDelay(this.#random()))
+      return
+    }
+    if (operation.type === 'unknown') return this.#hearUnknown(response)
+    if (operation.type === 'map' && this.#closed) this.#deleting?.(operation)
+    const mapping = [...this.#mappings].find(({ wish }) => matches(wish, operation))
+    if (operation.type !== 'map' || !mapping) return this.#ignore('the answer to a request that was not sent')
+    const now = performance.now()
+    if (result === RESULTS['no-resources']) this.#roomAt = now + response.lifetime * 1000
+    this.#checkEpoch(response.epoch, mapping, 0)
+    mapping.answered(response, now, this.#random())
+    this.#schedule()
+  }
+
+  /** RFC 6887 §9. It names no mapping: it is about those that wait for an answer. */
+  #hearUnknown({ result, lifetime, version }: PcpResponse): void {
+    const waiting = [...this.#mappings].filter(mapping => mapping.awaitsAnswer)
+    if (result !== RESULTS['unsupp-version'] || waiting.length === 0)
+      return this.#ignore('the answer to a request that was not sent')
+    for (const mapping of waiting) mapping.refuse(result, lifetime, performance.now(), version)
+    this.#schedule()
+  }
+
+  /** RFC 6887 §8.5: "promptly renews all its active port mapping leases". @param fresh what the answer itself renews */
+  #checkEpoch(server: number, fresh: PcpMapping | undefined, delay: number): void {
+    const now = performance.now()
+    const seen = { client: Math.floor(now / 1000), server }
+    const isValid = isEpochValid(this.#seen, seen)
+    this.#seen = seen
+    if (isValid) return
+    this.emit('restarted')
+    for (const mapping of this.#mappings) if (mapping !== fresh) mapping.disturb(now, delay)
+    this.#schedule()
+  }
+
+  #ignore(why: string): void {
+    this.emit('ignored', why)
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer)
+    if (this.#closed) return
+    const now = performance.now()
+    const next = Math.min(...[...this.#mappings].map(mapping => mapping.wakeAt(now, this.#paused)))
+    // A timer takes 24 days at most, and a mapping a day.
+    if (Number.isFinite(next)) this.#timer = setTimeout(() => this.#act(), Math.max(next - now, 0)).unref()
+  }
+
+  #act(): void {
+    const now = performance.now()
+    for (const mapping of this.#mappings) {
+      const request = mapping.due(now, this.#random(), this.#paused)
+      if (request) this.#send(request)
+    }
+    this.#schedule()
+  }
+
+  #send(request: PcpRequest): void {
+    this.#transport.send(encodePcpRequest(request))
+  }
+
+  #delete(mappings: PcpMapping[]): Promise<void> {
+    const left = new Set(mappings)
+    const ask = () => {
+      for (const mapping of left) this.#send(mapping.deletion())
+    }
+    return new Promise(resolve => {
+      const end = () => {
+        clearInterval(again)
+        clearTimeout(patience)
+        resolve()
+      }
+      const again = setInterval(ask, DELETION.again)
+      const patience = setTimeout(end, DELETION.patience)
+      this.#deleting = operation => {
+        for (const mapping of left) if (matches(mapping.wish, operation)) left.delete(mapping)
+        if (left.size === 0) end()
+      }
+      ask()
+    })
+  }
+}
+
+/** RFC 6887 §11.4: "matched […] by comparing the internal IP address […], the protocol, the internal port, and the mapping nonce." */
+function matches(wish: MappingWish, operation: PcpResponse['operation']): boolean {
+  return (
+    operation.type === 'map' &&
+    operation.protocol === wish.protocol &&
+    operation.internalPort === wish.internalPort &&
+    Buffer.compare(operation.nonce, wish.nonce) === 0
+  )
+}
