@@ -19,8 +19,10 @@ export { PRESETS, type Preset } from './policy/presets.js'
 export type { AccessType, Rule, Steering } from './policy/rules.js'
 export type { AtsssRule } from './policy/rules-json.js'
 export type { Accesses, AccessState } from './policy/snapshot.js'
+export type { ConnectionStats, RuleStats, SubflowStats } from './runtime/accounts.js'
 export type { Support } from './runtime/native.js'
 export type { MptcpReport } from './runtime/report.js'
+export type { Carried, CarriedByAccess } from './runtime/subflow-telling.js'
 export { isSupported } from './runtime/support.js'
 export {
   type Explanation,
@@ -29,6 +31,7 @@ export {
   type SessionUpdate,
 } from './session.js'
 export type { RulesInput, SessionOptions } from './session-options.js'
+export type { AccessStats, SessionStats } from './session-stats.js'
 export { type MptcpConnectOptions, MptcpSocket } from './socket.js'
 export type { TcpOption, Tlv } from './wire/convert.js'
 export type { ConvertErrorValue } from './wire/convert-error.js'

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { AtsssError } from './errors.js'
 import { type MptcpOptions, resolveOptions } from './options.js'
+import { BOTH } from './policy/accesses.js'
 import type { Candidate } from './policy/candidates.js'
 import { beginning } from './policy/load-balance.js'
 import { type Match, match } from './policy/match.js'
@@ -10,8 +11,10 @@ import type { RuleChange, UpdateProblem } from './policy/rule-store.js'
 import { type AccessType, nameOf, type Rule } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
 import { decide, firstAccesses } from './policy/steering.js'
+import { Accounts } from './runtime/accounts.js'
 import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/controller-host.js'
 import { tokenOf } from './runtime/open-socket.js'
+import { Sampler } from './runtime/sampler.js'
 import type { Destination, Route } from './runtime/steerer.js'
 import {
   type RulesInput,
@@ -21,6 +24,7 @@ import {
   type SessionSettings,
   unenforceableBecause,
 } from './session-options.js'
+import { type SessionStats, sessionStats, UNSEEN } from './session-stats.js'
 import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
 
 export interface SessionEvents {
@@ -74,6 +78,8 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   readonly #settings: SessionSettings
   readonly #controller: ControllerHost
   readonly #live = new Map<number, Live>()
+  readonly #accounts: Accounts<MptcpSocket>
+  #level: SteeringLevel['level'] | undefined
   #rules: readonly Rule[] = []
   #accesses: Accesses | undefined
   /** By rule with a load balance: how many percent of its new connections begin over 3GPP access, and what of that is left over. */
@@ -87,6 +93,8 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#settings = resolveSession(options)
     resolveOptions(options)
     this.#options = options
+    const sampler = new Sampler()
+    this.#accounts = new Accounts(fds => sampler.sample(fds))
     const first = readRules([], options.rules ?? 'handover')
     this.#rules = first.rules
     const { promise, resolve, reject } = withResolvers<SteeringLevel>()
@@ -118,6 +126,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         return this.#route(destination)
       },
       opened: (fd, way) => this.#opened(socket, asked, fd, way),
+      closing: () => this.#accounts.remove(socket),
     })
     if (options?.timeout) socket.setTimeout(options.timeout)
     return (socket.connect as (...args: unknown[]) => MptcpSocket)(all, listener)
@@ -137,6 +146,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       if (rule?.precedence !== live.rule?.precedence || rule?.id !== live.rule?.id)
         moved.push({ socket: live.socket, from: live.rule, to: rule })
       live.rule = rule
+      this.#accounts.assign(live.socket, rule)
     }
     this.#controller.send({
       command: 'assign',
@@ -157,10 +167,9 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     return { ...found, accesses: this.#firstAccesses(found.rule), steering: decision.why }
   }
 
-  /** The accesses as last told by the steering loop, and the live connections with their rules. */
-  stats(): { accesses: Accesses | undefined; connections: { socket: MptcpSocket; rule: Rule | undefined }[] } {
-    const connections = [...this.#live.values()].map(({ socket, rule }) => ({ socket, rule }))
-    return { accesses: this.#accesses, connections }
+  /** What is there, and what has been carried, counted now: one native call. */
+  stats(): SessionStats {
+    return sessionStats(this.#accounts, this.#rules, this.#settings.accesses, this.#accesses ?? UNSEEN, this.#level)
   }
 
   /** Ends the steering; the connections stay as they are, unsteered. */
@@ -204,8 +213,12 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     return match(this.#rules, { host, address: addresses[0], port, ...this.#settings.application })
   }
 
-  #opened(socket: MptcpSocket, host: string, fd: number, { via, destination }: Candidate): void {
+  #opened(socket: MptcpSocket, host: string, fd: number, { via, destination, interface: name }: Candidate): void {
     const token = tokenOf(fd)
+    const place = { host, addresses: [destination.address], port: destination.port }
+    const { rule } = this.#match(place)
+    const access = BOTH.find(type => this.#settings.accesses[type].interface === name)
+    this.#accounts.add({ socket, host, port: destination.port, rule, fd, token, access })
     if (token === undefined) {
       this.emit('degraded', {
         what: 'fallback',
@@ -214,8 +227,6 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       return
     }
     const { address, port, family } = via?.endpoint ?? destination
-    const place = { host, addresses: [destination.address], port: destination.port }
-    const { rule } = this.#match(place)
     this.#live.set(token, { socket, destination: place, rule })
     const steered = { token, fd, remote: { address, port }, family, rule: rule?.precedence ?? NO_RULE }
     this.#controller.send({ command: 'add', steered })
@@ -231,6 +242,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   #hear(report: Report): void {
     switch (report.event) {
       case 'ready':
+        this.#level = report.level.level
         if (report.level.why) this.emit('degraded', { what: 'level', message: report.level.why })
         break
       case 'failed':
@@ -252,6 +264,9 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         this.emit('action', { socket: this.#live.get(token)?.socket, ...change })
         break
       }
+      case 'subflows':
+        this.#accounts.hear(report)
+        break
       case 'endpoints':
         this.emit('degraded', { what: 'rule', message: report.why })
         break
@@ -259,22 +274,6 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         this.#live.delete(report.token)
         break
     }
-  }
-}
-
-/** Before the steering loop has told anything, both are taken for there: dialing finds out. */
-const UNSEEN: Accesses = { '3gpp': unseen(), 'non-3gpp': unseen() }
-
-function unseen() {
-  const never = Number.NEGATIVE_INFINITY
-  return {
-    available: true,
-    suspected: false,
-    why: 'not looked at yet',
-    lostAt: never,
-    rttMs: undefined,
-    rttAt: never,
-    lossPermille: undefined,
   }
 }
 

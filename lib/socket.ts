@@ -109,6 +109,7 @@ export class MptcpSocket extends Socket {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#connecting?.cancel()
+    this.#steerer?.closing()
     const { resetAndClosing } = this as unknown as { resetAndClosing?: boolean }
     if (!resetAndClosing && this.#report.protocol === 'mptcp' && !this.connecting) closeLikeTcp(this)
     super._destroy(error, done)

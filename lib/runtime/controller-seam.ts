@@ -7,6 +7,7 @@ import type { LinkMonitor } from './link-monitor.js'
 import type { PathManager } from './path-manager.js'
 import type { SocketSample, SubflowAddresses } from './sampler.js'
 import type { SubflowManager } from './subflow-actions.js'
+import type { SubflowsTold } from './subflow-telling.js'
 
 /** What the loop does to the world; functions in tests. */
 export interface Effects {
@@ -27,6 +28,7 @@ export interface Effects {
 }
 
 export type ControllerEvent =
+  | SubflowsTold
   /** The measurements; and by rule with a load balance, the percentage of new connections that shall begin over 3GPP access. */
   | { event: 'accesses'; accesses: Accesses; newOver3gpp: Record<number, number> }
   | { event: 'access'; access: AccessType; available: boolean; why: string }

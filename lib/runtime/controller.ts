@@ -17,6 +17,7 @@ import type { MptcpEvent } from './path-manager.js'
 import type { SubflowAddresses } from './sampler.js'
 import { type Carriage, type Steered, SteeredConnection } from './steered-connection.js'
 import { applyAction, applySendBuffer, sayFarewell } from './subflow-actions.js'
+import { SubflowTelling } from './subflow-telling.js'
 
 export type { ControllerEvent, Effects } from './controller-seam.js'
 
@@ -62,6 +63,7 @@ export class Controller {
   readonly #heardAt: Record<AccessType, number> = { '3gpp': NEVER, 'non-3gpp': NEVER }
   #toldAt = Number.NEGATIVE_INFINITY
   #endpointsWhy = ''
+  readonly #telling = new SubflowTelling()
   #closed = false
 
   constructor(effects: Effects, accesses: Record<AccessType, AccessConfig>, tell: (event: ControllerEvent) => void) {
@@ -109,6 +111,7 @@ export class Controller {
 
   remove(token: number): void {
     this.#connections.delete(token)
+    this.#telling.forget(token)
   }
 
   close(): void {
@@ -185,6 +188,8 @@ export class Controller {
         this.#effects.random,
       )
       for (const carriage of carried) this.#carried.push({ rule: connection.rule, carriage })
+      const told = this.#telling.note(connection, sample)
+      if (told) this.#tell(told)
     }
   }
 
@@ -303,6 +308,7 @@ export class Controller {
   }
 
   #forget(token: number, why: string): void {
+    this.#telling.forget(token)
     if (this.#connections.delete(token)) this.#tell({ event: 'gone', token, why })
   }
 

@@ -19,4 +19,6 @@ export interface Steerer {
   route(destination: Destination): Promise<Route>
   /** The connection is there, on this descriptor, which its socket's handle owns. */
   opened(fd: number, way: Candidate): void
+  /** Its descriptor is about to be closed. */
+  closing(): void
 }

@@ -85,6 +85,34 @@ labTest.describe('active-standby', () => {
     await ue.whole(number)
   })
 
+  labTest('stats() counts what the links carry, over a handover and beyond the end', async () => {
+    const ue = await rig.ue({ rules: RULES.wifiThenCell })
+    const before = await rig.carried()
+    const { number } = await ue.bulk()
+    await pause(1000)
+    await rig.lab.link('wifi').set({ carrier: false })
+    await pause(1000)
+    await rig.lab.link('wifi').set({ carrier: true })
+    const during = await ue.call('stats')
+    expect(during).toMatchObject({ level: 'userspace', handovers: 1, fallbacks: 0, rules: [{ connections: 1 }] })
+    await ue.whole(number)
+    const after = await rig.carried()
+    const { accesses, rules, connections, handovers } = await ue.call('stats')
+    expect(connections).toEqual([])
+    expect(handovers).toBeGreaterThanOrEqual(1)
+    for (const [access, link] of [
+      ['non-3gpp', 'wifi'],
+      ['3gpp', 'cell'],
+    ] as const) {
+      const onLink = after[link] - before[link]
+      const { bytesSent } = accesses[access]
+      // The link counts headers too, 5 % at most of full segments; what was under way when the carrier went is on neither.
+      expect(bytesSent / onLink).toBeGreaterThan(0.9)
+      expect(bytesSent / onLink).toBeLessThan(1.1)
+      expect(rules[0]!.carried[access].bytesSent).toBe(bytesSent)
+    }
+  })
+
   labTest('a bulk upload and its bytes in flight, over a lost carrier and a black hole', async () => {
     const ue = await rig.ue({ rules: RULES.wifiThenCell })
     const { number } = await ue.bulk()

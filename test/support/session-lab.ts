@@ -203,6 +203,12 @@ export class SessionLab {
     await this.lab.link('cell').set({ ...well, rateMbps: 20, delayMs: 30 })
   }
 
+  /** Bytes that each link has taken up, ever. */
+  async carried(): Promise<{ wifi: number; cell: number }> {
+    const [wifi, cell] = await Promise.all(['wifi', 'cell'].map(name => this.lab.link(name).stats()))
+    return { wifi: wifi!.uplink.bytes, cell: cell!.uplink.bytes }
+  }
+
   /** What both links carry uplink in so many milliseconds, in bytes, and the share of cell. */
   async shares(milliseconds: number): Promise<{ wifi: number; cell: number; cellShare: number }> {
     const bytes = traffic(this.lab)

@@ -152,8 +152,8 @@ const calls = {
   },
   explain: session.explain.bind(session),
   stats() {
-    const { accesses, connections } = session.stats()
-    return { accesses, connections: connections.map(({ socket, rule }) => [numberOf(socket), rule?.precedence]) }
+    const { connections, ...rest } = session.stats()
+    return { ...rest, connections: connections.map(({ socket, rule }) => [numberOf(socket), rule?.precedence]) }
   },
   close: () => session.close(),
   /** The event loop does nothing else for `milliseconds` at a time, with a millisecond between, `times`. */

@@ -1,0 +1,65 @@
+/** `session.stats()`: accesses, rules and connections, with what they have carried. */
+import type { AccessType, Rule } from './policy/rules.js'
+import type { Accesses, AccessState } from './policy/snapshot.js'
+import type { AccessConfig } from './runtime/access-links.js'
+import type { Accounts, ConnectionStats, RuleStats } from './runtime/accounts.js'
+import type { SteeringLevel } from './runtime/controller-host.js'
+import { type Carried, nothingCarried, sumOf } from './runtime/subflow-telling.js'
+import type { MptcpSocket } from './socket.js'
+
+/** An access, as the steering loop last told, and what the session's connections have carried over it. */
+export interface AccessStats extends AccessState, Carried {
+  interface: string
+}
+
+/** Bytes are of all the session's connections, the closed ones included: they only grow. */
+export interface SessionStats {
+  /** What can be done about subflows; undefined: not known yet. */
+  level: SteeringLevel['level'] | undefined
+  accesses: Record<AccessType, AccessStats>
+  /** In the order of precedence; at the end, when there were any, the connections that no rule matched. */
+  rules: RuleStats[]
+  /** The open ones. */
+  connections: ConnectionStats<MptcpSocket>[]
+  /** How often a connection has gone over from one access to the other. */
+  handovers: number
+  /** Connections that have become TCP. */
+  fallbacks: number
+}
+
+export function sessionStats(
+  accounts: Accounts<MptcpSocket>,
+  rules: readonly Rule[],
+  config: Record<AccessType, AccessConfig>,
+  states: Accesses,
+  level: SteeringLevel['level'] | undefined,
+): SessionStats {
+  const read = accounts.read(rules)
+  const access = (type: AccessType): AccessStats => {
+    const carried = read.rules.map(rule => rule.carried[type]).reduce((a, b) => sumOf(a, b), nothingCarried()[type])
+    return { ...config[type], ...states[type], ...carried }
+  }
+  return {
+    level,
+    accesses: { '3gpp': access('3gpp'), 'non-3gpp': access('non-3gpp') },
+    ...read,
+    handovers: read.rules.reduce((sum, rule) => sum + rule.handovers, 0),
+    fallbacks: accounts.fallbacks,
+  }
+}
+
+/** Before the steering loop has told anything, both are taken for there: dialing finds out. */
+export const UNSEEN: Accesses = { '3gpp': unseen(), 'non-3gpp': unseen() }
+
+function unseen() {
+  const never = Number.NEGATIVE_INFINITY
+  return {
+    available: true,
+    suspected: false,
+    why: 'not looked at yet',
+    lostAt: never,
+    rttMs: undefined,
+    rttAt: never,
+    lossPermille: undefined,
+  }
+}
