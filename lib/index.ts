@@ -24,6 +24,7 @@ export type { Support } from './runtime/native.js'
 export type { MptcpReport } from './runtime/report.js'
 export type { Carried, CarriedByAccess } from './runtime/subflow-telling.js'
 export { isSupported } from './runtime/support.js'
+export { AcceptedSocket, createServer, MptcpServer, type MptcpServerOptions, type ServerReport } from './server.js'
 export {
   type Explanation,
   MaPduSession,
