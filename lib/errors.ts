@@ -17,6 +17,8 @@ export type ErrorCode =
   | 'ERR_ATSSS_STEERING'
   /** The session is closed. */
   | 'ERR_ATSSS_CLOSED'
+  /** The session cannot be shown to others. */
+  | 'ERR_ATSSS_WATCH'
   /** The kernel cannot open MPTCP sockets, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_UNSUPPORTED'
   /** The connection fell back to TCP, and `mptcp: 'require'` is set. */

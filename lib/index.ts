@@ -33,6 +33,7 @@ export {
 } from './session.js'
 export type { RulesInput, SessionOptions } from './session-options.js'
 export type { AccessStats, SessionStats } from './session-stats.js'
+export type { WatchOptions } from './session-watch.js'
 export { type MptcpConnectOptions, MptcpSocket } from './socket.js'
 export type { TcpOption, Tlv } from './wire/convert.js'
 export type { ConvertErrorValue } from './wire/convert-error.js'
