@@ -8,7 +8,6 @@ import { applyContainer, type RuleUpdate } from './policy/rule-store.js'
 import type { AccessType, Rule } from './policy/rules.js'
 import { type AtsssRule, parseRules } from './policy/rules-json.js'
 import type { AccessConfig } from './runtime/access-links.js'
-import { resolveWatch, type WatchOptions } from './session-watch.js'
 import { decodeContainer } from './wire/atsss.js'
 
 /**
@@ -52,12 +51,6 @@ export interface SessionOptions extends Omit<MptcpOptions, 'interface'> {
    * @defaultValue 'worker'
    */
   controller?: 'worker' | 'inline'
-  /**
-   * Lets processes of the same user see the session (`atsss watch`), over a Unix socket; a string is its path.
-   *
-   * @defaultValue false
-   */
-  watch?: boolean | string | WatchOptions
 }
 
 export interface SessionSettings {
@@ -66,7 +59,6 @@ export interface SessionSettings {
   unmatched: 'any' | 'refuse'
   unenforceable: 'refuse' | 'degrade'
   controller: 'worker' | 'inline'
-  watch: WatchOptions | undefined
 }
 
 const OURS: readonly string[] = [
@@ -76,7 +68,6 @@ const OURS: readonly string[] = [
   'unmatched',
   'unenforceable',
   'controller',
-  'watch',
 ] satisfies (keyof SessionOptions)[]
 const NOT_OURS = new Set(['rule'])
 
@@ -90,7 +81,6 @@ export function resolveSession(options: SessionOptions): SessionSettings {
     unmatched: oneOf('unmatched', options.unmatched, ['any', 'refuse'], 'any'),
     unenforceable: oneOf('unenforceable', options.unenforceable, ['refuse', 'degrade'], 'refuse'),
     controller: oneOf('controller', options.controller, ['worker', 'inline'], 'worker'),
-    watch: resolveWatch(options.watch),
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type Target,
 } from '../converter/index.js'
 import { parseArguments, wholeNumber } from './arguments.js'
+import { PCP_ARGUMENTS, PCP_HELP, pcpOptions, reportIncoming } from './converter-pcp.js'
 
 export const help = `Usage: atsss converter [options]
 
@@ -38,7 +39,7 @@ Runs a Transport Converter (RFC 8803): clients connect to it with MPTCP, it conn
   --linger-timeout MS        for the client to close after an error       2000
   --grace MS                 for open connections when told to end        0
   --answer-early             answer before the client's handshake is complete: a fault, for tests of clients
-
+${PCP_HELP}
   --json                     one JSON object per line; the first says the addresses
   --quiet                    no lines about connections
 
@@ -90,6 +91,7 @@ export async function run(args: string[]): Promise<number> {
     'connect-timeout': { type: 'string' },
     'idle-timeout': { type: 'string' },
     'linger-timeout': { type: 'string' },
+    ...PCP_ARGUMENTS,
     grace: { type: 'string' },
     'answer-early': { type: 'boolean' },
     json: { type: 'boolean' },
@@ -114,6 +116,8 @@ export async function run(args: string[]): Promise<number> {
     const given = values[name as keyof typeof NUMBERS]
     if (given !== undefined) options[option] = wholeNumber(name, given)
   }
+  const pcp = pcpOptions(values)
+  if (pcp) options.pcp = pcp
   const grace = values.grace === undefined ? 0 : wholeNumber('grace', values.grace)
 
   const converter = createConverter(options)
@@ -143,10 +147,14 @@ const printJson: Print = (_text, event, about) => {
 }
 
 function report(converter: Converter, print: Print, quiet: boolean): void {
-  converter.on('listening', listeners => print(listeners.map(listenerLine).join('\n'), 'listening', { listeners }))
+  converter.on('listening', (listeners, pcp) => {
+    const lines = [...listeners.map(listenerLine), ...pcp.map(each => `hearing PCP requests on ${place(each)}`)]
+    print(lines.join('\n'), 'listening', { listeners, pcp })
+  })
   converter.on('degraded', what => print(`${what.message}. Remedy: ${what.remedy}`, 'degraded', what))
   converter.on('accept-error', ({ message }) => print(`not accepted: ${message}`, 'accept-error', { message }))
   if (quiet) return
+  reportIncoming(converter, place, print)
   converter.on('established', info => {
     const how = `${info.protocol}${info.zeroRtt ? ', 0-RTT' : ''} to ${info.serverProtocol}`
     print(`${line(info)} established after ${ms(info.times.answered)} (${how})`, 'established', info)

@@ -5,8 +5,11 @@ import { EventEmitter } from 'eventemitter3'
 import { isSupported } from '../runtime/support.js'
 import type { ConvertErrorValue } from '../wire/convert-error.js'
 import { Clients } from './clients.js'
+import { Incoming, type IncomingStats } from './incoming.js'
+import type { IncomingInfo } from './incoming-session.js'
 import { sysctl } from './kernel.js'
 import { type Degraded, type Listener, noMptcp, openListener } from './listener.js'
+import type { Mapping, Place } from './mappings.js'
 import type { ConverterOptions } from './options.js'
 import { plainAddress } from './prefixes.js'
 import type { Target } from './request.js'
@@ -15,8 +18,8 @@ import { TCP_OPTION } from './tcp-options.js'
 import { type ConnectionInfo, type Host, type Ignored, TransportSession } from './transport-session.js'
 
 export interface ConverterEvents {
-  /** Listening. */
-  listening: (listeners: ListenerInfo[]) => void
+  /** Listening; with `pcp`, also for requests for mappings. */
+  listening: (listeners: ListenerInfo[], pcp: Place[]) => void
   /** The machine lacks something, and the converter works with less. After `listening`. */
   degraded: (what: Degraded) => void
   /** Accepted; nothing has been read yet. */
@@ -29,6 +32,12 @@ export interface ConverterEvents {
   'client-error': (info: ConnectionInfo, why: Ignored) => void
   /** Both connections are over. `info` does not change any more. */
   closed: (info: ConnectionInfo) => void
+  /** A client is reachable from outside, or no longer so. */
+  mapping: (mapping: Mapping, change: 'made' | 'ended') => void
+  /** A remote host's connection to a client: the client has confirmed it. */
+  incoming: (info: IncomingInfo) => void
+  /** It is over; with `failure`, the client was never reached. */
+  'incoming-closed': (info: IncomingInfo) => void
   /** A connection could not be accepted, for lack of descriptors as a rule. */
   'accept-error': (error: Error) => void
 }
@@ -55,6 +64,8 @@ export interface ConverterStats {
   clientErrors: Partial<Record<Ignored, number>>
   /** Bytes of ended and living connections. */
   bytes: { fromClients: number; fromServers: number }
+  /** With `pcp`: mappings, and connections of remote hosts. */
+  incoming?: IncomingStats
 }
 
 export function createConverter(options: ConverterOptions = {}): Converter {
@@ -67,6 +78,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
   readonly #sessions = new Set<TransportSession>()
   #listeners: Listener[] = []
   #host: Host | undefined
+  #incoming: Incoming | undefined
   #sweep: NodeJS.Timeout | undefined
   #ids = 0
   #counted = { accepted: 0, zeroRtt: 0, mptcp: 0, established: 0 }
@@ -87,18 +99,25 @@ export class Converter extends EventEmitter<ConverterEvents> {
       throw Object.assign(new Error('The converter is listening already'), { code: 'ERR_SERVER_ALREADY_LISTEN' })
     this.#host = this.#makeHost()
     const lacking = new Map<string, Degraded>()
-    const degraded = (what: Degraded) => lacking.set(what.message, what)
+    let isListening = false
+    const degraded = (what: Degraded) => (isListening ? this.emit('degraded', what) : lacking.set(what.message, what))
     if (this.#host.serverProtocol !== this.#settings.serverProtocol) degraded(noMptcp('connecting to servers'))
+    let pcp: Place[] = []
     try {
       for (const where of this.#settings.listen)
         this.#listeners.push(await openListener(where, this.#settings, socket => this.#accept(socket), degraded))
+      if (this.#settings.pcp) pcp = await this.#openIncoming(degraded)
     } catch (error) {
       await this.close()
       throw error
     }
     for (const { server } of this.#listeners) server.on('error', error => this.emit('accept-error', error))
-    this.#sweep = setInterval(() => this.#clients.sweep(this.#settings.now()), SWEEP_INTERVAL).unref()
-    this.emit('listening', this.listening)
+    this.#sweep = setInterval(() => {
+      this.#clients.sweep(this.#settings.now())
+      this.#incoming?.sweep(this.#settings.now())
+    }, SWEEP_INTERVAL).unref()
+    isListening = true
+    this.emit('listening', this.listening, pcp)
     for (const what of lacking.values()) this.emit('degraded', what)
     return this.#listeners.map(({ address }) => address)
   }
@@ -111,6 +130,11 @@ export class Converter extends EventEmitter<ConverterEvents> {
       protocol,
       fastOpen,
     }))
+  }
+
+  /** Who is reachable from outside now. */
+  get mappings(): readonly Mapping[] {
+    return this.#incoming?.mappings ?? []
   }
 
   stats(): ConverterStats {
@@ -126,6 +150,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
         fromClients: this.#bytes.fromClients + sum('fromClient'),
         fromServers: this.#bytes.fromServers + sum('fromServer'),
       },
+      ...(this.#incoming && { incoming: this.#incoming.stats() }),
     }
   }
 
@@ -137,9 +162,10 @@ export class Converter extends EventEmitter<ConverterEvents> {
       .map(({ server }) => new Promise<void>(resolve => server.close(() => resolve())))
     const abort = () => {
       for (const session of this.#sessions) session.abort()
+      this.#incoming?.abort()
     }
     const deadline = grace > 0 ? setTimeout(abort, grace) : abort()
-    await Promise.all(closed)
+    await Promise.all([...closed, this.#incoming?.close()])
     // The listeners do not wait for the connections to servers.
     while (this.#sessions.size > 0) await new Promise<void>(resolve => this.once('closed', () => resolve()))
     if (deadline) clearTimeout(deadline)
@@ -154,6 +180,17 @@ export class Converter extends EventEmitter<ConverterEvents> {
     if (session.info.protocol === 'mptcp') this.#counted.mptcp++
     this.emit('connection', session.info)
     session.start()
+  }
+
+  #openIncoming(degraded: (what: Degraded) => void): Promise<Place[]> {
+    this.#incoming = new Incoming(this.#settings, this.#clients, isSupported().supported ? 'mptcp' : 'tcp', {
+      made: mapping => this.emit('mapping', mapping, 'made'),
+      ended: mapping => this.emit('mapping', mapping, 'ended'),
+      established: info => this.emit('incoming', info),
+      closed: info => this.emit('incoming-closed', info),
+      degraded,
+    })
+    return this.#incoming.open()
   }
 
   /** What sessions see of this converter, where it runs now. */

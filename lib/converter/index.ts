@@ -9,6 +9,8 @@
  * - Tie its SYNs to the client's retransmissions (§9.3): the kernel repeats them by itself.
  * - Tell the Code of an ICMP message (§6.2.8) beyond what its errno says, nor an ICMP port unreachable from a reset.
  * - Keep the client's address (§4.4.1): it shares its own.
+ * - Hold back its SYN+ACK to a remote host until the client has answered (§5.2), or ignore SYNs to ports that it does not
+ *   listen on; those it gives away it listens on from the start, with a filter that ignores them.
  */
 export {
   Converter,
@@ -17,7 +19,11 @@ export {
   createConverter,
   type ListenerInfo,
 } from './converter.js'
+export type { IncomingStats } from './incoming.js'
+export type { IncomingFailure, IncomingInfo } from './incoming-session.js'
 export type { Degraded } from './listener.js'
+export type { Mapping, Path } from './mappings.js'
 export type { ConverterOptions, CookieOptions, ListenAddress } from './options.js'
+export type { PcpOptions } from './pcp-options.js'
 export type { Target } from './request.js'
 export type { ConnectionInfo, Ignored } from './transport-session.js'

@@ -1,3 +1,5 @@
+import type { PcpOptions } from './pcp-options.js'
+
 /** What a converter can be told: meaning, unit, default, range and source of each option. */
 
 export interface ListenAddress {
@@ -156,6 +158,13 @@ export interface ConverterOptions {
    * @defaultValue false
    */
   answerEarly?: boolean
+  /**
+   * Whether clients may ask, by the Port Control Protocol (RFC 6887), to be reached from outside (RFC 8803 §5.2). Needs the
+   * addon.
+   *
+   * @defaultValue false
+   */
+  pcp?: boolean | PcpOptions
   /**
    * The clock, in milliseconds since 1970: for tests of cookies and limits.
    *

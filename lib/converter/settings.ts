@@ -6,6 +6,7 @@ import { AtsssError } from '../errors.js'
 import type { ClientLimits } from './clients.js'
 import type { CookieKey } from './cookies.js'
 import type { ConverterOptions, CookieOptions, ListenAddress } from './options.js'
+import { PCP_NAMES, type PcpOptions, type PcpSettings, resolvePcp } from './pcp-options.js'
 import { PrefixSet, plainAddress } from './prefixes.js'
 
 /** Every option decided. */
@@ -27,6 +28,8 @@ export interface Settings extends ClientLimits {
   retryDelay: number
   backlog: number
   answerEarly: boolean
+  /** `undefined`: nobody is reached from outside. */
+  pcp: PcpSettings | undefined
   now: () => number
 }
 
@@ -61,8 +64,9 @@ export function resolveOptions(options: ConverterOptions): Settings {
     integer(name, options[name], least, 2_147_483_647, DEFAULTS[name])
   const count = (name: keyof typeof DEFAULTS & keyof ConverterOptions, least: number, most: number) =>
     integer(name, options[name], least, most, DEFAULTS[name])
+  const listen = listenAddresses(options.listen ?? ['127.0.0.1:0'])
   return {
-    listen: listenAddresses(options.listen ?? ['127.0.0.1:0']),
+    listen,
     protocol: oneOf('protocol', options.protocol, ['mptcp', 'tcp'], 'mptcp'),
     fastOpen: flag('fastOpen', options.fastOpen, true),
     serverProtocol: oneOf('serverProtocol', options.serverProtocol, ['tcp', 'mptcp'], 'tcp'),
@@ -83,6 +87,7 @@ export function resolveOptions(options: ConverterOptions): Settings {
     retryDelay: count('retryDelay', 0, 255),
     backlog: count('backlog', 1, 65_535),
     answerEarly: flag('answerEarly', options.answerEarly, false),
+    pcp: pcpSettings(options.pcp, listen),
     now: clock(options.now),
   }
 }
@@ -90,7 +95,7 @@ export function resolveOptions(options: ConverterOptions): Settings {
 const NAMES = [
   ...['listen', 'protocol', 'fastOpen', 'serverProtocol', 'allow', 'allowedTargets', 'forbiddenTargets', 'hairpinning'],
   ...['allowLoopback', 'cookies', 'messageTimeout', 'connectTimeout', 'idleTimeout', 'lingerTimeout', 'maxConnections'],
-  ...['maxPerClient', 'maxPendingPerClient', 'errorsPerSecond', 'retryDelay', 'backlog', 'answerEarly', 'now'],
+  ...['maxPerClient', 'maxPendingPerClient', 'errorsPerSecond', 'retryDelay', 'backlog', 'answerEarly', 'pcp', 'now'],
 ]
 
 /** No one else's options come here: a name that is not ours is a slip. */
@@ -136,6 +141,15 @@ function cookieKey(given: ConverterOptions['cookies']): CookieKey | undefined {
     secret: secret ?? randomBytes(32),
     lifetime: integer('cookies.lifetime', lifetime, 1, 2_147_483_647, DEFAULTS.cookieLifetime),
   }
+}
+
+function pcpSettings(given: ConverterOptions['pcp'], listen: readonly ListenAddress[]): PcpSettings | undefined {
+  if (given === undefined || given === false) return undefined
+  if (given !== true && (typeof given !== 'object' || given === null))
+    throw invalid('pcp', 'true, false or an object of options', given)
+  const options: PcpOptions = given === true ? {} : given
+  refuseUnknown(options, PCP_NAMES)
+  return resolvePcp(options, listen)
 }
 
 function clock(given: unknown): () => number {

@@ -1,0 +1,144 @@
+/** The way in: clients ask for mappings (PCP), remote hosts connect to them, and the converter connects to the client. */
+import type { Socket } from 'node:net'
+import { native } from '../runtime/native.js'
+import type { PcpResult } from '../wire/pcp.js'
+import type { Clients } from './clients.js'
+import { ExternalPorts } from './external-ports.js'
+import { type IncomingFailure, type IncomingInfo, IncomingSession } from './incoming-session.js'
+import { reset } from './kernel.js'
+import type { Degraded } from './listener.js'
+import { type Mapping, Mappings, type Place } from './mappings.js'
+import { PcpServer } from './pcp-server.js'
+import { ClientMemory } from './reach-client.js'
+import type { Settings } from './settings.js'
+
+/** Counted since the start, but for `mappings` and `connections`. */
+export interface IncomingStats {
+  mappings: number
+  connections: number
+  accepted: number
+  established: number
+  /** By why a connection ended before it was relayed. */
+  failed: Partial<Record<IncomingFailure, number>>
+  /** Answers to PCP requests, by result. */
+  requests: Partial<Record<PcpResult | 'ignored', number>>
+}
+
+export interface IncomingEvents {
+  made(mapping: Mapping): void
+  ended(mapping: Mapping): void
+  established(info: IncomingInfo): void
+  closed(info: IncomingInfo): void
+  degraded(what: Degraded): void
+}
+
+export class Incoming {
+  readonly #settings: Settings
+  readonly #clients: Clients
+  readonly #protocol: 'mptcp' | 'tcp'
+  readonly #events: IncomingEvents
+  readonly #mappings: Mappings
+  readonly #memory = new ClientMemory()
+  readonly #ports: ExternalPorts
+  readonly #pcp: PcpServer
+  readonly #sessions = new Set<IncomingSession>()
+  readonly #counted = { accepted: 0, established: 0 }
+  readonly #failed: IncomingStats['failed'] = {}
+  readonly #requests: IncomingStats['requests'] = {}
+  #ids = 0
+  #closedAll = (): void => {}
+
+  constructor(settings: Settings, clients: Clients, protocol: 'mptcp' | 'tcp', events: IncomingEvents) {
+    this.#settings = settings
+    this.#clients = clients
+    this.#protocol = protocol
+    this.#events = events
+    this.#mappings = new Mappings(settings.pcp!)
+    this.#ports = new ExternalPorts((socket, place) => this.#accept(socket, place))
+    this.#pcp = new PcpServer(settings, this.#mappings, {
+      changed: () => this.#ports.follow(this.#mappings.all),
+      made: mapping => events.made(mapping),
+      ended: mapping => events.ended(mapping),
+      answered: result => {
+        this.#requests[result] = (this.#requests[result] ?? 0) + 1
+      },
+      failed: error => events.degraded({ what: 'pcp-state', message: error.message, remedy: 'none' }),
+    })
+  }
+
+  /** Throws system errors, and `ERR_ATSSS_ADDON`. @returns where PCP requests are heard */
+  async open(): Promise<Place[]> {
+    native()
+    const { pool } = this.#mappings
+    const refused = await this.#ports.open(pool, this.#settings.backlog)
+    for (const { place } of refused) this.#mappings.exclude(place)
+    const [first] = refused
+    if (first && refused.length === pool.length) throw first.error
+    if (first)
+      this.#events.degraded({
+        what: 'pcp-ports',
+        message: `${refused.length} of ${pool.length} external ports cannot be had: ${first.error.message}`,
+        remedy: 'name ports with pcp.ports that nobody else uses',
+      })
+    return this.#pcp.open()
+  }
+
+  get mappings(): Mapping[] {
+    return this.#mappings.all
+  }
+
+  stats(): IncomingStats {
+    return {
+      mappings: this.#mappings.all.length,
+      connections: this.#sessions.size,
+      ...this.#counted,
+      failed: { ...this.#failed },
+      requests: { ...this.#requests },
+    }
+  }
+
+  sweep(now: number): void {
+    this.#memory.sweep(now)
+  }
+
+  /** Hears no requests and accepts no connections any more; resolves once all that there are have ended. */
+  async close(): Promise<void> {
+    const closed = this.#ports.close()
+    await this.#pcp.close()
+    await closed
+    if (this.#sessions.size > 0)
+      await new Promise<void>(resolve => {
+        this.#closedAll = resolve
+      })
+  }
+
+  /** Resets what is still open. */
+  abort(): void {
+    for (const session of [...this.#sessions]) session.abort()
+  }
+
+  #accept(socket: Socket, place: Place): void {
+    const mapping = this.#mappings.at(place)
+    if (!mapping) return reset(socket)
+    const session = new IncomingSession(++this.#ids, socket, mapping, {
+      settings: this.#settings,
+      clients: this.#clients,
+      memory: this.#memory,
+      protocol: this.#protocol,
+      established: info => {
+        this.#counted.established++
+        this.#events.established(info)
+      },
+      closed: ended => {
+        this.#sessions.delete(ended)
+        const { failure } = ended.info
+        if (failure) this.#failed[failure] = (this.#failed[failure] ?? 0) + 1
+        this.#events.closed(ended.info)
+        if (this.#sessions.size === 0) this.#closedAll()
+      },
+    })
+    this.#sessions.add(session)
+    this.#counted.accepted++
+    session.start(mapping)
+  }
+}
