@@ -17,10 +17,14 @@ export type ErrorCode =
   | 'ERR_ATSSS_STEERING'
   /** The session is closed. */
   | 'ERR_ATSSS_CLOSED'
+  /** The session cannot be shown to others. */
+  | 'ERR_ATSSS_WATCH'
   /** The kernel cannot open MPTCP sockets, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_UNSUPPORTED'
   /** The connection fell back to TCP, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_FALLBACK'
+  /** The connection fell back to TCP at this end and may not have at the other, so that its bytes cannot be trusted. */
+  | 'ERR_MPTCP_HALF_FALLBACK'
   /** Bytes that should be a Convert message are not one. */
   | 'ERR_CONVERT_MALFORMED'
   /** A value that RFC 8803 does not let a Convert message carry. */

@@ -24,6 +24,7 @@ export type { Support } from './runtime/native.js'
 export type { MptcpReport } from './runtime/report.js'
 export type { Carried, CarriedByAccess } from './runtime/subflow-telling.js'
 export { isSupported } from './runtime/support.js'
+export { AcceptedSocket, createServer, MptcpServer, type MptcpServerOptions, type ServerReport } from './server.js'
 export {
   type Explanation,
   MaPduSession,
@@ -32,6 +33,7 @@ export {
 } from './session.js'
 export type { RulesInput, SessionOptions } from './session-options.js'
 export type { AccessStats, SessionStats } from './session-stats.js'
+export type { WatchOptions } from './session-watch.js'
 export { type MptcpConnectOptions, MptcpSocket } from './socket.js'
 export type { TcpOption, Tlv } from './wire/convert.js'
 export type { ConvertErrorValue } from './wire/convert-error.js'

@@ -8,6 +8,7 @@ import { applyContainer, type RuleUpdate } from './policy/rule-store.js'
 import type { AccessType, Rule } from './policy/rules.js'
 import { type AtsssRule, parseRules } from './policy/rules-json.js'
 import type { AccessConfig } from './runtime/access-links.js'
+import { resolveWatch, type WatchOptions } from './session-watch.js'
 import { decodeContainer } from './wire/atsss.js'
 
 /**
@@ -51,6 +52,12 @@ export interface SessionOptions extends Omit<MptcpOptions, 'interface'> {
    * @defaultValue 'worker'
    */
   controller?: 'worker' | 'inline'
+  /**
+   * Lets processes of the same user see the session (`atsss watch`), over a Unix socket; a string is its path.
+   *
+   * @defaultValue false
+   */
+  watch?: boolean | string | WatchOptions
 }
 
 export interface SessionSettings {
@@ -59,6 +66,7 @@ export interface SessionSettings {
   unmatched: 'any' | 'refuse'
   unenforceable: 'refuse' | 'degrade'
   controller: 'worker' | 'inline'
+  watch: WatchOptions | undefined
 }
 
 const OURS: readonly string[] = [
@@ -68,6 +76,7 @@ const OURS: readonly string[] = [
   'unmatched',
   'unenforceable',
   'controller',
+  'watch',
 ] satisfies (keyof SessionOptions)[]
 const NOT_OURS = new Set(['rule'])
 
@@ -81,6 +90,7 @@ export function resolveSession(options: SessionOptions): SessionSettings {
     unmatched: oneOf('unmatched', options.unmatched, ['any', 'refuse'], 'any'),
     unenforceable: oneOf('unenforceable', options.unenforceable, ['refuse', 'degrade'], 'refuse'),
     controller: oneOf('controller', options.controller, ['worker', 'inline'], 'worker'),
+    watch: resolveWatch(options.watch),
   }
 }
 

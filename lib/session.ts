@@ -16,6 +16,7 @@ import { type ControllerHost, type Report, type SteeringLevel, startController }
 import { tokenOf } from './runtime/open-socket.js'
 import { Sampler } from './runtime/sampler.js'
 import type { Destination, Route } from './runtime/steerer.js'
+import type { WatchServer } from './runtime/watch-server.js'
 import {
   type RulesInput,
   readRules,
@@ -25,6 +26,7 @@ import {
   unenforceableBecause,
 } from './session-options.js'
 import { type SessionStats, sessionStats, UNSEEN } from './session-stats.js'
+import { watchSession } from './session-watch.js'
 import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
 
 export interface SessionEvents {
@@ -33,7 +35,9 @@ export interface SessionEvents {
   /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
   action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
   /** Less can be done than the rules want; `remedy` says what to do about it. */
-  degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller'; message: string }]
+  degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'watch'; message: string }]
+  /** The rules have been replaced, or changed, by whomever. */
+  update: [update: SessionUpdate]
   /** Part of a container that could not be read or applied. */
   problem: [problem: UpdateProblem]
 }
@@ -78,6 +82,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   readonly #settings: SessionSettings
   readonly #controller: ControllerHost
   readonly #live = new Map<number, Live>()
+  readonly #watch: WatchServer | undefined
   readonly #accounts: Accounts<MptcpSocket>
   #level: SteeringLevel['level'] | undefined
   #rules: readonly Rule[] = []
@@ -108,10 +113,18 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#controller = startController(this.#settings.controller, { accesses: this.#settings.accesses }, heard)
     this.#sendRules()
     for (const problem of first.problems) queueMicrotask(() => this.emit('problem', problem))
+    const { watch } = this.#settings
+    const complain = ({ message }: Error) => this.emit('degraded', { what: 'watch', message })
+    this.#watch = watch && watchSession(this, watch, complain)
   }
 
   get rules(): readonly Rule[] {
     return this.#rules
+  }
+
+  /** The path of the socket where the session can be watched; undefined unless `watch` asks for one. Rejects with `ERR_ATSSS_WATCH`. */
+  get watching(): Promise<string> | undefined {
+    return this.#watch?.listening
   }
 
   /** As `connect()`, in all its forms; the rules choose the access, and steer the connection from then on. */
@@ -153,7 +166,9 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       rules: [...this.#live].map(([token, { rule }]) => [token, rule?.precedence ?? NO_RULE]),
     })
     for (const problem of problems) this.emit('problem', problem)
-    return { rules, changes, problems, moved }
+    const update = { rules, changes, problems, moved }
+    this.emit('update', update)
+    return update
   }
 
   /** The rule that a connection would be under, why, and what it would mean. Nothing is sent; a name is not resolved. */
@@ -177,6 +192,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     if (this.#closed) return
     this.#closed = true
     this.#controller.send({ command: 'close' })
+    this.#watch?.close()
   }
 
   async #route(destination: Destination): Promise<Route> {

@@ -54,6 +54,7 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::send>("send"),
                              entry<&Environment::shutdown>("shutdown"),
                              entry<&Environment::duplicate>("duplicate"),
+                             entry<&Environment::unread>("unread"),
                              entry<&Environment::listen>("listen"),
                              entry<&Environment::accept>("accept"),
                              entry<&Environment::close>("close"),
@@ -139,6 +140,9 @@ class Environment : public Napi::Addon<Environment> {
     shutdownSocket(ownedAt(info, 0, "shutdown"));
     return info.Env().Undefined();
   }
+
+  /** Of any descriptor. */
+  Napi::Value unread(Info info) { return Napi::Number::New(info.Env(), unreadBytes(intAt(info, 0))); }
 
   /** Of any descriptor; the copy is ours. */
   Napi::Value duplicate(Info info) {

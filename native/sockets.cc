@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -87,6 +88,12 @@ int duplicateDescriptor(int fd) {
   const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw SystemError{errno, "fcntl"};
   return copy;
+}
+
+int unreadBytes(int fd) {
+  int bytes = 0;
+  if (::ioctl(fd, FIONREAD, &bytes) < 0) throw SystemError{errno, "ioctl"};
+  return bytes;
 }
 
 void listenSocket(int fd, int backlog) {

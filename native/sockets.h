@@ -31,6 +31,8 @@ size_t sendBytes(int fd, Bytes bytes);
 void shutdownSocket(int fd);
 /** Close-on-exec. */
 int duplicateDescriptor(int fd);
+/** FIONREAD: how many bytes have been received and not read. */
+int unreadBytes(int fd);
 void listenSocket(int fd, int backlog);
 /** SOCK_NONBLOCK, SOCK_CLOEXEC. @returns -1 for EAGAIN */
 int acceptSocket(int fd);

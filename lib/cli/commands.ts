@@ -14,6 +14,9 @@ export interface Command {
 
 /** By name; the order is the one of `atsss --help`. */
 export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+  connect: { summary: 'netcat over MPTCP, converters and rules', load: () => import('./connect.js') },
+  explain: { summary: 'which rule a connection would be under, and why', load: () => import('./explain.js') },
+  rules: { summary: 'check ATSSS rules, and print them as they are understood', load: () => import('./rules.js') },
   decode: { summary: 'take Convert, ATSSS and NAS bytes and captures apart', load: () => import('./decode.js') },
   converter: { summary: 'run a Transport Converter (RFC 8803)', load: () => import('./converter.js') },
 }

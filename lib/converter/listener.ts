@@ -3,8 +3,10 @@ import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from
 import {
   IPPROTO_MPTCP,
   IPPROTO_TCP,
+  IPV6_V6ONLY,
   int,
   SO_REUSEADDR,
+  SOL_IPV6,
   SOL_SOCKET,
   SOL_TCP,
   TCP_FASTOPEN,
@@ -125,8 +127,6 @@ function placed(error: NodeJS.ErrnoException, { host, port }: ListenAddress): No
   return Object.assign(error, { syscall: 'listen', address: host, port })
 }
 
-const SOL_IPV6 = 41
-const IPV6_V6ONLY = 26
 /** Documentation/networking/ip-sysctl.rst, tcp_fastopen: 0x2 enables the server side. */
 const TFO_SERVER_ENABLE = 0x2
 

@@ -4,7 +4,7 @@
  *   reading ──► dialing ──► confirming ──► relaying ──► closed
  *      └───────────┴────────────┴──► lingering ────────────┘
  *
- * The client is written to only once its handshake is complete (`whenEstablished`); reading does not wait for that.
+ * The client is written to only once its handshake is complete and its key known (`whenWritable`); reading does not wait.
  */
 import { isIPv4, type Socket } from 'node:net'
 import { encode, type Tlv } from '../wire/convert.js'
@@ -13,7 +13,7 @@ import { type Place, refusal } from './admission.js'
 import type { Clients } from './clients.js'
 import { dial } from './dial.js'
 import { failureOf } from './failure.js'
-import { isMptcp, peerOptions, reset, tcpInfo, whenEstablished } from './kernel.js'
+import { isMptcp, peerOptions, reset, tcpInfo, whenWritable } from './kernel.js'
 import { clientKey, plainAddress } from './prefixes.js'
 import { relay } from './relay.js'
 import { type NotConvert, type Request, readRequest, type Target } from './request.js'
@@ -277,7 +277,7 @@ export class TransportSession {
   #whenWritable(then: () => void): void {
     this.#stopWaiting()
     if (this.#host.settings.answerEarly) then()
-    else this.#stopWaiting = whenEstablished(this.#client, then)
+    else this.#stopWaiting = whenWritable(this.#client, then)
   }
 
   #within(milliseconds: number, otherwise: () => void): void {

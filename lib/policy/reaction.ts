@@ -15,6 +15,8 @@ export type Failure =
   | { kind: 'unanswered' }
   /** The handshake succeeded without the SYN's data. */
   | { kind: 'syn-data-not-acknowledged' }
+  /** This end has turned to TCP, and the converter may not have: the stream cannot be trusted (see half-fallback.ts). */
+  | { kind: 'half-fallback' }
   /** The converter answered with an Error TLV. */
   | { kind: 'error-tlv'; code: number; detail: ConvertErrorValue }
   /** Bytes that are no Convert message. */
@@ -73,6 +75,13 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
         retry: { ...candidate, via: { ...via, form: '1rtt' } },
         scope: 'converter',
         error: told('ERR_CONVERT_CLOSED', via, 'did not take the data of the SYN'),
+      }
+    case 'half-fallback':
+      return {
+        lesson: { learn: 'one-rtt', why: 'turned-to-tcp' },
+        ...(via.adaptive ? { retry: { ...candidate, via: { ...via, form: '1rtt' } } } : {}),
+        scope: 'converter',
+        error: told('ERR_MPTCP_HALF_FALLBACK', via, 'may not know that the connection fell back to TCP on this side'),
       }
     case 'malformed':
       return {

@@ -4,11 +4,12 @@
  */
 import { type SystemError, WireError } from '../errors.js'
 import type { Settings } from '../options.js'
+import { readAnswer } from '../policy/answer.js'
 import { type Candidate, connectMessage, LIFE_OF_SYN, stallAfter, synPause, type Via } from '../policy/candidates.js'
+import { otherEnd } from '../policy/half-fallback.js'
 import type { Failure } from '../policy/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../wire/convert.js'
-import { decodeErrorValue } from '../wire/convert-error.js'
-import { decodeTcpInfo } from '../wire/tcp-info.js'
+import { decodeTcpInfo, type TcpInfo } from '../wire/tcp-info.js'
 import { failedAtOnce, failedConnect, lacksFastOpen } from './connect-error.js'
 import { INFO_MAX, int, SOL_TCP, TCP_ESTABLISHED, TCP_FASTOPEN_NO_COOKIE, TCP_INFO } from './linux.js'
 import { native } from './native.js'
@@ -54,6 +55,8 @@ export class Attempt {
   /** The Convert message, and how much of it has left. */
   #message: Uint8Array = new Uint8Array(0)
   #messageSent = 0
+  /** How many bytes were in the SYN, of both. */
+  #inSyn = 0
   #wait: Wait | undefined
 
   constructor(
@@ -150,8 +153,13 @@ export class Attempt {
     this.#messageSent = Math.min(taken, this.#message.length)
     this.early = taken - this.#messageSent
     this.sent = this.early
+    this.#inSyn = taken
     if (taken > 0) this.synDataAccepted = false
     return true
+  }
+
+  #tcpInfo(): TcpInfo {
+    return decodeTcpInfo(native().getsockopt(this.fd, SOL_TCP, TCP_INFO, INFO_MAX))
   }
 
   #isEstablished(): boolean {
@@ -181,7 +189,7 @@ export class Attempt {
       if (!this.#isUnwanted()) this.#established()
       return
     }
-    const info = decodeTcpInfo(native().getsockopt(this.fd, SOL_TCP, TCP_INFO, INFO_MAX))
+    const info = this.#tcpInfo()
     if (this.synDataAccepted !== undefined) this.synDataAccepted = info.synDataAcked === true
     // The kernel turns to TCP when the SYN's data is not acknowledged, now or with the first bytes that come; dialing
     // anew in the 1-RTT form keeps MPTCP.
@@ -219,7 +227,6 @@ export class Attempt {
     }
   }
 
-  /** What the call before has left of it: it may have failed meanwhile. */
   #isOpen(): boolean {
     return this.phase === 'answer'
   }
@@ -231,23 +238,23 @@ export class Attempt {
   }
 
   #readAnswer(bytes: Buffer): void {
-    this.answer = decode(bytes)?.tlvs ?? []
-    // What only a client sends (§6.2): what answers so is an echo of our message, and no converter.
-    const ours = this.answer.find(({ type }) => type === 'connect' || type === 'info')
-    if (ours) throw new WireError(`a converter does not send the TLV "${ours.type}"`, HEADER_LENGTH, 'value')
-    const error = this.answer.find(tlv => tlv.type === 'error')
-    if (error) {
-      const cookie = this.answer.find(tlv => tlv.type === 'cookie')?.cookie
-      const detail = decodeErrorValue(error)
-      // §6.2.7 can be read so that the cookie comes in a TLV of its own.
-      if (detail.name === 'missing-cookie' && detail.cookie.length === 0 && cookie) detail.cookie = cookie
-      return this.#fail({ kind: 'error-tlv', code: error.code, detail })
-    }
+    const { tlvs, failure } = readAnswer(bytes)
+    this.answer = tlvs
+    if (failure) return this.#fail(failure)
     // With its first bytes the peer may have shown that it does not speak MPTCP after all.
     const before = this.protocol
     this.protocol = protocolOf(this.fd, before)
     this.turnedToTcp = before?.name === 'mptcp' && this.protocol.name === 'tcp'
-    if (!this.#isUnwanted()) this.#established()
+    if (this.turnedToTcp && this.synDataAccepted) this.#establishAsTcp()
+    else if (!this.#isUnwanted()) this.#established()
+  }
+
+  /** Only once it is certain that the converter holds it for TCP, too. */
+  #establishAsTcp(): void {
+    const other = otherEnd(this.#tcpInfo(), this.#inSyn, this.#messageSent + this.sent - this.#inSyn)
+    if (other === 'soon') this.#after(LOOK_AGAIN_MS, () => this.#establishAsTcp())
+    else if (other === 'not-known') this.#fail({ kind: 'half-fallback' })
+    else if (!this.#isUnwanted()) this.#established()
   }
 
   #established(): void {
@@ -314,6 +321,9 @@ export class Attempt {
 }
 
 const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the way may drop them'
+
+/** Bytes are acknowledged, or sent again, within some hundred milliseconds. */
+const LOOK_AGAIN_MS = 10
 
 /** What keeps the event loop alive is the dial. */
 const HELD = { ref: false }

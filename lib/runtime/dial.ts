@@ -210,11 +210,13 @@ export class Dial {
   }
 
   /**
-   * Whether the fresh SYN sent beside `attempt` makes its failure meaningless: no answer to it, or an answer to its
-   * empty repetition by the kernel, when the fresh one's data has arrived.
+   * Whether what was sent beside `attempt` makes its failure meaningless: a fresh SYN, that it is not answered, or that its
+   * empty repetition by the kernel is, when the fresh one's data has arrived; the 1-RTT form, what it would be tried for.
    */
   #successorSpeaks({ candidate }: Attempt, failure: Failure): boolean {
     if (failure.kind === 'unanswered') return true
+    if (failure.kind === 'half-fallback')
+      return [...this.#active].some(({ candidate: other }) => other.via?.form === '1rtt' && sameEnds(other, candidate))
     return (
       failure.kind === 'syn-data-not-acknowledged' &&
       [...this.#active].some(
@@ -299,6 +301,10 @@ export class Dial {
     for (const attempt of this.#active) this.#drop(attempt)
     if (this.#holding) reactor().letGo()
   }
+}
+
+function sameEnds(one: Candidate, other: Candidate): boolean {
+  return one.via?.endpoint === other.via?.endpoint && one.destination === other.destination
 }
 
 /** What the memory knows a converter by, over the access that a socket is bound to. */

@@ -18,6 +18,8 @@ export function closeLikeTcp(socket: Socket): void {
   const fd = inside._handle?.fd ?? -1
   if (fd < 0 || inside._readableState.ended) return // the peer has finished: nothing will come
   try {
+    // The kernel resets such a connection by itself, as TCP does (RFC 1122 §4.2.2.13), and with no FIN before.
+    if (native().unread(fd) > 0) return
     const copy = native().duplicate(fd)
     try {
       native().shutdown(copy)

@@ -7,8 +7,10 @@ export const SOL_SOCKET = 1
 export const SO_REUSEADDR = 2
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
+export const SO_REUSEPORT = 15
 export const SO_BINDTODEVICE = 25
 export const SO_SNDBUFFORCE = 32
+export const SO_PROTOCOL = 38
 
 export const SOL_TCP = IPPROTO_TCP
 export const TCP_INFO = 11
@@ -16,6 +18,9 @@ export const TCP_INFO = 11
 export const TCP_ESTABLISHED = 1
 export const TCP_FASTOPEN = 23
 export const TCP_FASTOPEN_NO_COOKIE = 34
+
+export const SOL_IPV6 = 41
+export const IPV6_V6ONLY = 26
 
 export const SOL_MPTCP = 284
 export const MPTCP_INFO = 1

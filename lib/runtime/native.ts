@@ -52,6 +52,8 @@ export interface Addon {
   shutdown(fd: number): void
   /** `fcntl(2)` F_DUPFD_CLOEXEC of any descriptor; the copy belongs to this environment. */
   duplicate(fd: number): number
+  /** `ioctl(2)` FIONREAD of any descriptor: how many bytes have been received and not read. */
+  unread(fd: number): number
   /** `listen(2)`. */
   listen(fd: number, backlog: number): void
   /** `accept4(2)` with SOCK_NONBLOCK and SOCK_CLOEXEC; `undefined` when nobody waits (EAGAIN). Belongs to this environment. */

@@ -78,6 +78,22 @@ function readRmemMax(): number {
   }
 }
 
+/**
+ * A socket of the protocol wished for, or of TCP where the kernel lacks MPTCP. Throws system errors, and
+ * `ERR_MPTCP_UNSUPPORTED`.
+ */
+export function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: number; protocol: Protocol } {
+  if (wish === 'off') return { fd: native().socket(family, IPPROTO_TCP), protocol: { name: 'tcp' } }
+  try {
+    return { fd: native().socket(family, IPPROTO_MPTCP), protocol: { name: 'mptcp' } }
+  } catch (error) {
+    if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
+    const why = unsupportedReason(error as NodeJS.ErrnoException)
+    if (wish === 'require') throw new AtsssError('ERR_MPTCP_UNSUPPORTED', why, { cause: error })
+    return { fd: native().socket(family, IPPROTO_TCP), protocol: { name: 'tcp', why } }
+  }
+}
+
 /** What the connection on `fd` speaks now: a connection that began with MPTCP may have fallen back to TCP. */
 export function protocolOf(fd: number, opened: Protocol | undefined): Protocol {
   if (opened?.name === 'tcp') return opened
@@ -96,18 +112,6 @@ export function tokenOf(fd: number): number | undefined {
     return decodeMptcpInfo(native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX)).token
   } catch {
     return undefined
-  }
-}
-
-function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: number; protocol: Protocol } {
-  if (wish === 'off') return { fd: native().socket(family, IPPROTO_TCP), protocol: { name: 'tcp' } }
-  try {
-    return { fd: native().socket(family, IPPROTO_MPTCP), protocol: { name: 'mptcp' } }
-  } catch (error) {
-    if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
-    const why = unsupportedReason(error as NodeJS.ErrnoException)
-    if (wish === 'require') throw new AtsssError('ERR_MPTCP_UNSUPPORTED', why, { cause: error })
-    return { fd: native().socket(family, IPPROTO_TCP), protocol: { name: 'tcp', why } }
   }
 }
 

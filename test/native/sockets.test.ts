@@ -151,6 +151,18 @@ describe('a connection', () => {
   })
 })
 
+mptcpTest('unread: what has come and has not been received', async () => {
+  await using server = await serve(addon, {}, socket => socket.write('hello'))
+  const fd = addon.socket(4, MPTCP)
+  await connected(fd, server.address, server.port)
+  await until(() => addon.unread(fd) === 5)
+  expect(addon.unread(fd)).toBe(5)
+  await completions.next(addon.awaitBytes(fd, 2))
+  expect(addon.unread(fd)).toBe(3)
+  addon.close(fd)
+  expect(() => addon.unread(fd)).toThrow('ioctl EBADF')
+})
+
 describe('addresses', () => {
   const fd = () => addon.socket(4, TCP)
   const bad = [

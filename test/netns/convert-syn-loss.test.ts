@@ -244,10 +244,12 @@ labTest.describe('a SYN with data', () => {
     await rig.lab.link('wifi').set({ lossPercent: 8, seed: 42 })
     const result = await rig.run({ ...ping(), times: 60 })
     await rig.lab.link('wifi').set({ lossPercent: 0 })
-    expect(result.connections.filter(({ error }) => error)).toEqual([])
-    // Not of those that the kernel has turned to TCP half-way: see "known defects" in ARCHITECTURE.md.
-    const kept = result.connections.filter(({ report }) => !report.lessons.includes('turned-to-tcp'))
-    expect(kept.filter(({ text }) => text !== 'ping')).toEqual([])
+    // Of those that the kernel has turned to TCP half-way one may have lost too much to be trusted.
+    const failed = result.connections.filter(({ error }) => error)
+    expect(failed.filter(({ error }) => error!.code !== 'ERR_MPTCP_HALF_FALLBACK')).toEqual([])
+    expect(failed.length).toBeLessThanOrEqual(1)
+    expect(result.connections.filter(({ text, error }) => text !== 'ping' && !error)).toEqual([])
+    expect(failed.filter(({ text }) => text !== '')).toEqual([])
     const overMptcp = result.connections.filter(({ report }) => report.protocol === 'mptcp').length
     expect(overMptcp).toBeGreaterThan(50)
     expectNoLeak(result)

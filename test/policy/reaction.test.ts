@@ -240,6 +240,17 @@ describe('failures without an Error TLV', () => {
     })
   })
 
+  test('this end has turned to TCP, the other perhaps not: the 1-RTT form, unless it is the user’s or bytes have left', () => {
+    const half: Failure = { kind: 'half-fallback' }
+    const error = expect.objectContaining({ code: 'ERR_MPTCP_HALF_FALLBACK' })
+    const lesson = { learn: 'one-rtt', why: 'turned-to-tcp' }
+    const candidate = way(server, { ...converter, adaptive: true })
+    const retry = { ...candidate, via: { ...candidate.via, form: '1rtt' } }
+    expect(react(half, candidate, false)).toEqual({ lesson, retry, scope: 'converter', error })
+    expect(react(half, candidate, true)).toEqual({ lesson, scope: 'all', error })
+    expect(react(half, way(server, { ...converter, adaptive: false }), false).retry).toBeUndefined()
+  })
+
   test('what only a converter can do is not expected of a direct way', () => {
     expect(() => react({ kind: 'closed' }, way(server), false)).toThrow(TypeError)
   })

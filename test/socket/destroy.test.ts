@@ -124,6 +124,20 @@ mptcpTest.describe('destroyed while the peer still sends, it behaves like TCP', 
     })
 })
 
+mptcpTest('destroyed with bytes unread: the peer is reset, and sees no end before', async () => {
+  const seen = deferred<string[]>()
+  await using sending = await server(socket => {
+    const events: string[] = []
+    for (const event of ['end', 'error']) socket.on(event, () => events.push(event))
+    socket.on('close', () => seen.resolve(events))
+    socket.resume().write(Buffer.alloc(100_000))
+  })
+  const socket = ours(sending.port, '127.0.0.1')
+  await once(socket, 'readable') // asks for no more than its buffer holds
+  socket.destroy()
+  expect(await seen.promise).toEqual(['error'])
+})
+
 mptcpTest.describe('one object, several connections', () => {
   test('again after close', async () => {
     await using echo = await echoServer()

@@ -1,0 +1,127 @@
+/** `atsss connect`: standard input and output over a connection. */
+
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { MaPduSession, MptcpSocket } from '../index.js'
+import { parseArguments } from './arguments.js'
+import { splitPlace } from './place.js'
+import { progress } from './terminal.js'
+import { openVia, VIA_HELP, VIA_OPTIONS, viaOptions } from './via.js'
+
+export const help = `Usage: atsss connect [options] HOST PORT
+
+Sends standard input to a server, and prints what it sends, over MPTCP, through converters, steered by rules. The end of
+standard input ends the sending side only; it is over when the server has ended its side too.
+
+${VIA_HELP}
+
+  --tls                      TLS, end to end; the certificate is checked
+  --servername NAME          the name to check it for, and to send                   HOST
+  --ca FILE                  the authorities to trust, in PEM                        Node's
+  --insecure                 any certificate will do: for tests
+  -v, --verbose              what the connection got, and what happens to it, on standard error
+
+Exit status: 0 both sides have ended, 1 the connection failed, 2 wrong command line.
+
+Examples:
+  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | atsss connect --converter 192.0.2.1:5124 -v example.com 80
+  atsss connect --3gpp wwan0 --non-3gpp wlan0 --converter 192.0.2.1:5124 --tls example.com 443
+`
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseArguments(
+    args,
+    {
+      ...VIA_OPTIONS,
+      tls: { type: 'boolean' },
+      servername: { type: 'string' },
+      ca: { type: 'string' },
+      insecure: { type: 'boolean' },
+      verbose: { type: 'boolean', short: 'v' },
+    },
+    true,
+  )
+  const { host, port } = splitPlace(positionals)
+  const via = openVia(viaOptions(values))
+  const say = values.verbose ? (line: string) => void process.stderr.write(`${line}\n`) : () => {}
+  if (via.session) tell(via.session, say)
+  const busy = progress()
+  busy.say(`connecting to ${host}:${port}`)
+  const started = performance.now()
+  const socket = via.connect({ host, port, allowHalfOpen: true })
+  socket.once('connect', () => {
+    busy.end()
+    say(`connected after ${(performance.now() - started).toFixed(0)} ms: ${outcome(socket)}`)
+  })
+  try {
+    await relay(values.tls ? await secured(socket, host, values, say) : socket)
+    say(`ended: ${socket.bytesWritten} bytes sent, ${socket.bytesRead} received`)
+    return 0
+  } finally {
+    busy.end()
+    socket.destroy()
+    via.close()
+    process.stdin.destroy()
+  }
+}
+
+/** Both ways, each to its end. */
+async function relay(stream: Socket): Promise<void> {
+  process.stdin.on('error', () => stream.end())
+  process.stdin.pipe(stream)
+  stream.pipe(process.stdout, { end: false })
+  await Promise.all([once(stream, 'end'), once(stream, 'finish')])
+}
+
+interface TlsValues {
+  servername?: string | undefined
+  ca?: string | undefined
+  insecure?: boolean | undefined
+}
+
+async function secured(
+  socket: MptcpSocket,
+  host: string,
+  values: TlsValues,
+  say: (line: string) => void,
+): Promise<Socket> {
+  const servername = values.servername ?? (isIP(host) ? '' : host)
+  const stream = connectTls({
+    socket,
+    host,
+    servername,
+    rejectUnauthorized: !values.insecure,
+    ...(values.ca === undefined ? {} : { ca: readFileSync(values.ca) }),
+  })
+  socket.once('error', error => stream.destroy(error))
+  await once(stream, 'secureConnect')
+  say(
+    `${stream.getProtocol()}, ${stream.getCipher().standardName}, certificate of ${stream.getPeerCertificate().subject?.CN ?? '?'}`,
+  )
+  return stream
+}
+
+/** What `socket.mptcp` says, in words. */
+function outcome({ mptcp, remoteAddress, remotePort }: MptcpSocket): string {
+  const { protocol, fallback, converter, converterError, convert, interface: device, attempts } = mptcp
+  const way = converter
+    ? `through the converter ${converter.name}, ${convert === '0rtt' ? '0-RTT' : '1-RTT'}`
+    : `directly${converterError ? ` (${converterError.message})` : ''}`
+  return [
+    `${protocol === 'mptcp' ? 'MPTCP' : `TCP (${fallback ?? 'as asked'})`} to ${remoteAddress} port ${remotePort}`,
+    way,
+    ...(device === undefined ? [] : [`on ${device}`]),
+    ...(attempts > 1 ? [`${attempts} attempts`] : []),
+  ].join(', ')
+}
+
+function tell(session: MaPduSession, say: (line: string) => void): void {
+  session.on('degraded', ({ message }) => say(`less than wanted: ${message}`))
+  session.on('access', ({ access, available, why }) =>
+    say(`${access} is ${available ? 'available' : 'unavailable'}: ${why}`),
+  )
+  session.on('action', ({ action, error }) => say(`${action.why}${error === undefined ? '' : `: refused: ${error}`}`))
+  session.on('problem', ({ message }) => say(message))
+}

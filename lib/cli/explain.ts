@@ -1,0 +1,158 @@
+/** `atsss explain`: what would become of a connection, and why. */
+import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { BOTH } from '../policy/accesses.js'
+import { type Match, match } from '../policy/match.js'
+import type { AccessType, Rule } from '../policy/rules.js'
+import type { Accesses } from '../policy/snapshot.js'
+import { decide, firstAccesses } from '../policy/steering.js'
+import { AccessLinks } from '../runtime/access-links.js'
+import { openLinkMonitor } from '../runtime/link-monitor.js'
+import { unenforceableBecause } from '../session-options.js'
+import { parseArguments, UsageError } from './arguments.js'
+import { type Config, readConfig } from './config.js'
+import { splitPlace } from './place.js'
+import { rulesIn } from './rules/file.js'
+import { steeringInWords, titleOf } from './rules/words.js'
+import { coloursFor } from './terminal.js'
+
+export const help = `Usage: atsss explain [options] HOST:PORT
+
+Says which ATSSS rule a connection would be under, what it asks for, over which access it would begin, and why; and of
+each rule before that one why it does not match. No connection is made; a name is resolved when a rule depends on it.
+
+  --config FILE      accesses and rules: $ATSSS_CONFIG, or atsss.json in this folder
+  --rules FILE       rules instead of the configuration's: a file as for 'atsss rules check', or a preset
+  --address ADDRESS  the destination's address, instead of asking the DNS
+  --app NAME         the application that connects, for rules about applications
+  --json             one object
+
+Exit status: 0 a rule applies and can be obeyed, 1 none does or it cannot be, 2 wrong command line.
+
+Examples:
+  atsss explain example.com:443 --config atsss.json
+  atsss explain '[2001:db8::1]:8080' --rules handover
+`
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseArguments(
+    args,
+    {
+      config: { type: 'string' },
+      rules: { type: 'string' },
+      address: { type: 'string' },
+      app: { type: 'string' },
+      json: { type: 'boolean' },
+    },
+    true,
+  )
+  const { host, port } = splitPlace(positionals)
+  if (values.address !== undefined && isIP(values.address) === 0)
+    throw new UsageError(`--address must be an IP address; it is '${values.address}'`)
+  const config = values.config === undefined && values.rules !== undefined ? NO_CONFIG : readConfig(values.config)
+  const rules = values.rules === undefined ? config.rules : rulesNamed(values.rules)
+  const application = values.app === undefined ? config.application : { osAppId: values.app }
+  const flow = { host, port, ...application }
+
+  let address = values.address
+  let found = match(rules, { ...flow, address })
+  if (found.undecided && address === undefined) {
+    address = (await lookup(host)).address
+    found = match(rules, { ...flow, address })
+  }
+  const accesses = await accessesNow(config.accesses)
+  const outcome = found.rule && outcomeOf(found.rule, accesses)
+  if (values.json) printJson({ host, port, address, found, accesses, outcome })
+  else printText({ host, port, address, found, accesses, outcome, interfaces: config.accesses })
+  return outcome !== undefined && outcome.unenforceable === undefined ? 0 : 1
+}
+
+const NO_CONFIG: Pick<Config, 'accesses' | 'rules' | 'application'> = {
+  accesses: undefined,
+  rules: [],
+  application: undefined,
+}
+
+interface Outcome {
+  /** For the first subflow, in order. */
+  accesses: AccessType[]
+  why: string
+  unenforceable: string | undefined
+}
+
+function outcomeOf(rule: Rule, accesses: Accesses): Outcome {
+  const decision = decide(rule.steering, accesses, {}, performance.now())
+  return {
+    accesses: firstAccesses(rule.steering, decision),
+    why: decision.why,
+    unenforceable: unenforceableBecause(rule),
+  }
+}
+
+function rulesNamed(name: string): readonly Rule[] {
+  const preset = /^[a-z]+$/.test(name) ? Buffer.from(JSON.stringify(name)) : undefined
+  return rulesIn(preset ?? readFileSync(name), name).rules
+}
+
+/** As the links show them now; without interfaces to look at, both are taken for there. */
+async function accessesNow(interfaces: Readonly<Record<AccessType, string>> | undefined): Promise<Accesses> {
+  const never = Number.NEGATIVE_INFINITY
+  const rest = { suspected: false, lostAt: never, rttMs: undefined, rttAt: never, lossPermille: undefined }
+  if (interfaces === undefined) {
+    const unknown = { ...rest, available: true, why: 'not looked at: no interface is named' }
+    return { '3gpp': unknown, 'non-3gpp': unknown }
+  }
+  const monitor = await openLinkMonitor()
+  const config = { '3gpp': { interface: interfaces['3gpp'] }, 'non-3gpp': { interface: interfaces['non-3gpp'] } }
+  const { facts } = new AccessLinks(config, monitor.state)
+  monitor.close()
+  const state = (access: AccessType) => ({ ...rest, available: facts[access].usable, why: facts[access].why })
+  return { '3gpp': state('3gpp'), 'non-3gpp': state('non-3gpp') }
+}
+
+interface Findings {
+  host: string
+  port: number
+  address: string | undefined
+  found: Match
+  accesses: Accesses
+  outcome: Outcome | undefined
+}
+
+function printJson({ host, port, address, found, accesses, outcome }: Findings): void {
+  const brief = ({ id, precedence }: Rule) => ({ ruleId: id, precedence })
+  const answer = {
+    destination: { host, port, address },
+    rule: found.rule && { ...brief(found.rule), mode: found.rule.steering.mode },
+    why: found.why,
+    skipped: found.skipped.map(({ rule, why }) => ({ ...brief(rule), why })),
+    steering: outcome && { accesses: outcome.accesses, why: outcome.why, unenforceable: outcome.unenforceable },
+    accesses: Object.fromEntries(
+      BOTH.map(access => [access, { available: accesses[access].available, why: accesses[access].why }]),
+    ),
+  }
+  process.stdout.write(`${JSON.stringify(answer, undefined, 2)}\n`)
+}
+
+function printText(about: Findings & { interfaces: Readonly<Record<AccessType, string>> | undefined }): void {
+  const { host, port, address, found, accesses, outcome, interfaces } = about
+  const { rule, why, skipped } = found
+  const colours = coloursFor(process.stdout)
+  const named = (access: AccessType) => (interfaces ? `${access} (${interfaces[access]})` : access)
+  const lines = [colours.strong(`${host}:${port}${address === undefined || address === host ? '' : ` (${address})`}`)]
+  if (rule && outcome) {
+    lines.push(`  rule     ${titleOf(rule)}`, `  because  ${why}`, `  mode     ${steeringInWords(rule.steering)}`)
+    lines.push(`  access   ${outcome.accesses.map(named).join(' first, then ') || 'none'}; now: ${outcome.why}`)
+    for (const access of BOTH) {
+      const { available, why: state } = accesses[access]
+      lines.push(
+        `  ${access.padEnd(8)} ${available ? colours.good('available') : colours.bad('unavailable')}: ${state}`,
+      )
+    }
+    if (outcome.unenforceable) lines.push(colours.bad(`  refused  it cannot be obeyed here: ${outcome.unenforceable}`))
+  } else lines.push(colours.bad(`  no rule: ${why}`))
+  if (skipped.length > 0) lines.push('Rules before it that do not match:')
+  for (const { rule: other, why: reason } of skipped) lines.push(`  ${titleOf(other)}: ${reason}`)
+  process.stdout.write(`${lines.join('\n')}\n`)
+}

@@ -1,0 +1,78 @@
+/** `atsss rules check`: whether rules can be, and what the product understands by them. */
+import { readFileSync } from 'node:fs'
+import type { Rule } from '../policy/rules.js'
+import { rulesToJson } from '../policy/rules-json.js'
+import { unenforceableBecause } from '../session-options.js'
+import { didYouMean, parseArguments, UsageError } from './arguments.js'
+import { type RulesFile, rulesIn } from './rules/file.js'
+import { steeringInWords, titleOf, trafficInWords } from './rules/words.js'
+import { type Colours, coloursFor } from './terminal.js'
+
+export const help = `Usage: atsss rules check [options] FILE
+
+Checks ATSSS rules, and prints them as they are understood, in the order in which they are evaluated. FILE ('-':
+standard input) has them as JSON (an array, a preset's name, or an object with 'rules', as atsss.json is), as an ATSSS
+container, or as a NAS message with one; these in bytes, hexadecimal or base64.
+
+  --json      the rules in JSON, whatever they came as, with problems
+
+Exit status: 0 all can be obeyed here, 1 some are wrong or cannot be obeyed, 2 wrong command line.
+
+Examples:
+  atsss rules check rules.json
+  echo AQAKAAgJAAEBBAEEAQ== | atsss rules check --json - > rules.json
+`
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseArguments(args, { json: { type: 'boolean' } }, true)
+  const [action, path, ...more] = positionals
+  if (action !== 'check')
+    throw new UsageError(
+      action === undefined ? "'check' is needed" : `unknown action ${action}${didYouMean(action, ['check'])}`,
+    )
+  if (path === undefined) throw new UsageError("a file is needed: atsss rules check FILE, or '-' for standard input")
+  if (more.length > 0) throw new UsageError(`one file at a time; there is '${more[0]}' too`)
+  const file = rulesIn(readFileSync(path === '-' ? 0 : path), path === '-' ? 'standard input' : path)
+  const findings = file.rules.map(rule => ({ rule, why: rule.unusable ?? unenforceableBecause(rule) }))
+  if (values.json) printJson(file, findings)
+  else printText(file, findings)
+  return file.problems.length === 0 && findings.every(({ why }) => why === undefined) ? 0 : 1
+}
+
+/** A rule, and why it cannot be obeyed here. */
+interface Finding {
+  rule: Rule
+  why: string | undefined
+}
+
+function printJson({ rules, problems }: RulesFile, findings: readonly Finding[]): void {
+  const unenforceable = findings.flatMap(({ rule, why }) =>
+    why === undefined ? [] : [{ precedence: rule.precedence, why }],
+  )
+  const told = problems.map(({ message, offset }) => ({ message, offset }))
+  process.stdout.write(
+    `${JSON.stringify({ rules: rulesToJson(rules), problems: told, unenforceable }, undefined, 2)}\n`,
+  )
+}
+
+function printText({ rules, problems, source }: RulesFile, findings: readonly Finding[]): void {
+  const colours = coloursFor(process.stdout)
+  const lines = findings.flatMap(finding => ruleLines(finding, colours))
+  for (const { message, offset } of problems)
+    lines.push(colours.bad(`Problem${offset === undefined ? '' : ` at octet ${offset}`}: ${message}`))
+  const last = rules.at(-1)
+  if (last && !last.traffic.some(({ type }) => type === 'match-all'))
+    lines.push(colours.warning('No rule is for everything: what none matches goes unsteered (option unmatched)'))
+  const count = rules.length === 1 ? '1 rule' : `${rules.length} rules`
+  process.stdout.write(`${[colours.strong(`${count}, from ${source}`), ...lines].join('\n')}\n`)
+}
+
+function ruleLines({ rule, why }: Finding, colours: Colours): string[] {
+  return [
+    `${titleOf(rule)}`,
+    `  for   ${trafficInWords(rule)}`,
+    `  does  ${steeringInWords(rule.steering)}`,
+    ...(why === undefined ? [] : [colours.bad(`  but   it cannot be obeyed here: ${why}`)]),
+    ...rule.notes.map(note => colours.warning(`  note  ${note}`)),
+  ]
+}

@@ -1,0 +1,73 @@
+/** Rules in a file: JSON, or a configuration that has them; a container or a NAS message with one, as bytes or as text. */
+import { AtsssError } from '../../errors.js'
+import { presetRules } from '../../policy/presets.js'
+import type { RuleUpdate } from '../../policy/rule-store.js'
+import type { Rule } from '../../policy/rules.js'
+import { parseRules } from '../../policy/rules-json.js'
+import { readRules } from '../../session-options.js'
+import { decodeSessionMessage } from '../../wire/nas.js'
+import { bytesIn } from '../decode/input.js'
+
+export interface RulesFile extends Pick<RuleUpdate, 'problems'> {
+  rules: readonly Rule[]
+  /** What was in it. */
+  source: 'JSON' | 'a preset' | 'an ATSSS container' | 'a NAS message'
+}
+
+/**
+ * @param origin where the content is from, for the messages
+ * @throws ERR_ATSSS_RULE with every rule that cannot be, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED
+ */
+export function rulesIn(content: Uint8Array, origin: string): RulesFile {
+  const text = Buffer.from(content)
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+  if (/^\s*[[{"]/.test(text)) return rulesOfJson(parseJson(text, origin), origin)
+  const bytes = bytesIn(content)
+  const isNas = bytes[0] === 0x2e || bytes[0] === 0x7e
+  const container = isNas ? decodeSessionMessage(bytes).atsssContainer : bytes
+  if (container === undefined)
+    throw new AtsssError('ERR_ATSSS_RULE', `${origin}: the NAS message has no ATSSS container`)
+  const { rules, problems } = readRules([], container)
+  return { rules, problems, source: isNas ? 'a NAS message' : 'an ATSSS container' }
+}
+
+function parseJson(text: string, origin: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new AtsssError('ERR_ATSSS_RULE', `${origin}: is not JSON: ${(error as Error).message}`)
+  }
+}
+
+/** The array itself, a preset's name, or either of them as the property `rules`. */
+function rulesOfJson(json: unknown, origin: string): RulesFile {
+  const configured = typeof json === 'object' && json !== null && !Array.isArray(json) ? json : undefined
+  if (configured && !('rules' in configured))
+    throw new AtsssError(
+      'ERR_ATSSS_RULE',
+      `${origin}: must be an array of rules, or an object with the property 'rules'`,
+    )
+  const given = configured ? configured.rules : json
+  if (typeof given === 'string') return { rules: presetRules(given), problems: [], source: 'a preset' }
+  try {
+    return { rules: parseRules(given), problems: [], source: 'JSON' }
+  } catch (error) {
+    throw allThatIsWrong(given, error as AtsssError)
+  }
+}
+
+/** One error with a line for each rule that cannot be, instead of the first one's. */
+function allThatIsWrong(given: unknown, first: AtsssError): AtsssError {
+  if (first.code !== 'ERR_ATSSS_RULE' || !Array.isArray(given)) return first
+  const lines = given.flatMap((rule, index) => {
+    try {
+      parseRules([rule])
+      return []
+    } catch (error) {
+      return [(error as Error).message.replace(/^rules\[0\]/, `rules[${index}]`)]
+    }
+  })
+  // Each can be, but not together.
+  return lines.length === 0 ? first : new AtsssError('ERR_ATSSS_RULE', lines.join('\n'))
+}

@@ -1,0 +1,127 @@
+/** What a session shows to those who watch it. */
+import { invalid, refuseMisspelled, text } from './checks.js'
+import { nameOf } from './policy/rules.js'
+import type { ConnectionStats } from './runtime/accounts.js'
+import {
+  CONNECTIONS_SHOWN,
+  type Snapshot,
+  WATCH_VERSION,
+  type WatchedConnection,
+  type WatchedRule,
+} from './runtime/watch-messages.js'
+import { WatchServer } from './runtime/watch-server.js'
+import type { MaPduSession } from './session.js'
+import type { AccessStats, SessionStats } from './session-stats.js'
+import type { MptcpSocket } from './socket.js'
+
+/** Where a session lets itself be watched, and whether its rules may be replaced from there. */
+export interface WatchOptions {
+  /**
+   * Of the Unix socket. It gets mode 0600; one that is left over from a process that has ended is replaced.
+   *
+   * @defaultValue `PID.sock` in `$XDG_RUNTIME_DIR/atsss`, else in `/tmp/atsss-UID`
+   */
+  path?: string
+  /**
+   * Whether processes of the same user may replace the rules.
+   *
+   * @defaultValue false
+   */
+  control?: boolean
+}
+
+/** @throws ERR_ATSSS_OPTION */
+export function resolveWatch(given: boolean | string | WatchOptions | undefined): WatchOptions | undefined {
+  if (given === undefined || given === false) return undefined
+  if (given === true) return {}
+  if (typeof given === 'string') return { path: text('watch', given) }
+  if (typeof given !== 'object' || given === null) throw invalid('watch', 'true, a path or an object', given)
+  refuseMisspelled(given, ['path', 'control'], undefined, 'watch.')
+  if (given.path !== undefined) text('watch.path', given.path)
+  if (given.control !== undefined && typeof given.control !== 'boolean')
+    throw invalid('watch.control', 'true or false', given.control)
+  return given
+}
+
+/** Serves until it is closed. What goes wrong is `complain`ed of. */
+export function watchSession(
+  session: MaPduSession,
+  { path, control = false }: WatchOptions,
+  complain: (error: Error) => void,
+): WatchServer {
+  const ids = new WeakMap<MptcpSocket, number>()
+  let lastId = 0
+  const idOf = (socket: MptcpSocket) => {
+    const id = ids.get(socket) ?? ++lastId
+    ids.set(socket, id)
+    return id
+  }
+  const update = (rules: unknown) => void session.update(rules as Parameters<MaPduSession['update']>[0])
+  const interfaces = () => {
+    const { accesses } = session.stats()
+    const of = (access: AccessStats) => ({ interface: access.interface })
+    return { accesses: { '3gpp': of(accesses['3gpp']), 'non-3gpp': of(accesses['non-3gpp']) } }
+  }
+  const server = new WatchServer(
+    {
+      hello: () => ({
+        type: 'hello',
+        version: WATCH_VERSION,
+        pid: process.pid,
+        title: title(),
+        control,
+        ...interfaces(),
+      }),
+      snapshot: () => snapshotOf(session.stats(), idOf),
+      update: control ? update : undefined,
+    },
+    path,
+  )
+  const at = () => ({ type: 'event' as const, at: Date.now() })
+  session.on('access', change => server.tell({ ...at(), event: 'access', ...change }))
+  session.on('action', ({ socket, ...change }) =>
+    server.tell({ ...at(), event: 'action', connection: socket && idOf(socket), ...change }),
+  )
+  session.on('degraded', ({ message }) => server.tell({ ...at(), event: 'degraded', message }))
+  session.on('problem', ({ message }) => server.tell({ ...at(), event: 'problem', message }))
+  session.on('update', () => server.tell({ ...at(), event: 'rules', names: session.rules.map(nameOf) }))
+  server.listening.catch(complain)
+  return server
+}
+
+function snapshotOf(stats: SessionStats, idOf: (socket: MptcpSocket) => number): Snapshot {
+  const { level, accesses, rules, connections, handovers, fallbacks } = stats
+  const most = [...connections].sort((a, b) => total(b) - total(a)).slice(0, CONNECTIONS_SHOWN)
+  return {
+    type: 'snapshot',
+    at: Date.now(),
+    level,
+    accesses,
+    rules: rules.map(
+      ({ rule, ...rest }): WatchedRule => ({
+        name: rule && nameOf(rule),
+        precedence: rule?.precedence,
+        steering: rule?.steering,
+        traffic: rule?.traffic ?? [],
+        ...rest,
+      }),
+    ),
+    connections: most.map(({ socket, rule, ...rest }): WatchedConnection => {
+      const { fallback, convert, interface: name, converter } = socket.mptcp
+      const got = { fallback, convert, interface: name, converter: converter?.name }
+      return { id: idOf(socket), rule: rule?.precedence, ...rest, ...got }
+    }),
+    connectionsOpen: connections.length,
+    handovers,
+    fallbacks,
+  }
+}
+
+function total({ carried }: ConnectionStats<MptcpSocket>): number {
+  const [one, other] = [carried['3gpp'], carried['non-3gpp']]
+  return one.bytesSent + one.bytesReceived + other.bytesSent + other.bytesReceived
+}
+
+function title(): string {
+  return process.argv[1] ?? process.title
+}

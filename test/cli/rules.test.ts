@@ -1,0 +1,162 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { splitPlace } from '../../lib/cli/place.js'
+import { parseRules } from '../../lib/policy/rules-json.js'
+import { atsss } from './atsss.js'
+
+const directory = mkdtempSync(join(tmpdir(), 'atsss-rules-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const WEB = {
+  ruleId: 'web',
+  precedence: 10,
+  trafficDescriptor: { fqdns: ['*.example.com'], remotePorts: [443] },
+  steeringMode: { steerModeValue: 'LOAD_BALANCING', '3gLoad': 20 },
+}
+const NET = {
+  precedence: 20,
+  trafficDescriptor: { remoteAddresses: ['192.0.2.0/24'] },
+  steeringMode: { steerModeValue: 'PRIORITY_BASED', prioAcc: '3GPP_ACCESS', thresValue: { rttThres: 100 } },
+}
+const REST = {
+  precedence: 255,
+  trafficDescriptor: { matchAll: true },
+  steeringMode: { steerModeValue: 'ACTIVE_STANDBY', active: 'NON_3GPP_ACCESS', standby: '3GPP_ACCESS' },
+}
+/** TS 24.193 §6.1.3.2, layout g00: precedence 9, match-all, MPTCP or whichever there is, priority-based, high 3GPP. */
+const CONTAINER = '01000a 0008 09 0001 01 04 01 04 01'
+
+function file(name: string, content: unknown): string {
+  const path = join(directory, name)
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content))
+  return path
+}
+
+const check = (content: unknown, ...options: string[]) =>
+  atsss(['rules', 'check', ...options, '-'], typeof content === 'string' ? content : JSON.stringify(content))
+
+test('rules as they are understood, in the order of precedence', async () => {
+  const { status, stdout } = await check([REST, WEB, NET])
+  expect(stdout.split('\n')).toEqual([
+    '3 rules, from JSON',
+    "rule 'web', precedence 10",
+    '  for   port 443, and name *.example.com',
+    '  does  load-balancing: 20 % over 3gpp, 80 % over non-3gpp',
+    'the rule of precedence 20',
+    '  for   to 192.0.2.0/24',
+    '  does  priority-based: 3gpp, and both while it is congested; congested is over a round trip of 100 ms',
+    'the rule of precedence 255',
+    '  for   everything',
+    '  does  active-standby: non-3gpp, and 3gpp while it is unavailable',
+    '',
+  ])
+  expect(status).toBe(0)
+})
+
+test('every wrong rule with its place and what was meant; status 1', async () => {
+  const wrong = [
+    REST,
+    { ...NET, steeringMode: { steerModeValue: 'PRIORITY_BASED', prioAc: '3GPP_ACCESS' } },
+    { ...WEB, steeringMode: { steerModeValue: 'LOAD_BALANCE' } },
+  ]
+  const { status, stdout, stderr } = await check(wrong)
+  expect([status, stdout]).toEqual([1, ''])
+  expect(stderr).toBe(
+    "atsss rules: rules[1].steeringMode.prioAc: unknown property — did you mean 'prioAcc'?\n" +
+      "rules[2].steeringMode.steerModeValue: 'LOAD_BALANCE' — did you mean 'LOAD_BALANCING'?\n",
+  )
+})
+
+test('two of one precedence, what is no JSON, and no file', async () => {
+  const [twins, cut, none] = await Promise.all([
+    check([REST, REST]),
+    check('[{'),
+    atsss(['rules', 'check', '/no/such']),
+  ])
+  expect([twins.status, cut.status, none.status]).toEqual([1, 1, 1])
+  expect(twins.stderr).toContain('rules[1].precedence: 255 is already that of rules[0]')
+  expect(cut.stderr).toMatch(/^atsss rules: standard input: is not JSON: /)
+  expect(none.stderr).toContain("no such file or directory, open '/no/such'")
+}, 15_000)
+
+test('a rule that cannot be obeyed: status 1, and why', async () => {
+  const redundant = { ...REST, steeringMode: { steerModeValue: 'REDUNDANT' } }
+  const { status, stdout } = await check([redundant])
+  expect(status).toBe(1)
+  expect(stdout).toContain('  but   it cannot be obeyed here: redundant steering needs a packet scheduler')
+})
+
+test('a container becomes JSON that means the same', async () => {
+  const { status, stdout } = await check(CONTAINER, '--json')
+  expect(status).toBe(0)
+  const { rules } = JSON.parse(stdout)
+  expect(parseRules(rules)).toMatchObject([
+    { precedence: 9, traffic: [{ type: 'match-all' }], steering: { mode: 'priority-based', high: '3gpp' } },
+  ])
+})
+
+test.each([
+  [['rules'], "'check' is needed"],
+  [['rules', 'chek', 'f'], 'unknown action chek; did you mean check?'],
+  [['explain'], 'a destination is needed, such as example.com:443'],
+  [
+    ['explain', 'example.com'],
+    "a destination is HOST:PORT, [ADDRESS]:PORT or HOST PORT, the port 1…65535; it is 'example.com'",
+  ],
+  [['explain', 'a:1', '--config', '/no/such'], "/no/such: ENOENT: no such file or directory, open '/no/such'"],
+])('%j is a wrong command line', async (args, message) => {
+  const { status, stderr } = await atsss(args)
+  expect(status).toBe(2)
+  expect(stderr.split('\n')[0]).toBe(`atsss ${args[0]}: ${message}`)
+})
+
+test('explain: the rule, its mode, the access, and why not the rules before it', async () => {
+  const config = file('atsss.json', { accesses: { '3gpp': 'no-wwan', 'non-3gpp': 'lo' }, rules: [WEB, NET, REST] })
+  const { status, stdout } = await atsss(['explain', '198.51.100.2:443', '--config', config])
+  expect(stdout.split('\n')).toEqual([
+    '198.51.100.2:443',
+    '  rule     the rule of precedence 255',
+    '  because  the rule of precedence 255 matches: it is for everything',
+    '  mode     active-standby: non-3gpp, and 3gpp while it is unavailable',
+    expect.stringMatching(/^ {2}access {3}non-3gpp \(lo\) first, then 3gpp \(no-wwan\); now: /),
+    '  3gpp     unavailable: there is no interface no-wwan',
+    '  non-3gpp unavailable: lo has no address',
+    'Rules before it that do not match:',
+    "  rule 'web', precedence 10: the destination is given by its address, not by a name",
+    '  the rule of precedence 20: 198.51.100.2 is not in 192.0.2.0/255.255.255.0',
+    '',
+  ])
+  expect(status).toBe(0)
+})
+
+test('explain: a name is only resolved when a rule depends on its address', async () => {
+  const rules = file('rules.json', [WEB, NET])
+  const [named, given] = await Promise.all([
+    atsss(['explain', 'a.example.com:443', '--rules', rules, '--json']),
+    atsss(['explain', 'b.example.net:80', '--rules', rules, '--address', '192.0.2.9', '--json']),
+  ])
+  expect(JSON.parse(named.stdout)).toMatchObject({ rule: { ruleId: 'web', mode: 'load-balancing' }, skipped: [] })
+  expect(JSON.parse(given.stdout)).toMatchObject({ rule: { precedence: 20 }, skipped: [{ ruleId: 'web' }] })
+  expect(JSON.parse(given.stdout).steering.accesses).toEqual(['3gpp', 'non-3gpp'])
+}, 15_000)
+
+test('explain: no rule, or one that cannot be obeyed, is status 1', async () => {
+  const redundant = file('redundant.json', [{ ...REST, steeringMode: { steerModeValue: 'REDUNDANT' } }])
+  const [none, refused] = await Promise.all([
+    atsss(['explain', '198.51.100.2:80', '--rules', file('web.json', [WEB])]),
+    atsss(['explain', '198.51.100.2:80', '--rules', redundant]),
+  ])
+  expect([none.status, refused.status]).toEqual([1, 1])
+  expect(none.stdout).toContain('  no rule: no rule matches')
+  expect(refused.stdout).toContain('  refused  it cannot be obeyed here: redundant steering')
+}, 15_000)
+
+test('destinations', () => {
+  expect(splitPlace(['example.com:443'])).toEqual({ host: 'example.com', port: 443 })
+  expect(splitPlace(['[2001:db8::1]:80'])).toEqual({ host: '2001:db8::1', port: 80 })
+  expect(splitPlace(['2001:db8::1', '80'])).toEqual({ host: '2001:db8::1', port: 80 })
+  for (const words of [['2001:db8::1'], ['a:0'], ['a:65536'], ['a', 'http'], ['a:1', '2', '3']])
+    expect(() => splitPlace(words)).toThrow()
+})

@@ -1,0 +1,185 @@
+/** A session that lets itself be watched: who may, what is shown, what may be asked. */
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Lines, type WatchMessage } from '../lib/runtime/watch-messages.js'
+import { MaPduSession } from '../lib/session.js'
+import type { SessionOptions } from '../lib/session-options.js'
+
+const ACCESSES = { '3gpp': 'none0', 'non-3gpp': 'lo' }
+let folder: string
+const open: { close(): unknown }[] = []
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'atsss-watch-'))
+})
+afterEach(() => {
+  for (const one of open.splice(0)) one.close()
+  rmSync(folder, { recursive: true })
+})
+
+function sessionWith(watch?: SessionOptions['watch']): MaPduSession {
+  const session = new MaPduSession({
+    accesses: ACCESSES,
+    controller: 'inline',
+    ...(watch === undefined ? {} : { watch }),
+  })
+  open.push(session)
+  return session
+}
+
+/** One who watches: its messages as they come. */
+async function watcher(path: string) {
+  const socket: Socket = connect(path)
+  open.push({ close: () => socket.destroy() })
+  await once(socket, 'connect')
+  socket.on('error', () => {}) // a reset, where what was written has not been read
+  const lines = createInterface(socket)[Symbol.asyncIterator]()
+  const next = async <Type extends WatchMessage['type']>(type: Type) => {
+    for (;;) {
+      const { value, done } = await lines.next()
+      if (done) throw new Error('the session has closed the connection')
+      const message = JSON.parse(value) as WatchMessage
+      if (message.type === type) return message as Extract<WatchMessage, { type: Type }>
+    }
+  }
+  const ask = async (request: object) => {
+    socket.write(`${JSON.stringify(request)}\n`)
+    return next('answer')
+  }
+  return { socket, next, ask }
+}
+
+describe('watching a session', () => {
+  test('not unless asked for', () => {
+    expect(sessionWith(undefined).watching).toBeUndefined()
+    expect(sessionWith(false).watching).toBeUndefined()
+  })
+
+  test('nobody but its user; gone with the session', async () => {
+    const path = join(folder, 'here.sock')
+    const session = sessionWith(path)
+    expect(await session.watching).toBe(path)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const { socket } = await watcher(path)
+    session.close()
+    await once(socket, 'close')
+    expect(existsSync(path)).toBe(false)
+  })
+
+  test('it says who it is, what is there, and what happens', async () => {
+    const server = createServer(socket => socket.pipe(socket)).listen(0, '127.0.0.1')
+    open.push(server)
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    const session = sessionWith(join(folder, 's'))
+    const { next } = await watcher((await session.watching)!)
+    expect(await next('hello')).toMatchObject({
+      version: 1,
+      pid: process.pid,
+      accesses: { '3gpp': { interface: 'none0' }, 'non-3gpp': { interface: 'lo' } },
+      control: false,
+    })
+    const socket = session.connect(port, '127.0.0.1')
+    socket.write('x'.repeat(5000))
+    await once(socket, 'data')
+    const shown = await next('snapshot').then(() => next('snapshot'))
+    expect(shown).toMatchObject({
+      accesses: { 'non-3gpp': { why: 'lo has no address', interface: 'lo' }, '3gpp': { available: false } },
+      rules: [{ precedence: 255, steering: { mode: 'active-standby', active: 'non-3gpp' }, connections: 1 }],
+      connections: [{ id: 1, host: '127.0.0.1', port, rule: 255, handovers: 0 }],
+      connectionsOpen: 1,
+    })
+    expect(shown.accesses['non-3gpp'].bytesSent).toBeGreaterThanOrEqual(5000)
+    session.update('aggregate')
+    expect(await next('event')).toMatchObject({ event: 'rules', names: [expect.any(String)] })
+    socket.destroy()
+  })
+
+  test('the pace of the snapshots may be asked for, within limits', async () => {
+    const { next, ask } = await watcher((await sessionWith(join(folder, 's')).watching)!)
+    expect(await ask({ do: 'every', id: 1, milliseconds: 50 })).toEqual({ type: 'answer', id: 1 })
+    const first = await next('snapshot')
+    const second = await next('snapshot')
+    expect(second.at - first.at).toBeLessThan(240)
+    expect(await ask({ do: 'every', id: 2, milliseconds: 1 })).toMatchObject({ id: 2, error: /50…60000/ })
+  })
+
+  test('the rules only where control is given, and whole or not at all', async () => {
+    const shy = await watcher((await sessionWith(join(folder, 'a')).watching)!)
+    expect(await shy.ask({ do: 'update', id: 1, rules: 'aggregate' })).toMatchObject({ error: /control: true/ })
+    const session = sessionWith({ path: join(folder, 'b'), control: true })
+    const { ask } = await watcher((await session.watching)!)
+    expect(await ask({ do: 'update', id: 1, rules: [{ precedence: 'low' }] })).toMatchObject({ error: /precedence/ })
+    expect(session.rules[0]).toMatchObject({ steering: { mode: 'active-standby' } })
+    expect(await ask({ do: 'update', id: 2, rules: 'aggregate' })).toEqual({ type: 'answer', id: 2 })
+    expect(session.rules[0]).toMatchObject({ steering: { mode: 'load-balancing' } })
+    expect(await ask({ do: 'dance', id: 3 })).toMatchObject({ id: 3, error: /"every" or "update"/ })
+  })
+
+  test.each([
+    ['no JSON', 'hello\n'],
+    ['nothing of ours', 'null\n'],
+    ['a line without end', 'x'.repeat(300_000)],
+  ])('%s: the one who said it is left alone, nobody else', async (_, text) => {
+    const path = (await sessionWith(join(folder, 's')).watching)!
+    const [bad, good] = [await watcher(path), await watcher(path)]
+    bad.socket.write(text)
+    await new Promise(resolve => bad.socket.once('close', resolve))
+    await good.next('snapshot')
+  })
+
+  test('a socket left over from a process that was killed is replaced; a living one is not', async () => {
+    const path = join(folder, 'left')
+    const program = `require('net').createServer().listen('${path}', () => process.kill(process.pid, 9))`
+    spawnSync(process.execPath, ['-e', program])
+    expect(existsSync(path)).toBe(true)
+    const session = sessionWith(path)
+    expect(await session.watching).toBe(path)
+    await watcher(path)
+    const other = sessionWith(path)
+    await expect(other.watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH', message: /EADDRINUSE/ })
+    await watcher(path)
+  })
+
+  test('a folder that is open to others is not used', async () => {
+    const before = process.env.XDG_RUNTIME_DIR
+    process.env.XDG_RUNTIME_DIR = folder
+    try {
+      const first = sessionWith(true)
+      expect(await first.watching).toMatch(/atsss\/\d+(-\d+)?\.sock$/)
+      first.close()
+      chmodSync(join(folder, 'atsss'), 0o777)
+      const second = sessionWith(true)
+      const degraded = new Promise(resolve => second.once('degraded', resolve))
+      await expect(second.watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH' })
+      expect(await degraded).toMatchObject({ what: 'watch', message: /this user's alone/ })
+    } finally {
+      if (before === undefined) delete process.env.XDG_RUNTIME_DIR
+      else process.env.XDG_RUNTIME_DIR = before
+    }
+  })
+
+  test.each([[7], [''], [{ path: 1 }], [{ control: 'yes' }], [{ controll: true }]])('watch: %o is no option', watch => {
+    expect(() => sessionWith(watch as never)).toThrow(expect.objectContaining({ code: 'ERR_ATSSS_OPTION' }))
+  })
+})
+
+test('lines come whole, however the bytes fall, and not too long', () => {
+  const text = '{"a":1}\n\n{"b":"…"}\n{"c"'
+  for (let cut = 0; cut <= text.length; cut++) {
+    const lines = new Lines(20)
+    expect([...lines.push(text.slice(0, cut)), ...lines.push(text.slice(cut)), ...lines.push(':3}\n')]).toEqual([
+      '{"a":1}',
+      '{"b":"…"}',
+      '{"c":3}',
+    ])
+  }
+  expect(() => new Lines(5).push('123456')).toThrow(RangeError)
+  expect(() => new Lines(5).push('123456\n')).toThrow(RangeError)
+})
