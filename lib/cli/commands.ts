@@ -14,6 +14,7 @@ export interface Command {
 
 /** By name; the order is the one of `atsss --help`. */
 export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+  doctor: { summary: 'what this machine lacks, why it matters, and what mends it', load: () => import('./doctor.js') },
   connect: { summary: 'netcat over MPTCP, converters and rules', load: () => import('./connect.js') },
   explain: { summary: 'which rule a connection would be under, and why', load: () => import('./explain.js') },
   rules: { summary: 'check ATSSS rules, and print them as they are understood', load: () => import('./rules.js') },

@@ -1,0 +1,156 @@
+/** `atsss doctor`: everything that must hold, what was found, why it matters, and what mends it. */
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { BOTH } from '../policy/accesses.js'
+import { openPathManager } from '../runtime/path-manager.js'
+import { parseArguments, UsageError } from './arguments.js'
+import { gather } from './doctor/facts.js'
+import { type Action, type Finding, findings, type Mend } from './doctor/findings.js'
+import { aboutPath, probe } from './doctor/probe.js'
+import { splitPlace } from './place.js'
+import { type Colours, coloursFor, progress } from './terminal.js'
+import { VIA_HELP, VIA_OPTIONS, viaOptions } from './via.js'
+
+export const help = `Usage: atsss doctor [options]
+
+Looks at everything that must hold: Node and the addon, MPTCP in the kernel and its path manager, capabilities, Fast
+Open, interfaces, addresses and routes; and tries the path to each converter over each access. It changes nothing, and
+calls no other program.
+
+${VIA_HELP}
+  --destination HOST:PORT    what to ask the converters for                          themselves
+
+  --json                     findings with id, state (good, warning, bad), found, why, mends
+  --fix                      print the commands that mend what was found
+  --fix --yes                carry them out
+
+Exit status: 0 nothing is bad (there may be warnings), 1 something is, 2 wrong command line.
+
+Examples:
+  atsss doctor
+  atsss doctor --3gpp wwan0 --non-3gpp wlan0 --converter 192.0.2.1:5124
+  sudo atsss doctor --fix --yes
+`
+
+export async function run(args: string[]): Promise<number> {
+  const { values } = parseArguments(args, {
+    ...VIA_OPTIONS,
+    destination: { type: 'string' },
+    json: { type: 'boolean' },
+    fix: { type: 'boolean' },
+    yes: { type: 'boolean' },
+  })
+  if (values.yes && !values.fix) throw new UsageError('--yes goes with --fix')
+  const all = await examine(values)
+  if (values.json) process.stdout.write(`${JSON.stringify({ findings: all }, undefined, 2)}\n`)
+  else if (values.fix) return await fix(all, values.yes ?? false)
+  else printText(all)
+  return all.some(({ state }) => state === 'bad') ? 1 : 0
+}
+
+async function examine(
+  values: Parameters<typeof viaOptions>[0] & { destination?: string | undefined },
+): Promise<Finding[]> {
+  const options = viaOptions(values)
+  const named = options.accesses
+  const nameOf = (access: (typeof BOTH)[number]) => {
+    const given = named![access]
+    return typeof given === 'object' ? given.interface : given
+  }
+  const accesses = named && { '3gpp': nameOf('3gpp'), 'non-3gpp': nameOf('non-3gpp') }
+  const facts = await gather()
+  const all = findings(facts, accesses)
+  if (facts.addon !== undefined) return all
+
+  const busy = progress()
+  const devices = accesses ? BOTH.map(access => accesses[access]) : [options.interface]
+  const converters = [options.converters ?? []].flat().filter(converter => typeof converter === 'string')
+  for (const text of converters)
+    for (const device of devices) {
+      busy.say(`trying ${text}${device === undefined ? '' : ` over ${device}`}`)
+      const converter = splitPlace([text])
+      const destination = values.destination === undefined ? converter : splitPlace([values.destination])
+      const allowLoopback = options.allowLoopback ?? false
+      all.push(aboutPath(await probe({ interface: device, converter, destination, allowLoopback })))
+    }
+  busy.end()
+  return all
+}
+
+function printText(all: readonly Finding[]): void {
+  const colours = coloursFor(process.stdout)
+  const lines = all.flatMap(finding => findingLines(finding, colours))
+  const count = (state: Finding['state']) => all.filter(finding => finding.state === state).length
+  lines.push('', `${count('good')} good, ${count('warning')} warnings, ${count('bad')} bad`)
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+function findingLines({ title, state, found, why, mends }: Finding, colours: Colours): string[] {
+  const mark = { good: colours.good('good   '), warning: colours.warning('warning'), bad: colours.bad('bad    ') }[
+    state
+  ]
+  const head = `${mark}  ${colours.strong(title)}: ${found}`
+  if (state === 'good') return [head, colours.faint(`         ${why}`)]
+  return [head, `         ${why}`, ...mends.map(mend => `         → ${mendInWords(mend)}`)]
+}
+
+function mendInWords({ command, note }: Mend): string {
+  if (command === '') return note ?? ''
+  return note === undefined ? command : `${command}   # ${note}`
+}
+
+/** Of alternatives the first that can be carried out. */
+async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
+  const broken = all.filter(({ state }) => state !== 'good')
+  let left = 0
+  for (const { title, found, mends, id } of broken) {
+    process.stdout.write(`# ${title}: ${found}\n`)
+    if (!yes) {
+      for (const mend of mends) process.stdout.write(`${mend.command === '' ? '# ' : ''}${mendInWords(mend)}\n`)
+      continue
+    }
+    const doable = mends.filter(mend => mend.action !== undefined)
+    // Each endpoint, and each blackhole, has a mend of its own; of others the first is enough.
+    const chosen = id === 'endpoints' || id === 'blackhole' ? doable : doable.slice(0, 1)
+    if (chosen.length === 0) {
+      left++
+      process.stdout.write(`by hand: ${mends.map(mendInWords).join('; or ') || 'see above'}\n`)
+    }
+    for (const { command, action } of chosen) {
+      const error = await carryOut(action!)
+      if (error !== undefined) left++
+      process.stdout.write(error === undefined ? `done: ${command}\n` : `failed: ${command}: ${error}\n`)
+    }
+  }
+  if (broken.length === 0) process.stdout.write('Nothing is to be mended.\n')
+  if (!yes) return broken.some(({ state }) => state === 'bad') ? 1 : 0
+  return left === 0 ? 0 : 1
+}
+
+/** Why it failed, if it did. */
+async function carryOut(action: Action): Promise<string | undefined> {
+  try {
+    if (action.do === 'sysctl') {
+      writeFileSync(`/proc/sys/${action.name.replace(/\./g, '/')}`, action.value)
+      return undefined
+    }
+    if (action.do === 'run') {
+      const [program, ...args] = action.argv
+      const { status, stderr, error } = spawnSync(program!, args, { encoding: 'utf8' })
+      if (error) throw error
+      return status === 0 ? undefined : stderr.trim()
+    }
+    const manager = await openPathManager()
+    try {
+      if (action.do === 'limits') {
+        const { subflows, addAddrAccepted } = action
+        await manager.kernel.setLimits({ subflows, addAddrAccepted })
+      } else await manager.kernel.deleteEndpoint(action.id)
+      return undefined
+    } finally {
+      manager.close()
+    }
+  } catch (error) {
+    return (error as Error).message
+  }
+}

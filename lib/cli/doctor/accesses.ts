@@ -1,0 +1,109 @@
+/** Findings about interfaces: which are accesses, and whether packets can leave by them. Pure. */
+import type { AccessType } from '../../policy/rules.js'
+import type { Interface } from './facts.js'
+import type { Finding } from './findings.js'
+import { sysctlMend } from './findings.js'
+import { LIKELY_ACCESS } from './interfaces.js'
+
+/** The interface of each access, as configured; `undefined` to see what there is. */
+export type Accesses = Readonly<Record<AccessType, string>> | undefined
+
+export function aboutAccesses(interfaces: readonly Interface[], accesses: Accesses): Finding[] {
+  const chosen = accesses ? Object.entries(accesses).map(([access, name]) => configured(access, name, interfaces)) : []
+  const usable = interfaces.filter(isUsable)
+  return [
+    aboutChoice(interfaces, usable, accesses),
+    ...chosen,
+    ...usable.flatMap(each => aboutInterface(each, usable, accesses)),
+  ]
+}
+
+/** Up, with carrier and an address. */
+function isUsable({ up, carrier, addresses }: Interface): boolean {
+  return up && carrier && addresses.length > 0
+}
+
+function aboutChoice(interfaces: readonly Interface[], usable: readonly Interface[], accesses: Accesses): Finding {
+  const list = interfaces.map(inWords).join('; ')
+  const good = usable.length >= 2
+  const guess = (wanted: AccessType) => usable.find(({ kind }) => LIKELY_ACCESS[kind] === wanted)?.name
+  const cellular = guess('3gpp')
+  const other = guess('non-3gpp')
+  const likely = cellular !== undefined && other !== undefined && accesses === undefined
+  return {
+    id: 'interfaces',
+    title: 'Interfaces',
+    state: good ? 'good' : 'warning',
+    found: list || 'none but loopback',
+    why: good
+      ? likely
+        ? `two accesses are there: --3gpp ${cellular} --non-3gpp ${other} looks right`
+        : 'two accesses are there; which of them is 3gpp and which non-3gpp is yours to say'
+      : 'with fewer than two that are up and have an address there is nothing to steer',
+    mends: good
+      ? []
+      : [{ command: '', note: 'join a Wi-Fi, and a phone by USB tethering or a modem; or try `atsss lab`' }],
+  }
+}
+
+function inWords({ name, kind, up, carrier, addresses }: Interface): string {
+  if (!up) return `${name} (${kind}, down)`
+  if (!carrier) return `${name} (${kind}, no carrier)`
+  return `${name} (${kind}, ${addresses.join(' ') || 'no address'})`
+}
+
+function configured(access: string, name: string, interfaces: readonly Interface[]): Finding {
+  const found = interfaces.find(each => each.name === name)
+  const good = found !== undefined && isUsable(found)
+  return {
+    id: `access-${access}`,
+    title: `Access ${access}`,
+    state: good ? 'good' : 'bad',
+    found: found === undefined ? `there is no interface ${name}` : inWords(found),
+    why: 'it must be up, with carrier and an address, for anything to go over it',
+    mends:
+      good || found === undefined || found.up
+        ? []
+        : [{ command: `ip link set ${name} up`, action: { do: 'run', argv: ['ip', 'link', 'set', name, 'up'] } }],
+  }
+}
+
+const STRICT = 1
+
+function aboutInterface(
+  { name, routes, rpFilter, addresses }: Interface,
+  usable: readonly Interface[],
+  accesses: Accesses,
+): Finding[] {
+  if (accesses !== undefined && !Object.values(accesses).includes(name)) return []
+  const gateways = routes.map(({ gateway, metric }) => `${gateway ?? 'on the link'} (metric ${metric})`)
+  const subnet = addresses[0]?.replace(/\d+\/.*$/, '1') ?? ''
+  const route: Finding = {
+    id: `route-${name}`,
+    title: `Default route over ${name}`,
+    state: routes.length > 0 ? 'good' : accesses === undefined ? 'warning' : 'bad',
+    found: gateways.join(', ') || 'none',
+    why: 'sockets are bound to the interface, and need a way out of it; the lower metric is for those that are not',
+    mends:
+      routes.length > 0
+        ? []
+        : [
+            {
+              command: `ip route add default via GATEWAY dev ${name} metric 200`,
+              note: `GATEWAY is the network's router, often ${subnet}; NetworkManager makes one unless ipv4.never-default is set`,
+            },
+          ],
+  }
+  if (rpFilter !== STRICT || usable.length < 2) return [route]
+  return [
+    route,
+    {
+      id: `rp-filter-${name}`,
+      title: `Reverse path filter of ${name}`,
+      state: 'warning',
+      found: 'strict (1)',
+      why: 'answers are dropped that come over an access which the routes do not prefer',
+      mends: [sysctlMend(`net.ipv4.conf.${name}.rp_filter`, '2')],
+    },
+  ]
+}

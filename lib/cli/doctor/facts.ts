@@ -1,0 +1,158 @@
+/** What the doctor looks at: everything that can be read without changing anything, as one value. */
+import { existsSync, readFileSync } from 'node:fs'
+import { release } from 'node:os'
+import type { DefaultRoute } from '../../runtime/link-monitor.js'
+import { type Link, openLinkMonitor } from '../../runtime/link-monitor.js'
+import { native } from '../../runtime/native.js'
+import { type MptcpEndpoint, type MptcpLimits, openPathManager, pathManagerType } from '../../runtime/path-manager.js'
+import { isSupported } from '../../runtime/support.js'
+import { type InterfaceKind, kindOf } from './interfaces.js'
+
+export interface Facts {
+  node: string
+  kernel: string
+  /** The program that would need the capability. */
+  executable: string
+  /** Why the addon cannot be loaded, if it cannot. */
+  addon: string | undefined
+  /** Why MPTCP sockets cannot be opened, if they cannot. */
+  mptcp: string | undefined
+  /** By name, as text; `undefined` where the kernel has none. */
+  sysctls: Readonly<Record<SysctlName, string | undefined>>
+  pathManager: 'kernel' | 'userspace' | undefined
+  /** Whether the kernel lets this process change subflows: tried. `undefined` when that cannot be known. */
+  mayAdminister: boolean | undefined
+  limits: MptcpLimits | undefined
+  endpoints: readonly MptcpEndpoint[]
+  networkManager: boolean
+  /** Of /proc/net/netstat: how often the kernel has taken a path for one that swallows. */
+  blackholes: { fastOpen: number; mptcp: number }
+  interfaces: readonly Interface[]
+}
+
+export interface Interface {
+  name: string
+  kind: InterfaceKind
+  up: boolean
+  carrier: boolean
+  /** Those that reach beyond the link. */
+  addresses: readonly string[]
+  routes: readonly Pick<DefaultRoute, 'family' | 'gateway' | 'metric'>[]
+  /** The stricter of the interface's and of `all`: 0 off, 1 strict, 2 loose. */
+  rpFilter: number
+}
+
+/** The sysctls that matter. */
+export const SYSCTLS = [
+  'net.mptcp.enabled',
+  'net.ipv4.tcp_fastopen',
+  'net.ipv4.tcp_fastopen_blackhole_timeout_sec',
+  'net.mptcp.blackhole_timeout',
+  'net.core.rmem_max',
+] as const
+export type SysctlName = (typeof SYSCTLS)[number]
+
+export async function gather(): Promise<Facts> {
+  const addon = whyNoAddon()
+  const support = addon === undefined ? isSupported() : { supported: false }
+  return {
+    node: process.versions.node,
+    kernel: release(),
+    executable: process.execPath,
+    addon,
+    mptcp: support.supported ? undefined : (support.reason ?? 'without the addon it cannot be tried'),
+    sysctls: Object.fromEntries(SYSCTLS.map(name => [name, sysctl(name)])) as Facts['sysctls'],
+    pathManager: pathManagerType(),
+    ...(addon === undefined ? await ofPathManager() : NOTHING_KNOWN),
+    networkManager: existsSync('/run/NetworkManager'),
+    blackholes: blackholes(read('/proc/net/netstat') ?? ''),
+    interfaces: addon === undefined ? await interfaces() : [],
+  }
+}
+
+/** As /proc/sys has it. */
+export function sysctl(name: string): string | undefined {
+  return read(`/proc/sys/${name.replaceAll('.', '/')}`)?.trim()
+}
+
+/** Two lines for each group: the counters' names, then their values. */
+export function blackholes(netstat: string): Facts['blackholes'] {
+  const counters = new Map<string, number>()
+  const lines = netstat.split('\n')
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    const [group, ...names] = lines[i]!.split(' ')
+    const values = lines[i + 1]!.split(' ').slice(1)
+    for (const [index, name] of names.entries()) counters.set(`${group}${name}`, Number(values[index]))
+  }
+  return {
+    fastOpen: counters.get('TcpExt:TCPFastOpenBlackhole') ?? 0,
+    mptcp: counters.get('MPTcpExt:Blackhole') ?? 0,
+  }
+}
+
+const NOTHING_KNOWN = { mayAdminister: undefined, limits: undefined, endpoints: [] }
+
+async function ofPathManager(): Promise<Pick<Facts, 'mayAdminister' | 'limits' | 'endpoints'>> {
+  try {
+    const manager = await openPathManager()
+    try {
+      const [limits, endpoints] = await Promise.all([manager.kernel.limits(), manager.kernel.endpoints()])
+      return { mayAdminister: manager.mayAdminister, limits, endpoints }
+    } finally {
+      manager.close()
+    }
+  } catch {
+    return NOTHING_KNOWN // a kernel without MPTCP: that is said already
+  }
+}
+
+async function interfaces(): Promise<Interface[]> {
+  const monitor = await openLinkMonitor()
+  monitor.close()
+  const { links, defaultRoutes } = monitor.state
+  return [...links.values()]
+    .filter(({ name }) => name !== 'lo')
+    .map(link =>
+      ofLink(
+        link,
+        defaultRoutes.filter(route => route.interfaceIndex === link.index),
+      ),
+    )
+}
+
+function ofLink({ name, up, carrier, addresses }: Link, routes: readonly DefaultRoute[]): Interface {
+  const usable = addresses.filter(({ scope, tentative }) => scope === 'global' && !tentative)
+  const filter = (of: string) => Number(sysctl(`net.ipv4.conf.${of}.rp_filter`) ?? 0)
+  return {
+    name,
+    kind: kindOf(name),
+    up,
+    carrier,
+    addresses: usable.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+    routes: routes.map(({ family, gateway, metric }) => ({ family, gateway, metric })),
+    // Linux, ip-sysctl: "The max value from conf/{all,interface}/rp_filter is used".
+    rpFilter: Math.max(filter('all'), filterOf(name)),
+  }
+}
+
+/** An interface's name may have dots, which are slashes in the name of a sysctl. */
+function filterOf(name: string): number {
+  return Number(read(`/proc/sys/net/ipv4/conf/${name}/rp_filter`)?.trim() ?? 0)
+}
+
+function whyNoAddon(): string | undefined {
+  try {
+    native()
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}

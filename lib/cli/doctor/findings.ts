@@ -1,0 +1,267 @@
+/** From facts to findings: what was found, why it matters, and what mends it. Pure. */
+import type { Accesses } from './accesses.js'
+import { aboutAccesses } from './accesses.js'
+import type { Facts, SysctlName } from './facts.js'
+
+export interface Finding {
+  /** For scripts: stays the same. */
+  id: string
+  title: string
+  /** `bad`: what the tool is for does not work. `warning`: it works less well. */
+  state: 'good' | 'warning' | 'bad'
+  found: string
+  why: string
+  /** Alternatives, unless `all` says that each is needed. */
+  mends: readonly Mend[]
+}
+
+export interface Mend {
+  /** As one types it. */
+  command: string
+  /** When to choose it, or what to do by hand. */
+  note?: string
+  /** What `--fix --yes` does for it; without, it is for the reader. */
+  action?: Action
+}
+
+export type Action =
+  | { do: 'sysctl'; name: string; value: string }
+  | { do: 'run'; argv: readonly string[] }
+  | { do: 'limits'; subflows: number; addAddrAccepted: number }
+  | { do: 'delete-endpoint'; id: number }
+
+export function findings(facts: Facts, accesses: Accesses): Finding[] {
+  return [
+    aboutNode(facts),
+    aboutAddon(facts),
+    aboutMptcp(facts),
+    ...(facts.mptcp === undefined ? [aboutPathManager(facts), aboutCapability(facts)] : []),
+    aboutFastOpen(facts),
+    aboutBlackhole(facts),
+    aboutReceiveBuffer(facts),
+    ...aboutLimits(facts),
+    ...aboutEndpoints(facts),
+    ...aboutAccesses(facts.interfaces, accesses),
+  ]
+}
+
+/** A sysctl, and how to keep it. */
+export function sysctlMend(name: SysctlName | string, value: string): Mend {
+  return {
+    command: `sysctl -w ${name}=${value}`,
+    note: `to keep it: echo '${name}=${value}' > /etc/sysctl.d/90-atsss-${name.split('.').at(-1)}.conf`,
+    action: { do: 'sysctl', name, value },
+  }
+}
+
+function aboutNode({ node }: Facts): Finding {
+  const [major = 0, minor = 0] = node.split('.').map(Number)
+  const good = major > 20 || (major === 20 && minor >= 19)
+  return {
+    id: 'node',
+    title: 'Node.js',
+    state: good ? 'good' : 'bad',
+    found: node,
+    why: 'version 20.19 or later is needed',
+    mends: good ? [] : [{ command: 'nvm install --lts', note: "or your distribution's package of a later version" }],
+  }
+}
+
+function aboutAddon({ addon }: Facts): Finding {
+  return {
+    id: 'addon',
+    title: 'Native addon',
+    state: addon === undefined ? 'good' : 'bad',
+    found: addon === undefined ? 'loaded' : addon.split('\n')[0]!,
+    why: 'sockets are opened by it; without it there is no MPTCP',
+    mends:
+      addon === undefined
+        ? []
+        : [{ command: 'npx node-gyp rebuild', note: "in the package's folder, with a C++ compiler" }],
+  }
+}
+
+function aboutMptcp({ mptcp, kernel, sysctls }: Facts): Finding {
+  const off = sysctls['net.mptcp.enabled'] === '0'
+  return {
+    id: 'mptcp',
+    title: 'MPTCP in the kernel',
+    state: mptcp === undefined ? 'good' : 'bad',
+    found: mptcp === undefined ? `Linux ${kernel}, sockets can be opened` : `Linux ${kernel}: ${mptcp}`,
+    why: 'without it every connection is TCP, on one access',
+    mends: off
+      ? [sysctlMend('net.mptcp.enabled', '1')]
+      : mptcp === undefined
+        ? []
+        : [{ command: '', note: 'boot a kernel with CONFIG_MPTCP, 5.6 or later; 6.2 or later for 0-RTT' }],
+  }
+}
+
+function aboutPathManager({ pathManager }: Facts): Finding {
+  const good = pathManager === 'userspace'
+  return {
+    id: 'path-manager',
+    title: 'Path manager',
+    state: good ? 'good' : 'warning',
+    found: pathManager ?? 'not known: the kernel does not say',
+    why: good
+      ? 'each connection is steered by itself'
+      : "under the kernel's own, all connections of the machine share one set of flags: rules that differ cannot all be obeyed",
+    mends: good ? [] : [sysctlMend('net.mptcp.pm_type', '1')],
+  }
+}
+
+function aboutCapability({ mayAdminister, executable }: Facts): Finding {
+  const good = mayAdminister === true
+  return {
+    id: 'capability',
+    title: 'CAP_NET_ADMIN',
+    state: good ? 'good' : 'warning',
+    found: good ? 'the kernel lets this process steer' : 'the kernel does not let this process change subflows',
+    why: good
+      ? 'subflows of live connections can be made, flagged and ended'
+      : "only the access of a connection's first subflow can be chosen; a live one does not move",
+    mends: good
+      ? []
+      : [
+          {
+            command: `setcap cap_net_admin+ep ${executable}`,
+            note: 'every script that this Node runs has it then',
+            action: { do: 'run', argv: ['setcap', 'cap_net_admin+ep', executable] },
+          },
+          { command: 'AmbientCapabilities=CAP_NET_ADMIN', note: 'in the [Service] section of a systemd unit' },
+          {
+            command: 'podman run --cap-add=NET_ADMIN --network=host …',
+            note: 'in a container; docker run takes the same options',
+          },
+        ],
+  }
+}
+
+/** Linux, ip-sysctl tcp_fastopen: 0x1 enables client support. */
+const CLIENT = 0x1
+
+function aboutFastOpen({ sysctls }: Facts): Finding {
+  const value = sysctls['net.ipv4.tcp_fastopen']
+  const good = (Number(value) & CLIENT) !== 0
+  return {
+    id: 'fast-open',
+    title: 'TCP Fast Open',
+    state: good ? 'good' : 'warning',
+    found: `net.ipv4.tcp_fastopen is ${value ?? 'missing'}`,
+    why: good
+      ? 'the Convert message can be in the SYN'
+      : 'without its bit 1 the Convert message is not in the SYN: each connection through a converter takes a round trip longer',
+    mends: good ? [] : [sysctlMend('net.ipv4.tcp_fastopen', String(Number(value ?? 0) | CLIENT))],
+  }
+}
+
+/** Writing such a timeout, whatever its value, makes the kernel forget what it has found. */
+function aboutBlackhole({ sysctls, blackholes }: Facts): Finding {
+  const suspects = [
+    { count: blackholes.fastOpen, name: 'net.ipv4.tcp_fastopen_blackhole_timeout_sec', what: 'Fast Open' },
+    { count: blackholes.mptcp, name: 'net.mptcp.blackhole_timeout', what: 'MPTCP' },
+  ] as const
+  const bad = suspects.filter(({ count, name }) => count > 0 && Number(sysctls[name] ?? 0) > 0)
+  return {
+    id: 'blackhole',
+    title: 'Black hole detection',
+    state: bad.length === 0 ? 'good' : 'warning',
+    found:
+      bad.length === 0
+        ? 'the kernel has not given up Fast Open or MPTCP'
+        : bad.map(({ what, count }) => `${what} was given up ${count} times`).join(', '),
+    why: 'after SYNs that were lost the kernel switches it off for all connections, for an hour and longer each time',
+    mends: bad.map(({ name }) => ({
+      ...sysctlMend(name, sysctls[name] ?? '3600'),
+      note: 'writing it makes the kernel forget; the path that swallows is to be found',
+    })),
+  }
+}
+
+/** Bytes: see `fixReceiveBuffer` in runtime/open-socket.ts. */
+const LEAST_RECEIVE_BUFFER = 1_048_576
+
+function aboutReceiveBuffer({ sysctls }: Facts): Finding {
+  const value = Number(sysctls['net.core.rmem_max'] ?? 0)
+  const good = value >= LEAST_RECEIVE_BUFFER
+  return {
+    id: 'receive-buffer',
+    title: 'Receive buffer',
+    state: good ? 'good' : 'warning',
+    found: `net.core.rmem_max is ${sysctls['net.core.rmem_max'] ?? 'not to be seen here'}`,
+    why: good
+      ? '1 MiB or more, as 0-RTT over several accesses needs'
+      : "below 1 MiB a 0-RTT connection over several accesses may all but stop: a server that took the SYN's data overestimates the window",
+    mends: good
+      ? []
+      : [
+          {
+            ...sysctlMend('net.core.rmem_max', '4194304'),
+            note: "of the host's own network namespace, where a container's cannot be seen; or convert: '1rtt'",
+          },
+        ],
+  }
+}
+
+/** How many subflows beside the first the kernel takes for each connection: of the kernel's path manager, and a converter's. */
+function aboutLimits({ limits }: Facts): Finding[] {
+  if (limits === undefined) return []
+  const { subflows, addAddrAccepted } = limits
+  return [
+    {
+      id: 'limits',
+      title: 'Limits of subflows',
+      state: subflows >= 1 ? 'good' : 'warning',
+      found: `${subflows} further subflows for each connection, ${addAddrAccepted} announced addresses accepted`,
+      why: "under the kernel's path manager, also on a converter's host, connections get no more; two accesses in two families need up to 3 further ones",
+      mends:
+        subflows >= 1
+          ? []
+          : [
+              {
+                command: 'ip mptcp limits set subflow 8 add_addr_accepted 8',
+                note: "on a converter's host too",
+                action: { do: 'limits', subflows: 8, addAddrAccepted: 8 },
+              },
+            ],
+    },
+  ]
+}
+
+function aboutEndpoints({ endpoints, networkManager, pathManager }: Facts): Finding[] {
+  if (endpoints.length === 0) return []
+  const named = endpoints.map(
+    ({ id, address, flags }) => `${address} (id ${id}${flags.length > 0 ? `, ${flags.join(' ')}` : ''})`,
+  )
+  const whose = networkManager ? "NetworkManager's, or the administrator's" : "the administrator's"
+  return [
+    {
+      id: 'endpoints',
+      title: 'MPTCP endpoints of others',
+      state: pathManager === 'kernel' ? 'warning' : 'good',
+      found: `${named.join(', ')}: ${whose}`,
+      why:
+        pathManager === 'kernel'
+          ? 'the kernel makes subflows from them that nobody steers'
+          : 'without effect under the userspace path manager',
+      mends:
+        pathManager !== 'kernel'
+          ? []
+          : [
+              ...endpoints.map(({ id }) => ({
+                command: `ip mptcp endpoint delete id ${id}`,
+                action: { do: 'delete-endpoint' as const, id },
+              })),
+              ...(networkManager
+                ? [
+                    {
+                      command: 'nmcli connection modify NAME connection.mptcp-flags disabled',
+                      note: 'for each connection, so that NetworkManager does not make them again',
+                    },
+                  ]
+                : []),
+            ],
+    },
+  ]
+}

@@ -1,0 +1,147 @@
+/** The path to a converter over one access, tried: three connections that carry nothing but a Convert message. */
+import { once } from 'node:events'
+import { connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
+import type { Finding } from './findings.js'
+
+export interface ProbeTarget {
+  /** Undefined: as the routes say. */
+  interface: string | undefined
+  converter: { host: string; port: number }
+  /** What the converter is asked to connect to. */
+  destination: { host: string; port: number }
+  allowLoopback: boolean
+}
+
+export interface Probe {
+  interface: string | undefined
+  /** `198.51.100.1:5124`. */
+  converter: string
+  /** Milliseconds of a TCP handshake. */
+  rtt?: number
+  /** Why there is none. */
+  unreachable?: string
+  /** Whether MPTCP got to the converter and back. */
+  mptcp?: boolean
+  /** Whether the SYN's data was acknowledged with the SYN+ACK. */
+  synData?: boolean | undefined
+  /** In the SYN or behind the handshake; undefined when it did not answer. */
+  convert?: '0rtt' | '1rtt' | undefined
+  /** What it answered: `connected`, or the error's name. */
+  answer?: string
+  /** Why it did not answer. */
+  failure?: string
+}
+
+const TIMEOUT = 5000
+
+export async function probe({ interface: device, converter, destination, allowLoopback }: ProbeTarget): Promise<Probe> {
+  const name = converter.host.includes(':')
+    ? `[${converter.host}]:${converter.port}`
+    : `${converter.host}:${converter.port}`
+  const over: MptcpOptions = device === undefined ? {} : { interface: device }
+  const result: Probe = { interface: device, converter: name }
+  const plain = await attempt({ ...converter, ...over, mptcp: 'off' })
+  if (plain.error) return { ...result, unreachable: plain.error.message }
+  result.rtt = plain.ms
+  const direct = await attempt({ ...converter, ...over })
+  result.mptcp = direct.report.protocol === 'mptcp'
+  // A memory of its own: what earlier connections have learned would answer otherwise.
+  const asked = await attempt({
+    ...destination,
+    ...over,
+    converters: name,
+    info: true,
+    allowLoopback,
+    cookies: new Map(),
+  })
+  const { synDataAccepted, convert } = asked.report
+  result.synData = synDataAccepted
+  if (asked.error === undefined) return { ...result, convert, answer: 'connected' }
+  const { detail } = asked.error as { detail?: { name: string } }
+  if (detail === undefined && !/^ECONN(REFUSED|RESET)$/.test(asked.error.code ?? ''))
+    return { ...result, failure: asked.error.message }
+  return { ...result, convert, answer: detail?.name ?? 'the destination refused' }
+}
+
+interface Attempt {
+  ms: number
+  error?: NodeJS.ErrnoException
+  report: MptcpSocket['mptcp']
+}
+
+async function attempt(options: { host: string; port: number } & MptcpOptions): Promise<Attempt> {
+  const started = performance.now()
+  const socket = connect({ ...options, connectTimeout: TIMEOUT })
+  try {
+    await once(socket, 'connect')
+    return { ms: performance.now() - started, report: socket.mptcp }
+  } catch (error) {
+    return { ms: performance.now() - started, error: error as NodeJS.ErrnoException, report: socket.mptcp }
+  } finally {
+    socket.on('error', () => {}).destroy()
+  }
+}
+
+/** Pure. */
+export function aboutPath(path: Probe): Finding {
+  const { converter, rtt, unreachable, mptcp, synData, convert, answer, failure } = path
+  const over = path.interface === undefined ? '' : ` over ${path.interface}`
+  const about = { id: `path-${path.interface ?? 'default'}`, title: `Converter ${converter}${over}` }
+  if (unreachable !== undefined)
+    return {
+      ...about,
+      state: 'bad',
+      found: `not reachable: ${unreachable}`,
+      why: 'nothing goes through it over this access',
+      mends: [
+        {
+          command: '',
+          note: 'is it running, and does a firewall (there, here, or on the way) let TCP to its port through?',
+        },
+      ],
+    }
+  const facts = [
+    `reachable, RTT ${rtt!.toFixed(1)} ms`,
+    mptcp ? 'MPTCP kept' : 'MPTCP lost',
+    synData === undefined ? 'no data in the SYN' : synData ? 'SYN data acknowledged' : 'SYN data not acknowledged',
+    failure === undefined
+      ? `Convert answered (${convert === '0rtt' ? '0-RTT' : '1-RTT'}): ${answer}`
+      : `Convert not answered: ${failure}`,
+  ]
+  const found = facts.join('; ')
+  if (failure !== undefined)
+    return {
+      ...about,
+      state: 'bad',
+      found,
+      why: 'what listens there does not speak RFC 8803, or not with us',
+      mends: [
+        {
+          command: '',
+          note: 'check the port, and that the converter serves this address (atsss converter: --allow PREFIX)',
+        },
+      ],
+    }
+  if (!mptcp)
+    return {
+      ...about,
+      state: 'bad',
+      found,
+      why: 'connections over this access fall back to TCP, and cannot be steered',
+      mends: [{ command: '', note: "a middlebox removes MPTCP's options, or the converter listens with TCP only" }],
+    }
+  if (!synData)
+    return {
+      ...about,
+      state: 'warning',
+      found,
+      why: 'each connection takes a round trip longer, and MPTCP may be lost',
+      mends: [
+        {
+          command: 'sysctl -w net.ipv4.tcp_fastopen=3',
+          note: "on the converter's host; or a middlebox takes data out of SYNs: convert: '1rtt' keeps MPTCP",
+        },
+      ],
+    }
+  return { ...about, state: 'good', found, why: 'a Convert message needs no round trip here', mends: [] }
+}

@@ -1,0 +1,215 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { blackholes, type Facts, type Interface } from '../../lib/cli/doctor/facts.js'
+import { findings } from '../../lib/cli/doctor/findings.js'
+import { kindOf } from '../../lib/cli/doctor/interfaces.js'
+import { aboutPath, type Probe } from '../../lib/cli/doctor/probe.js'
+import { atsss } from './atsss.js'
+
+const wlan: Interface = {
+  name: 'wlan0',
+  kind: 'wifi',
+  up: true,
+  carrier: true,
+  addresses: ['192.0.2.10/24'],
+  routes: [{ family: 4, gateway: '192.0.2.1', metric: 600 }],
+  rpFilter: 2,
+}
+const wwan: Interface = { ...wlan, name: 'wwan0', kind: 'wwan', addresses: ['198.51.100.7/30'] }
+
+const GOOD: Facts = {
+  node: '22.12.0',
+  kernel: '6.12.0',
+  executable: '/usr/bin/node',
+  addon: undefined,
+  mptcp: undefined,
+  sysctls: {
+    'net.mptcp.enabled': '1',
+    'net.ipv4.tcp_fastopen': '1',
+    'net.ipv4.tcp_fastopen_blackhole_timeout_sec': '0',
+    'net.mptcp.blackhole_timeout': '3600',
+    'net.core.rmem_max': '4194304',
+  },
+  pathManager: 'userspace',
+  mayAdminister: true,
+  limits: { subflows: 2, addAddrAccepted: 0 },
+  endpoints: [],
+  networkManager: false,
+  blackholes: { fastOpen: 0, mptcp: 0 },
+  interfaces: [wlan, wwan],
+}
+const sysctls = (changed: Partial<Facts['sysctls']>) => ({ sysctls: { ...GOOD.sysctls, ...changed } })
+
+test('where everything holds, all is good, and the accesses are named', () => {
+  const all = findings(GOOD, undefined)
+  expect(all.filter(({ state }) => state !== 'good')).toEqual([])
+  expect(all.every(({ mends }) => mends.length === 0)).toBe(true)
+  expect(all.find(({ id }) => id === 'interfaces')?.why).toContain('--3gpp wwan0 --non-3gpp wlan0')
+})
+
+describe('what is wrong, how bad that is, and the first mend', () => {
+  test.each<[string, Partial<Facts>, string, 'warning' | 'bad', string]>([
+    ['an old Node', { node: '20.18.1' }, 'node', 'bad', 'nvm install --lts'],
+    ['no addon', { addon: 'no native addon for linux-arm', mptcp: 'unknown' }, 'addon', 'bad', 'npx node-gyp rebuild'],
+    [
+      'MPTCP switched off',
+      { mptcp: 'off', ...sysctls({ 'net.mptcp.enabled': '0' }) },
+      'mptcp',
+      'bad',
+      'sysctl -w net.mptcp.enabled=1',
+    ],
+    ['no MPTCP', { mptcp: 'none', ...sysctls({ 'net.mptcp.enabled': undefined }) }, 'mptcp', 'bad', ''],
+    [
+      "the kernel's path manager",
+      { pathManager: 'kernel' },
+      'path-manager',
+      'warning',
+      'sysctl -w net.mptcp.pm_type=1',
+    ],
+    ['no capability', { mayAdminister: false }, 'capability', 'warning', 'setcap cap_net_admin+ep /usr/bin/node'],
+    [
+      'no Fast Open',
+      sysctls({ 'net.ipv4.tcp_fastopen': '2' }),
+      'fast-open',
+      'warning',
+      'sysctl -w net.ipv4.tcp_fastopen=3',
+    ],
+    [
+      'a small buffer',
+      sysctls({ 'net.core.rmem_max': '212992' }),
+      'receive-buffer',
+      'warning',
+      'sysctl -w net.core.rmem_max=4194304',
+    ],
+    [
+      'no further subflows',
+      { limits: { subflows: 0, addAddrAccepted: 0 } },
+      'limits',
+      'warning',
+      'ip mptcp limits set subflow 8 add_addr_accepted 8',
+    ],
+    [
+      'an MPTCP black hole',
+      { blackholes: { fastOpen: 0, mptcp: 1 } },
+      'blackhole',
+      'warning',
+      'sysctl -w net.mptcp.blackhole_timeout=3600',
+    ],
+    ['one network', { interfaces: [wlan] }, 'interfaces', 'warning', ''],
+  ])('%s', (_name, facts, id, state, command) => {
+    const finding = findings({ ...GOOD, ...facts }, undefined).find(candidate => candidate.id === id)
+    expect(finding?.state).toBe(state)
+    expect(finding?.mends[0]?.command).toBe(command)
+  })
+
+  test('Fast Open given up for a time counts only while the kernel would act on it', () => {
+    const suspicious = { ...GOOD, blackholes: { fastOpen: 3, mptcp: 0 } }
+    expect(findings(suspicious, undefined).find(({ id }) => id === 'blackhole')?.state).toBe('good')
+    const active = { ...suspicious, ...sysctls({ 'net.ipv4.tcp_fastopen_blackhole_timeout_sec': '3600' }) }
+    expect(findings(active, undefined).find(({ id }) => id === 'blackhole')?.state).toBe('warning')
+  })
+
+  test('the accesses of a configuration must be there', () => {
+    const accesses = { '3gpp': 'wwan1', 'non-3gpp': 'wlan0' }
+    const down = { ...wlan, up: false, carrier: false }
+    const all = findings({ ...GOOD, interfaces: [down, wwan] }, accesses)
+    expect(all.find(({ id }) => id === 'access-3gpp')).toMatchObject({
+      state: 'bad',
+      found: 'there is no interface wwan1',
+    })
+    expect(all.find(({ id }) => id === 'access-non-3gpp')).toMatchObject({
+      state: 'bad',
+      mends: [{ command: 'ip link set wlan0 up' }],
+    })
+  })
+
+  test('a strict filter matters where there are two networks', () => {
+    const strict = { ...wwan, rpFilter: 1 }
+    const ids = (interfaces: Interface[]) => findings({ ...GOOD, interfaces }, undefined).map(({ id }) => id)
+    expect(ids([wlan, strict])).toContain('rp-filter-wwan0')
+    expect(ids([strict])).not.toContain('rp-filter-wwan0')
+  })
+})
+
+describe('the path to a converter', () => {
+  const GOOD_PATH: Probe = {
+    interface: 'wlan0',
+    converter: '192.0.2.1:5124',
+    rtt: 20,
+    mptcp: true,
+    synData: true,
+    convert: '0rtt',
+    answer: 'connected',
+  }
+  test.each<[string, Partial<Probe>, string, string]>([
+    [
+      'all kept',
+      {},
+      'good',
+      'reachable, RTT 20.0 ms; MPTCP kept; SYN data acknowledged; Convert answered (0-RTT): connected',
+    ],
+    ['unreachable', { unreachable: 'connect ETIMEDOUT' }, 'bad', 'not reachable: connect ETIMEDOUT'],
+    ['MPTCP removed', { mptcp: false }, 'bad', 'MPTCP lost'],
+    [
+      'SYN data removed',
+      { synData: false, convert: '1rtt' },
+      'warning',
+      'SYN data not acknowledged; Convert answered (1-RTT)',
+    ],
+    ['no converter', { failure: 'no answer' }, 'bad', 'Convert not answered: no answer'],
+  ])('%s', (_name, probe, state, found) => {
+    const finding = aboutPath({ ...GOOD_PATH, ...probe })
+    expect(finding.state).toBe(state)
+    expect(finding.found).toContain(found)
+    expect(finding.mends.length > 0).toBe(state !== 'good')
+  })
+})
+
+describe('kinds of interfaces, by a tree like sysfs', () => {
+  const root = mkdtempSync(join(tmpdir(), 'atsss-sysfs-'))
+  afterAll(() => rmSync(root, { recursive: true }))
+  const device = (name: string, uevent: string, path?: string, ...folders: string[]) => {
+    mkdirSync(join(root, name), { recursive: true })
+    writeFileSync(join(root, name, 'uevent'), uevent)
+    for (const folder of folders) mkdirSync(join(root, name, folder))
+    if (path === undefined) return
+    mkdirSync(join(root, path), { recursive: true })
+    symlinkSync(join(root, path), join(root, name, 'device'))
+  }
+  device('wlan0', 'DEVTYPE=wlan\nINTERFACE=wlan0\n', 'devices/pci0000:00/0000:00:14.3')
+  device('wlp3s0', 'INTERFACE=wlp3s0\n', 'devices/pci0000:00/0000:03:00.0', 'phy80211')
+  device('wwan0', 'DEVTYPE=wwan\n', 'devices/pci0000:00/usb2/2-3/2-3:1.4')
+  device('enx0', 'INTERFACE=enx0\n', 'devices/pci0000:00/usb1/1-2/1-2:1.0')
+  device('eth0', 'INTERFACE=eth0\n', 'devices/pci0000:00/0000:00:1f.6')
+  device('br0', 'DEVTYPE=bridge\n')
+  test.each([
+    ['wlan0', 'wifi'],
+    ['wlp3s0', 'wifi'],
+    ['wwan0', 'wwan'],
+    ['enx0', 'usb'],
+    ['eth0', 'ethernet'],
+    ['br0', 'virtual'],
+    ['gone', 'virtual'],
+  ])('%s is %s', (name, kind) => {
+    expect(kindOf(name, root)).toBe(kind)
+  })
+})
+
+test('counters of /proc/net/netstat', () => {
+  const text =
+    'TcpExt: SyncookiesSent TCPFastOpenBlackhole TCPBacklog\nTcpExt: 0 2 5\nMPTcpExt: MPCapableSYNRX Blackhole\nMPTcpExt: 7 1\n'
+  expect(blackholes(text)).toEqual({ fastOpen: 2, mptcp: 1 })
+  expect(blackholes('')).toEqual({ fastOpen: 0, mptcp: 0 })
+})
+
+test('doctor here: JSON with every finding; --yes alone is a wrong command line', async () => {
+  const [json, wrong] = await Promise.all([atsss(['doctor', '--json']), atsss(['doctor', '--yes'])])
+  const { findings: all } = JSON.parse(json.stdout)
+  expect(all.map(({ id }: { id: string }) => id)).toEqual(
+    expect.arrayContaining(['node', 'addon', 'mptcp', 'fast-open', 'interfaces']),
+  )
+  expect(json.status).toBe(all.some(({ state }: { state: string }) => state === 'bad') ? 1 : 0)
+  expect([wrong.status, wrong.stderr.split('\n')[0]]).toEqual([2, 'atsss doctor: --yes goes with --fix'])
+}, 15_000)

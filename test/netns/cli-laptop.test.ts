@@ -1,0 +1,192 @@
+import { once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Finding } from '../../lib/cli/doctor/findings.js'
+import { CONVERTER, type Laptop, openLaptop, SERVER } from '../support/laptop.js'
+import { all, mptcp, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+
+const laptopTest = requires('network namespaces and MPTCP', all(root, netns, mptcp))
+
+/** Answers every connection with what it got, once the client has ended its side. */
+const ANSWER = `
+  require('net').createServer({ allowHalfOpen: true }, socket => {
+    const chunks = []
+    socket.on('data', chunk => chunks.push(chunk)).on('error', () => {})
+    socket.on('end', () => socket.end('got ' + Buffer.concat(chunks)))
+  }).listen(8080, '${SERVER}', () => console.log('ready'))
+`
+const PLACE = `${CONVERTER}:5124`
+const ACCESSES = ['--3gpp', 'usb0', '--non-3gpp', 'wlan0', '--converter', PLACE]
+
+laptopTest.describe('atsss on a laptop with two networks', () => {
+  let laptop: Laptop
+
+  beforeAll(async () => {
+    laptop = openLaptop()
+    const server = laptop.spawn('internet', process.execPath, '-e', ANSWER)
+    const converter = laptop.spawn('internet', process.execPath, 'dist/cli/main.js', 'converter', '--listen', PLACE)
+    await Promise.all([once(server.stdout, 'data'), once(converter.stdout, 'data')])
+  })
+  afterAll(() => laptop?.[Symbol.asyncDispose]())
+
+  const doctor = async (...args: string[]) => {
+    const { status, stdout, stderr } = await laptop.atsss('doctor', '--json', ...args)
+    expect(stderr).toMatch(/^(trying .* …\n)*$/) // what takes more than two seconds
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+    return { status, findings, of: (id: string) => findings.find(finding => finding.id === id) }
+  }
+
+  describe('doctor', () => {
+    test('finds the interfaces, the routes, and the way to the converter over each access', async () => {
+      const { status, of } = await doctor(...ACCESSES, '--destination', `${SERVER}:8080`)
+      expect(of('interfaces')).toMatchObject({
+        state: 'good',
+        found: expect.stringContaining('wlan0 (virtual, 10.1.0.2/24'),
+      })
+      expect(of('route-usb0')).toMatchObject({ state: 'good', found: expect.stringContaining('10.2.0.1 (metric 200)') })
+      for (const device of ['wlan0', 'usb0'])
+        expect(of(`path-${device}`)).toMatchObject({
+          state: 'good',
+          found: expect.stringMatching(
+            /^reachable, RTT \d+\.\d ms; MPTCP kept; SYN data acknowledged; Convert answered \(0-RTT\): connected$/,
+          ),
+        })
+      expect(status).toBe(0)
+    })
+
+    test('strict filters and a missing route', async () => {
+      await laptop.run(
+        'laptop',
+        'sh',
+        '-c',
+        'echo 1 > /proc/sys/net/ipv4/conf/usb0/rp_filter; ip route del default dev usb0',
+      )
+      try {
+        const { status, of } = await doctor(...ACCESSES)
+        expect(of('rp-filter-usb0')).toMatchObject({
+          state: 'warning',
+          mends: [{ command: 'sysctl -w net.ipv4.conf.usb0.rp_filter=2' }],
+        })
+        expect(of('route-usb0')).toMatchObject({ state: 'bad', found: 'none' })
+        expect(of('path-usb0')).toMatchObject({ state: 'bad', found: expect.stringContaining('not reachable: ') })
+        expect(of('path-wlan0')).toMatchObject({ state: 'good' })
+        expect(status).toBe(1)
+      } finally {
+        await laptop.run('laptop', 'ip', 'route', 'add', 'default', 'via', '10.2.0.1', 'dev', 'usb0', 'metric', '200')
+      }
+    })
+
+    test('a converter that is not there', async () => {
+      const { status, of } = await doctor('--converter', `${CONVERTER}:5999`)
+      expect(of('path-default')).toMatchObject({ state: 'bad', found: expect.stringContaining('ECONNREFUSED') })
+      expect(status).toBe(1)
+    })
+
+    test('a server that is no converter, and speaks TCP only', async () => {
+      const { of } = await doctor('--interface', 'wlan0', '--converter', `${SERVER}:8080`)
+      expect(of('path-wlan0')).toMatchObject({
+        state: 'bad',
+        found: expect.stringMatching(/MPTCP lost.*Convert not answered/),
+      })
+    })
+
+    test('--fix prints, --fix --yes mends, and only that', async () => {
+      const read = async (name: string) => (await laptop.run('laptop', 'cat', `/proc/sys/net/${name}`)).stdout.trim()
+      await laptop.run(
+        'laptop',
+        'sh',
+        '-c',
+        'echo 1 > /proc/sys/net/ipv4/conf/usb0/rp_filter; echo 0 > /proc/sys/net/mptcp/pm_type',
+      )
+      const printed = await laptop.atsss('doctor', '--fix')
+      expect(printed.stdout).toMatch(/^sysctl -w net\.mptcp\.pm_type=1 /m)
+      expect(printed.stdout).toMatch(/^sysctl -w net\.ipv4\.conf\.usb0\.rp_filter=2 /m)
+      expect(await read('mptcp/pm_type')).toBe('0')
+      const mended = await laptop.atsss('doctor', '--fix', '--yes')
+      expect(mended.stdout).toMatch(/^done: sysctl -w net\.mptcp\.pm_type=1$/m)
+      expect([await read('mptcp/pm_type'), await read('ipv4/conf/usb0/rp_filter')]).toEqual(['1', '2'])
+      const { of } = await doctor()
+      expect(of('path-manager')).toMatchObject({ state: 'good', found: 'userspace' })
+    })
+
+    test("endpoints of others under the kernel's path manager; the mend takes them away", async () => {
+      await laptop.run(
+        'laptop',
+        'sh',
+        '-c',
+        'echo 0 > /proc/sys/net/mptcp/pm_type; ip mptcp endpoint add 10.2.0.2 dev usb0 subflow',
+      )
+      expect((await doctor()).of('endpoints')).toMatchObject({
+        state: 'warning',
+        found: expect.stringContaining('10.2.0.2 (id 1, subflow)'),
+      })
+      await laptop.atsss('doctor', '--fix', '--yes')
+      expect((await laptop.run('laptop', 'ip', 'mptcp', 'endpoint')).stdout).toBe('')
+    })
+
+    test('without the capability', async () => {
+      const { stdout } = await laptop.run(
+        'laptop',
+        'setpriv',
+        '--bounding-set=-all',
+        '--inh-caps=-all',
+        '--ambient-caps=-all',
+        '--reuid=65534',
+        '--clear-groups',
+        process.execPath,
+        'dist/cli/main.js',
+        'doctor',
+        '--json',
+      )
+      const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+      const found = findings.find(({ id }) => id === 'capability')
+      expect(found).toMatchObject({ state: 'warning' })
+      expect(found?.mends.map(({ command }) => command)).toEqual([
+        `setcap cap_net_admin+ep ${process.execPath}`,
+        'AmbientCapabilities=CAP_NET_ADMIN',
+        'podman run --cap-add=NET_ADMIN --network=host …',
+      ])
+    })
+  })
+
+  test('connect: a session over both, through the converter; -v says what it got', async () => {
+    const child = laptop.spawn(
+      'laptop',
+      process.execPath,
+      'dist/cli/main.js',
+      'connect',
+      '-v',
+      ...ACCESSES,
+      SERVER,
+      '8080',
+    )
+    const said = { out: '', err: '' }
+    child.stdout.on('data', text => (said.out += text))
+    child.stderr.on('data', text => (said.err += text))
+    child.stdin.end('hello')
+    const [status] = await once(child, 'close')
+    expect(said.out).toBe('got hello')
+    expect(said.err).toContain(`MPTCP to ${SERVER} port 8080, through the converter ${PLACE}, 0-RTT, on wlan0`)
+    expect(status).toBe(0)
+  })
+
+  test('explain: the access goes by the links', async () => {
+    await laptop.run('laptop', 'ip', 'link', 'set', 'wlan0', 'down')
+    try {
+      const options = { accesses: { '3gpp': 'usb0', 'non-3gpp': 'wlan0' }, rules: 'handover' }
+      const { stdout } = await laptop.atsss('explain', '198.51.100.2:80', '--json', '--config', JSON.stringify(options))
+      expect(JSON.parse(stdout)).toMatchObject({
+        rule: { precedence: 255, mode: 'active-standby' },
+        steering: { accesses: ['3gpp', 'non-3gpp'] },
+        accesses: { 'non-3gpp': { available: false, why: 'wlan0 is down' } },
+      })
+    } finally {
+      await laptop.run(
+        'laptop',
+        'sh',
+        '-c',
+        'ip link set wlan0 up; ip route add default via 10.1.0.1 dev wlan0 metric 100',
+      )
+    }
+  })
+})
