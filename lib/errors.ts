@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'ERR_ATSSS_ADDON'
   /** An option has a wrong type, an impossible value or a misspelled name. */
   | 'ERR_ATSSS_OPTION'
+  /** The preload's configuration is wrong, or not there. */
+  | 'ERR_ATSSS_CONFIG'
   /** No rule matches the connection, and the session refuses such ones. */
   | 'ERR_ATSSS_NO_RULE'
   /** The rule of the connection cannot be obeyed on this kernel. */

@@ -1,7 +1,7 @@
 /** `MaPduSession`: connections that follow ATSSS rules over two accesses. */
 import { EventEmitter } from 'eventemitter3'
 import { AtsssError } from './errors.js'
-import { type MptcpOptions, resolveOptions } from './options.js'
+import { type MptcpOptions, resolveOptions, type Settings } from './options.js'
 import { BOTH } from './policy/accesses.js'
 import type { Candidate } from './policy/candidates.js'
 import { beginning } from './policy/load-balance.js'
@@ -15,8 +15,8 @@ import { Accounts } from './runtime/accounts.js'
 import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/controller-host.js'
 import { tokenOf } from './runtime/open-socket.js'
 import { Sampler } from './runtime/sampler.js'
-import type { Destination, Route } from './runtime/steerer.js'
 import type { WatchServer } from './runtime/watch-server.js'
+import type { Destination, Route, Steerer } from './runtime/steerer.js'
 import {
   type RulesInput,
   readRules,
@@ -80,6 +80,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   readonly ready: Promise<SteeringLevel>
   readonly #options: SessionOptions
   readonly #settings: SessionSettings
+  readonly #socketSettings: Settings
   readonly #controller: ControllerHost
   readonly #live = new Map<number, Live>()
   readonly #watch: WatchServer | undefined
@@ -96,7 +97,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   constructor(options: SessionOptions) {
     super()
     this.#settings = resolveSession(options)
-    resolveOptions(options)
+    this.#socketSettings = resolveOptions(options)
     this.#options = options
     const sampler = new Sampler()
     this.#accounts = new Accounts(fds => sampler.sample(fds))
@@ -132,21 +133,40 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     if (this.#closed) throw new AtsssError('ERR_ATSSS_CLOSED', 'The session is closed')
     const [options, listener] = callForm(args)
     const all = { ...this.#options, ...options } as SocketConstructorOpts & MptcpOptions
-    let asked = ''
-    const socket: MptcpSocket = new MptcpSocket(all, {
-      route: destination => {
-        asked = destination.host
-        return this.#route(destination)
-      },
-      opened: (fd, way) => this.#opened(socket, asked, fd, way),
-      closing: () => this.#accounts.remove(socket),
-    })
+    const socket = this.createSocket(all)
     if (options?.timeout) socket.setTimeout(options.timeout)
     return (socket.connect as (...args: unknown[]) => MptcpSocket)(all, listener)
   }) as typeof import('./connect.js').connect
 
   /** The same as `connect`, for `http.request({ createConnection })`. */
   createConnection = this.connect
+
+  /** A socket of the session that is not connected yet: for libraries that call its `connect` themselves. */
+  createSocket(options: SocketConstructorOpts & MptcpOptions = {}): MptcpSocket {
+    const socket: MptcpSocket = new MptcpSocket(
+      { ...this.#options, ...options } as SocketConstructorOpts & MptcpOptions,
+      this.steererOf(() => socket),
+    )
+    return socket
+  }
+
+  /** What holds for every socket of the session. @internal */
+  get socketSettings(): Settings {
+    return this.#socketSettings
+  }
+
+  /** What steers one socket: for those that are connected by other means than `connect`. @internal */
+  steererOf(socket: () => MptcpSocket): Steerer {
+    let asked = ''
+    return {
+      route: destination => {
+        asked = destination.host
+        return this.#route(destination)
+      },
+      opened: (fd, way) => this.#opened(socket(), asked, fd, way),
+      closing: () => this.#accounts.remove(socket()),
+    }
+  }
 
   /** Replaces the rules, or applies a container to them, all at once; live connections follow. Throws, and changes nothing then. */
   update(input: RulesInput): SessionUpdate {

@@ -9,6 +9,7 @@ import {
 import { type CookieStore, type MptcpOptions, resolveOptions } from './options.js'
 import { ConverterMemory } from './policy/converter-memory.js'
 import { Connecting, protocolNow } from './runtime/connect-on.js'
+import { type Chunk, type WriteDone, writeEarly } from './runtime/early-writes.js'
 import { closeLikeTcp } from './runtime/lingering-close.js'
 import { emptyReport, type MptcpReport } from './runtime/report.js'
 import type { Steerer } from './runtime/steerer.js'
@@ -16,7 +17,6 @@ import type { Steerer } from './runtime/steerer.js'
 /** net.connect's options and ours. */
 export type MptcpConnectOptions = TcpNetConnectOpts & MptcpOptions
 
-type WriteDone = (error?: Error | null) => void
 type Listener = () => void
 
 /** What a thread's connections have learned of converters: one memory for each store of cookies, and one without. */
@@ -73,7 +73,7 @@ export class MptcpSocket extends Socket {
     const memory = memoryOf(settings.cookies)
     this.#remember(options)
     this.#connecting?.cancel()
-    const connecting = new Connecting(this, options, settings, memory, () => this.#opened(connecting), this.#steerer)
+    const connecting = new Connecting(this, options, settings, memory, () => this.#opened(), this.#steerer)
     this.#connecting = connecting
     this.#report = connecting.report
     return super.connect(connecting.nodeOptions, listener as Listener)
@@ -100,18 +100,17 @@ export class MptcpSocket extends Socket {
   }
 
   override _write(chunk: string | Uint8Array, encoding: BufferEncoding, done: WriteDone): void {
-    if (!this.#writeEarly([{ chunk, encoding }], done)) super._write(chunk, encoding, done)
+    if (!writeEarly(this, this.#connecting, [{ chunk, encoding }], done)) super._write(chunk, encoding, done)
   }
 
-  override _writev(chunks: { chunk: string | Uint8Array; encoding: BufferEncoding }[], done: WriteDone): void {
-    if (!this.#writeEarly(chunks, done)) super._writev?.(chunks, done)
+  override _writev(chunks: Chunk[], done: WriteDone): void {
+    if (!writeEarly(this, this.#connecting, chunks, done)) super._writev?.(chunks, done)
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#connecting?.cancel()
-    this.#steerer?.closing()
-    const { resetAndClosing } = this as unknown as { resetAndClosing?: boolean }
-    if (!resetAndClosing && this.#report.protocol === 'mptcp' && !this.connecting) closeLikeTcp(this)
+    this.#steerer?.closing?.()
+    if (this.#report.protocol === 'mptcp' && !this.connecting) closeLikeTcp(this)
     super._destroy(error, done)
   }
 
@@ -139,27 +138,8 @@ export class MptcpSocket extends Socket {
     return (super.connect as (...args: unknown[]) => this)(...args)
   }
 
-  /** Bytes written before `'connect'` may leave with the SYN or right behind it. */
-  #writeEarly(chunks: { chunk: string | Uint8Array; encoding: BufferEncoding }[], done: WriteDone): boolean {
-    if (!this.connecting || !this.#connecting) return false
-    const bytes = chunks.map(({ chunk, encoding }) =>
-      typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk,
-    )
-    let settled = false
-    const closed = () => settle(closedBefore())
-    const settle: WriteDone = error => {
-      if (settled) return
-      settled = true
-      this.off('close', closed)
-      done(error)
-    }
-    if (!this.#connecting.write(bytes.length === 1 ? bytes[0]! : Buffer.concat(bytes), settle)) return false
-    if (!settled) this.once('close', closed)
-    return true
-  }
-
-  /** What net.Socket does after its own connect: options, events, the first read. */
-  #opened(connecting: Connecting): void {
+  /** What was set before there was anything to set it on. */
+  #opened(): void {
     // net.Socket holds that it is done, since the handle was there when it was asked to: off first, then on.
     if (this.#noDelay) super.setNoDelay(false).setNoDelay(true)
     if (this.#keepAlive) {
@@ -167,13 +147,7 @@ export class MptcpSocket extends Socket {
       super.setKeepAlive(...this.#keepAlive)
     }
     if (this.#typeOfService !== undefined) this.#handle?.setTypeOfService?.(this.#typeOfService)
-    const rest = connecting.takeRest()
-    if (rest.bytes.length > 0) super._write(rest.bytes, 'buffer' as BufferEncoding, rest.done)
-    else rest.done()
     this.#connecting = undefined // a connection lives longer than what made it
-    this.emit('connect')
-    this.emit('ready')
-    if (!this.isPaused()) this.read(0)
   }
 }
 
@@ -193,23 +167,20 @@ export function callForm(args: unknown[]): [options: MptcpConnectOptions | undef
 export type { IpcNetConnectOpts, SocketConstructorOpts }
 
 /** As Node tells: http.Agent hands on `path: null` for what is no pipe. */
-function isPipe(options: object): boolean {
+export function isPipe(options: object): boolean {
   return Boolean((options as { path?: string | null }).path)
 }
 
-function memoryOf(cookies: CookieStore | undefined): ConverterMemory {
+/** @internal */
+export function memoryOf(cookies: CookieStore | undefined): ConverterMemory {
   if (!cookies) return threadMemory
   const memory = memories.get(cookies) ?? new ConverterMemory(cookies)
   memories.set(cookies, memory)
   return memory
 }
 
-function opened(socket: Socket): boolean {
+/** Whether its handle is open already. */
+export function opened(socket: Socket): boolean {
   const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle
   return !socket.destroyed && handle !== null && (handle.fd ?? -1) >= 0
-}
-
-function closedBefore(): Error {
-  const error = new Error('Socket closed before the connection was established')
-  return Object.assign(error, { code: 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION' })
 }

@@ -20,4 +20,5 @@ export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Pr
   rules: { summary: 'check ATSSS rules, and print them as they are understood', load: () => import('./rules.js') },
   decode: { summary: 'take Convert, ATSSS and NAS bytes and captures apart', load: () => import('./decode.js') },
   converter: { summary: 'run a Transport Converter (RFC 8803)', load: () => import('./converter.js') },
+  run: { summary: 'run a command whose Node processes go over MPTCP', load: () => import('./run.js') },
 }

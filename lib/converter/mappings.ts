@@ -9,7 +9,7 @@
 import { isIPv4 } from 'node:net'
 import type { FilterOption, MapOperation, PcpOption, PcpResult } from '../wire/pcp.js'
 import type { PcpSettings } from './pcp-options.js'
-import { clientKey } from './prefixes.js'
+import { clientKey } from '../policy/prefixes.js'
 
 export interface Place {
   address: string

@@ -12,7 +12,7 @@ import {
   RESULTS,
 } from '../wire/pcp.js'
 import { ERROR_LIFETIME, type MapAnswer, type Mappings, type Place } from './mappings.js'
-import type { PrefixSet } from './prefixes.js'
+import type { PrefixSet } from '../policy/prefixes.js'
 
 export interface PcpPolicy {
   /** The internal realm. */

@@ -3,7 +3,7 @@ import { isIP, isIPv4 } from 'node:net'
 import { flag, integer, invalid, text } from '../checks.js'
 import { PCP_SERVER_PORT } from '../wire/pcp.js'
 import type { ListenAddress } from './options.js'
-import { PrefixSet, plainAddress } from './prefixes.js'
+import { PrefixSet, plainAddress } from '../policy/prefixes.js'
 
 export interface PcpOptions {
   /**

@@ -6,7 +6,7 @@ import type { Mapping, Mappings, Place } from './mappings.js'
 import { announceRestart } from './pcp-announce.js'
 import { answerPcp } from './pcp-answer.js'
 import { readState, writeState } from './pcp-state.js'
-import { plainAddress } from './prefixes.js'
+import { plainAddress } from '../policy/prefixes.js'
 import type { Settings } from './settings.js'
 
 export interface PcpServerEvents {

@@ -7,7 +7,7 @@ import type { ClientLimits } from './clients.js'
 import type { CookieKey } from './cookies.js'
 import type { ConverterOptions, CookieOptions, ListenAddress } from './options.js'
 import { PCP_NAMES, type PcpOptions, type PcpSettings, resolvePcp } from './pcp-options.js'
-import { PrefixSet, plainAddress } from './prefixes.js'
+import { PrefixSet, plainAddress } from '../policy/prefixes.js'
 
 /** Every option decided. */
 export interface Settings extends ClientLimits {

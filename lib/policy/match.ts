@@ -217,12 +217,15 @@ function judgeTuple({ ipv4, ipv6, protocol, port, ports }: IpTuple, destination:
 function judgeName(fqdn: string, { name }: Destination): Judgement {
   if (name === undefined) return no('the destination is given by its address, not by a name')
   const pattern = fqdn.toLowerCase().replace(/\.$/, '')
-  const matches = pattern.startsWith('*.')
-    ? name.endsWith(pattern.slice(1)) && name !== pattern.slice(1)
-    : name === pattern
-  return matches
+  return isUnder(name, pattern)
     ? yes(pattern === name ? `name ${name}` : `name ${name} is in ${pattern}`)
     : no(`${name} is not ${pattern}`)
+}
+
+/** Whether a name is `pattern`, or below it when that begins with `*.`; both in small letters, without a dot at the end. */
+export function isUnder(name: string, pattern: string): boolean {
+  if (!pattern.startsWith('*.')) return name === pattern
+  return name.endsWith(pattern.slice(1)) && name !== pattern.slice(1)
 }
 
 /** The first that fails; otherwise the first that is open. */

@@ -155,7 +155,7 @@ const NAME = /^(?:\*\.)?(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$/
 const MAX_NAME = 253
 
 /** In lower case and ASCII, without the root's dot; `undefined` when it is no name, or an address. */
-function plainName(name: string): string | undefined {
+export function plainName(name: string): string | undefined {
   const [, wildcard = '', rest = ''] = /^(\*\.)?(.*?)\.?$/.exec(name) ?? []
   const plain = wildcard + domainToASCII(rest)
   const address = parseAddress(plain, new Uint8Array(ADDRESS_LENGTH), 0)

@@ -4,7 +4,7 @@
  * descriptor that results. From then on the stream is Node's alone.
  */
 import dns from 'node:dns'
-import { type BlockList, isIP, type LookupFunction, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { type BlockList, isIP, type LookupFunction, Socket, type TcpNetConnectOpts } from 'node:net'
 import { constants } from 'node:os'
 import { systemError } from '../errors.js'
 import type { Settings } from '../options.js'
@@ -48,14 +48,16 @@ export class Connecting {
   readonly #plan: SocketPlan
   readonly #opened: () => void
   readonly #steerer: Steerer | undefined
+  readonly #left: (() => void) | undefined
   #dial: Dial | undefined
   #over = false
   #refed = true
   #writes: { end: number; done: WriteDone }[] = []
 
   /**
-   * @param opened called once the handle is open, with the socket's own part still to do: options, events, first read
+   * @param opened called once the handle is open: what was set on the socket is to be set on it now
    * @param steerer chooses the interfaces, instead of the options
+   * @param left called when the steerer leaves the connection to Node
    */
   constructor(
     socket: Socket,
@@ -64,8 +66,10 @@ export class Connecting {
     memory: ConverterMemory,
     opened: () => void,
     steerer?: Steerer,
+    left?: () => void,
   ) {
     this.#steerer = steerer
+    this.#left = left
     this.#socket = socket as unknown as Socket & SocketInside
     this.#opened = opened
     this.#options = options
@@ -107,17 +111,23 @@ export class Connecting {
     this.#dial?.cancel()
   }
 
-  /** The bytes taken by `write` that have not left with the connection, and who waits for them. */
-  takeRest(): { bytes: Uint8Array; done: WriteDone } {
+  /** Hands Node the bytes taken by `write` that have not left with the connection. */
+  #writeRest(): void {
     const waiting = this.#writes.splice(0)
     const bytes = this.pending.from(this.report.pipelinedBytes ?? 0)
     this.pending.clear()
-    return {
-      bytes,
-      done: error => {
-        for (const { done } of waiting) done(error)
-      },
+    const done: WriteDone = error => {
+      for (const { done } of waiting) done(error)
     }
+    if (bytes.length > 0) Socket.prototype._write.call(this.#socket, bytes, 'buffer' as BufferEncoding, done)
+    else done()
+  }
+
+  /** The connection is Node's to make, as if we had not been asked. */
+  #leave(): void {
+    this.#over = true
+    this.#left?.()
+    this.#writeRest()
   }
 
   readonly #lookup = ((host: string, options: object, done: LookupCallback) => {
@@ -138,6 +148,10 @@ export class Connecting {
       // A failed or senseless answer is for Node to complain of; an empty one would crash it.
       if (error || (addresses.length === 0 && all.length > 0)) return done(error, found as string, familyFound)
       if (all.length === 0) return done(notFound(host), '')
+      if (!this.#over && this.#steerer?.leaves?.(addresses)) {
+        this.#leave()
+        return done(null, found as string, familyFound)
+      }
       for (const each of all) if (!this.#over) this.#socket.emit('lookup', null, each?.address, each?.family, host)
       if (addresses.length > 1 && (options as { all?: boolean }).all)
         this.#socket.autoSelectFamilyAttemptedAddresses = []
@@ -254,6 +268,11 @@ export class Connecting {
     }
     socket._unrefTimer()
     this.#opened()
+    // And what Node does after a connect of its own.
+    this.#writeRest()
+    socket.emit('connect')
+    socket.emit('ready')
+    if (!socket.isPaused()) socket.read(0)
   }
 }
 

@@ -14,7 +14,12 @@ const LINGER_MS = 60_000
 
 /** To be called just before the handle is closed. Keeps no event loop alive. */
 export function closeLikeTcp(socket: Socket): void {
-  const inside = socket as unknown as { _handle: { fd?: number } | null; _readableState: { ended: boolean } }
+  const inside = socket as unknown as {
+    _handle: { fd?: number } | null
+    _readableState: { ended: boolean }
+    resetAndClosing?: boolean
+  }
+  if (inside.resetAndClosing) return
   const fd = inside._handle?.fd ?? -1
   if (fd < 0 || inside._readableState.ended) return // the peer has finished: nothing will come
   try {

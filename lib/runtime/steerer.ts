@@ -15,6 +15,8 @@ export interface Route {
 }
 
 export interface Steerer {
+  /** Whether a destination, once it is resolved, is Node's to connect to, by plain TCP. */
+  leaves?(addresses: readonly { address: string; family: number }[]): boolean
   /** Rejects when the rules do not let the connection be. */
   route(destination: Destination): Promise<Route>
   /** The connection is there, on this descriptor, which its socket's handle owns. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { bakeCookie, isCookieValid } from '../../lib/converter/cookies.js'
 import { failureOf } from '../../lib/converter/failure.js'
-import { clientKey, PrefixSet, plainAddress } from '../../lib/converter/prefixes.js'
+import { clientKey, PrefixSet, plainAddress } from '../../lib/policy/prefixes.js'
 import { readRequest } from '../../lib/converter/request.js'
 import { resolveOptions } from '../../lib/converter/settings.js'
 import { synAckOptions, unsupportedKinds } from '../../lib/converter/tcp-options.js'

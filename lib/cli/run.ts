@@ -1,0 +1,100 @@
+/** `atsss run`: runs a command, and every Node in it goes over MPTCP and the session of a configuration. */
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { resolve } from 'node:path'
+import { parseConfig } from '../preload/config.js'
+import { CONFIG, findConfig } from '../preload/find-config.js'
+import { parseArguments, UsageError } from './arguments.js'
+
+export const help = `Usage: atsss run [options] -- command [argument…]
+
+Runs a command. Every Node process in it makes its TCP connections over MPTCP, as a configuration file says (docs/preload.md).
+
+  --config FILE              the configuration                            $ATSSS_CONFIG, or atsss.json beside package.json
+  --3gpp INTERFACE           with --non-3gpp: a session over both
+  --non-3gpp INTERFACE
+  --rules PRESET             handover, interactive, aggregate             handover
+  --converter ADDRESS:PORT   may be repeated
+  --fallback fail|direct     when no converter can be used                fail
+  --exclude WHAT             an address, prefix or name; may be repeated
+
+Without --config these options are all there is; beside it, they stand in place of what the file has.
+Exit status: the command's; 127 when it is not found.
+
+  atsss run -- node app.js
+  atsss run --3gpp wwan0 --non-3gpp wlan0 --converter 192.0.2.1:5124 -- npm start
+`
+
+/** Option of the command line to property of the configuration. */
+const PROPERTIES = { rules: 'rules', converter: 'converters', fallback: 'fallback', exclude: 'exclude' } as const
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseArguments(
+    args,
+    {
+      config: { type: 'string' },
+      '3gpp': { type: 'string' },
+      'non-3gpp': { type: 'string' },
+      rules: { type: 'string' },
+      converter: { type: 'string', multiple: true },
+      fallback: { type: 'string' },
+      exclude: { type: 'string', multiple: true },
+    },
+    true,
+  )
+  const [command, ...rest] = positionals
+  if (command === undefined) throw new UsageError('a command is needed: atsss run -- node app.js')
+  return await runWith(command, rest, configuration(values))
+}
+
+/** What to put into ATSSS_CONFIG: a path or JSON, which have been checked. */
+function configuration(values: { config?: string } & Record<string, unknown>): string {
+  const given: Record<string, unknown> = {}
+  if (values['3gpp'] !== undefined || values['non-3gpp'] !== undefined) {
+    if (values['3gpp'] === undefined || values['non-3gpp'] === undefined)
+      throw new UsageError('--3gpp and --non-3gpp go together')
+    given.accesses = { '3gpp': values['3gpp'], 'non-3gpp': values['non-3gpp'] }
+  }
+  for (const [option, property] of Object.entries(PROPERTIES))
+    if (values[option] !== undefined) given[property] = values[option]
+
+  const env = values.config === undefined ? process.env : { ...process.env, [CONFIG]: values.config }
+  if (Object.keys(given).length === 0) {
+    const { origin } = findConfig(env, process.cwd())
+    return origin === CONFIG ? process.env[CONFIG]! : origin
+  }
+  if (values.config === undefined) {
+    parseConfig(given, 'the command line')
+    return JSON.stringify(given)
+  }
+  findConfig(env, process.cwd())
+  const all = { ...JSON.parse(readFileSync(resolve(values.config), 'utf8')), ...given }
+  parseConfig(all, 'the command line')
+  return JSON.stringify(all)
+}
+
+function runWith(command: string, args: string[], config: string): Promise<number> {
+  const register = new URL('../preload/register.js', import.meta.url).href
+  const NODE_OPTIONS = [process.env.NODE_OPTIONS, `--import=${register}`].filter(Boolean).join(' ')
+  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, NODE_OPTIONS, [CONFIG]: config } })
+  const pass = (signal: NodeJS.Signals) => {
+    // The terminal tells all processes in front of it.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const signal of signals) process.on(signal, pass)
+  return new Promise((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') return reject(error)
+      process.stderr.write(`atsss run: ${command}: command not found\n`)
+      resolve(127)
+    })
+    child.once('close', (code, signal) => {
+      for (const each of signals) process.off(each, pass)
+      if (signal === null) return resolve(code ?? 1)
+      // Whoever waits for us shall see what became of the command, as a shell shows it.
+      resolve(128 + constants.signals[signal])
+    })
+  })
+}

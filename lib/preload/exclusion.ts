@@ -1,0 +1,53 @@
+/** Which destinations are left to Node. Values in, a decision out. */
+import { isIP } from 'node:net'
+import { isUnder } from '../policy/match.js'
+import { PrefixSet } from '../policy/prefixes.js'
+import { shown, wrong } from '../policy/rules-check.js'
+import { plainName } from '../policy/rules-json-traffic.js'
+
+/** Loopback (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3) and link-local (RFC 3927, RFC 4291 §2.5.6); "this host" is loopback. */
+const LOCAL = ['127.0.0.0/8', '0.0.0.0/32', '169.254.0.0/16', '::1/128', '::/128', 'fe80::/10']
+
+export class Exclusion {
+  readonly #prefixes: PrefixSet
+  readonly #names: readonly string[]
+
+  /**
+   * @param entries addresses, prefixes such as `10.0.0.0/8`, names, and `*.example.com` for what is below a name
+   * @param includeLocal loopback and link-local destinations are not excluded by themselves
+   * @throws ERR_ATSSS_RULE with the place of what is none of these
+   */
+  constructor(entries: readonly string[], includeLocal = false) {
+    const prefixes = [...(includeLocal ? [] : LOCAL)]
+    const names: string[] = []
+    for (const [index, entry] of entries.entries()) {
+      const name = isIP(entry.split('/')[0]!) === 0 ? plainName(entry) : undefined
+      if (name !== undefined) names.push(name.toLowerCase().replace(/\.$/, ''))
+      else if (isPrefix(entry)) prefixes.push(entry)
+      else throw wrong(`exclude[${index}]`, `must be an address, a prefix or a name; it is ${shown(entry)}`)
+    }
+    this.#prefixes = new PrefixSet(prefixes, 'exclude')
+    this.#names = names
+  }
+
+  /** What the application asked for: an address, or a name that is not resolved yet. */
+  hasHost(host: string): boolean {
+    if (isIP(host) !== 0) return this.#prefixes.has(host)
+    const name = host.toLowerCase().replace(/\.$/, '')
+    return this.#names.some(pattern => isUnder(name, pattern))
+  }
+
+  /** One excluded address is enough: it shall not be connected to, so all of them are left to Node. */
+  hasOneOf(addresses: readonly { address: string }[]): boolean {
+    return addresses.some(({ address }) => this.#prefixes.has(address))
+  }
+}
+
+function isPrefix(entry: string): boolean {
+  try {
+    new PrefixSet([entry], 'exclude')
+    return true
+  } catch {
+    return false
+  }
+}

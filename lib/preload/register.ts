@@ -1,0 +1,64 @@
+/**
+ * `node --import atsss/register app.js`: takes the connections of an unmodified application, as a configuration file says
+ * (docs/preload.md). A configuration that is wrong ends the process, before the application has begun.
+ */
+import { debuglog } from 'node:util'
+import { isMainThread } from 'node:worker_threads'
+import type { MptcpOptions } from '../options.js'
+import { native } from '../runtime/native.js'
+import { MaPduSession } from '../session.js'
+import type { SessionOptions } from '../session-options.js'
+import type { Config } from './config.js'
+import { DISABLE, findConfig } from './find-config.js'
+import { preload } from './preload.js'
+
+const debug = debuglog('atsss')
+
+if (['', '0'].includes(process.env[DISABLE] ?? '')) register()
+
+function register(): void {
+  try {
+    const { config, origin } = findConfig(process.env, process.cwd())
+    if (!usable(config)) return
+    preload(isSession(config.via) ? sessionOf(config.via) : config.via, config.preload)
+    debug('connections go by %s', origin)
+  } catch (error) {
+    // A thread's standard error is written by the main thread, later than the thread ends.
+    if (!isMainThread) throw error
+    process.stderr.write(`atsss: ${(error as Error).message}\n`)
+    process.exit(1)
+  }
+}
+
+/** Without the addon nothing can be taken. Whoever lets connections go directly is told, and has Node's own. */
+function usable({ via }: Config): boolean {
+  try {
+    native()
+    return true
+  } catch (error) {
+    if (via.fallback !== 'direct') throw error
+    process.emitWarning(`connections are left to Node: ${(error as Error).message}`, { type: 'AtsssWarning' })
+    return false
+  }
+}
+
+/** Made for the first connection: a process that makes none has no steering loop. */
+function sessionOf(options: SessionOptions): () => MaPduSession {
+  return () => {
+    const session = new MaPduSession(options)
+    const told = new Set<string>()
+    session.on('degraded', ({ what, message }) => {
+      debug('degraded (%s): %s', what, message)
+      if (what === 'fallback' || told.has(message)) return
+      told.add(message)
+      process.emitWarning(message, { type: 'AtsssWarning' })
+    })
+    session.on('access', ({ access, available, why }) => debug('%s available: %s (%s)', access, available, why))
+    session.on('action', ({ action, error }) => debug('%s: %s%s', action.do, action.why, error ? ` (${error})` : ''))
+    return session
+  }
+}
+
+function isSession(via: SessionOptions | MptcpOptions): via is SessionOptions {
+  return 'accesses' in via
+}
