@@ -25,12 +25,8 @@ export type { MptcpReport } from './runtime/report.js'
 export type { Carried, CarriedByAccess } from './runtime/subflow-telling.js'
 export { isSupported } from './runtime/support.js'
 export { AcceptedSocket, createServer, MptcpServer, type MptcpServerOptions, type ServerReport } from './server.js'
-export {
-  type Explanation,
-  MaPduSession,
-  type SessionEvents,
-  type SessionUpdate,
-} from './session.js'
+export { MaPduSession } from './session.js'
+export type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
 export type { RulesInput, SessionOptions } from './session-options.js'
 export type { AccessStats, SessionStats } from './session-stats.js'
 export type { WatchOptions } from './session-watch.js'

@@ -6,8 +6,7 @@ import { BOTH } from './policy/accesses.js'
 import type { Candidate } from './policy/candidates.js'
 import { beginning } from './policy/load-balance.js'
 import { type Match, match } from './policy/match.js'
-import type { Action } from './policy/plan.js'
-import type { RuleChange, UpdateProblem } from './policy/rule-store.js'
+import { misfit } from './policy/pooling.js'
 import { type AccessType, nameOf, type Rule } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
 import { decide, firstAccesses } from './policy/steering.js'
@@ -15,8 +14,9 @@ import { Accounts } from './runtime/accounts.js'
 import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/controller-host.js'
 import { tokenOf } from './runtime/open-socket.js'
 import { Sampler } from './runtime/sampler.js'
-import type { WatchServer } from './runtime/watch-server.js'
 import type { Destination, Route, Steerer } from './runtime/steerer.js'
+import type { WatchServer } from './runtime/watch-server.js'
+import type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
 import {
   type RulesInput,
   readRules,
@@ -29,40 +29,18 @@ import { type SessionStats, sessionStats, UNSEEN } from './session-stats.js'
 import { watchSession } from './session-watch.js'
 import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
 
-export interface SessionEvents {
-  /** An access has come to be available, or has ceased to be. */
-  access: [change: { access: AccessType; available: boolean; why: string }]
-  /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
-  action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
-  /** Less can be done than the rules want; `remedy` says what to do about it. */
-  degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'watch'; message: string }]
-  /** The rules have been replaced, or changed, by whomever. */
-  update: [update: SessionUpdate]
-  /** Part of a container that could not be read or applied. */
-  problem: [problem: UpdateProblem]
-}
-
-/** What `update` has done. */
-export interface SessionUpdate {
-  rules: readonly Rule[]
-  changes: readonly RuleChange[]
-  problems: readonly UpdateProblem[]
-  /** Live connections that are under another rule now. */
-  moved: { socket: MptcpSocket; from: Rule | undefined; to: Rule | undefined }[]
-}
-
-/** What would become of a connection. */
-export interface Explanation extends Match {
-  /** The accesses for its first subflow, in order; empty when the rules refuse it. */
-  accesses: AccessType[]
-  /** What the mode wants of each access at this moment, in words. */
-  steering: string
-}
-
 interface Live {
   socket: MptcpSocket
   destination: Destination
   rule: Rule | undefined
+}
+
+interface Place {
+  destination: Destination
+  /** Of its first subflow. */
+  access: AccessType | undefined
+  /** Without one it is TCP. */
+  token: number | undefined
 }
 
 /** Of connections that are under no rule. */
@@ -91,6 +69,8 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   /** By rule with a load balance: how many percent of its new connections begin over 3GPP access, and what of that is left over. */
   #newOver3gpp: Record<number, number> = {}
   readonly #credit = new Map<number, number>()
+  /** Of all its connections, whatever they speak. */
+  readonly #places = new WeakMap<MptcpSocket, Place>()
   #closed = false
 
   /** @throws ERR_ATSSS_OPTION, ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED */
@@ -191,6 +171,24 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     return update
   }
 
+  /**
+   * Why a connection of the session, which is at rest in a pool, had better not be used again: the rules refuse it now, or
+   * it is on an access that is lost or no longer wanted, and cannot be moved (it fell back to TCP, or `ready` is not
+   * `userspace`). Undefined: it is well; so is a connection that is still being made.
+   */
+  misfit(socket: MptcpSocket): string | undefined {
+    const place = this.#places.get(socket)
+    if (!place) return undefined
+    const { rule, why } = this.#match(place.destination)
+    if (!rule && this.#settings.unmatched === 'refuse') return why
+    const refused = rule && unenforceableBecause(rule)
+    if (refused && this.#settings.unenforceable === 'refuse') return refused
+    const level = this.#level
+    const movable = place.token !== undefined && this.#live.has(place.token) && level !== undefined && level !== 'none'
+    const { access } = place
+    return misfit({ access, movable }, rule?.steering, this.#accesses ?? UNSEEN, performance.now())
+  }
+
   /** The rule that a connection would be under, why, and what it would mean. Nothing is sent; a name is not resolved. */
   explain(host: string, port: number): Explanation {
     const found = this.#match({ host, addresses: [], port })
@@ -254,6 +252,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const place = { host, addresses: [destination.address], port: destination.port }
     const { rule } = this.#match(place)
     const access = BOTH.find(type => this.#settings.accesses[type].interface === name)
+    this.#places.set(socket, { destination: place, access, token })
     this.#accounts.add({ socket, host, port: destination.port, rule, fd, token, access })
     if (token === undefined) {
       this.emit('degraded', {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../preload/config.js'
 import { CONFIG, findConfig } from '../preload/find-config.js'
 import { parseArguments, UsageError } from './arguments.js'
@@ -75,8 +76,9 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
 }
 
 function runWith(command: string, args: string[], config: string): Promise<number> {
-  const register = new URL('../preload/register.js', import.meta.url).href
-  const NODE_OPTIONS = [process.env.NODE_OPTIONS, `--import=${register}`].filter(Boolean).join(' ')
+  // --require where --import would do but for worker threads made of a text (`eval: true`), which no --import reaches.
+  const register = fileURLToPath(new URL('../preload/register.js', import.meta.url)).replace(/["\\]/g, '\\$&')
+  const NODE_OPTIONS = [process.env.NODE_OPTIONS, `--require="${register}"`].filter(Boolean).join(' ')
   const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, NODE_OPTIONS, [CONFIG]: config } })
   const pass = (signal: NodeJS.Signals) => {
     // The terminal tells all processes in front of it.

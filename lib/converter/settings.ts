@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import { flag, integer, invalid, oneOf, refuseMisspelled } from '../checks.js'
 import { AtsssError } from '../errors.js'
+import { PrefixSet, plainAddress } from '../policy/prefixes.js'
 import type { ClientLimits } from './clients.js'
 import type { CookieKey } from './cookies.js'
 import type { ConverterOptions, CookieOptions, ListenAddress } from './options.js'
 import { PCP_NAMES, type PcpOptions, type PcpSettings, resolvePcp } from './pcp-options.js'
-import { PrefixSet, plainAddress } from '../policy/prefixes.js'
 
 /** Every option decided. */
 export interface Settings extends ClientLimits {

@@ -7,6 +7,7 @@
  * The client is written to only once its handshake is complete and its key known (`whenWritable`); reading does not wait.
  */
 import { isIPv4, type Socket } from 'node:net'
+import { clientKey, plainAddress } from '../policy/prefixes.js'
 import { encode, type Tlv } from '../wire/convert.js'
 import { type ConvertErrorValue, ERROR_CODES, encodeErrorValue } from '../wire/convert-error.js'
 import { type Place, refusal } from './admission.js'
@@ -14,7 +15,6 @@ import type { Clients } from './clients.js'
 import { dial } from './dial.js'
 import { failureOf } from './failure.js'
 import { isMptcp, peerOptions, reset, tcpInfo, whenWritable } from './kernel.js'
-import { clientKey, plainAddress } from '../policy/prefixes.js'
 import { relay } from './relay.js'
 import { type NotConvert, type Request, readRequest, type Target } from './request.js'
 import type { Settings } from './settings.js'

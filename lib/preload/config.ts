@@ -7,9 +7,10 @@ import { AtsssError } from '../errors.js'
 import { type ConverterInput, type MptcpOptions, resolveOptions } from '../options.js'
 import { BOTH } from '../policy/accesses.js'
 import { PRESETS } from '../policy/presets.js'
-import { parseRules } from '../policy/rules-json.js'
 import { hexadecimal, integer, list, record, shown, text, word, wrong } from '../policy/rules-check.js'
+import { parseRules } from '../policy/rules-json.js'
 import { type RulesInput, resolveSession, type SessionOptions } from '../session-options.js'
+import { UUID } from '../wire/atsss-fields.js'
 import { Exclusion } from './exclusion.js'
 import type { PreloadOptions } from './preload.js'
 
@@ -103,7 +104,8 @@ export function parseConfig(json: unknown, origin: string): Config {
     if (given.$schema !== undefined) text('$schema', given.$schema)
     const via = { ...of(OPTIONS), ...of(OF_A_SESSION) }
     const stray = Object.keys(OF_A_SESSION).find(name => name in via)
-    if (given.accesses === undefined && stray !== undefined) throw wrong(stray, 'is of a session, which needs "accesses"')
+    if (given.accesses === undefined && stray !== undefined)
+      throw wrong(stray, 'is of a session, which needs "accesses"')
     if (given.accesses !== undefined && given.interface !== undefined)
       throw wrong('interface', 'does not go with "accesses", which has the interfaces')
     resolveOptions(via)
@@ -148,7 +150,6 @@ function interfaceName(path: string, value: unknown): string {
 
 function uuid(path: string, value: unknown): string {
   const given = text(`${path}.osId`, value, 'a UUID')
-  if (!/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(given))
-    throw wrong(`${path}.osId`, `must be a UUID; it is ${shown(value)}`)
+  if (!UUID.test(given.toLowerCase())) throw wrong(`${path}.osId`, `must be a UUID; it is ${shown(value)}`)
   return given
 }

@@ -42,7 +42,10 @@ function read(path: string, named: boolean): string {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') throw configError(path, message)
-    throw configError(path, named ? `is not there, though ${CONFIG} names it` : `is not there, and ${CONFIG} is not set`)
+    throw configError(
+      path,
+      named ? `is not there, though ${CONFIG} names it` : `is not there, and ${CONFIG} is not set`,
+    )
   }
 }
 

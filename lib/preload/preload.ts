@@ -5,7 +5,7 @@
  * matter who has imported what before.
  */
 import { Socket } from 'node:net'
-import { type MptcpOptions, resolveOptions } from '../options.js'
+import { type MptcpOptions, resolveOptions, type Settings } from '../options.js'
 import type { Steerer } from '../runtime/steerer.js'
 import type { MaPduSession } from '../session.js'
 import { callForm, isPipe, type MptcpSocket, memoryOf, opened } from '../socket.js'
@@ -50,7 +50,8 @@ export function preload(via: Via, { exclude = [], includeLocal = false }: Preloa
     const [options, listener] = callForm(args)
     if (!options || isPipe(options) || options.port === undefined || isOthers(this))
       return Reflect.apply(nodes, this, args)
-    if (exclusion.hasHost(options.host || 'localhost')) return Reflect.apply(nodes, this, args)
+    const { host } = options
+    if (typeof host === 'string' && exclusion.hasHost(host)) return Reflect.apply(nodes, this, args)
     const { settings, steerer } = wayOf(this)
     const leaves = (addresses: readonly { address: string }[]) => exclusion.hasOneOf(addresses)
     const memory = memoryOf(settings.cookies)
@@ -72,14 +73,10 @@ function isOthers(socket: Socket): boolean {
 }
 
 /** How one socket is connected, and who steers it. */
-function waysOver(via: Via) {
+function waysOver(via: Via): (socket: Socket) => { settings: Settings; steerer: Steerer } {
   if (!isSession(via) && typeof via !== 'function') {
     const settings = resolveOptions(via)
-    const steerer: Steerer = {
-      route: () => Promise.resolve({ interfaces: [settings.interface] }),
-      opened: () => {},
-    }
-    return () => ({ settings, steerer })
+    return () => ({ settings, steerer: {} })
   }
   let session = typeof via === 'function' ? undefined : via
   return (socket: Socket) => {

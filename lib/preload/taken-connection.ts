@@ -17,6 +17,7 @@ export class TakenConnection {
   /** What to call Node's own `connect` with. */
   readonly nodeOptions: TcpNetConnectOpts
   readonly #socket: Socket
+  readonly #steerer: Steerer
   readonly #report: Partial<MptcpReport>
   #connecting: Connecting | undefined
 
@@ -28,6 +29,7 @@ export class TakenConnection {
     steerer: Steerer,
   ) {
     this.#socket = socket
+    this.#steerer = steerer
     taken.get(socket)?.release()
     const opened = () => {
       this.#connecting = undefined // a connection lives longer than what made it
@@ -58,6 +60,7 @@ export class TakenConnection {
 
   closing(): void {
     this.#connecting?.cancel()
+    this.#steerer.closing?.()
     if (this.#report.protocol === 'mptcp' && !this.#socket.connecting) closeLikeTcp(this.#socket)
   }
 

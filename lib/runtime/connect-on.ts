@@ -170,7 +170,7 @@ export class Connecting {
     )
     if (allowed.length === 0) return void this.#socket.destroy(blocked(addresses))
     const destinations = interleave(allowed.map(found => ({ ...found, port }) as Endpoint))
-    if (!this.#steerer) return this.#resolveWays(destinations, [this.#settings.interface])
+    if (!this.#steerer?.route) return this.#resolveWays(destinations, [this.#settings.interface])
     const { host = 'localhost' } = this.#options
     this.#steerer.route({ host, addresses: destinations.map(found => found.address), port }).then(
       ({ interfaces }) => this.#resolveWays(destinations, interfaces),
@@ -260,7 +260,7 @@ export class Connecting {
       return
     }
     socket.connecting = false
-    this.#steerer?.opened(socket._handle!.fd, attempt.candidate)
+    this.#steerer?.opened?.(socket._handle!.fd, attempt.candidate)
     socket._sockname = null
     if (attempt.candidate.via) {
       const { address, family, port } = attempt.candidate.destination

@@ -17,10 +17,10 @@ export interface Route {
 export interface Steerer {
   /** Whether a destination, once it is resolved, is Node's to connect to, by plain TCP. */
   leaves?(addresses: readonly { address: string; family: number }[]): boolean
-  /** Rejects when the rules do not let the connection be. */
-  route(destination: Destination): Promise<Route>
+  /** Rejects when the rules do not let the connection be. Without it the options say which interface. */
+  route?(destination: Destination): Promise<Route>
   /** The connection is there, on this descriptor, which its socket's handle owns. */
-  opened(fd: number, way: Candidate): void
+  opened?(fd: number, way: Candidate): void
   /** Its descriptor is about to be closed. */
-  closing(): void
+  closing?(): void
 }

@@ -6,10 +6,9 @@ import type net from 'node:net'
 import tls from 'node:tls'
 import { expect, test } from 'vitest'
 import { connect, createConnection } from '../../lib/connect.js'
-import { native } from '../../lib/runtime/native.js'
 import { MptcpSocket } from '../../lib/socket.js'
 import { cert, key } from '../support/certificate.js'
-import { MPTCP } from '../support/native-addon.js'
+import { listening } from '../support/mptcp-server.js'
 import { leavesNothingOpen } from '../support/open-things.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -17,24 +16,6 @@ import { requires } from '../support/requires.js'
 const mptcpTest = requires('MPTCP', mptcp)
 
 leavesNothingOpen()
-
-/** Lets any of Node's servers listen on MPTCP. */
-async function listening(server: net.Server): Promise<{ port: number } & AsyncDisposable> {
-  const fd = native().socket(4, MPTCP)
-  native().bind(fd, '127.0.0.1', 0)
-  native().listen(fd, 64)
-  native().release(fd)
-  const open = new Set<net.Socket>()
-  server.on('connection', (socket: net.Socket) => open.add(socket))
-  await new Promise<void>(resolve => server.listen({ fd }, resolve))
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    async [Symbol.asyncDispose]() {
-      for (const socket of open) socket.destroy()
-      await new Promise(resolve => server.close(resolve))
-    },
-  }
-}
 
 async function text(stream: NodeJS.ReadableStream): Promise<string> {
   let all = ''

@@ -1,6 +1,8 @@
 /** The reference converter on loopback, and options that go through it. */
+import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type net from 'node:net'
+import { createInterface } from 'node:readline'
 import {
   type ConnectionInfo,
   type Converter,
@@ -31,6 +33,18 @@ export async function referenceConverter(options: ConverterOptions = {}): Promis
     connections,
     [Symbol.asyncDispose]: () => converter.close(),
   }
+}
+
+/** In a process of its own, by the command line. */
+export async function converterProcess(): Promise<{ name: string; stop(): void }> {
+  const args = ['--import', 'tsx', 'lib/cli/main.ts', 'converter', '--allow-loopback', '--json']
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  for await (const line of createInterface(child.stdout)) {
+    const { address, port } = JSON.parse(line).listeners[0]
+    child.stdout.resume()
+    return { name: `${address}:${port}`, stop: () => child.kill('SIGKILL') }
+  }
+  throw new Error('the converter has ended')
 }
 
 /** A memory of its own, so that no test learns from another; loopback destinations. */

@@ -3,16 +3,23 @@ import net from 'node:net'
 import { expect } from 'vitest'
 import { connect } from '../../lib/connect.js'
 import type { MptcpOptions } from '../../lib/options.js'
+import { preload } from '../../lib/preload/preload.js'
 
 export type Connect = (options: (net.NetConnectOpts & MptcpOptions) | number | string, ...more: unknown[]) => net.Socket
 
 export const ours = connect as Connect
 
-/** Runs `scenario` with both, and compares what it gives. */
+/** Runs `scenario` with net.connect, with ours, and with net.connect under the preload, and compares what it gives. */
 export async function sameAsNet<T>(scenario: (connect: Connect) => T | Promise<T>): Promise<T> {
   const theirs = await scenario(net.connect as Connect)
   const result = await scenario(ours)
   expect(result).toEqual(theirs)
+  const release = preload({}, { includeLocal: true })
+  try {
+    expect(await scenario(net.connect as Connect), 'under the preload').toEqual(theirs)
+  } finally {
+    release()
+  }
   return result
 }
 

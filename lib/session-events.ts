@@ -1,0 +1,36 @@
+/** What a `MaPduSession` tells: its events, and the answers of `update` and `explain`. */
+import type { Match } from './policy/match.js'
+import type { Action } from './policy/plan.js'
+import type { RuleChange, UpdateProblem } from './policy/rule-store.js'
+import type { AccessType, Rule } from './policy/rules.js'
+import type { MptcpSocket } from './socket.js'
+
+export interface SessionEvents {
+  /** An access has come to be available, or has ceased to be. */
+  access: [change: { access: AccessType; available: boolean; why: string }]
+  /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
+  action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
+  /** Less can be done than the rules want; `remedy` says what to do about it. */
+  degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'watch'; message: string }]
+  /** The rules have been replaced, or changed, by whomever. */
+  update: [update: SessionUpdate]
+  /** Part of a container that could not be read or applied. */
+  problem: [problem: UpdateProblem]
+}
+
+/** What `update` has done. */
+export interface SessionUpdate {
+  rules: readonly Rule[]
+  changes: readonly RuleChange[]
+  problems: readonly UpdateProblem[]
+  /** Live connections that are under another rule now. */
+  moved: { socket: MptcpSocket; from: Rule | undefined; to: Rule | undefined }[]
+}
+
+/** What would become of a connection. */
+export interface Explanation extends Match {
+  /** The accesses for its first subflow, in order; empty when the rules refuse it. */
+  accesses: AccessType[]
+  /** What the mode wants of each access at this moment, in words. */
+  steering: string
+}
