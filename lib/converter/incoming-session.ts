@@ -8,11 +8,11 @@
  */
 import type { Socket } from 'node:net'
 import { WireError } from '../errors.js'
+import { clientKey, plainAddress } from '../policy/prefixes.js'
 import { decode, encode, HEADER_LENGTH } from '../wire/convert.js'
 import type { Clients } from './clients.js'
 import { isMptcp, reset } from './kernel.js'
 import type { Mapping, Place } from './mappings.js'
-import { clientKey, plainAddress } from '../policy/prefixes.js'
 import { type ClientMemory, type Reached, reachClient } from './reach-client.js'
 import { relay } from './relay.js'
 import type { Settings } from './settings.js'

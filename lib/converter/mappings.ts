@@ -7,9 +7,9 @@
  * external address survives the loss of an access.
  */
 import { isIPv4 } from 'node:net'
+import { clientKey } from '../policy/prefixes.js'
 import type { FilterOption, MapOperation, PcpOption, PcpResult } from '../wire/pcp.js'
 import type { PcpSettings } from './pcp-options.js'
-import { clientKey } from '../policy/prefixes.js'
 
 export interface Place {
   address: string

@@ -1,5 +1,6 @@
 /** What a PCP server answers to a datagram. RFC 6887 §8.2, in its order; the mappings themselves are in mappings.ts. */
 import { WireError } from '../errors.js'
+import type { PrefixSet } from '../policy/prefixes.js'
 import {
   decodePcpRequest,
   encodePcpError,
@@ -12,7 +13,6 @@ import {
   RESULTS,
 } from '../wire/pcp.js'
 import { ERROR_LIFETIME, type MapAnswer, type Mappings, type Place } from './mappings.js'
-import type { PrefixSet } from '../policy/prefixes.js'
 
 export interface PcpPolicy {
   /** The internal realm. */

@@ -1,12 +1,12 @@
 /** A converter's PCP server (RFC 6887): its sockets, its clock, its state; the decisions are in pcp-answer.ts and mappings.ts. */
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
+import { plainAddress } from '../policy/prefixes.js'
 import type { PcpResult } from '../wire/pcp.js'
 import type { Mapping, Mappings, Place } from './mappings.js'
 import { announceRestart } from './pcp-announce.js'
 import { answerPcp } from './pcp-answer.js'
 import { readState, writeState } from './pcp-state.js'
-import { plainAddress } from '../policy/prefixes.js'
 import type { Settings } from './settings.js'
 
 export interface PcpServerEvents {
