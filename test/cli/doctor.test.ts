@@ -156,7 +156,7 @@ describe('the path to a converter', () => {
       'SYN data removed',
       { synData: false, convert: '1rtt' },
       'warning',
-      'SYN data not acknowledged; Convert answered (1-RTT)',
+      'no answer to a message in the SYN; Convert answered (1-RTT)',
     ],
     ['no converter', { failure: 'no answer' }, 'bad', 'Convert not answered: no answer'],
   ])('%s', (_name, probe, state, found) => {

@@ -82,6 +82,22 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
       expect(status).toBe(1)
     })
 
+    test('a converter whose host does not take the data of SYNs', async () => {
+      await laptop.run('internet', 'sh', '-c', 'echo 0 > /proc/sys/net/ipv4/tcp_fastopen')
+      try {
+        const { of } = await doctor('--interface', 'usb0', '--converter', PLACE)
+        expect(of('path-usb0')).toMatchObject({
+          state: 'warning',
+          found: expect.stringMatching(
+            /MPTCP kept; no answer to a message in the SYN; Convert answered \(1-RTT\): not-authorized$/,
+          ),
+          mends: [{ command: 'sysctl -w net.ipv4.tcp_fastopen=3' }],
+        })
+      } finally {
+        await laptop.run('internet', 'sh', '-c', 'echo 515 > /proc/sys/net/ipv4/tcp_fastopen')
+      }
+    })
+
     test('a server that is no converter, and speaks TCP only', async () => {
       const { of } = await doctor('--interface', 'wlan0', '--converter', `${SERVER}:8080`)
       expect(of('path-wlan0')).toMatchObject({

@@ -22,8 +22,8 @@ export interface Probe {
   unreachable?: string
   /** Whether MPTCP got to the converter and back. */
   mptcp?: boolean
-  /** Whether the SYN's data was acknowledged with the SYN+ACK. */
-  synData?: boolean | undefined
+  /** Whether a message in the SYN was acknowledged, and answered. */
+  synData?: boolean
   /** In the SYN or behind the handshake; undefined when it did not answer. */
   convert?: '0rtt' | '1rtt' | undefined
   /** What it answered: `connected`, or the error's name. */
@@ -45,22 +45,24 @@ export async function probe({ interface: device, converter, destination, allowLo
   result.rtt = plain.ms
   const direct = await attempt({ ...converter, ...over })
   result.mptcp = direct.report.protocol === 'mptcp'
-  // A memory of its own: what earlier connections have learned would answer otherwise.
-  const asked = await attempt({
-    ...destination,
-    ...over,
-    converters: name,
-    info: true,
-    allowLoopback,
-    cookies: new Map(),
-  })
-  const { synDataAccepted, convert } = asked.report
-  result.synData = synDataAccepted
-  if (asked.error === undefined) return { ...result, convert, answer: 'connected' }
-  const { detail } = asked.error as { detail?: { name: string } }
-  if (detail === undefined && !/^ECONN(REFUSED|RESET)$/.test(asked.error.code ?? ''))
-    return { ...result, failure: asked.error.message }
-  return { ...result, convert, answer: detail?.name ?? 'the destination refused' }
+  // First only in the SYN: an answer then shows that the SYN's data arrived. Each with a memory of its own, which earlier
+  // connections have told nothing.
+  let failure = ''
+  for (const form of ['0rtt', '1rtt'] as const) {
+    const how: MptcpOptions = { converters: name, convert: form, info: true, allowLoopback, cookies: new Map() }
+    const { error } = await attempt({ ...destination, ...over, ...how })
+    const answer = error === undefined ? 'connected' : answerIn(error)
+    result.synData = form === '0rtt' && answer !== undefined
+    if (answer !== undefined) return { ...result, convert: form, answer }
+    failure = error!.message
+  }
+  return { ...result, failure }
+}
+
+/** What the converter's Error TLV said, if it was one that ended the attempt. */
+function answerIn(error: Error): string | undefined {
+  const { detail, cause } = error as { detail?: { name: string }; cause?: { detail?: { name: string } } }
+  return (detail ?? cause?.detail)?.name
 }
 
 interface Attempt {
@@ -103,7 +105,7 @@ export function aboutPath(path: Probe): Finding {
   const facts = [
     `reachable, RTT ${rtt!.toFixed(1)} ms`,
     mptcp ? 'MPTCP kept' : 'MPTCP lost',
-    synData === undefined ? 'no data in the SYN' : synData ? 'SYN data acknowledged' : 'SYN data not acknowledged',
+    synData ? 'SYN data acknowledged' : 'no answer to a message in the SYN',
     failure === undefined
       ? `Convert answered (${convert === '0rtt' ? '0-RTT' : '1-RTT'}): ${answer}`
       : `Convert not answered: ${failure}`,
