@@ -17,8 +17,8 @@ export interface Effects {
   /** Where the kernel's path manager makes the subflows: by endpoints, for all connections together. */
   kernel?: Pick<KernelSteering, 'apply'> | undefined
   sample(fds: Int32Array): SocketSample[]
-  /** The same without the subflows, which costs less. */
-  sampleConnections(fds: Int32Array): SocketSample[]
+  /** Records of `SOCKET`, without the subflows: costs less. */
+  sampleConnections(fds: Int32Array): Float64Array
   subflowAddresses(fd: number): SubflowAddresses[]
   /** Bytes as the kernel counts. May throw: the socket has gone, or is another connection's by now. */
   setSendBuffer(fd: number, token: number, bytes: number): void

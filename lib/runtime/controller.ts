@@ -14,7 +14,7 @@ import { together } from './carrying.js'
 import type { ControllerEvent, Effects } from './controller-seam.js'
 import { endpointsOfAll } from './kernel-steering.js'
 import type { MptcpEvent } from './path-manager.js'
-import type { SubflowAddresses } from './sampler.js'
+import { SOCKET, type SubflowAddresses } from './sampler.js'
 import { type Carriage, type Steered, SteeredConnection } from './steered-connection.js'
 import { applyAction, applySendBuffer, sayFarewell } from './subflow-actions.js'
 import { SubflowTelling } from './subflow-telling.js'
@@ -30,6 +30,10 @@ const LINKS_PERIOD_MS = 20
 const HASTE_PERCENT = 10
 /** Connections at rest are asked for their subflows in turn: each once in so many looks. */
 const LOOKS_AROUND = 50
+/** So many of them are asked whether they still are, at each look: a thousand every 200 ms. */
+const RESTING_PER_LOOK = 250
+/** Those that have moved bytes for the last time not longer ago are asked at each, in milliseconds. */
+const RECENT_MS = 200
 /** How often the measurements are told. */
 const TELL_MS = 500
 
@@ -158,15 +162,20 @@ export class Controller {
 
   /** @returns the connections that are not at rest, and of those that are some in turn: with their subflows as they are now */
   #sample(now: number): SteeredConnection[] {
-    const turn = this.#looks++ % LOOKS_AROUND
+    const look = this.#looks++
+    // While nothing moves looks are rare, and at all of them.
+    const turns = this.#watched ? Math.ceil(this.#connections.size / RESTING_PER_LOOK) : 1
     const resting: SteeredConnection[] = []
     const awake: SteeredConnection[] = []
-    let place = 0
-    for (const connection of this.#connections.values())
-      (connection.mayRest && place++ % LOOKS_AROUND !== turn ? resting : awake).push(connection)
-    const samples = this.#effects.sampleConnections(fdsOf(resting))
+    for (const connection of this.#connections.values()) {
+      // Tokens are random: they make as large a part of the connections each time.
+      const { token, mayRest, movedAt } = connection
+      if (!mayRest || token % LOOKS_AROUND === look % LOOKS_AROUND) awake.push(connection)
+      else if (token % turns === look % turns || now - movedAt < RECENT_MS) resting.push(connection)
+    }
+    const records = this.#effects.sampleConnections(fdsOf(resting))
     for (const [index, connection] of resting.entries())
-      if (!connection.rests(samples[index], now)) awake.push(connection)
+      if (!connection.rests(records, index * SOCKET.length, now)) awake.push(connection)
     this.#follow(awake, now)
     return awake
   }

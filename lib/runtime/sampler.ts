@@ -135,7 +135,7 @@ export interface SocketSample {
   lastDataRecv: number | undefined
   /** Since an acknowledgement was last received, ms. */
   lastAckRecv: number | undefined
-  /** At most 32; empty from `sampleConnections`. */
+  /** At most 32. */
   subflows: SubflowSample[]
 }
 
@@ -156,9 +156,16 @@ export class Sampler {
     return this.#sample(fds, ASKING.whole)
   }
 
-  /** Without the subflows: about a quarter of the time, to find out which connections are at rest. */
-  sampleConnections(fds: Int32Array): SocketSample[] {
-    return this.#sample(fds, ASKING.connections)
+  /**
+   * Without the subflows, to find out which connections are at rest: about a quarter of the time.
+   *
+   * @returns a record of `SOCKET.length` doubles for each descriptor, in their order; good until the next call
+   */
+  sampleConnections(fds: Int32Array): Float64Array {
+    const room = roomFor(fds.length)
+    if (this.#doubles.length < room) this.#doubles = new Float64Array(room)
+    native().sample(fds, this.#doubles, ASKING.connections)
+    return this.#doubles
   }
 
   #sample(fds: Int32Array, asking: number): SocketSample[] {

@@ -7,7 +7,7 @@ import type { SubflowState } from '../policy/snapshot.js'
 import { TCP_STATES } from '../wire/tcp-info.js'
 import { carryingOf, type Given, givenTo } from './carrying.js'
 import type { AddressPort, SubflowName } from './path-manager.js'
-import type { SocketSample, SubflowAddresses, SubflowSample } from './sampler.js'
+import { SOCKET, type SocketSample, type SubflowAddresses, type SubflowSample } from './sampler.js'
 
 /** What the session says of a connection. */
 export interface Steered {
@@ -46,6 +46,8 @@ interface Join {
 
 /** A join that no sample shows for so long has come to nothing, in milliseconds. */
 const JOIN_UNSEEN_MS = 300
+/** What has begun since the last look began so long ago at most, in milliseconds, unless it has sent nothing for longer. */
+const UNSEEN_MS = 50
 /** A subflow that has been there for so long, or has carried data, was not refused, in milliseconds. */
 const PROVEN_MS = 2_000
 /** A subflow that ends so soon counts as a failure, in milliseconds. */
@@ -76,6 +78,7 @@ export class SteeredConnection {
 
   /** For the policy; joins that no sample has shown yet included. */
   get subflows(): SubflowState[] {
+    if (!this.#joins['3gpp'] && !this.#joins['non-3gpp']) return [...this.#subflows.values()]
     const joining = BOTH.filter(access => this.#joins[access]).map((access): SubflowState => {
       const { at, backup } = this.#joins[access]!
       const times = { madeAt: at, heardAt: Number.NEGATIVE_INFINITY, progressAt: at }
@@ -117,6 +120,8 @@ export class SteeredConnection {
 
   /** Whether nothing has been acknowledged or is waiting to be, on any subflow, since the sample before. */
   idle = false
+  /** When it last was not. */
+  movedAt = Number.NEGATIVE_INFINITY
 
   /** What its counters were when it was last followed; undefined: something has happened since, or may. */
   #restedWith: Counters | undefined
@@ -127,11 +132,16 @@ export class SteeredConnection {
     return this.#restedWith !== undefined
   }
 
-  /** Whether nothing has happened since it was followed: what is known of its subflows is what there is to know. */
-  rests(sample: SocketSample | undefined, now: number): boolean {
+  /**
+   * Whether nothing has happened since it was followed: what is known of its subflows is what there is to know.
+   *
+   * @param records of `SOCKET`, its own at `at`
+   */
+  rests(records: Float64Array, at: number, now: number): boolean {
     const before = this.#restedWith
-    if (!before || sample?.errno !== 0 || sample.token !== this.token) return false
-    if (sample.outstanding !== 0 || !COUNTERS.every(counter => sample[counter] === before[counter])) return false
+    if (!before || records[at + SOCKET.errno] !== 0 || records[at + SOCKET.token] !== this.token) return false
+    if (records[at + SOCKET.outstanding] !== 0) return false
+    for (const counter of COUNTERS) if (records[at + SOCKET[counter]] !== before[counter]) return false
     this.#restedAt = now
     this.#carried = []
     return true
@@ -145,6 +155,11 @@ export class SteeredConnection {
   get #isSettled(): boolean {
     const joining = this.subflows.some(({ state }) => state === 'joining')
     return !joining && BOTH.every(access => this.retries[access].failures === 0)
+  }
+
+  /** Until when nothing was under way on a subflow, as far as is known: since then it may be silent. */
+  #quietUntil({ outstanding }: Followed, { lastDataSent }: SubflowSample, now: number): number {
+    return outstanding ? this.#restedAt : Math.max(this.#restedAt, now - Math.max(lastDataSent, UNSEEN_MS))
   }
 
   /** It is to be followed at the next look. */
@@ -170,7 +185,7 @@ export class SteeredConnection {
     for (const seen of sample.subflows) {
       const before = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
       if (!before) continue
-      const after = next(before, seen, now, this.#restedAt)
+      const after = next(before, seen, now, this.#quietUntil(before, seen, now))
       this.#subflows.set(seen.id, after)
       if (before.access) this.#judge(before.access, before, after, now, random)
       if (before.access && after.state === 'established') carried.push(carriage(before.access, before, after))
@@ -184,8 +199,10 @@ export class SteeredConnection {
     this.#forgetJoins(now, random)
     this.idle =
       carried.every(({ acked, sent }) => acked === 0 && sent === 0) && !this.subflows.some(one => one.outstanding)
+    if (!this.idle) this.movedAt = now
+    const open = sample.outstanding !== 0 || this.subflows.some(({ outstanding }) => outstanding)
     // Older kernels do not count: nothing is known of a connection without its subflows.
-    this.#restedWith = this.idle && sample.outstanding === 0 && this.#isSettled ? sample : undefined
+    this.#restedWith = !open && this.#isSettled ? sample : undefined
     return carried
   }
 

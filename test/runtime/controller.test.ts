@@ -323,3 +323,50 @@ test('while bytes move the links are looked at often, and else not', async () =>
   await world.pass(5000)
   expect(world.watched.at(-1)).toBe(Number.POSITIVE_INFINITY)
 })
+
+describe('connections at rest', () => {
+  const lost = (world: World) => world.told.filter(told => told.event === 'access' && !told.available)
+
+  test('what has only just been sent is no silence, however long nothing had been', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(5000, 250)
+    world.now += 240
+    world.carry(connection.subflows[0]!, 1000, false)
+    Object.assign(connection.subflows[0]!.sample, { lastDataSent: 10, lastAckRecv: 5250 })
+    await world.pass(10, 10)
+    expect(lost(world)).toEqual([])
+    Object.assign(connection.subflows[0]!.sample, { lastDataSent: 60, lastAckRecv: 5300 })
+    await world.pass(50)
+    expect(lost(world)).toEqual([])
+    Object.assign(connection.subflows[0]!.sample, { lastDataSent: 110, lastAckRecv: 5350 })
+    await world.pass(50)
+    expect(lost(world)).toHaveLength(1)
+  })
+
+  test('of many each is asked within a few looks whether it still is; those that move, at each', async () => {
+    const world = new World()
+    const busy = world.connect(5)
+    const others = Array.from({ length: 260 }, (_, index) => world.connect(100 + index))
+    const move = async (times: number) => {
+      for (let i = 0; i < times; i++) {
+        world.carry(busy.subflows[0]!, 1000)
+        await world.pass(50)
+      }
+    }
+    await move(10)
+    world.asked = 0
+    await move(10)
+    expect(world.asked / 10).toBeLessThan(170)
+    expect(world.asked / 10).toBeGreaterThan(90)
+    // One of them sends, without an answer, and nobody else hears anything.
+    for (const { subflows } of [busy, ...others]) for (const { sample } of subflows) sample.lastAckRecv = 60_000
+    const other = others[130]!
+    world.carry(other.subflows[0]!, 1000, false)
+    for (let ms = 50; ms <= 300; ms += 50) {
+      Object.assign(other.subflows[0]!.sample, { lastDataSent: ms, lastAckRecv: 5000 + ms })
+      await world.pass(50)
+    }
+    expect(lost(world)).toHaveLength(1)
+  })
+})

@@ -5,7 +5,7 @@ import { Controller, type ControllerEvent, type Effects } from '../../lib/runtim
 import type { LinkMonitorEvents } from '../../lib/runtime/link-monitor.js'
 import type { Link, NetworkState } from '../../lib/runtime/network-state.js'
 import type { NewSubflow, PathManagerEvents, SubflowName } from '../../lib/runtime/path-manager.js'
-import type { SocketSample, SubflowAddresses, SubflowSample } from '../../lib/runtime/sampler.js'
+import { SOCKET, type SocketSample, type SubflowAddresses, type SubflowSample } from '../../lib/runtime/sampler.js'
 
 export const REMOTE = { address: '192.0.2.1', port: 443 }
 export const LOCAL: Record<AccessType, string> = { '3gpp': '10.2.0.2', 'non-3gpp': '10.1.0.2' }
@@ -44,6 +44,8 @@ export class World {
   joins = true
   addressesThrow = false
   watched: number[] = []
+  /** Of how many connections it was asked whether they are at rest. */
+  asked = 0
   readonly buffers: { fd: number; token: number; bytes: number }[] = []
   readonly controller: Controller
   readonly #links = Object.assign(new EventEmitter<LinkMonitorEvents>(), {
@@ -54,7 +56,10 @@ export class World {
   #lastPort = 40_000
 
   constructor({ pathManager = true, rules = [[255, WIFI_THEN_CELL]] as [number, Steering][] } = {}) {
-    const sample = (fds: Int32Array) => Array.from(fds, fd => this.#sample(fd))
+    const sample = (fds: Int32Array) => {
+      const known = new Map(this.connections.map(connection => [connection.fd, connection]))
+      return Array.from(fds, fd => this.#sample(fd, known.get(fd)))
+    }
     const subflowAddresses = (fd: number) => {
       if (this.addressesThrow) throw Object.assign(new Error('getsockopt EBADF'), { code: 'EBADF' })
       return this.#connection(fd)!.subflows.map(({ addresses }) => addresses)
@@ -71,7 +76,10 @@ export class World {
           })
         : undefined,
       sample,
-      sampleConnections: sample,
+      sampleConnections: (fds: Int32Array) => {
+        this.asked += fds.length
+        return Float64Array.from(sample(fds).flatMap(record))
+      },
       subflowAddresses,
       setSendBuffer: (fd: number, token: number, bytes: number) => void this.buffers.push({ fd, token, bytes }),
       now: () => this.now,
@@ -160,8 +168,7 @@ export class World {
     return this.connections.find(connection => connection.fd === fd)
   }
 
-  #sample(fd: number): SocketSample {
-    const connection = this.#connection(fd)
+  #sample(fd: number, connection: Connection | undefined): SocketSample {
     const subflows = (connection?.subflows ?? []).map(({ sample }) => ({ ...sample }))
     return {
       ...(Object.fromEntries(TOTALS.map(name => [name, 0])) as unknown as SocketSample),
@@ -202,6 +209,14 @@ const NUMBERS = [
   'deliveryRate bytesReceived bytesRetrans notsentBytes',
 ].flatMap(line => line.split(' '))
 const TOTALS = 'bytesSent bytesRetrans retransmits lastDataSent lastDataRecv lastAckRecv'.split(' ')
+
+/** As the native call writes it. */
+function record(sample: SocketSample): number[] {
+  const doubles = new Array<number>(SOCKET.length).fill(0)
+  for (const name of Object.keys(SOCKET) as (keyof typeof SOCKET)[])
+    if (name !== 'length') doubles[SOCKET[name]] = name === 'subflows' ? 0 : (sample[name] ?? Number.NaN)
+  return doubles
+}
 
 function state(carrier: Record<AccessType, boolean>): NetworkState {
   const link = (access: AccessType): Link =>
