@@ -68,6 +68,8 @@ const NEGLIGIBLE = 0.1
 const BEGIN_MS = 1_000
 /** So many bytes wait for an access that is as fast as it can be: fewer may wait for the next millisecond. */
 const BACKLOG = 32_768
+/** What cannot be sent for longer does not count yet: it would be made up for too early. */
+const SOON_MS = 50
 /** What an access could take is forgotten by half in this time. */
 const CAPACITY_MS = 20_000
 /**
@@ -101,12 +103,15 @@ export function divide(
   const drift = () =>
     (1 - share) * Math.min(meant['3gpp'], most['3gpp']) - share * Math.min(meant['non-3gpp'], most['non-3gpp'])
 
+  /** Of what 3GPP access is ahead by, what will not have gone out soon. */
+  const later = (1 - share) * beyond('3gpp', capacity, connections) - share * beyond('non-3gpp', capacity, connections)
+
   const period = Math.min(Math.max(elapsed, PERIOD_MS.least), PERIOD_MS.most)
   const carrying = places.filter((_, i) => canMove(connections[i]!))
   const movable = carrying.filter(place => place.rate > (NEGLIGIBLE * rate) / carrying.length)
   for (const place of movable.sort(byWeight)) {
     const horizon = Math.min((period * rate) / place.rate, TREND_MS)
-    const error = ahead + drift() * horizon
+    const error = ahead - later + drift() * horizon
     const isAhead = place.on === '3gpp' ? error > 0 : error < 0
     if (!isAhead || Math.abs(error) <= (0.5 + WORTH) * place.rate * horizon) continue
     meant[place.on] -= place.rate
@@ -119,7 +124,7 @@ export function divide(
     place.uses = usesOf(place.on, 'active', isSpared(place, scarce) ? 'active' : 'backup')
     place.sendBuffer = sendBuffer(place, connections[i]!, capacity, rate)
   }
-  const missing = rate === 0 ? 0 : (ahead + drift() * TREND_MS) / (rate * BEGIN_MS)
+  const missing = rate === 0 ? 0 : (ahead - later + drift() * TREND_MS) / (rate * BEGIN_MS)
   return {
     percent3gpp,
     ahead,
@@ -167,6 +172,12 @@ function waitingFor(access: AccessType, connections: readonly Carrying[]): numbe
 function mostOf(access: AccessType, capacity: ByAccess, connections: readonly Carrying[]): number {
   const full = capacity[access] > 0 && waitingFor(access, connections) > BACKLOG
   return full ? capacity[access] : Number.POSITIVE_INFINITY
+}
+
+/** The bytes that wait for an access and that it cannot send soon. */
+function beyond(access: AccessType, capacity: ByAccess, connections: readonly Carrying[]): number {
+  if (capacity[access] === 0) return 0
+  return Math.max(0, waitingFor(access, connections) - capacity[access] * SOON_MS)
 }
 
 /** What carries nothing now would change nothing. */

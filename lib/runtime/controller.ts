@@ -12,28 +12,22 @@ import { allowedAccesses, type Decision, decide, type SteeringMemory } from '../
 import { type AccessConfig, AccessLinks } from './access-links.js'
 import { together } from './carrying.js'
 import type { ControllerEvent, Effects } from './controller-seam.js'
+import type { Carriage } from './followed-subflow.js'
 import { endpointsOfAll } from './kernel-steering.js'
 import type { MptcpEvent } from './path-manager.js'
+import { periodMs } from './period.js'
+import { whomToAsk } from './rest.js'
 import { SOCKET, type SubflowAddresses } from './sampler.js'
-import { type Carriage, type Steered, SteeredConnection } from './steered-connection.js'
+import { type Steered, SteeredConnection } from './steered-connection.js'
 import { applyAction, applySendBuffer, sayFarewell } from './subflow-actions.js'
 import { SubflowTelling } from './subflow-telling.js'
 
 export type { ControllerEvent, Effects } from './controller-seam.js'
 
-/** How often everything is looked at while bytes move, and while none do, in milliseconds. */
-const PERIOD_MS = 50
-const IDLE_PERIOD_MS = 250
 /** How often the links are looked at while bytes move, in milliseconds: the kernel may tell of a lost carrier a second late. */
 const LINKS_PERIOD_MS = 20
 /** What happens to single connections causes so many percent of a core at most: a busy loop lets them wait for each other. */
 const HASTE_PERCENT = 10
-/** Connections at rest are asked for their subflows in turn: each once in so many looks. */
-const LOOKS_AROUND = 50
-/** So many of them are asked whether they still are, at each look: a thousand every 200 ms. */
-const RESTING_PER_LOOK = 250
-/** Those that have moved bytes for the last time not longer ago are asked at each, in milliseconds. */
-const RECENT_MS = 200
 /** How often the measurements are told. */
 const TELL_MS = 500
 
@@ -50,6 +44,7 @@ export class Controller {
   readonly #effects: Effects
   readonly #tell: (event: ControllerEvent) => void
   readonly #links: AccessLinks
+  readonly #interfaces: readonly string[]
   readonly #connections = new Map<number, SteeredConnection>()
   readonly #rules = new Map<number, RuleState>()
   #health: Record<AccessType, Health> = { '3gpp': UNKNOWN_HEALTH, 'non-3gpp': UNKNOWN_HEALTH }
@@ -73,6 +68,7 @@ export class Controller {
   constructor(effects: Effects, accesses: Record<AccessType, AccessConfig>, tell: (event: ControllerEvent) => void) {
     this.#effects = effects
     this.#tell = tell
+    this.#interfaces = BOTH.map(access => accesses[access].interface)
     this.#links = new AccessLinks(accesses, effects.links.state)
     effects.links.on('change', (_, state) => {
       this.#links.update(state)
@@ -138,7 +134,8 @@ export class Controller {
     this.#watch(!idle)
     const took = this.#effects.now() - now
     this.#restUntil = now + (took * 100) / HASTE_PERCENT
-    this.#schedule(idle ? IDLE_PERIOD_MS : PERIOD_MS, now)
+    const divides = [...this.#rules.values()].some(({ division }) => division !== undefined)
+    this.#schedule(periodMs(idle, divides, took), now)
   }
 
   /** At once, unless looking is all that is done. */
@@ -156,23 +153,15 @@ export class Controller {
   }
 
   #watch(on: boolean): void {
-    if (on !== this.#watched) this.#effects.links.watch(on ? LINKS_PERIOD_MS : Number.POSITIVE_INFINITY)
+    if (on !== this.#watched)
+      this.#effects.links.watch(on ? LINKS_PERIOD_MS : Number.POSITIVE_INFINITY, this.#interfaces)
     this.#watched = on
   }
 
   /** @returns the connections that are not at rest, and of those that are some in turn: with their subflows as they are now */
   #sample(now: number): SteeredConnection[] {
-    const look = this.#looks++
     // While nothing moves looks are rare, and at all of them.
-    const turns = this.#watched ? Math.ceil(this.#connections.size / RESTING_PER_LOOK) : 1
-    const resting: SteeredConnection[] = []
-    const awake: SteeredConnection[] = []
-    for (const connection of this.#connections.values()) {
-      // Tokens are random: they make as large a part of the connections each time.
-      const { token, mayRest, movedAt } = connection
-      if (!mayRest || token % LOOKS_AROUND === look % LOOKS_AROUND) awake.push(connection)
-      else if (token % turns === look % turns || now - movedAt < RECENT_MS) resting.push(connection)
-    }
+    const { awake, resting } = whomToAsk(this.#connections, this.#looks++, this.#watched, now)
     const records = this.#effects.sampleConnections(fdsOf(resting))
     for (const [index, connection] of resting.entries())
       if (!connection.rests(records, index * SOCKET.length, now)) awake.push(connection)

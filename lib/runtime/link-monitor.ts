@@ -12,11 +12,13 @@ import {
   RTMGRP_ALL,
   type RtnetlinkMessage,
 } from '../wire/rtnetlink.js'
+import { differs, LinkGlimpse } from './link-glimpse.js'
 import {
   NETLINK_ROUTE,
   NetlinkClient,
   type NetlinkClientOptions,
   type NetlinkConnection,
+  type OpenNetlink,
   openNetlink,
 } from './netlink.js'
 import { type ChangeReason, changesBetween, type NetworkState } from './network-state.js'
@@ -55,6 +57,7 @@ const AFTERMATH = { duration: 1100, interval: 5 }
 const CARRIER: ReadonlySet<string> = new Set<ChangeReason['type']>(['link-up', 'carrier-gained', 'carrier-lost'])
 
 export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
+  readonly #open: OpenNetlink
   readonly #client: NetlinkClient
   readonly #doorbell: NetlinkConnection
   #state: NetworkState = { links: new Map(), defaultRoutes: [] }
@@ -64,6 +67,9 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
   #rung = false
   #timer: NodeJS.Timeout | undefined
   #interval = Number.POSITIVE_INFINITY
+  /** All, when undefined. */
+  #watched: readonly string[] | undefined
+  #glimpse: LinkGlimpse | undefined
   #aftermath = Number.NEGATIVE_INFINITY
   #glances: NodeJS.Timeout | undefined
   #closed = false
@@ -72,6 +78,7 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
   constructor(options: NetlinkClientOptions) {
     super()
     const { open = openNetlink } = options
+    this.#open = open
     this.#client = new NetlinkClient(NETLINK_ROUTE, options)
     // Listens before the first reading, so that nothing can happen in between.
     const receiver = {
@@ -94,11 +101,13 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
 
   /**
    * Looks at the links every so many milliseconds, beside being told: `Infinity`, as at first, ends it. The kernel may tell
-   * of a lost carrier a second late (see `AFTERMATH`): whoever has data at stake does not wait for that. A look takes
-   * some 50 µs.
+   * of a lost carrier a second late (see `AFTERMATH`): whoever has data at stake does not wait for that.
+   *
+   * @param interfaces by their names: a look at a few takes some 10 µs, at all of them more with each
    */
-  watch(interval: number): void {
+  watch(interval: number, interfaces?: readonly string[]): void {
     this.#interval = interval
+    this.#watched = interfaces
     this.#watchOn()
   }
 
@@ -117,6 +126,7 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     clearTimeout(this.#glances)
     this.#doorbell.close()
     this.#client.close()
+    this.#glimpse?.close()
   }
 
   /** Reads at once when all was quiet; else `QUIET` after the last reading began. */
@@ -158,8 +168,14 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
   async #glance(): Promise<void> {
     const known = this.#state.links
     try {
+      if (this.#watched) {
+        const watched = [...known.values()].filter(({ name }) => this.#watched!.includes(name))
+        this.#glimpse ??= new LinkGlimpse(this.#open)
+        if (this.#glimpse.hasChanged(watched)) this.#ring()
+        return this.#watchOn()
+      }
       const links = (await this.#dump(DUMPS[0]!)).flatMap(said => (said.type === 'link' ? [said.link] : []))
-      if (links.length !== known.size || links.some(link => hasChanged(known.get(link.index), link))) this.#ring()
+      if (links.length !== known.size || links.some(link => differs(known.get(link.index), link))) this.#ring()
     } catch {
       // The next look may see; whether reading works is said when everything is read.
     }
@@ -202,8 +218,4 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     }
     this.emit('change', before, now, reasons)
   }
-}
-
-function hasChanged(before: LinkInfo | undefined, now: LinkInfo): boolean {
-  return before === undefined || before.carrier !== now.carrier || before.flags !== now.flags
 }

@@ -41,6 +41,8 @@ export interface NetlinkGroups {
   bitmap?: number
   /** One group of a generic family by its number. EPERM where listening needs CAP_NET_ADMIN. */
   number?: number
+  /** Nothing is received but what is there when `send` returns; nobody is woken for it. */
+  onlyAnswers?: boolean
 }
 
 /** Tests give a kernel of their own: a function from requests to answers. */
@@ -68,7 +70,7 @@ export const openNetlink: OpenNetlink = (protocol, receiver, groups = {}) => {
   }
   try {
     prepare(fd, groups)
-    const wait = reactor().watchEdges(fd, EPOLLIN, drain, { ref: false })
+    const wait = groups.onlyAnswers ? undefined : reactor().watchEdges(fd, EPOLLIN, drain, { ref: false })
     return {
       send(bytes) {
         addon.sendNetlink(fd, bytes)
@@ -77,7 +79,7 @@ export const openNetlink: OpenNetlink = (protocol, receiver, groups = {}) => {
       close() {
         if (!open) return
         open = false
-        wait.cancel()
+        wait?.cancel()
         addon.close(fd)
       },
     }

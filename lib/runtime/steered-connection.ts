@@ -1,13 +1,13 @@
 /** One steered connection, as it is followed from sample to sample: what its subflows are, and what was asked for. */
-import { BOTH, type Told } from '../policy/accesses.js'
+import { BOTH } from '../policy/accesses.js'
 import type { Carrying } from '../policy/load-balance.js'
 import { NO_RETRIES, type Retry, retryAfter } from '../policy/plan.js'
 import type { AccessType } from '../policy/rules.js'
 import type { SubflowState } from '../policy/snapshot.js'
-import { TCP_STATES } from '../wire/tcp-info.js'
-import { carryingOf, type Given, givenTo } from './carrying.js'
+import { carryingOf } from './carrying.js'
+import { type Carriage, carriage, type Followed, next } from './followed-subflow.js'
 import type { AddressPort, SubflowName } from './path-manager.js'
-import { SOCKET, type SocketSample, type SubflowAddresses, type SubflowSample } from './sampler.js'
+import { SOCKET, type SocketSample, type SubflowAddresses } from './sampler.js'
 
 /** What the session says of a connection. */
 export interface Steered {
@@ -20,25 +20,6 @@ export interface Steered {
   rule: number
 }
 
-/** What a subflow has carried since the sample before. */
-export interface Carriage extends Told, Given {
-  access: AccessType
-}
-
-interface Followed extends SubflowState {
-  name: SubflowName
-  /** By which the peer knows its local address; 0 for the one that the connection began with. */
-  localId: number
-  /** Closed here, but not yet by the peer. */
-  lingers: boolean
-  bytesAcked: number
-  bytesSent: number
-  bytesRetrans: number
-  bytesReceived: number
-  notsentBytes: number
-  minRttMs: number
-}
-
 interface Join {
   at: number
   backup: boolean
@@ -46,8 +27,6 @@ interface Join {
 
 /** A join that no sample shows for so long has come to nothing, in milliseconds. */
 const JOIN_UNSEEN_MS = 300
-/** What has begun since the last look began so long ago at most, in milliseconds, unless it has sent nothing for longer. */
-const UNSEEN_MS = 50
 /** A subflow that has been there for so long, or has carried data, was not refused, in milliseconds. */
 const PROVEN_MS = 2_000
 /** A subflow that ends so soon counts as a failure, in milliseconds. */
@@ -157,11 +136,6 @@ export class SteeredConnection {
     return !joining && BOTH.every(access => this.retries[access].failures === 0)
   }
 
-  /** Until when nothing was under way on a subflow, as far as is known: since then it may be silent. */
-  #quietUntil({ outstanding }: Followed, { lastDataSent }: SubflowSample, now: number): number {
-    return outstanding ? this.#restedAt : Math.max(this.#restedAt, now - Math.max(lastDataSent, UNSEEN_MS))
-  }
-
   /** It is to be followed at the next look. */
   disturb(): void {
     this.#restedWith = undefined
@@ -185,7 +159,7 @@ export class SteeredConnection {
     for (const seen of sample.subflows) {
       const before = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
       if (!before) continue
-      const after = next(before, seen, now, this.#quietUntil(before, seen, now))
+      const after = next(before, seen, now, this.#restedAt)
       this.#subflows.set(seen.id, after)
       if (before.access) this.#judge(before.access, before, after, now, random)
       if (before.access && after.state === 'established') carried.push(carriage(before.access, before, after))
@@ -298,48 +272,3 @@ type Counters = Pick<SocketSample, (typeof COUNTERS)[number]>
 
 /** Of a join that has been asked for and not been seen. */
 const UNSEEN = -1
-
-/** @param restedAt when it was last seen to have nothing under way */
-function next(before: Followed, seen: SubflowSample, now: number, restedAt: number): Followed {
-  const state = before.state === 'closed' ? 'closed' : stateOf(seen.state)
-  const outstanding = state === 'established' && seen.unacked > 0
-  const received = seen.bytesReceived > before.bytesReceived
-  const heardAt = received
-    ? now
-    : Math.max(before.heardAt, state === 'joining' ? before.heardAt : now - seen.lastAckRecv)
-  const since = Math.max(before.progressAt, restedAt)
-  const progressed = !outstanding || seen.bytesAcked > before.bytesAcked
-  return {
-    ...before,
-    state,
-    lingers: state === 'closed' && seen.state !== TCP_STATES.close,
-    outstanding,
-    heardAt,
-    progressAt: progressed ? now : received ? since : Math.max(since, now - seen.lastAckRecv),
-    rttMs: seen.rtt / 1000,
-    bytesAcked: seen.bytesAcked,
-    bytesSent: seen.bytesSent,
-    bytesRetrans: seen.bytesRetrans,
-    bytesReceived: seen.bytesReceived,
-    notsentBytes: seen.notsentBytes,
-    minRttMs: seen.minRtt / 1000,
-  }
-}
-
-function stateOf(state: number): SubflowState['state'] {
-  if (state === TCP_STATES.established) return 'established'
-  return state === TCP_STATES.synSent || state === TCP_STATES.synRecv ? 'joining' : 'closed'
-}
-
-function carriage(access: AccessType, before: Followed, after: Followed): Carriage {
-  return {
-    access,
-    rttMs: after.rttMs,
-    acked: after.bytesAcked - before.bytesAcked,
-    sent: after.bytesSent - before.bytesSent,
-    sentAgain: after.bytesRetrans - before.bytesRetrans,
-    given: givenTo(after) - givenTo(before),
-    waiting: after.notsentBytes,
-    leastRttMs: after.minRttMs,
-  }
-}

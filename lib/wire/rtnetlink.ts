@@ -89,9 +89,21 @@ export const RTM = {
 /** Multicast groups, as `bind` takes them: links, addresses and routes of both families. */
 export const RTMGRP_ALL = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 
+/** For RTM_GETLINK: a link, or with the index 0 all of them; without their statistics. */
+export function linkRequest(index: number): Uint8Array {
+  const link = Buffer.alloc(IFINFOMSG.length)
+  link.set(u32(index), IFINFOMSG.index)
+  return Buffer.concat([link, attribute(IFLA.extMask, u32(RTEXT_FILTER_SKIP_STATS))])
+}
+
+const RTEXT_FILTER_SKIP_STATS = 0x8
+/** struct ifinfomsg: family, type, index, flags, change. */
+const IFINFOMSG = { index: 4, flags: 8, length: 16 } as const
+const IFLA = { name: 3, mtu: 4, operstate: 16, extMask: 29, carrier: 33 } as const
+
 /** What to dump of each kind: everything, but for the statistics of links. */
 export const DUMPS: readonly { type: number; payload: Uint8Array }[] = [
-  { type: RTM.getLink, payload: Buffer.concat([new Uint8Array(16), attribute(29, u32(0x8))]) }, // IFLA_EXT_MASK, SKIP_STATS
+  { type: RTM.getLink, payload: linkRequest(0) },
   { type: RTM.getAddress, payload: new Uint8Array(8) },
   { type: RTM.getRoute, payload: new Uint8Array(12) },
 ]
@@ -101,9 +113,6 @@ const AF_INET = 2
 const AF_INET6 = 10
 const IFF_UP = 0x1
 
-/** struct ifinfomsg: family, type, index, flags, change. */
-const IFINFOMSG = { index: 4, flags: 8, length: 16 } as const
-const IFLA = { name: 3, mtu: 4, operstate: 16, carrier: 33 } as const
 const OPERSTATES = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const
 
 function decodeLink(payload: Uint8Array): LinkInfo {

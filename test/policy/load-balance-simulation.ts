@@ -44,15 +44,23 @@ const WAKE = 1 / 3
 /** How many milliseconds after a connection its second subflow is there. */
 const JOIN_MS = 100
 
+export interface Simulation {
+  forMs?: number
+  periodMs?: number
+  /** Passes come up to half a period late, as on a busy machine; 0: punctually. */
+  seed?: number
+  /** Non-3GPP access is not there for a while. */
+  away?: { from: number; to: number } | undefined
+}
+
 /**
  * @param starts over which access each source's connection begins
- * @param seed passes come up to half a period late, as on a busy machine; 0: punctually
  */
 export function simulate(
   sources: readonly Source[],
   starts: readonly AccessType[],
   law: Law,
-  { forMs = 12_000, periodMs = 50, seed = 1 } = {},
+  { forMs = 12_000, periodMs = 25, seed = 1, away }: Simulation = {},
 ): Outcome {
   const random = seeded(seed)
   const links = { '3gpp': new Wire(LINKS['3gpp']), 'non-3gpp': new Wire(LINKS['non-3gpp']) }
@@ -62,7 +70,11 @@ export function simulate(
   let pass = periodMs
   for (let now = 0; now < forMs; now++) {
     for (const access of BOTH) links[access].arrive(now)
-    for (const connection of connections) connection.run(now)
+    for (const connection of connections) {
+      if (now === away?.from) connection.lose('non-3gpp')
+      if (now === away?.to) connection.join('non-3gpp')
+      connection.run(now)
+    }
     if (now % 10 === 0)
       received.push({ at: now, bytes: { '3gpp': links['3gpp'].delivered, 'non-3gpp': links['non-3gpp'].delivered } })
     if (now < pass) continue
@@ -219,13 +231,21 @@ class Connection {
     this.#subflows[first] = new Subflow(links[first])
   }
 
+  join(access: AccessType): void {
+    this.#subflows[access] = new Subflow(this.#links[access])
+    this.#subflows[access].backup = true
+  }
+
+  /** What was given to its subflow there is given to the other one. */
+  lose(access: AccessType): void {
+    this.#pending += this.#subflows[access]?.held ?? 0
+    delete this.#subflows[access]
+    this.#told[access] = 0
+  }
+
   run(now: number): void {
     const subflows = Object.values(this.#subflows)
-    if (now === JOIN_MS) {
-      const second = this.#first === '3gpp' ? 'non-3gpp' : '3gpp'
-      this.#subflows[second] = new Subflow(this.#links[second])
-      this.#subflows[second].backup = true
-    }
+    if (now === JOIN_MS) this.join(this.#first === '3gpp' ? 'non-3gpp' : '3gpp')
     const held = subflows.reduce((sum, subflow) => sum + subflow.held, this.#pending)
     const buffer = this.#sendBuffer ?? subflows.reduce((sum, subflow) => sum + subflow.buffer, 0)
     const wanted = this.#source(now)

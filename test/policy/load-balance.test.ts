@@ -26,20 +26,31 @@ function mixed(): Source[] {
   })
 }
 
+/** Three that saturate, some that do not, and half of all in bursts of up to 200 kB: as the benchmark's. */
+function busy(): Source[] {
+  return [
+    ...Array.from({ length: 3 }, () => saturating),
+    ...Array.from({ length: 22 }, (_, i) => limited(0.08 + 0.016 * i)),
+    ...Array.from({ length: 25 }, (_, i) => bursts(8000 * (i + 1), 400 + 20 * i, 13 * i)),
+  ]
+}
+
 const SENDERS: Record<string, () => Source[]> = {
   'one that is limited to 10 Mbit/s': () => [limited(10)],
   'one that is limited to 20 Mbit/s': () => [limited(20)],
   'fifty, mixed': mixed,
   'one that saturates': () => [saturating],
   'one that saturates, and a small one': () => [saturating, limited(5)],
+  'three that saturate': () => [saturating, saturating, saturating],
   'one that saturates, and fifty mixed': () => [...mixed(), saturating],
+  'fifty, of which three saturate': busy,
 }
 
-const START_MS = 2000
+const START_MS = 5000
 const WINDOW_MS = 5000
-const FOR_MS = 12_000
+const FOR_MS = 13_000
 
-function run(sources: readonly Source[], percent: number): Outcome {
+function run(sources: readonly Source[], percent: number, away?: { from: number; to: number }): Outcome {
   let division: Division | undefined
   let credit = 0
   const starts = sources.map((): AccessType => {
@@ -47,22 +58,27 @@ function run(sources: readonly Source[], percent: number): Outcome {
     credit = begin.credit
     return begin.access
   })
+  const left = { uses: { '3gpp': 'active', 'non-3gpp': 'none' }, sendBuffer: undefined } as const
   const law = (told: readonly Carrying[], now: number) => {
+    if (away && now >= away.from && now < away.to) {
+      division = undefined
+      return new Map(told.map(({ token }) => [token, left]))
+    }
     division = divide(division, told, percent, now)
     return division.connections
   }
-  return simulate(sources, starts, law, { forMs: FOR_MS })
+  return simulate(sources, starts, law, { forMs: away ? away.to + FOR_MS : FOR_MS, away })
 }
 
 /** Points off the percentage, in the worst of all windows after the start. */
-function worst({ received }: Outcome, percent: number): number {
+function worst({ received }: Outcome, percent: number, start = START_MS): number {
   const windows = received.flatMap((from, i) => {
     const to = received[i + WINDOW_MS / 10]
-    if (from.at < START_MS || !to) return []
+    if (from.at < start || !to) return []
     const over = (access: AccessType) => to.bytes[access] - from.bytes[access]
     return Math.abs((100 * over('3gpp')) / (over('3gpp') + over('non-3gpp')) - percent)
   })
-  expect(windows.length).toBeGreaterThan(400)
+  expect(windows.length).toBeGreaterThan(200)
   return Math.max(...windows)
 }
 
@@ -77,34 +93,48 @@ function allowed(percent: number): number {
   return Math.min((100 * LINKS['3gpp'].mbps) / percent, (100 * LINKS['non-3gpp'].mbps) / (100 - percent))
 }
 
+const PERCENTAGES = [10, 20, 30, 40, 50, 60, 70, 80, 90]
+
 describe('the share in the worst window of five seconds, in a simulation', () => {
   describe.each([
-    ['one that is limited to 10 Mbit/s', 2, 25],
-    ['one that is limited to 20 Mbit/s', 2, 25],
-    ['fifty, mixed', 2, 60],
-  ])('%s: at most %d points off, with at most %d changes of a flag in a second', (name, points, flags) => {
-    test.each([10, 20, 30, 50, 70, 80, 90])('%d %%', percent => {
+    ['one that is limited to 10 Mbit/s', 50],
+    ['one that is limited to 20 Mbit/s', 50],
+    ['fifty, mixed', 120],
+  ])('%s: at most 2 points off, with at most %d changes of a flag in a second', (name, flags) => {
+    test.each(PERCENTAGES)('%d %%', percent => {
       const outcome = run(SENDERS[name]!(), percent)
-      expect(worst(outcome, percent)).toBeLessThan(points)
+      expect(worst(outcome, percent)).toBeLessThan(2)
       expect(outcome.flags / (FOR_MS / 1000)).toBeLessThan(flags)
     })
   })
 
-  // An access that is let go gets what is in the send buffer at once, and it cannot be small without costing throughput.
+  // What is in a link's buffers, and headers, is not received: no sender gets all of what the percentages allow.
   describe.each([
-    ['one that saturates', 3.3, 0.75],
-    ['one that saturates, and a small one', 2.2, 0.7],
-    ['one that saturates, and fifty mixed', 2.7, 0.5],
-  ])(
-    '%s: at most %d points off, with at least the share of %d of what the percentages allow',
-    (name, points, least) => {
-      test.each([10, 30, 50, 70, 90])('%d %%', percent => {
-        const outcome = run(SENDERS[name]!(), percent)
-        expect(worst(outcome, percent)).toBeLessThan(points)
-        expect(throughput(outcome) / allowed(percent)).toBeGreaterThan(least)
+    ['one that saturates', 0.9],
+    ['one that saturates, and a small one', 0.85],
+    ['three that saturate', 0.9],
+    ['one that saturates, and fifty mixed', 0.55],
+    ['fifty, of which three saturate', 0.7],
+  ])('%s: at most 2 points off, with at least the share of %d of what the percentages allow', (name, least) => {
+    test.each(PERCENTAGES)('%d %%', percent => {
+      const outcome = run(SENDERS[name]!(), percent)
+      expect(worst(outcome, percent)).toBeLessThan(2)
+      expect(throughput(outcome) / allowed(percent)).toBeGreaterThan(least)
+    })
+  })
+
+  describe('an access goes away, and comes back', () => {
+    const away = { from: 4000, to: 6000 }
+    describe.each(['one that is limited to 10 Mbit/s', 'one that saturates', 'fifty, mixed'])('%s', name => {
+      test.each([20, 50, 80])('%d %%', percent => {
+        const outcome = run(SENDERS[name]!(), percent, away)
+        const at = (when: number) => outcome.received[when / 10]!.bytes
+        expect(at(away.to)['non-3gpp'] - at(away.from + 200)['non-3gpp']).toBe(0)
+        expect(at(away.to)['3gpp']).toBeGreaterThan(at(away.from)['3gpp'])
+        expect(worst(outcome, percent, away.to + 2000)).toBeLessThan(2)
       })
-    },
-  )
+    })
+  })
 })
 
 /** What is told of a connection: by default that it carries 1000 bytes in a millisecond, over 3GPP access. */

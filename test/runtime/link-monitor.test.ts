@@ -144,6 +144,27 @@ asCaptured('the monitor', () => {
     expect(looks(kernel)).toBeLessThanOrEqual(before + 1)
   })
 
+  test('at some of them only: the kernel is asked for each, and for nothing more', async () => {
+    const { kernel, messages, opened } = monitored([LO, NO_CARRIER])
+    const monitor = await opened
+    const heard: string[] = []
+    monitor.on('change', (_before, _now, reasons) => heard.push(...reasons.map(({ type }) => type)))
+    kernel.requests.length = 0
+    monitor.watch(5, ['wifi', 'none such'])
+    await pause(100)
+    expect(kernel.requests.length).toBeGreaterThan(3)
+    for (const { type, flags, payload } of kernel.requests) {
+      expect([type, flags]).toEqual([18, 0x1]) // RTM_GETLINK, NLM_F_REQUEST: no dump
+      expect(new DataView(payload.buffer, payload.byteOffset).getInt32(4, true)).toBe(3)
+    }
+    expect(kernel.connections[2]).toMatchObject({ groups: { onlyAnswers: true } })
+    messages.pop() // the kernel answers for others only
+    await pause(50)
+    expect(heard).toEqual(['link-removed'])
+    monitor.close()
+    expect(kernel.connections.every(({ open }) => !open)).toBe(true)
+  })
+
   test('an overrun is a ring', async () => {
     const { kernel, opened } = monitored([LO])
     await opened

@@ -91,7 +91,7 @@ const calls = {
 
   sample: (...fds: number[]) => new Sampler().sample(Int32Array.from(fds)),
   subflowAddresses,
-  watch: (interval: number) => monitor.watch(interval),
+  watch: (interval: number, interfaces?: string[]) => monitor.watch(interval, interfaces),
   network: () => ({ links: [...monitor.state.links.values()], defaultRoutes: monitor.state.defaultRoutes }),
 
   createSubflow: manager.createSubflow.bind(manager),

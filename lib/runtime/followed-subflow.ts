@@ -1,0 +1,79 @@
+/** What is known of one subflow, from sample to sample. */
+import type { Told } from '../policy/accesses.js'
+import type { AccessType } from '../policy/rules.js'
+import type { SubflowState } from '../policy/snapshot.js'
+import { TCP_STATES } from '../wire/tcp-info.js'
+import { type Given, givenTo } from './carrying.js'
+import type { SubflowName } from './path-manager.js'
+import type { SubflowSample } from './sampler.js'
+
+/** What a subflow has carried since the sample before. */
+export interface Carriage extends Told, Given {
+  access: AccessType
+}
+
+export interface Followed extends SubflowState {
+  name: SubflowName
+  /** By which the peer knows its local address; 0 for the one that the connection began with. */
+  localId: number
+  /** Closed here, but not yet by the peer. */
+  lingers: boolean
+  bytesAcked: number
+  bytesSent: number
+  bytesRetrans: number
+  bytesReceived: number
+  notsentBytes: number
+  minRttMs: number
+}
+
+/** @param restedAt when it was last seen to have nothing under way */
+export function next(before: Followed, seen: SubflowSample, now: number, restedAt: number): Followed {
+  const state = before.state === 'closed' ? 'closed' : stateOf(seen.state)
+  const outstanding = state === 'established' && seen.unacked > 0
+  const received = seen.bytesReceived > before.bytesReceived
+  const heardAt = received
+    ? now
+    : Math.max(before.heardAt, state === 'joining' ? before.heardAt : now - seen.lastAckRecv)
+  const since = Math.max(before.progressAt, restedAt)
+  const progressAt = () => {
+    if (!outstanding) return now
+    // Sent since the look before, which may be a while ago.
+    if (!before.outstanding) return Math.max(since, now - seen.lastDataSent)
+    if (seen.bytesAcked > before.bytesAcked) return now
+    // What comes in with data acknowledges too, but says nothing when nothing more is acknowledged.
+    return received ? since : Math.max(since, now - seen.lastAckRecv)
+  }
+  return {
+    ...before,
+    state,
+    lingers: state === 'closed' && seen.state !== TCP_STATES.close,
+    outstanding,
+    heardAt,
+    progressAt: progressAt(),
+    rttMs: seen.rtt / 1000,
+    bytesAcked: seen.bytesAcked,
+    bytesSent: seen.bytesSent,
+    bytesRetrans: seen.bytesRetrans,
+    bytesReceived: seen.bytesReceived,
+    notsentBytes: seen.notsentBytes,
+    minRttMs: seen.minRtt / 1000,
+  }
+}
+
+function stateOf(state: number): SubflowState['state'] {
+  if (state === TCP_STATES.established) return 'established'
+  return state === TCP_STATES.synSent || state === TCP_STATES.synRecv ? 'joining' : 'closed'
+}
+
+export function carriage(access: AccessType, before: Followed, after: Followed): Carriage {
+  return {
+    access,
+    rttMs: after.rttMs,
+    acked: after.bytesAcked - before.bytesAcked,
+    sent: after.bytesSent - before.bytesSent,
+    sentAgain: after.bytesRetrans - before.bytesRetrans,
+    given: givenTo(after) - givenTo(before),
+    waiting: after.notsentBytes,
+    leastRttMs: after.minRttMs,
+  }
+}
