@@ -1,5 +1,6 @@
 /** `connect()`, the replacement of net.connect. */
 import diagnostics from 'node:diagnostics_channel'
+import type { ClientRequestArgs } from 'node:http'
 import type { NetConnectOpts } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import type { MptcpOptions } from './options.js'
@@ -36,8 +37,12 @@ export function connect(...args: unknown[]): MptcpSocket {
   return created.hasSubscribers ? told(socket, start) : start()
 }
 
+/** Of `connect`, with what `http.request` and http.Agent hand on. */
+export type CreateConnection = typeof connect &
+  ((options: ClientRequestArgs, oncreate?: (...args: never[]) => void) => MptcpSocket)
+
 /** The same as {@link connect}, under net's other name: for `http.request({ createConnection })`. */
-export const createConnection: typeof connect = connect
+export const createConnection = connect as CreateConnection
 
 /** Newer versions of Node tell of the socket in its own connect(), older ones in net.connect. */
 function told(socket: MptcpSocket, start: () => MptcpSocket): MptcpSocket {

@@ -4,7 +4,15 @@
  * @packageDocumentation
  */
 export { connect, createConnection } from './connect.js'
-export { AtsssError, ConvertError, type ErrorCode, type SystemError, WireError } from './errors.js'
+export {
+  AtsssError,
+  ConvertError,
+  type ErrorCode,
+  type SystemError,
+  type WireCode,
+  WireError,
+  type WireReason,
+} from './errors.js'
 export type {
   ConverterDomain,
   ConverterInput,

@@ -119,7 +119,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   }) as typeof import('./connect.js').connect
 
   /** The same as `connect`, for `http.request({ createConnection })`. */
-  createConnection = this.connect
+  createConnection = this.connect as import('./connect.js').CreateConnection
 
   /** A socket of the session that is not connected yet: for libraries that call its `connect` themselves. */
   createSocket(options: SocketConstructorOpts & MptcpOptions = {}): MptcpSocket {

@@ -6,7 +6,7 @@ import {
   type SocketConstructorOpts,
   type TcpNetConnectOpts,
 } from 'node:net'
-import { type CookieStore, type MptcpOptions, resolveOptions } from './options.js'
+import { type CookieStore, type MptcpOptions, resolveOptions, type Settings } from './options.js'
 import { ConverterMemory } from './policy/converter-memory.js'
 import { Connecting, protocolNow } from './runtime/connect-on.js'
 import { type Chunk, type WriteDone, writeEarly } from './runtime/early-writes.js'
@@ -36,6 +36,8 @@ const NOTHING: Partial<MptcpReport> = Object.freeze({})
 export class MptcpSocket extends Socket {
   readonly #defaults: MptcpOptions
   readonly #steerer: Steerer | undefined
+  /** Of the constructor's options, until the first `connect`: most give it the same once more. */
+  #settings: Settings | undefined
   #connecting: Connecting | undefined
   /** What differs from an empty report. */
   #report: Partial<MptcpReport> = NOTHING
@@ -43,13 +45,14 @@ export class MptcpSocket extends Socket {
   #keepAlive: Parameters<Socket['setKeepAlive']> | undefined
   #typeOfService: number | undefined
 
-  /**
-   * @param steerer a session's; not for applications, which call its `connect`
-   * @throws ERR_ATSSS_OPTION for an impossible or misspelled option
-   */
+  /** @throws ERR_ATSSS_OPTION for an impossible or misspelled option */
+  constructor(options?: SocketConstructorOpts & MptcpOptions)
+  /** @internal A session's; applications call its `connect`. */
+  constructor(options: SocketConstructorOpts & MptcpOptions, steerer: Steerer)
   constructor(options?: SocketConstructorOpts & MptcpOptions, steerer?: Steerer) {
-    resolveOptions(options ?? {})
+    const settings = resolveOptions(options ?? {})
     super(options)
+    this.#settings = settings
     this.#defaults = options ?? {}
     this.#steerer = steerer
     this.#remember(options as TcpNetConnectOpts | undefined)
@@ -69,7 +72,7 @@ export class MptcpSocket extends Socket {
     const [options, listener] = callForm(args)
     // Pipes, and what Node shall complain of, are Node's. So is an open handle: it is connected already.
     if (!options || isPipe(options) || options.port === undefined || opened(this)) return this.#connectAsNode(args)
-    const settings = resolveOptions({ ...this.#defaults, ...options })
+    const settings = this.#settingsFor(options)
     const memory = memoryOf(settings.cookies)
     this.#remember(options)
     this.#connecting?.cancel()
@@ -77,6 +80,12 @@ export class MptcpSocket extends Socket {
     this.#connecting = connecting
     this.#report = connecting.report
     return super.connect(connecting.nodeOptions, listener as Listener)
+  }
+
+  #settingsFor(options: MptcpOptions): Settings {
+    const known = options === this.#defaults ? this.#settings : undefined
+    this.#settings = undefined
+    return known ?? resolveOptions({ ...this.#defaults, ...options })
   }
 
   override setNoDelay(noDelay?: boolean): this {

@@ -1,9 +1,11 @@
 /** `atsss converter`: runs a Transport Converter until it is told to end. */
+import { readFileSync } from 'node:fs'
 import {
   type ConnectionInfo,
   type Converter,
   type ConverterOptions,
   type ConverterStats,
+  type CookieOptions,
   createConverter,
   type ListenerInfo,
   type Target,
@@ -27,7 +29,10 @@ Runs a Transport Converter (RFC 8803): clients connect to it with MPTCP, it conn
   --allow-loopback           loopback servers too: for tests
   --cookies                  ask for cookies (RFC 8803 §6.2.7)
   --cookie-lifetime MS                                                    86400000
+  --cookie-secret-file FILE  16 bytes or more; converters that share them
+                             accept each other's cookies                  random
 
+  --backlog N                connections to come that the kernel keeps    4096
   --max-connections N                                                     10000
   --max-per-client N         connections of one address or IPv6 /64       4096
   --max-pending-per-client N of these, not answered yet                   1024
@@ -58,6 +63,7 @@ const STRINGS = {
 } as const
 
 const NUMBERS = {
+  backlog: 'backlog',
   'max-connections': 'maxConnections',
   'max-per-client': 'maxPerClient',
   'max-pending-per-client': 'maxPendingPerClient',
@@ -82,6 +88,8 @@ export async function run(args: string[]): Promise<number> {
     'allow-loopback': { type: 'boolean' },
     cookies: { type: 'boolean' },
     'cookie-lifetime': { type: 'string' },
+    'cookie-secret-file': { type: 'string' },
+    backlog: { type: 'string' },
     'max-connections': { type: 'string' },
     'max-per-client': { type: 'string' },
     'max-pending-per-client': { type: 'string' },
@@ -106,8 +114,10 @@ export async function run(args: string[]): Promise<number> {
   if (values['allow-loopback']) options.allowLoopback = true
   if (values['answer-early']) options.answerEarly = true
   if (values.cookies) options.cookies = true
-  if (values['cookie-lifetime'])
-    options.cookies = { lifetime: wholeNumber('cookie-lifetime', values['cookie-lifetime']) }
+  const cookies: CookieOptions = {}
+  if (values['cookie-lifetime']) cookies.lifetime = wholeNumber('cookie-lifetime', values['cookie-lifetime'])
+  if (values['cookie-secret-file']) cookies.secret = secretFrom(values['cookie-secret-file'])
+  if (Object.keys(cookies).length > 0) options.cookies = cookies
   for (const [name, option] of Object.entries(STRINGS)) {
     const given = values[name as keyof typeof STRINGS]
     if (given) options[option] = given
@@ -200,4 +210,12 @@ function signal(): Promise<void> {
     }
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, told)
   })
+}
+
+function secretFrom(file: string): Uint8Array {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new UsageError(`--cookie-secret-file: ${(error as Error).message}`)
+  }
 }

@@ -252,8 +252,9 @@ export class TransportSession {
   }
 
   #serverFailed(error: NodeJS.ErrnoException): void {
-    // Accepted, then reset, and the client has not been told of the first: it is refused.
-    if (this.info.state === 'confirming') this.#refuse(this.#failure(error.code))
+    // Accepted, then reset, and the client has not been told of the first: it is refused. An Error TLV would say, too, that the
+    // server has seen none of the client's bytes: once it may have, the client is reset as well.
+    if (this.info.state === 'confirming' && this.info.bytes.fromClient === 0) this.#refuse(this.#failure(error.code))
     else this.abort()
   }
 

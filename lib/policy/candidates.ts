@@ -38,8 +38,11 @@ export interface Candidate {
   retriedAfter: readonly number[]
 }
 
-/** What a failure rules out. `way`: the converter, or the destination of a direct way, over the interface that it was tried over. */
-export type Scope = 'attempt' | 'way' | 'converter' | 'destination' | 'all'
+/**
+ * What a failure rules out. `way`: the converter, or the destination of a direct way, over the interface that it was tried over.
+ * `pair`: this converter for this destination.
+ */
+export type Scope = 'attempt' | 'way' | 'pair' | 'converter' | 'destination' | 'all'
 
 /** A converter over one of the interfaces. */
 export interface WayIn {
@@ -100,6 +103,10 @@ export function without(queue: readonly Candidate[], failed: Candidate, scope: S
       return [...queue]
     case 'way':
       return queue.filter(other => !sameWay(other, failed))
+    case 'pair':
+      return queue.filter(
+        other => other.via?.endpoint !== failed.via?.endpoint || other.destination !== failed.destination,
+      )
     case 'converter':
       return queue.filter(other => other.via?.endpoint !== failed.via?.endpoint)
     case 'destination':

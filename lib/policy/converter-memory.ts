@@ -14,11 +14,19 @@ export interface Path {
 
 export type Lesson =
   /** The SYN's data is not taken, or not answered, over this path. */
-  | { learn: 'one-rtt'; why: OneRttReason }
+  | {
+      learn: 'one-rtt'
+      why: OneRttReason
+      /** It may have been the server's slowness: it holds when it is learned a second time. */
+      suspected?: true
+    }
   /** Not to be asked again for so many seconds (RFC 8803 §6.2.8, codes 64 and 65). */
   | { learn: 'back-off'; seconds: number; code: number }
   | { learn: 'cookie'; cookie: Uint8Array }
-  | { learn: 'forget-cookie' }
+  /** The converter refuses this one, which it gave or which the user has configured. */
+  | { learn: 'forget-cookie'; cookie: Uint8Array }
+  /** TCP options that it cannot send (RFC 8803 §6.2.8, code 33). */
+  | { learn: 'no-tcp-options'; kinds: readonly number[] }
   /** The Info TLV is not understood. */
   | { learn: 'no-info' }
   /** No version in common (RFC 8803 §6.2.8, code 0). */
@@ -36,6 +44,11 @@ export type OneRttReason =
    * SYN, as it does after a second. On a path with such a round trip the 1-RTT form keeps MPTCP.
    */
   | 'turned-to-tcp'
+  /**
+   * A steered connection in 0-RTT needs a receive buffer of 1 MiB or more of a fixed size, and net.core.rmem_max does not allow
+   * it. Found out anew each time, and not remembered.
+   */
+  | 'small-receive-buffer'
 
 export interface BackOff {
   /** Milliseconds, on the clock of `now`. */
@@ -64,7 +77,12 @@ export function backOffSeconds(delaySeconds: number): number {
 export class ConverterMemory {
   readonly #oneRtt = new Latest<{ until: number; why: OneRttReason }>()
   readonly #backOff = new Latest<BackOff>()
+  /** Until when a suspicion is kept. */
+  readonly #suspected = new Latest<number>()
   readonly #noInfo = new Latest<true>()
+  readonly #noOptions = new Latest<readonly number[]>()
+  /** In hexadecimal. */
+  readonly #refusedCookies = new Latest<string>()
   readonly #cookies: CookieStore
 
   constructor(cookies: CookieStore = new Latest<Uint8Array>()) {
@@ -88,13 +106,22 @@ export class ConverterMemory {
     return !this.#noInfo.has(path.converter)
   }
 
-  cookie(path: Path): Uint8Array | undefined {
-    return unlessItFails(() => this.#cookies.get(key(path)))
+  /** Whether the converter can send TCP options of this kind, as far as known. */
+  takesOption(path: Path, kind: number): boolean {
+    return !this.#noOptions.get(path.converter)?.includes(kind)
+  }
+
+  /** What the converter gave; else what the user has configured, unless the converter has refused it. */
+  cookie(path: Path, configured?: Uint8Array): Uint8Array | undefined {
+    const given = unlessItFails(() => this.#cookies.get(key(path)))
+    if (given || !configured) return given
+    return this.#refusedCookies.get(key(path)) === hex(configured) ? undefined : configured
   }
 
   learn(path: Path, lesson: Lesson, now: number): void {
     switch (lesson.learn) {
       case 'one-rtt':
+        if (lesson.suspected && !this.#isSecond(path, now)) break
         this.#oneRtt.set(key(path), { until: now + ONE_RTT_FOR_MS, why: lesson.why })
         break
       case 'back-off':
@@ -107,12 +134,22 @@ export class ConverterMemory {
         unlessItFails(() => this.#cookies.set(key(path), lesson.cookie))
         break
       case 'forget-cookie':
+        this.#refusedCookies.set(key(path), hex(lesson.cookie))
         unlessItFails(() => this.#cookies.delete(key(path)))
+        break
+      case 'no-tcp-options':
+        this.#noOptions.set(path.converter, [...(this.#noOptions.get(path.converter) ?? []), ...lesson.kinds])
         break
       case 'no-info':
         this.#noInfo.set(path.converter, true)
         break
     }
+  }
+
+  #isSecond(path: Path, now: number): boolean {
+    const until = this.#suspected.get(key(path))
+    this.#suspected.set(key(path), now + ONE_RTT_FOR_MS)
+    return until !== undefined && now < until
   }
 }
 
@@ -128,6 +165,10 @@ function unlessItFails<T>(act: () => T): T | undefined {
 /** A converter may bind a cookie to the client's address (RFC 8803 §6.2.7), which each access has its own of. */
 function key(path: Path): string {
   return `${path.converter}|${path.access}`
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
 }
 
 /** The latest `CAPACITY` entries. */

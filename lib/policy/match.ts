@@ -3,6 +3,7 @@ import { domainToASCII } from 'node:url'
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/address.js'
 import type { IpTuple, TrafficComponent } from '../wire/atsss.js'
 import { byPrecedence, nameOf, type Rule } from './rules.js'
+import { prefix } from './rules-json-traffic.js'
 
 /** A connection about to be opened. What matters is the final destination, not the converter on the way to it. */
 export interface Flow {
@@ -166,9 +167,10 @@ function judgeIPv4({ address, mask }: { address: string; mask: string }, destina
   const { text } = destination
   const net = octets(address)
   const bits = octets(mask)
-  if (text.includes(':') || net === undefined || bits === undefined) return no(`${text} is not in ${address}/${mask}`)
+  const shown = prefix({ type: 'remote-ipv4', address, mask })
+  if (text.includes(':') || net === undefined || bits === undefined) return no(`${text} is not in ${shown}`)
   const inside = [12, 13, 14, 15].every(i => ((destination.address![i]! ^ net[i]!) & bits[i]!) === 0)
-  return inside ? yes(`${text} is in ${address}/${mask}`) : no(`${text} is not in ${address}/${mask}`)
+  return inside ? yes(`${text} is in ${shown}`) : no(`${text} is not in ${shown}`)
 }
 
 /** An IPv4 destination is in no IPv6 prefix, not even in ::/0. */

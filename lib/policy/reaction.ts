@@ -140,7 +140,8 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         ),
       }
     case 'malformed-message':
-      return { scope: 'converter', error: failed('ERR_CONVERT_MALFORMED_MESSAGE', 'could not read our message') }
+      // So is a destination answered that §6.2.5 forbids to the converter: another address of the server's may do.
+      return { scope: 'pair', error: failed('ERR_CONVERT_MALFORMED_MESSAGE', 'could not read our message') }
     case 'unsupported-message':
       return {
         ...(via.info ? { lesson: { learn: 'no-info' }, ...again({ info: false }) } : {}),
@@ -157,16 +158,21 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         error: failed('ERR_CONVERT_MISSING_COOKIE', 'asks for a cookie'),
       }
     case 'not-authorized':
+      // So is a destination that it does not serve (§9.2): another address of the server's may do.
       // An expired cookie is answered so too (§6.2.7): without it, the converter may hand out a new one.
       return {
-        ...(via.cookie ? { lesson: { learn: 'forget-cookie' }, ...again({ cookie: undefined }) } : {}),
-        scope: 'converter',
+        ...(via.cookie
+          ? { lesson: { learn: 'forget-cookie', cookie: via.cookie }, ...again({ cookie: undefined }) }
+          : {}),
+        scope: 'pair',
         error: failed('ERR_CONVERT_NOT_AUTHORIZED', 'does not serve this client, or not to this destination'),
       }
     case 'unsupported-tcp-option': {
       const tcpOptions = via.tcpOptions.filter(option => !detail.kinds.includes(option.kind))
       return {
-        ...(tcpOptions.length < via.tcpOptions.length ? again({ tcpOptions }) : {}),
+        ...(tcpOptions.length < via.tcpOptions.length
+          ? { lesson: { learn: 'no-tcp-options', kinds: detail.kinds }, ...again({ tcpOptions }) }
+          : {}),
         scope: 'converter',
         error: failed('ERR_CONVERT_UNSUPPORTED_TCP_OPTION', `does not support TCP option ${detail.kinds.join(', ')}`),
       }

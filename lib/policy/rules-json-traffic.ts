@@ -123,7 +123,8 @@ function parsePrefix(path: string, item: unknown): Prefix {
   return { type: 'remote-ipv4', address: plain, mask: maskOf(bits) }
 }
 
-function prefix(component: Prefix): string {
+/** `'192.0.2.0/24'`; with its mask where that is none of a prefix. */
+export function prefix(component: Prefix): string {
   if (component.type === 'remote-ipv6') return `${component.address}/${component.prefixLength}`
   const { address, mask } = component
   for (let bits = 0; bits <= 32; bits++) if (maskOf(bits) === mask) return bits === 32 ? address : `${address}/${bits}`

@@ -6,6 +6,7 @@ import { type SystemError, WireError } from '../errors.js'
 import type { Settings } from '../options.js'
 import { readAnswer } from '../policy/answer.js'
 import { type Candidate, connectMessage, LIFE_OF_SYN, stallAfter, synPause, type Via } from '../policy/candidates.js'
+import type { OneRttReason } from '../policy/converter-memory.js'
 import { otherEnd } from '../policy/half-fallback.js'
 import type { Failure } from '../policy/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../wire/convert.js'
@@ -45,8 +46,8 @@ export class Attempt {
   early = 0
   /** Whether a fresh SYN, or another form, is being tried beside this one. */
   hasSuccessor = false
-  /** This system lets no data into a SYN: the form is another one than was asked for. */
-  withoutFastOpen = false
+  /** Why the form is another one than was asked for, if it is so. */
+  leftSyn: OneRttReason | undefined
   readonly #settings: Settings
   readonly #plan: SocketPlan
   readonly #pending: PendingBytes
@@ -85,7 +86,8 @@ export class Attempt {
     try {
       if (via?.form !== '0rtt' || !this.#sendInSyn(address, port, via)) native().connect(this.fd, address, port)
       // Within a host the handshake is over before connect(2) has returned: no need to wait on another thread.
-      if (this.#isEstablished()) process.nextTick(() => this.phase === 'syn' && this.#connected(0))
+      const isEstablished = native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
+      if (isEstablished) process.nextTick(() => this.phase === 'syn' && this.#connected(0))
       else this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno), HELD)
     } catch (error) {
       const shown = failedAtOnce(error as SystemError, this.fd)
@@ -135,9 +137,10 @@ export class Attempt {
     this.#closeSocket()
   }
 
-  /** False where this system does not let data into a SYN, and another form will do. */
+  /** False where this system does not let data into a SYN, or not well, and another form will do. */
   #sendInSyn(address: string, port: number, via: Via): boolean {
-    if (this.protocol?.name === 'mptcp') fixReceiveBuffer(this.fd)
+    if (this.protocol?.name === 'mptcp' && !fixReceiveBuffer(this.fd) && this.#plan.steered && via.adaptive)
+      return this.#leaveSyn(via, 'small-receive-buffer')
     const early = this.#settings.earlyData ? this.#pending.from(0) : new Uint8Array(0)
     const bytes = early.length === 0 ? this.#message : Buffer.concat([this.#message, early])
     let taken: number
@@ -146,9 +149,7 @@ export class Attempt {
       taken = native().sendFastOpen(this.fd, address, port, bytes)
     } catch (error) {
       if (!via.adaptive || !lacksFastOpen(error as SystemError)) throw error
-      this.withoutFastOpen = true
-      this.candidate = { ...this.candidate, via: { ...via, form: '1rtt' } }
-      return false
+      return this.#leaveSyn(via, 'no-fast-open-here')
     }
     this.#messageSent = Math.min(taken, this.#message.length)
     this.early = taken - this.#messageSent
@@ -158,12 +159,14 @@ export class Attempt {
     return true
   }
 
-  #tcpInfo(): TcpInfo {
-    return decodeTcpInfo(native().getsockopt(this.fd, SOL_TCP, TCP_INFO, INFO_MAX))
+  #leaveSyn(via: Via, why: OneRttReason): false {
+    this.leftSyn = why
+    this.candidate = { ...this.candidate, via: { ...via, form: '1rtt' } }
+    return false
   }
 
-  #isEstablished(): boolean {
-    return native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
+  #tcpInfo(): TcpInfo {
+    return decodeTcpInfo(native().getsockopt(this.fd, SOL_TCP, TCP_INFO, INFO_MAX))
   }
 
   #startTimers(): void {
@@ -321,9 +324,7 @@ export class Attempt {
 }
 
 const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the way may drop them'
-
 /** Bytes are acknowledged, or sent again, within some hundred milliseconds. */
 const LOOK_AGAIN_MS = 10
-
 /** What keeps the event loop alive is the dial. */
 const HELD = { ref: false }

@@ -79,6 +79,7 @@ export class Connecting {
       mptcp: settings.mptcp,
       localAddress: options.localAddress || undefined,
       localPort: options.localPort || undefined,
+      steered: steerer !== undefined,
     }
   }
 

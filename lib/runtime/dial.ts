@@ -177,7 +177,7 @@ export class Dial {
     established: attempt => {
       this.#active.delete(attempt)
       this.#learnFromSilence(attempt)
-      if (attempt.withoutFastOpen) this.#learn(attempt.candidate, { learn: 'one-rtt', why: 'no-fast-open-here' })
+      if (attempt.leftSyn) this.#learn(attempt.candidate, { learn: 'one-rtt', why: attempt.leftSyn })
       if (attempt.candidate.via?.form === '0rtt') {
         if (attempt.synDataAccepted === false)
           this.#learn(attempt.candidate, { learn: 'one-rtt', why: 'syn-data-not-acknowledged' })
@@ -237,14 +237,14 @@ export class Dial {
     if (answered.candidate.via?.form !== '1rtt') return
     for (const { candidate, phase, synDataAccepted } of this.#active)
       if (phase === 'answer' && synDataAccepted && candidate.via?.endpoint === answered.candidate.via.endpoint)
-        this.#learn(candidate, { learn: 'one-rtt', why: 'no-answer-to-syn-data' })
+        this.#learn(candidate, { learn: 'one-rtt', why: 'no-answer-to-syn-data', suspected: true })
   }
 
   #learn(candidate: Candidate, lesson: Lesson): void {
     if (!candidate.via) return
     if (lesson.learn === 'one-rtt') {
       this.#history.lessons.push(lesson.why)
-      if (!candidate.via.adaptive) return
+      if (!candidate.via.adaptive || lesson.why === 'small-receive-buffer') return
     }
     this.#request.memory.learn(
       pathOf(candidate.via.endpoint, candidate.interface, this.#request.plan),

@@ -10,6 +10,7 @@ export const SO_RCVBUF = 8
 export const SO_REUSEPORT = 15
 export const SO_BINDTODEVICE = 25
 export const SO_SNDBUFFORCE = 32
+export const SO_RCVBUFFORCE = 33
 export const SO_PROTOCOL = 38
 
 export const SOL_TCP = IPPROTO_TCP

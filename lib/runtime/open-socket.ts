@@ -13,6 +13,7 @@ import {
   MPTCP_INFO,
   SO_BINDTODEVICE,
   SO_RCVBUF,
+  SO_RCVBUFFORCE,
   SO_REUSEADDR,
   SOL_MPTCP,
   SOL_SOCKET,
@@ -31,6 +32,8 @@ export interface SocketPlan {
   mptcp: 'prefer' | 'require' | 'off'
   localAddress: string | undefined
   localPort: number | undefined
+  /** Whether more subflows are to come. */
+  steered: boolean
 }
 
 /** Throws system errors, and `ERR_MPTCP_UNSUPPORTED`. The descriptor belongs to the addon until it is handed over. */
@@ -56,11 +59,25 @@ export function openSocket(
  * window scale, which RFC 7323 §2.2 says is not applied there; and it does not take the window back. With a second subflow
  * it then sends more than a growing buffer holds: the client drops it (MPTcpExtNoDSSInWindow), and the connection all but
  * stops. The scale goes by the buffer's size where that is fixed, and the two agree.
+ *
+ * @returns false where neither net.core.rmem_max nor the privilege to exceed it (CAP_NET_ADMIN) allows enough
  */
-export function fixReceiveBuffer(fd: number): void {
+export function fixReceiveBuffer(fd: number): boolean {
   rmemMax ??= readRmemMax()
+  if (rmemMax < RECEIVE_BUFFER && forceReceiveBuffer(fd)) return true
   const size = Math.min(rmemMax, RECEIVE_BUFFER)
-  if (size >= LEAST_RECEIVE_BUFFER) native().setsockopt(fd, SOL_SOCKET, SO_RCVBUF, int(size))
+  if (size < LEAST_RECEIVE_BUFFER) return false
+  native().setsockopt(fd, SOL_SOCKET, SO_RCVBUF, int(size))
+  return true
+}
+
+function forceReceiveBuffer(fd: number): boolean {
+  try {
+    native().setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, int(RECEIVE_BUFFER))
+    return true
+  } catch {
+    return false // EPERM
+  }
 }
 
 /** Bytes; the kernel doubles it for its own needs. Enough for 300 Mbit/s at 100 ms. */

@@ -71,9 +71,9 @@ function viaTo(spec: ConverterSpec, endpoint: Endpoint, settings: Settings, memo
     form: spec.convert === '1rtt' || (adaptive && memory.oneRtt(path, performance.now())) ? '1rtt' : '0rtt',
     adaptive,
     pipelining: spec.pipelining,
-    cookie: memory.cookie(path) ?? spec.cookie,
+    cookie: memory.cookie(path, spec.cookie),
     info: settings.info && memory.understandsInfo(path),
-    tcpOptions: settings.tcpOptions,
+    tcpOptions: settings.tcpOptions.filter(({ kind }) => memory.takesOption(path, kind)),
   }
 }
 

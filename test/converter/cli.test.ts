@@ -1,6 +1,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
 import { Client, closing, connectTlv, echo, message, until } from './rig.js'
@@ -64,6 +67,31 @@ describe('atsss converter', () => {
     expect(running.errors).toEqual([])
   }, 15_000)
 
+  test('--cookie-secret-file: what one converter hands out, another with the same secret takes', async () => {
+    const { port } = await echo()
+    const folder = mkdtempSync(join(tmpdir(), 'atsss-test-'))
+    closing(() => rmSync(folder, { recursive: true }))
+    const file = join(folder, 'secret')
+    writeFileSync(file, 'sixteen bytes or more')
+    const started = async (...args: string[]) => {
+      const running = atsss('converter', '--allow-loopback', '--json', '--backlog', '16', ...args)
+      await until(() => running.lines.length > 0)
+      return JSON.parse(running.lines[0]!).listeners[0].port as number
+    }
+    const ports = [
+      await started('--cookie-secret-file', file),
+      await started('--cookie-secret-file', file),
+      await started('--cookies'),
+    ]
+    // Error 3 and the cookie: 8 bytes of header, type, length, code and padding before it (RFC 8803 §6.2.7, §6.2.8).
+    const asked = await new Client(connectTo(ports[0]!), message(connectTlv(port))).hearsAll()
+    expect(asked).toMatch(/^01.{2}22631e.{2}0300/)
+    const cookie = Buffer.from(asked.slice(16), 'hex')
+    const tlv = Buffer.concat([Buffer.from([0x16, 1 + cookie.length / 4, 0, 0]), cookie])
+    const answers = ports.slice(1).map(own => new Client(connectTo(own), message(connectTlv(port), tlv)).hears(4))
+    expect((await Promise.all(answers)).map(answer => answer.slice(0, 8))).toEqual(['01012263', '01022263'])
+  }, 30_000)
+
   test('readable lines; SIGINT ends it and what is open', async () => {
     const { port } = await echo()
     const running = atsss('converter', '--allow-loopback')
@@ -98,6 +126,10 @@ describe('atsss converter', () => {
     [
       ['converter', '--retry-delay', '999'],
       'atsss converter: Option "retryDelay" must be an integer in 0…255; it is 999',
+    ],
+    [
+      ['converter', '--cookie-secret-file', '/nowhere/secret'],
+      "atsss converter: --cookie-secret-file: ENOENT: no such file or directory, open '/nowhere/secret'",
     ],
     [['convertor'], 'atsss: unknown command convertor; did you mean converter?'],
     [[], 'atsss: a command is needed'],

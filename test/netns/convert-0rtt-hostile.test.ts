@@ -91,9 +91,9 @@ labTest.describe('to a message in the SYN', () => {
       const port = rig.nextPort()
       const converter = await rig.hostile(port, [[message, send(answer(errorTlv(32)))]])
       const auto = { convert: 'auto' } as const
-      const result = await rig.run(dial(port, {}, auto), dial(port, {}, auto))
-      expect(result.connections.map(({ error }) => error?.code)).toEqual(Array(2).fill('ERR_CONVERT_NOT_AUTHORIZED'))
-      expect(result.connections.map(({ report }) => report.attempts)).toEqual([2, 1])
+      const result = await rig.run(dial(port, {}, auto), dial(port, {}, auto), dial(port, {}, auto))
+      expect(result.connections.map(({ error }) => error?.code)).toEqual(Array(3).fill('ERR_CONVERT_NOT_AUTHORIZED'))
+      expect(result.connections.map(({ report }) => report.attempts)).toEqual([2, 2, 1])
       for (const { closedAt } of result.connections) expect(closedAt).toBeLessThan(1000)
       expectNoLeak(result)
       await converter.stop()

@@ -40,38 +40,46 @@ labTest.describe('a converter', () => {
     await converter.stop()
   })
 
-  labTest('that answers before the handshake is done: recovered within a second, and remembered', async () => {
-    const port = rig.nextPort()
-    const converter = await rig.converter(port, '--answer-early')
-    // Long enough for the converter to be quicker than the client's third ACK.
-    await rig.lab.link('wifi').set({ delayMs: 60 })
-    for (const write of [false, true]) {
-      const own = write ? ping(rig.at(port)) : { connect: ping(rig.at(port)).connect, thenWrite: 'ping', until: 4 }
-      const result = await rig.run(own, own)
-      const [first, second] = result.connections
-      expect(first).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
-      expect(first!.firstByteAt).toBeLessThan(1000)
-      expect(second).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
-      if (!write) {
-        expect(first!.report).toMatchObject({ convert: '1rtt', lessons: ['no-answer-to-syn-data'] })
-        expect(second!.report).toMatchObject({ convert: '1rtt', attempts: 1 })
+  labTest(
+    'that answers before the handshake is done: recovered within a second, and remembered at the second time',
+    async () => {
+      const port = rig.nextPort()
+      const converter = await rig.converter(port, '--answer-early')
+      // Long enough for the converter to be quicker than the client's third ACK.
+      await rig.lab.link('wifi').set({ delayMs: 60 })
+      for (const write of [false, true]) {
+        const own = write ? ping(rig.at(port)) : { connect: ping(rig.at(port)).connect, thenWrite: 'ping', until: 4 }
+        const result = await rig.run(own, own, own)
+        const [first, second, third] = result.connections
+        expect(first).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
+        expect(first!.firstByteAt).toBeLessThan(1000)
+        expect(second).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
+        if (!write) {
+          expect(first!.report).toMatchObject({ convert: '1rtt', lessons: ['no-answer-to-syn-data'] })
+          expect(second!.report).toMatchObject({ convert: '1rtt', attempts: 2 })
+          expect(third!.report).toMatchObject({ convert: '1rtt', attempts: 1 })
+        }
+        expectNoLeak(result)
       }
-      expectNoLeak(result)
-    }
-    await rig.lab.link('wifi').set({ delayMs: 20 })
-    await converter.stop()
-  })
+      await rig.lab.link('wifi').set({ delayMs: 20 })
+      await converter.stop()
+    },
+  )
 
   labTest('that answers a 0-RTT client never, and a 1-RTT client at once', async () => {
     const port = rig.nextPort()
-    const converter = await rig.hostile(port, [[message], [message, send(SUCCESS), echo, clientEnd, end]])
-    const { connections } = await rig.run(ping(rig.at(port), { pipelining: false }), ping(rig.at(port)))
+    const answers = [message, send(SUCCESS), echo, clientEnd, end]
+    const converter = await rig.hostile(port, [[message], answers, [message], answers])
+    const slowly = ping(rig.at(port), { pipelining: false })
+    const { connections } = await rig.run(slowly, slowly, ping(rig.at(port)))
     expect(connections[0]).toMatchObject({
       text: 'ping',
       report: { convert: '1rtt', attempts: 2, lessons: ['no-answer-to-syn-data'] },
     })
     expect(connections[0]!.firstByteAt).toBeLessThan(1000)
-    expect(connections[1]).toMatchObject({ report: { convert: '1rtt', attempts: 1 } })
+    // It could have been a slow server: it is believed the second time.
+    expect(connections[1]).toMatchObject({ text: 'ping', report: { convert: '1rtt', attempts: 2 } })
+    expect(connections[2]).toMatchObject({ text: 'ping', report: { convert: '1rtt', attempts: 1 } })
     expect((await rig.heard(converter, 0)).how).toBe('reset')
     await converter.stop()
   })

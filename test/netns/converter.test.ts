@@ -123,6 +123,16 @@ requires('MPTCP and network namespaces', all(mptcp, netns)).describe('a converte
     expect(result.bytes).toBe('010222631e016000')
   })
 
+  test('a server that resets then, with bytes of the client’s: no Error TLV, which would say that it has seen none', async () => {
+    const resetting = await listener('reset')
+    const converter = await start()
+    const request = Buffer.concat([message(connectTlv(resetting, lab.serverAddress.v4)), hello])
+    const result = await say({ syn: request, expect: 8, family: 'v4' })
+    expect(result).toMatchObject({ bytes: '', timedOut: false })
+    expect(await converter.next('closed')).toMatchObject({ state: 'closed', bytes: { fromClient: hello.length } })
+    expect((await converter.end()).refused).toEqual({})
+  })
+
   test('a server that answers and ends before the client is: all of it arrives, after the answer', async () => {
     const saying = await listener('say')
     const converter = await start()

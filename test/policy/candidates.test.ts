@@ -110,11 +110,21 @@ describe('what a failure leaves', () => {
 
   test.each([
     ['attempt', ['198.51.100.1>192.0.2.1', '198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
+    ['pair', ['198.51.100.1>192.0.2.1', '198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
     ['converter', ['198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
     ['destination', ['198.51.100.1>192.0.2.1', '198.51.100.2>192.0.2.1']],
     ['all', []],
   ] as const)('%s', (scope, expected) => {
     expect(without(all.slice(1), all[0]!, scope).map(short)).toEqual(expected)
+  })
+
+  test('a pair is ruled out over every interface', () => {
+    const ways = ['wifi', 'cell'].map(name => ({ via: first, interface: name }))
+    const [failed, ...queue] = candidates(ways, [server6, server4]) as [Candidate, ...Candidate[]]
+    expect(without(queue, failed, 'pair').map(way => `${way.interface} ${way.destination.address}`)).toEqual([
+      'wifi 192.0.2.1',
+      'cell 192.0.2.1',
+    ])
   })
 
   test('a converter in another form, or with a cookie, is the same converter', () => {

@@ -32,6 +32,18 @@ describe('1-RTT, for one path and ten minutes', () => {
     expect(memory.oneRtt(other, NOW)).toBeUndefined()
   })
 
+  test('suspected, it holds at the second time within ten minutes', () => {
+    const suspicion = { learn: 'one-rtt', why: 'no-answer-to-syn-data', suspected: true } as const
+    const memory = taught(suspicion)
+    expect(memory.oneRtt(wifi, NOW)).toBeUndefined()
+    memory.learn(cellular, suspicion, NOW)
+    memory.learn(wifi, suspicion, NOW + 600_000)
+    expect(memory.oneRtt(wifi, NOW + 600_000)).toBeUndefined()
+    memory.learn(wifi, suspicion, NOW + 700_000)
+    expect(memory.oneRtt(wifi, NOW + 700_000)).toBe('no-answer-to-syn-data')
+    expect(memory.oneRtt(cellular, NOW + 700_000)).toBeUndefined()
+  })
+
   test('learned again, it holds from then on', () => {
     const memory = taught({ learn: 'one-rtt', why: 'no-answer-to-syn-data' })
     memory.learn(wifi, { learn: 'one-rtt', why: 'syn-data-not-acknowledged' }, NOW + 500_000)
@@ -70,8 +82,21 @@ describe('cookies, one for each path', () => {
     expect(memory.cookie(wifi)).toEqual(cookie)
     expect(memory.cookie(cellular)).toBeUndefined()
     expect(memory.cookie(other)).toBeUndefined()
-    memory.learn(wifi, { learn: 'forget-cookie' }, NOW)
+    memory.learn(wifi, { learn: 'forget-cookie', cookie }, NOW)
     expect(memory.cookie(wifi)).toBeUndefined()
+  })
+
+  test('a configured one holds until the converter gives another, and is not offered again once refused', () => {
+    const configured = Uint8Array.of(9, 9, 9, 9)
+    const memory = taught({ learn: 'cookie', cookie })
+    expect(memory.cookie(wifi, configured)).toEqual(cookie)
+    expect(memory.cookie(cellular, configured)).toEqual(configured)
+    memory.learn(wifi, { learn: 'forget-cookie', cookie }, NOW)
+    expect(memory.cookie(wifi, configured)).toEqual(configured)
+    memory.learn(wifi, { learn: 'forget-cookie', cookie: configured }, NOW)
+    expect(memory.cookie(wifi, configured)).toBeUndefined()
+    expect(memory.cookie(wifi, Uint8Array.of(8, 8, 8, 8))).toBeDefined()
+    expect(memory.cookie(cellular, configured)).toEqual(configured)
   })
 
   test('they live in the store given, and outlive the memory', () => {
@@ -80,9 +105,15 @@ describe('cookies, one for each path', () => {
     memory.learn(wifi, { learn: 'cookie', cookie }, NOW)
     expect([...store.values()]).toEqual([cookie])
     expect(new ConverterMemory(store).cookie(wifi)).toEqual(cookie)
-    memory.learn(wifi, { learn: 'forget-cookie' }, NOW)
+    memory.learn(wifi, { learn: 'forget-cookie', cookie }, NOW)
     expect(store.size).toBe(0)
   })
+})
+
+test('TCP options that a converter cannot send are known over any access', () => {
+  const memory = taught({ learn: 'no-tcp-options', kinds: [34] }, { learn: 'no-tcp-options', kinds: [29, 8] })
+  expect([8, 29, 30, 34].filter(kind => memory.takesOption(cellular, kind))).toEqual([30])
+  expect(memory.takesOption(other, 34)).toBe(true)
 })
 
 test('a converter that does not understand Info does not over any access', () => {

@@ -224,7 +224,7 @@ describe('several rules', () => {
     expect(result.why).toBe("rule 'r3' matches: port 443 is in 1–1023")
     expect(result.skipped.map(({ rule, why }) => `${rule.id}: ${why}`)).toEqual([
       'r0: www.example.com is not video.example.com',
-      'r1: 203.0.113.1 is not in 192.0.2.0/255.255.255.0',
+      'r1: 203.0.113.1 is not in 192.0.2.0/24',
       'r2: its traffic descriptor has a component of the unknown type 176',
     ])
     expect(match(list, { host: 'www.example.com', port: 443 }).skipped[1]?.why).toBe(
@@ -235,7 +235,7 @@ describe('several rules', () => {
   test('what matched is all named', () => {
     const [rule] = rules({ remoteAddresses: ['192.0.2.0/24'], remotePorts: [443], protocols: [6] })
     expect(match([rule!], { address: '192.0.2.1', port: 443 }).why).toBe(
-      "rule 'r0' matches: 192.0.2.1 is in 192.0.2.0/255.255.255.0, port 443, protocol 6",
+      "rule 'r0' matches: 192.0.2.1 is in 192.0.2.0/24, port 443, protocol 6",
     )
     expect(match([{ ...rule!, id: undefined }], { address: '192.0.2.1', port: 443 }).why).toContain(
       'the rule of precedence 0 matches',

@@ -45,8 +45,8 @@ const rows: Record<string, Row[]> = {
     ],
   ],
   'our message was not understood: no blind repetition': [
-    [{ name: 'malformed-message', echo }, bare, 'ERR_CONVERT_MALFORMED_MESSAGE', 'converter'],
-    [{ name: 'malformed-message', echo }, withAll, 'ERR_CONVERT_MALFORMED_MESSAGE', 'converter'],
+    [{ name: 'malformed-message', echo }, bare, 'ERR_CONVERT_MALFORMED_MESSAGE', 'pair'],
+    [{ name: 'malformed-message', echo }, withAll, 'ERR_CONVERT_MALFORMED_MESSAGE', 'pair'],
   ],
   'a TLV was not understood: without Info, if that was there': [
     [{ name: 'unsupported-message', echo }, bare, 'ERR_CONVERT_UNSUPPORTED_MESSAGE', 'converter'],
@@ -80,14 +80,14 @@ const rows: Record<string, Row[]> = {
     ],
   ],
   'not authorized: without the cookie, if one was sent': [
-    [{ name: 'not-authorized' }, bare, 'ERR_CONVERT_NOT_AUTHORIZED', 'converter'],
-    [{ name: 'not-authorized' }, withInfo, 'ERR_CONVERT_NOT_AUTHORIZED', 'converter'],
+    [{ name: 'not-authorized' }, bare, 'ERR_CONVERT_NOT_AUTHORIZED', 'pair'],
+    [{ name: 'not-authorized' }, withInfo, 'ERR_CONVERT_NOT_AUTHORIZED', 'pair'],
     [
       { name: 'not-authorized' },
       withAll,
       'ERR_CONVERT_NOT_AUTHORIZED',
-      'converter',
-      { learn: 'forget-cookie' },
+      'pair',
+      { learn: 'forget-cookie', cookie },
       { cookie: undefined },
     ],
   ],
@@ -100,7 +100,7 @@ const rows: Record<string, Row[]> = {
       withOptions,
       'ERR_CONVERT_UNSUPPORTED_TCP_OPTION',
       'converter',
-      undefined,
+      { learn: 'no-tcp-options', kinds: [34, 8] },
       { tcpOptions: withOptions.tcpOptions.slice(0, 1) },
     ],
     [
@@ -108,7 +108,7 @@ const rows: Record<string, Row[]> = {
       withAll,
       'ERR_CONVERT_UNSUPPORTED_TCP_OPTION',
       'converter',
-      undefined,
+      { learn: 'no-tcp-options', kinds: [30, 34] },
       { tcpOptions: [] },
     ],
   ],

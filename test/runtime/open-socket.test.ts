@@ -19,7 +19,7 @@ const SO_REUSEADDR = 2
 const SO_BINDTODEVICE = 25
 const SO_PROTOCOL = 38
 
-const bare: SocketPlan = { mptcp: 'prefer', localAddress: undefined, localPort: undefined }
+const bare: SocketPlan = { mptcp: 'prefer', localAddress: undefined, localPort: undefined, steered: false }
 
 /** What `look` sees of a socket that is opened so, and then closed. */
 function opened<T>(family: 4 | 6, plan: Partial<SocketPlan>, look: (fd: number) => T, device?: string): T {

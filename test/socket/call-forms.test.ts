@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import type http from 'node:http'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { connect, createConnection } from '../../lib/connect.js'
+import type { MaPduSession } from '../../lib/session.js'
 import { MptcpSocket } from '../../lib/socket.js'
 import { echoServer } from '../support/echo-server.js'
 import { leavesNothingOpen } from '../support/open-things.js'
@@ -18,6 +20,12 @@ leavesNothingOpen()
 
 test('both names are one function', () => {
   expect(createConnection).toBe(connect)
+  // These lines are a test of the types.
+  const forHttp: http.RequestOptions[] = [
+    { createConnection },
+    { createConnection: {} as MaPduSession['createConnection'] },
+  ]
+  expect(forHttp).toHaveLength(2)
 })
 
 mptcpTest.describe('the call forms of net.connect', () => {
