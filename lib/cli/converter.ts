@@ -10,7 +10,7 @@ import {
   type ListenerInfo,
   type Target,
 } from '../converter/index.js'
-import { parseArguments, wholeNumber } from './arguments.js'
+import { parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { PCP_ARGUMENTS, PCP_HELP, pcpOptions, reportIncoming } from './converter-pcp.js'
 
 export const help = `Usage: atsss converter [options]
