@@ -324,7 +324,6 @@ export class Attempt {
 }
 
 const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the way may drop them'
-/** Bytes are acknowledged, or sent again, within some hundred milliseconds. */
-const LOOK_AGAIN_MS = 10
+const LOOK_AGAIN_MS = 10 // bytes are acknowledged, or sent again, within some hundred milliseconds
 /** What keeps the event loop alive is the dial. */
 const HELD = { ref: false }
