@@ -21,6 +21,7 @@ ${VIA_HELP}
   --servername NAME          the name to check it for, and to send                   HOST
   --ca FILE                  the authorities to trust, in PEM                        Node's
   --insecure                 any certificate will do: for tests
+  --keep-open                the end of standard input ends nothing                  it ends the sending side
   -v, --verbose              what the connection got, and what happens to it, on standard error
 
 Exit status: 0 both sides have ended, 1 the connection failed, 2 wrong command line.
@@ -39,6 +40,7 @@ export async function run(args: string[]): Promise<number> {
       servername: { type: 'string' },
       ca: { type: 'string' },
       insecure: { type: 'boolean' },
+      'keep-open': { type: 'boolean' },
       verbose: { type: 'boolean', short: 'v' },
     },
     true,
@@ -56,7 +58,8 @@ export async function run(args: string[]): Promise<number> {
     say(`connected after ${(performance.now() - started).toFixed(0)} ms: ${outcome(socket)}`)
   })
   try {
-    await relay(values.tls ? await secured(socket, host, values, say) : socket)
+    const stream = values.tls ? await secured(socket, host, values, say) : socket
+    await relay(stream, values['keep-open'] ?? false)
     say(`ended: ${socket.bytesWritten} bytes sent, ${socket.bytesRead} received`)
     return 0
   } finally {
@@ -68,9 +71,10 @@ export async function run(args: string[]): Promise<number> {
 }
 
 /** Both ways, each to its end. */
-async function relay(stream: Socket): Promise<void> {
+async function relay(stream: Socket, keepOpen: boolean): Promise<void> {
   process.stdin.on('error', () => stream.end())
-  process.stdin.pipe(stream)
+  process.stdin.pipe(stream, { end: !keepOpen })
+  if (keepOpen) stream.once('end', () => stream.end())
   stream.pipe(process.stdout, { end: false })
   await Promise.all([once(stream, 'end'), once(stream, 'finish')])
 }

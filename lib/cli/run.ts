@@ -10,9 +10,10 @@ import { parseArguments, UsageError } from './arguments.js'
 
 export const help = `Usage: atsss run [options] -- command [argument…]
 
-Runs a command. Every Node process in it makes its TCP connections over MPTCP, as a configuration file says (docs/preload.md).
+Runs a command. Every Node process in it makes its TCP connections over MPTCP, as a configuration file says
+(docs/preload.md).
 
-  --config FILE              the configuration                            $ATSSS_CONFIG, or atsss.json beside package.json
+  --config FILE              the configuration                      $ATSSS_CONFIG, or atsss.json beside package.json
   --3gpp INTERFACE           with --non-3gpp: a session over both
   --non-3gpp INTERFACE
   --rules PRESET             handover, interactive, aggregate             handover
@@ -21,8 +22,10 @@ Runs a command. Every Node process in it makes its TCP connections over MPTCP, a
   --exclude WHAT             an address, prefix or name; may be repeated
 
 Without --config these options are all there is; beside it, they stand in place of what the file has.
+
 Exit status: the command's; 127 when it is not found.
 
+Examples:
   atsss run -- node app.js
   atsss run --3gpp wwan0 --non-3gpp wlan0 --converter 192.0.2.1:5124 -- npm start
 `

@@ -33,6 +33,8 @@ export type { Capture, DirectionStats, Link, LinkEnd, LinkStats } from './link.j
 export type { Address, Namespace, RunOptions, RunResult } from './namespace.js'
 export { MPTCP_SUBTYPE, type Packet, readPcap, type Tcp } from './pcap.js'
 export type { DirectionChange, LinkChange, LinkProfile, Mangling } from './profile.js'
+export { PROFILES, type ProfileName } from './profiles.js'
+export { parseScenario, playTrace, type Scenario, type TraceStep } from './scenario.js'
 export type { AccessOptions, AccessType, LabOptions } from './topology.js'
 
 /** An access of the UE. */

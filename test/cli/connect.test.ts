@@ -76,6 +76,18 @@ test('nobody there: one line, status 1, also while standard input is open', asyn
   expect([status, stderr]).toEqual([1, `atsss connect: connect ECONNREFUSED 127.0.0.1:${port}\n`])
 })
 
+test('--keep-open: the end of standard input ends nothing; the end of the server does', async () => {
+  const ended: boolean[] = []
+  const port = await listening(
+    net.createServer({ allowHalfOpen: true }, socket => {
+      socket.on('data', () => setTimeout(() => socket.end(`ended ${ended.length}`), 300)).on('error', () => {})
+      socket.on('end', () => ended.push(true))
+    }),
+  )
+  const { status, stdout } = await atsss(['connect', '--keep-open', '127.0.0.1', String(port)], 'hello')
+  expect([status, stdout]).toEqual([0, 'ended 0'])
+})
+
 test('the peer resets: status 1', async () => {
   const port = await listening(net.createServer(socket => socket.once('data', () => socket.resetAndDestroy())))
   const { status, stderr } = await atsss(['connect', '127.0.0.1', String(port)], 'hello')

@@ -72,7 +72,9 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
         expect(of('path-wlan0')).toMatchObject({ state: 'good' })
         expect(status).toBe(1)
       } finally {
-        await laptop.run('laptop', 'ip', 'route', 'add', 'default', 'via', '10.2.0.1', 'dev', 'usb0', 'metric', '200')
+        const back =
+          'echo 0 > /proc/sys/net/ipv4/conf/usb0/rp_filter; ip route add default via 10.2.0.1 dev usb0 metric 200'
+        await laptop.run('laptop', 'sh', '-c', back)
       }
     })
 

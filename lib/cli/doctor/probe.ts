@@ -45,18 +45,14 @@ export async function probe({ interface: device, converter, destination, allowLo
   result.rtt = plain.ms
   const direct = await attempt({ ...converter, ...over })
   result.mptcp = direct.report.protocol === 'mptcp'
-  // First only in the SYN: an answer then shows that the SYN's data arrived. Each with a memory of its own, which earlier
-  // connections have told nothing.
-  let failure = ''
-  for (const form of ['0rtt', '1rtt'] as const) {
-    const how: MptcpOptions = { converters: name, convert: form, info: true, allowLoopback, cookies: new Map() }
-    const { error } = await attempt({ ...destination, ...over, ...how })
-    const answer = error === undefined ? 'connected' : answerIn(error)
-    result.synData = form === '0rtt' && answer !== undefined
-    if (answer !== undefined) return { ...result, convert: form, answer }
-    failure = error!.message
-  }
-  return { ...result, failure }
+  // A memory of its own: what earlier connections have learned would answer otherwise.
+  const how: MptcpOptions = { converters: name, info: true, allowLoopback, cookies: new Map() }
+  const { error, report } = await attempt({ ...destination, ...over, ...how })
+  const answer = error === undefined ? 'connected' : answerIn(error)
+  if (answer === undefined) return { ...result, synData: false, failure: error!.message }
+  // The form that was answered is the second one when something was learned from the first.
+  const convert = report.convert ?? (report.lessons.length === 0 ? '0rtt' : '1rtt')
+  return { ...result, convert, synData: convert === '0rtt', answer }
 }
 
 /** What the converter's Error TLV said, if it was one that ended the attempt. */

@@ -1,0 +1,217 @@
+/** `atsss lab`: an emulated device with two accesses, a converter and a web server, on this machine. */
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { AtsssError } from '../errors.js'
+import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace, type Scenario } from '../lab/index.js'
+import { didYouMean, parseArguments, UsageError } from './arguments.js'
+import { entering, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
+import { coloursFor } from './terminal.js'
+
+export const help = `Usage: atsss lab [options] [-- COMMAND [ARGUMENT…]]
+
+Opens a lab on this machine: a device (UE) with two accesses whose rate, delay and loss are emulated, a converter, and a
+web server. With a command it runs that as the UE, and ends with its exit status; without, it stays until ^C, and says
+how to use it. The command finds the accesses, the converter and the rules in its environment (ATSSS_CONFIG), as other
+commands of atsss do.
+
+  --profile NAME     wifi+lte, wifi+5g, or train, which has holes in its coverage     wifi+lte
+  --topology FILE    one's own accesses, links and trace, in JSON (docs/cli.md)
+  --rules PRESET     handover, interactive or aggregate                               handover
+  --json             what there is, and each change of a link, as a JSON object per line
+  --quiet            with a command: nothing of the lab's own
+
+Exit status: the command's, 128 and the signal's number when one ended it; without a command 0 after ^C; 1 when the lab
+cannot be opened, 2 wrong command line. It needs root, or user namespaces and /dev/net/tun open to the user.
+
+Examples:
+  atsss lab
+  atsss lab -- npx atsss doctor
+  atsss lab --profile train -- node client.js
+  atsss lab -- sh -c 'printf "GET /bytes/20 HTTP/1.0\\r\\n\\r\\n" | npx atsss connect --keep-open -v 198.51.100.2 80'
+`
+
+const CONVERTER_PORT = 5124
+const WEB_PORT = 80
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseArguments(
+    args,
+    {
+      profile: { type: 'string' },
+      topology: { type: 'string' },
+      rules: { type: 'string' },
+      json: { type: 'boolean' },
+      quiet: { type: 'boolean' },
+    },
+    true,
+  )
+  if (values.profile !== undefined && values.topology !== undefined)
+    throw new UsageError('--profile and --topology exclude each other')
+  const scenario =
+    values.topology === undefined ? profileNamed(values.profile ?? 'wifi+lte') : fromFile(values.topology)
+  if (needsUserNamespace()) return await runInUserNamespace(['lab', ...args])
+
+  await using lab = await openLab(scenario)
+  const config = configOf(lab, values.rules ?? 'handover')
+  await prepare(lab)
+  const say = saying(values.json ?? false, values.quiet ?? false, positionals.length > 0)
+  say(banner(lab, scenario, config, positionals.length === 0), { event: 'open', ...inside(lab), config })
+
+  const end = new AbortController()
+  const told = signal(end)
+  const playing = playTrace(scenario, lab.link, end.signal, ({ link, set, note = '' }) =>
+    say(`${link}: ${note || JSON.stringify(set)}`, { event: 'change', link, set, note }),
+  )
+  playing.catch(() => {}) // whoever waits for it is told
+  try {
+    const [command, ...rest] = positionals
+    if (command !== undefined) return await Promise.race([asUe(lab, command, rest, config), failing(playing)])
+    await Promise.race([told, failing(playing)])
+    return 0
+  } finally {
+    end.abort()
+  }
+}
+
+function profileNamed(name: string): Scenario {
+  if (Object.hasOwn(PROFILES, name)) return PROFILES[name as ProfileName]
+  const names = Object.keys(PROFILES)
+  throw new UsageError(`--profile must be one of ${names.join(', ')}; it is '${name}'${didYouMean(name, names)}`)
+}
+
+function fromFile(path: string): Scenario {
+  try {
+    return parseScenario(JSON.parse(readFileSync(path, 'utf8')))
+  } catch (error) {
+    throw new UsageError(`${path}: ${(error as Error).message}`)
+  }
+}
+
+/** For ATSSS_CONFIG: the first access of each type. */
+function configOf({ accesses, converterAddress }: Lab, rules: string): object {
+  const first = (type: string) => Object.values(accesses).find(({ access }) => access === type)?.interface
+  const [cellular, other] = [first('3gpp'), first('non-3gpp')]
+  const converters = `${converterAddress.v4}:${CONVERTER_PORT}`
+  if (cellular === undefined || other === undefined) return { converters }
+  return { accesses: { '3gpp': cellular, 'non-3gpp': other }, converters, rules }
+}
+
+/** What runs in it, and a UE that may steer each connection by itself. */
+async function prepare(lab: Lab): Promise<void> {
+  await lab.ue.sysctl('net.mptcp.pm_type', 1)
+  const { converterAddress: at, serverAddress: server } = lab
+  const literal = ({ v4, v6 }: typeof at) => [v4, ...(v6 === undefined ? [] : [v6])]
+  const listen = literal(at).flatMap(address => [
+    '--listen',
+    address.includes(':') ? `[${address}]:${CONVERTER_PORT}` : `${address}:${CONVERTER_PORT}`,
+  ])
+  await Promise.all([
+    ready(
+      lab.converter.spawn(process.execPath, [
+        ...node('main'),
+        'converter',
+        '--quiet',
+        '--allow',
+        '0.0.0.0/0',
+        '--allow',
+        '::/0',
+        ...listen,
+      ]),
+    ),
+    ready(lab.server.spawn(process.execPath, [...node('lab/web-server'), String(WEB_PORT), ...literal(server)])),
+  ])
+}
+
+/** What `node` is given to run a program of this folder, from the sources as from what is built of them. */
+function node(name: string): string[] {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return [...process.execArgv, fileURLToPath(new URL(`./${name}.${extension}`, import.meta.url))]
+}
+
+/** Resolves once the program has said something. */
+async function ready(child: ChildProcess): Promise<void> {
+  let complaint = ''
+  child.stderr?.on('data', text => (complaint = (complaint + text).slice(-1000)))
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new AtsssError('ERR_LAB_FAILED', `a program of the lab ended with ${code}: ${complaint.trim()}`)
+  })
+  ended.catch(() => {}) // after the first word nobody waits
+  await Promise.race([once(child.stdout!, 'data'), ended])
+  child.stdout!.resume()
+}
+
+/** A command as the UE: its exit status. */
+async function asUe({ ue }: Lab, command: string, args: string[], config: object): Promise<number> {
+  const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
+  const child = ue.spawn(command, args, { stdio: 'inherit', env })
+  const [code, by] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  return code ?? 128 + constants.signals[by!]
+}
+
+/** Never resolves; a trace that has ended is no reason for the lab to end. */
+async function failing(playing: Promise<void>): Promise<never> {
+  await playing
+  return await new Promise(() => {})
+}
+
+/** The first SIGINT or SIGTERM. It also reaches the command, by the terminal; whose status tells. */
+function signal(end: AbortController): Promise<void> {
+  return new Promise(resolve => {
+    const told = () => {
+      end.abort()
+      resolve()
+    }
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, told)
+  })
+}
+
+function saying(json: boolean, quiet: boolean, command: boolean): (text: string, about: object) => void {
+  if (quiet && command) return () => {}
+  // The command's output is the command's.
+  const stream = command ? process.stderr : process.stdout
+  return (text, about) => void stream.write(json ? `${JSON.stringify(about)}\n` : `${text}\n`)
+}
+
+function inside({ ue, converter, server, accesses, converterAddress, serverAddress }: Lab): object {
+  const list = Object.values(accesses).map(({ name, access, address }) => ({ name, access, address }))
+  const namespaces = { ue: ue.name, converter: converter.name, server: server.name }
+  return {
+    namespaces,
+    accesses: list,
+    converter: { ...converterAddress, port: CONVERTER_PORT },
+    server: { ...serverAddress, port: WEB_PORT },
+  }
+}
+
+/** @param forHelp whether there is somebody who has to be told how to go on */
+function banner(
+  lab: Lab,
+  { description = 'the lab', accesses = [] }: Scenario,
+  config: object,
+  forHelp: boolean,
+): string {
+  const colours = coloursFor(process.stdout)
+  const { ue, converterAddress, serverAddress } = lab
+  const links = accesses.map(({ name, access, link: { rateMbps, delayMs = 0 } }) => {
+    const rate = rateMbps ? `${rateMbps} Mbit/s, ` : ''
+    return `  ${name.padEnd(10)} ${access}: ${rate}${delayMs} ms one way, ${lab.accesses[name]?.address.v4}`
+  })
+  const lines = [
+    colours.strong(`The lab is open: ${description}`),
+    ...links,
+    `  converter  ${converterAddress.v4}:${CONVERTER_PORT}`,
+    `  web server http://${serverAddress.v4}/ (/bytes/N, /echo)`,
+  ]
+  if (!forHelp) return lines.join('\n')
+  return [
+    ...lines,
+    '',
+    'Run a command as the device, in another terminal:',
+    `  export ATSSS_CONFIG='${JSON.stringify(config)}'`,
+    `  ${entering()}ip netns exec ${ue.name} COMMAND      (such as: npx atsss connect ${serverAddress.v4} 80)`,
+    '^C ends the lab, and everything in it.',
+  ].join('\n')
+}

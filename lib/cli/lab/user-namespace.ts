@@ -1,0 +1,44 @@
+/** Being root where one is not: the command again, in a user namespace of its own. */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { AtsssError } from '../../errors.js'
+
+/** Set in the second run, which does not try a third. */
+const MARK = 'ATSSS_LAB_UNSHARED'
+
+/** Whether making namespaces needs another run of this command. */
+export function needsUserNamespace(): boolean {
+  return process.geteuid?.() !== 0 && process.env[MARK] === undefined
+}
+
+/** What others have to run first to be where this process is. */
+export function entering(): string {
+  if (process.env[MARK] === undefined) return process.geteuid?.() === 0 ? '' : 'sudo '
+  return `nsenter --target ${process.pid} --user --net --mount --preserve-credentials `
+}
+
+/**
+ * Runs `atsss` with these arguments as root of a new user namespace, with its own network and mounts.
+ *
+ * @returns its exit status
+ * @throws ERR_LAB_PRIVILEGE where the system does not allow such namespaces, with what to do
+ */
+export async function runInUserNamespace(args: readonly string[]): Promise<number> {
+  const unshare = ['--user', '--map-root-user', '--net', '--mount']
+  const { status, stderr, error } = spawnSync('unshare', [...unshare, 'true'], { encoding: 'utf8' })
+  if (status !== 0) {
+    const why = error?.message ?? stderr.trim()
+    throw new AtsssError(
+      'ERR_LAB_PRIVILEGE',
+      `the lab needs root (sudo), or user namespaces, which this system does not allow (${why}).\n` +
+        'Where they are switched off: sysctl -w user.max_user_namespaces=15000; on Ubuntu 24.04 and later also\n' +
+        'sysctl -w kernel.apparmor_restrict_unprivileged_userns=0; in a container: --privileged.',
+    )
+  }
+  const again = [process.execPath, ...process.execArgv, process.argv[1]!, ...args]
+  const child = spawn('unshare', [...unshare, ...again], { stdio: 'inherit', env: { ...process.env, [MARK]: '1' } })
+  // The terminal tells both; this one waits for the other to clear up.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void child.kill(signal))
+  const [code] = await once(child, 'close')
+  return code ?? 1
+}

@@ -1,0 +1,34 @@
+/** The lab's web server, a program of its own: `node web-server.js PORT ADDRESS…`. It says `ready` once it listens. */
+
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+
+const HELP = `This is the lab's web server.
+GET  /bytes/N   N octets
+POST /echo      what it was sent
+`
+/** Octets; each piece of a long answer. */
+const PIECE = Buffer.alloc(65_536, 'The quick brown fox jumps over the lazy dog. ')
+
+const [port, ...addresses] = process.argv.slice(2)
+for (const address of addresses) {
+  const server = createServer((request, response) => {
+    const [, count] = /^\/bytes\/(\d{1,12})$/.exec(request.url ?? '') ?? []
+    if (request.method === 'POST' && request.url === '/echo') return void request.pipe(response)
+    if (count !== undefined) return void send(Number(count), response)
+    response.writeHead(request.url === '/' ? 200 : 404, { 'content-type': 'text/plain' }).end(HELP)
+  })
+  // Node's server takes a client that has sent everything (`atsss connect` at the end of its input) for one that has gone.
+  Object.assign(server, { httpAllowHalfOpen: true })
+  server.listen(Number(port), address)
+  await once(server, 'listening')
+}
+process.stdout.write('ready\n')
+
+async function send(count: number, response: import('node:http').ServerResponse): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': count })
+  for (let left = count; left > 0 && !response.destroyed; left -= PIECE.length)
+    if (!response.write(PIECE.subarray(0, Math.min(left, PIECE.length))))
+      await Promise.race([once(response, 'drain'), once(response, 'close')])
+  response.end()
+}

@@ -1,0 +1,147 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { start } from '../cli/atsss.js'
+import { all, mptcp, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+
+const labTest = requires('network namespaces and MPTCP', all(root, netns, mptcp))
+const BUILT = [process.execPath, 'dist/cli/main.js'] as const
+const atsss = `${BUILT.join(' ')}`
+
+const directory = mkdtempSync(join(tmpdir(), 'atsss-lab-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const lab = (...args: string[]) => start(['lab', ...args], {}, BUILT)
+
+labTest('a command as the UE: over both accesses, through the converter; its status is passed on', async () => {
+  const get = `printf 'GET /bytes/300000 HTTP/1.0\\r\\n\\r\\n' | ${atsss} connect -v 198.51.100.2 80 | wc -c; exit 7`
+  const { status, stdout, stderr } = await lab('--quiet', '--', 'sh', '-c', get).ended
+  expect(Number(stdout)).toBeGreaterThan(300_000)
+  expect(stderr).toMatch(
+    /connected after \d+ ms: MPTCP to 198\.51\.100\.2 port 80, through the converter 192\.0\.2\.1:5124, 0-RTT, on wifi/,
+  )
+  expect(status).toBe(7)
+})
+
+labTest('a command ended by a signal, and one that is not there', async () => {
+  const [killed, missing] = await Promise.all([
+    lab('--quiet', '--', 'sh', '-c', 'kill -TERM $$').ended,
+    lab('--quiet', '--', 'no-such-program').ended,
+  ])
+  expect(killed.status).toBe(128 + 15)
+  expect(missing.status).not.toBe(0)
+  expect(missing.stderr).toContain('no-such-program')
+})
+
+labTest('without a command: it says how to use it, and ^C takes it away', async () => {
+  const running = lab('--json', '--profile', 'train')
+  const open = await line(running, /"event":"open"/)
+  expect(open).toMatchObject({
+    accesses: [
+      { name: 'wifi', access: 'non-3gpp' },
+      { name: 'cell', access: '3gpp' },
+    ],
+    converter: { v4: '192.0.2.1', port: 5124 },
+    config: { accesses: { '3gpp': 'cell', 'non-3gpp': 'wifi' }, converters: '192.0.2.1:5124' },
+  })
+  const { ue } = (open as { namespaces: { ue: string } }).namespaces
+  const ping = [
+    'netns',
+    'exec',
+    ue,
+    process.execPath,
+    'dist/cli/main.js',
+    'doctor',
+    '--json',
+    '--interface',
+    'wifi',
+    '--converter',
+    '192.0.2.1:5124',
+  ]
+  const { stdout } = spawnSync('ip', ping, { encoding: 'utf8' })
+  const path = JSON.parse(stdout).findings.find(({ id }: { id: string }) => id === 'path-wifi')
+  expect(path).toMatchObject({ state: 'good', found: expect.stringContaining('Convert answered (0-RTT)') })
+  running.child.kill('SIGINT')
+  expect((await running.ended).status).toBe(0)
+  expect(existsSync(`/run/netns/${ue}`)).toBe(false)
+})
+
+labTest("one's own topology: its trace changes the links while a command runs", async () => {
+  const topology = join(directory, 'lab.json')
+  const trace = [{ at: 0.3, link: 'wlan', set: { carrier: false }, note: 'out of reach' }]
+  const accesses = [
+    { name: 'wlan', access: 'non-3gpp', link: { rateMbps: 10 } },
+    { name: 'modem', access: '3gpp', link: { delayMs: 5 } },
+  ]
+  writeFileSync(topology, JSON.stringify({ accesses, trace }))
+  const script = 'cat /sys/class/net/wlan/carrier; sleep 1; cat /sys/class/net/wlan/carrier'
+  const { status, stdout, stderr } = await lab('--topology', topology, '--', 'sh', '-c', script).ended
+  expect([status, stdout]).toEqual([0, '1\n0\n'])
+  expect(stderr).toContain('wlan: out of reach')
+})
+
+test('a topology that cannot be is a wrong command line', async () => {
+  const topology = join(directory, 'wrong.json')
+  writeFileSync(topology, '{"trace":[{"at":0,"link":"wlan","set":{}}]}')
+  const [file, profile] = await Promise.all([lab('--topology', topology).ended, lab('--profile', 'trai').ended])
+  expect([file.status, profile.status]).toEqual([2, 2])
+  expect(file.stderr).toContain(`atsss lab: ${topology}: trace[0].link: must be one of wifi, cell, data`)
+  expect(profile.stderr).toContain(
+    "--profile must be one of wifi+lte, wifi+5g, train; it is 'trai'; did you mean train?",
+  )
+})
+
+/** As another user: `setpriv` leaves no privilege behind. */
+const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all']
+const userNamespaces = () => {
+  const { status, stderr } = spawnSync(NOBODY[0]!, [...NOBODY.slice(1), 'unshare', '-Urnm', 'true'], {
+    encoding: 'utf8',
+  })
+  if (status !== 0) return stderr.trim()
+  return spawnSync(NOBODY[0]!, [...NOBODY.slice(1), 'test', '-w', '/dev/net/tun']).status === 0
+    ? undefined
+    : '/dev/net/tun is closed to users'
+}
+
+requires('user namespaces', all(root, netns, mptcp, userNamespaces))(
+  'as another user: in a user namespace',
+  async () => {
+    const script = `id -u; printf 'GET /bytes/20 HTTP/1.0\\r\\n\\r\\n' | ${atsss} connect -v 198.51.100.2 80; exit 3`
+    const { status, stdout, stderr } = await start(['lab', '--quiet', '--', 'sh', '-c', script], {}, [
+      ...NOBODY,
+      ...BUILT,
+    ]).ended
+    expect(stderr).toContain('MPTCP to 198.51.100.2 port 80, through the converter')
+    expect(stdout).toMatch(/^0\nHTTP\/1\.1 200 OK\r\n[\s\S]*The quick brown fox $/)
+    expect(status).toBe(3)
+  },
+)
+
+labTest('as another user where user namespaces are forbidden: what to do', async () => {
+  const forbidding = [...NOBODY, 'env', `PATH=${directory}:/usr/bin:/bin`, ...BUILT]
+  writeFileSync(
+    join(directory, 'unshare'),
+    '#!/bin/sh\necho "unshare: unshare failed: Operation not permitted" >&2; exit 1\n',
+    { mode: 0o755 },
+  )
+  spawnSync('chmod', ['755', directory])
+  const { status, stderr } = await start(['lab', '--', 'true'], {}, forbidding).ended
+  expect(status).toBe(1)
+  expect(stderr).toContain('the lab needs root (sudo), or user namespaces, which this system does not allow')
+  expect(stderr).toContain('sysctl -w user.max_user_namespaces=')
+})
+
+/** The first line of its output that is so, as JSON. */
+async function line(running: { stdout: string; stderr: string }, pattern: RegExp): Promise<unknown> {
+  for (;;) {
+    const found = running.stdout
+      .split('\n')
+      .slice(0, -1)
+      .find(text => pattern.test(text))
+    if (found !== undefined) return JSON.parse(found)
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}
