@@ -1,9 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
-/** `unit` runs for any user; `netns` makes network namespaces (root, or `unshare -Urnm`), one file at a time. */
+/**
+ * `unit` runs for any user; `netns` makes network namespaces (root, or `unshare -Urnm`), after it. Two files at a time, on
+ * two cores as well: those of `netns` mostly wait for the emulated links.
+ */
 export default defineConfig({
   test: {
     pool: 'forks',
+    maxWorkers: 2,
     reporters: ['default', './test/support/count-reporter.ts'],
     projects: [
       {
@@ -15,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'netns',
           include: ['test/netns/**/*.test.ts'],
-          fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -103,7 +103,8 @@ function emulatorPath(): string {
   const candidates = [
     ...(named ? [named] : []),
     fileURLToPath(new URL('build/Release/link-emulator', root)),
-    fileURLToPath(new URL(`prebuilds/link-emulator-${process.arch}`, root)),
+    // It brings its C library with it.
+    fileURLToPath(new URL(`prebuilds/linux-${process.arch}/link-emulator`, root)),
   ]
   const path = candidates.find(candidate => existsSync(candidate))
   if (path !== undefined) return path

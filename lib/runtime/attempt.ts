@@ -17,6 +17,7 @@ import { native } from './native.js'
 import { fixReceiveBuffer, openSocket, type Protocol, protocolOf, type SocketPlan } from './open-socket.js'
 import type { PendingBytes } from './pending-bytes.js'
 import { reactor, type Wait } from './reactor.js'
+import { type Step, Timers } from './timers.js'
 
 export interface AttemptEvents {
   /** The handshake is done; the answer of the converter is still to come. */
@@ -52,7 +53,7 @@ export class Attempt {
   readonly #plan: SocketPlan
   readonly #pending: PendingBytes
   readonly #events: AttemptEvents
-  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #timers = new Timers()
   /** The Convert message, and how much of it has left. */
   #message: Uint8Array = new Uint8Array(0)
   #messageSent = 0
@@ -88,13 +89,14 @@ export class Attempt {
       // Within a host the handshake is over before connect(2) has returned: no need to wait on another thread.
       const isEstablished = native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
       if (isEstablished) process.nextTick(() => this.phase === 'syn' && this.#connected(0))
-      else this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno), HELD)
+      else this.#awaitConnected()
     } catch (error) {
       const shown = failedAtOnce(error as SystemError, this.fd)
       this.abandon()
       throw shown
     }
-    this.#startTimers()
+    const { converterTimeout: after } = this.#settings
+    if (via && after > 0) this.#timers.after(after, () => this.#fail({ kind: 'answer-timeout', after }))
   }
 
   /**
@@ -169,18 +171,22 @@ export class Attempt {
     return decodeTcpInfo(native().getsockopt(this.fd, SOL_TCP, TCP_INFO, INFO_MAX))
   }
 
-  #startTimers(): void {
+  #awaitConnected(): void {
+    this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno), HELD)
     const { candidate, protocol } = this
-    const { synTimeout, synRetriesConverter, synRetriesDirect, converterTimeout } = this.#settings
-    if (candidate.via && converterTimeout > 0)
-      this.#after(converterTimeout, () => this.#fail({ kind: 'answer-timeout', after: converterTimeout }))
+    const { synTimeout, synRetriesConverter, synRetriesDirect } = this.#settings
     // A direct TCP connection is the kernel's own affair, as with net.connect.
     if (!candidate.via && protocol?.name === 'tcp') return
     const pause = synPause(candidate, synTimeout)
-    const mayRepeat = candidate.unanswered < (candidate.via ? synRetriesConverter : synRetriesDirect)
-    if (protocol?.name === 'mptcp') this.#after(LIFE_OF_SYN, () => this.phase === 'syn' && this.#closeSocket())
-    if (mayRepeat) this.#after(pause, () => this.phase === 'syn' && this.#events.stalled(this, 'syn'))
-    this.#after(Math.max(pause, LIFE_OF_SYN), () => this.phase === 'syn' && this.#fail({ kind: 'unanswered' }))
+    const retries = candidate.via ? synRetriesConverter : synRetriesDirect
+    const steps: Step[] = [[Math.max(pause, LIFE_OF_SYN), () => this.#fail({ kind: 'unanswered' })]]
+    if (protocol?.name === 'mptcp') steps.unshift([LIFE_OF_SYN, () => this.#closeSocket()])
+    if (candidate.unanswered < retries) steps.unshift([pause, () => this.#events.stalled(this, 'syn')])
+    const inSyn = () => this.phase === 'syn'
+    this.#timers.inTurn(
+      steps.sort(([a], [b]) => a - b),
+      inSyn,
+    )
   }
 
   #connected(errno: number): void {
@@ -188,10 +194,7 @@ export class Attempt {
     if (errno !== 0) return this.#failed(errno)
     const wantsMptcp = this.protocol?.name === 'mptcp'
     this.protocol = protocolOf(this.fd, this.protocol)
-    if (!via) {
-      if (!this.#isUnwanted()) this.#established()
-      return
-    }
+    if (!via) return this.#isUnwanted() ? undefined : this.#established()
     const info = this.#tcpInfo()
     if (this.synDataAccepted !== undefined) this.synDataAccepted = info.synDataAcked === true
     // The kernel turns to TCP when the SYN's data is not acknowledged, now or with the first bytes that come; dialing
@@ -201,7 +204,7 @@ export class Attempt {
     if (this.#isUnwanted()) return
     this.phase = 'answer'
     if (this.synDataAccepted && via.adaptive)
-      this.#after(stallAfter(info.rtt ?? 0), () => !this.delivered && this.#events.stalled(this, 'answer'))
+      this.#timers.after(stallAfter(info.rtt ?? 0), () => !this.delivered && this.#events.stalled(this, 'answer'))
     this.#events.acknowledged(this)
     this.#sendMessage()
     if (this.#isOpen()) this.#receive(HEADER_LENGTH, header => this.#readHeader(header), decode)
@@ -255,7 +258,7 @@ export class Attempt {
   /** Only once it is certain that the converter holds it for TCP, too. */
   #establishAsTcp(): void {
     const other = otherEnd(this.#tcpInfo(), this.#inSyn, this.#messageSent + this.sent - this.#inSyn)
-    if (other === 'soon') this.#after(LOOK_AGAIN_MS, () => this.#establishAsTcp())
+    if (other === 'soon') this.#timers.after(LOOK_AGAIN_MS, () => this.#establishAsTcp())
     else if (other === 'not-known') this.#fail({ kind: 'half-fallback' })
     else if (!this.#isUnwanted()) this.#established()
   }
@@ -299,18 +302,8 @@ export class Attempt {
     this.#events.failed(this, failure)
   }
 
-  #after(milliseconds: number, act: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      act()
-    }, milliseconds)
-    timer.unref() // what keeps the loop alive is the dial
-    this.#timers.add(timer)
-  }
-
   #stop(): void {
     this.phase = 'over'
-    for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     this.#wait?.cancel()
     this.#wait = undefined

@@ -141,13 +141,13 @@ export function native(): Addon {
  */
 function candidates(): string[] {
   const root = new URL('../../', import.meta.url)
-  const libc = isMusl() ? 'linuxmusl' : 'linux'
+  const system = `${isMusl() ? 'linuxmusl' : 'linux'}-${process.arch}`
   const named = process.env.ATSSS_ADDON
   // Whoever names one wants that one, and no other in its place.
   if (named) return [resolve(named)]
   return [
     fileURLToPath(new URL('build/Release/atsss.node', root)),
-    fileURLToPath(new URL(`prebuilds/${libc}-${process.arch}.node`, root)),
+    fileURLToPath(new URL(`prebuilds/${system}/atsss.node`, root)),
   ]
 }
 
@@ -169,8 +169,8 @@ function load(): Addon {
   }
   throw new AtsssError(
     'ERR_ATSSS_ADDON',
-    `no native addon for ${process.platform}-${process.arch}. Build it in the package's folder with ` +
-      '"npx node-gyp rebuild" (a C++ compiler), or a checkout with "npm install" (and CMake), or name one in ATSSS_ADDON.\n' +
+    `no native addon for ${process.platform}-${process.arch}. "npm rebuild atsss" builds it (a C++ compiler, make, python3), ` +
+      'in a checkout "npm install" (CMake); or name one in ATSSS_ADDON.\n' +
       tried.map(line => `  tried ${line}`).join('\n'),
   )
 }

@@ -115,7 +115,8 @@ export function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: nu
 export function protocolOf(fd: number, opened: Protocol | undefined): Protocol {
   if (opened?.name === 'tcp') return opened
   try {
-    native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX)
+    // Whether there is an answer is all that is asked.
+    native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, 1)
     return { name: 'mptcp' }
   } catch {
     // EOPNOTSUPP: the connection is plain TCP.

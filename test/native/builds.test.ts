@@ -1,9 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { functions } from '../support/native-addon.js'
 import { requires } from '../support/requires.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -44,14 +45,6 @@ function built(folder: string, ...command: string[]) {
   }
 }
 
-/** Of native.ts: what an addon has to have. */
-const functions = [
-  ...readFileSync(join(root, 'lib/runtime/native.ts'), 'utf8')
-    .split('export interface Addon {')[1]!
-    .split('\n}')[0]!
-    .matchAll(/^ {2}(\w+)\(/gm),
-].map(([, name]) => name!)
-
 const complete = {
   addon: true,
   emulator: true,
@@ -80,20 +73,4 @@ describe('npm run build:native', () => {
     }, 300_000)
     test('makes both files, all functions, and nothing beside its sources', () => expect(result).toEqual(complete))
   })
-})
-
-describe('npx node-gyp rebuild', () => {
-  const prefix = dirname(dirname(realpathSync(process.execPath)))
-  const gyp = join(prefix, 'lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js')
-  const missing = () =>
-    [gyp, join(prefix, 'include/node/node_api.h')]
-      .filter(path => !existsSync(path))
-      .map(path => `no ${path}`)
-      .join(', ') || undefined
-
-  requires('node-gyp, and the headers of this Node', missing)(
-    'makes both files, all functions, and nothing beside its sources',
-    () => expect(built(copy(), gyp, 'rebuild', `--nodedir=${prefix}`)).toEqual(complete),
-    300_000,
-  )
 })

@@ -1,5 +1,6 @@
 /** For tests of the addon itself: where it is, its completions as promises, and scripts that use it in a child process. */
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect } from 'vitest'
@@ -11,6 +12,14 @@ export const MPTCP = 262
 /** For what cannot import TypeScript: workers and child processes. */
 export const addonPath =
   process.env.ATSSS_ADDON || fileURLToPath(new URL('../../build/Release/atsss.node', import.meta.url))
+
+/** What an addon has to have, of native.ts. */
+export const functions = [
+  ...readFileSync(new URL('../../lib/runtime/native.ts', import.meta.url), 'utf8')
+    .split('export interface Addon {')[1]!
+    .split('\n}')[0]!
+    .matchAll(/^ {2}(\w+)\(/gm),
+].map(([, name]) => name!)
 
 /** The completions of an addon, by the wait they belong to. One for a process. */
 export class Completions {

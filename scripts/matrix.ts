@@ -1,0 +1,73 @@
+/**
+ * Runs tests on every Node that is supported, or on those named:
+ *
+ *   npm run matrix [-- 22 24] [-- what vitest takes]
+ *
+ * Without vitest's arguments: all unit tests, and those of test/netns/ that depend on Node's own sockets. The Nodes come
+ * from npm, into build-nodes/; the one that runs this is taken as it is.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const NODES = ['20', '22', '24', '26']
+
+/** What is the same on every Node: compilers' work. */
+const INDEPENDENT = ['test/native/builds.test.ts', 'test/package/node-gyp.test.ts']
+
+/** The rest of test/netns/ asks what the kernel, the policy and the converter do. */
+const NETNS = ['convert-streams', 'convert-ways', 'converter', 'session-active-standby'].map(
+  name => `test/netns/${name}.test.ts`,
+)
+
+const [named, given] = split(process.argv.slice(2))
+const results = named.map(major => {
+  const node = install(major)
+  const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+  console.log(`\n== Node ${version}`)
+  const start = Date.now()
+  const passed = given.length > 0 ? vitest(node, given) : both(node)
+  return { version, passed, seconds: Math.round((Date.now() - start) / 1000) }
+})
+for (const { version, passed, seconds } of results)
+  console.log(`Node ${version}: ${passed ? 'passed' : 'FAILED'} in ${seconds} s`)
+process.exitCode = results.every(({ passed }) => passed) ? 0 : 1
+
+function both(node: string): boolean {
+  for (const file of [...INDEPENDENT, ...NETNS])
+    if (!existsSync(join(root, file))) throw new Error(`${file} is gone: scripts/matrix.ts names it`)
+  const unit = vitest(node, ['--project', 'unit', ...INDEPENDENT.flatMap(file => ['--exclude', file])])
+  return vitest(node, ['--project', 'netns', ...NETNS]) && unit
+}
+
+function vitest(node: string, args: string[]): boolean {
+  // What tests start by name is this Node too.
+  const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` }
+  return (
+    spawnSync(node, ['node_modules/vitest/vitest.mjs', 'run', ...args], { cwd: root, env, stdio: 'inherit' }).status ===
+    0
+  )
+}
+
+/** The path of a Node of this major version. */
+function install(major: string): string {
+  if (process.versions.node.startsWith(`${major}.`)) return process.execPath
+  const folder = join(root, 'build-nodes', major)
+  const name = `node-${process.platform}-${process.arch === 'arm' ? 'armv7l' : process.arch}`
+  const node = join(folder, 'node_modules', name, 'bin/node')
+  if (!existsSync(node)) {
+    mkdirSync(folder, { recursive: true })
+    const options = ['--prefix', folder, '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--silent']
+    execFileSync('npm', ['install', ...options, `${name}@${major}`], { stdio: 'inherit' })
+  }
+  return node
+}
+
+/** The Nodes named first, or all; then what is vitest's. */
+function split(args: string[]): [string[], string[]] {
+  const end = args.findIndex(arg => !NODES.includes(arg))
+  const names = end < 0 ? args : args.slice(0, end)
+  return [names.length > 0 ? names : NODES, end < 0 ? [] : args.slice(end).filter(arg => arg !== '--')]
+}

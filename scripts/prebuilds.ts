@@ -1,0 +1,81 @@
+/**
+ * Makes the package's prebuilt binaries, the addon and the link emulator, for the systems named, or for those that Debian
+ * has compilers for:
+ *
+ *   npm run prebuilds [-- linux-x64 linux-arm64 linux-arm linuxmusl-x64 linuxmusl-arm64]
+ *
+ * into prebuilds/SYSTEM/. The names are Node's own: its platform, `musl` where that is the C library, and its arch.
+ * For musl, `ZIG` has to name a zig compiler (0.11 was tried).
+ */
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { newerThan, versionsNeeded } from './glibc-versions.js'
+
+const SYSTEMS = {
+  'linux-x64': { compiler: 'x86_64-linux-gnu-g++', from: 'g++' },
+  'linux-arm64': { compiler: 'aarch64-linux-gnu-g++', from: 'g++-aarch64-linux-gnu' },
+  'linux-arm': { compiler: 'arm-linux-gnueabihf-g++', from: 'g++-arm-linux-gnueabihf' },
+  'linuxmusl-x64': { compiler: process.env.ZIG ?? 'zig', zig: 'x86_64-linux-musl', from: 'ZIG=/where/it/is/zig' },
+  'linuxmusl-arm64': { compiler: process.env.ZIG ?? 'zig', zig: 'aarch64-linux-musl', from: 'ZIG=/where/it/is/zig' },
+}
+type System = keyof typeof SYSTEMS
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const require = createRequire(import.meta.url)
+
+/** Node 20 and later ask for this themselves. */
+const GLIBC = '2.28'
+
+const asked = process.argv.slice(2)
+for (const name of asked.length > 0 ? asked : Object.keys(SYSTEMS).filter(name => !name.includes('musl'))) {
+  if (!(name in SYSTEMS)) fail(`${name} is none of ${Object.keys(SYSTEMS).join(', ')}`)
+  build(name as System)
+}
+
+function build(name: System): void {
+  const { compiler, from, ...system } = SYSTEMS[name]
+  const found = run('sh', ['-c', 'command -v "$0" || true', compiler]).trim()
+  if (found === '') fail(`${name}: there is no ${compiler}; it comes with ${from}`)
+
+  const folder = join(root, `build-prebuilt/${name}`)
+  // What is in CMake's cache of an earlier compiler is not wanted.
+  rmSync(folder, { recursive: true, force: true })
+  const headers = [require('node-api-headers').include_dir, dirname(require.resolve('node-addon-api'))]
+  run('cmake', [
+    ...['-S', join(root, 'native'), '-B', folder],
+    ...['-D', 'PREBUILT=ON', '-D', 'CMAKE_BUILD_TYPE=Release', '-D', `CMAKE_JS_INC=${headers.join(';')}`],
+    // A system named is a system not this one: CMake then runs nothing that it has built.
+    ...['-D', 'CMAKE_SYSTEM_NAME=Linux', '-D', `CMAKE_CXX_COMPILER=${found}`],
+    ...('zig' in system ? ['-D', `CMAKE_CXX_COMPILER_ARG1=c++ -target ${system.zig}`] : []),
+  ])
+  run('cmake', ['--build', folder, '--parallel'])
+
+  const into = join(root, 'prebuilds', name)
+  rmSync(into, { recursive: true, force: true })
+  mkdirSync(into, { recursive: true })
+  for (const file of ['atsss.node', 'link-emulator']) copyFileSync(join(folder, 'Release', file), join(into, file))
+  for (const file of readdirSync(into)) {
+    const needed = versionsNeeded(run('readelf', ['--version-info', '--wide', join(into, file)]))
+    const newest = needed.at(-1)
+    if (newest !== undefined && newerThan(newest, GLIBC))
+      fail(`${name}/${file} needs glibc ${newest}; not newer than ${GLIBC} is wanted (native/old-glibc.cc)`)
+    console.log(`prebuilds/${name}/${file}${newest === undefined ? '' : `: glibc ${newest}`}`)
+  }
+}
+
+function run(command: string, args: string[]): string {
+  try {
+    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 26 })
+  } catch (error) {
+    const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string }
+    return fail(`${message}\n${stdout}${stderr}`)
+  }
+}
+
+function fail(why: string): never {
+  console.error(why)
+  process.exit(1)
+}
