@@ -16,6 +16,7 @@ export interface Command {
 export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
   doctor: { summary: 'what this machine lacks, why it matters, and what mends it', load: () => import('./doctor.js') },
   connect: { summary: 'netcat over MPTCP, converters and rules', load: () => import('./connect.js') },
+  watch: { summary: 'a running session live, in the terminal or on a page', load: () => import('./watch.js') },
   explain: { summary: 'which rule a connection would be under, and why', load: () => import('./explain.js') },
   rules: { summary: 'check ATSSS rules, and print them as they are understood', load: () => import('./rules.js') },
   decode: { summary: 'take Convert, ATSSS and NAS bytes and captures apart', load: () => import('./decode.js') },

@@ -1,0 +1,142 @@
+/** The other end of a session's socket: what it says, and what it is asked. */
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { EventEmitter } from 'eventemitter3'
+import { AtsssError } from '../../errors.js'
+import {
+  type Happening,
+  type Hello,
+  Lines,
+  type Snapshot,
+  WATCH_VERSION,
+  type WatchMessage,
+  watchFolder,
+} from '../../runtime/watch-messages.js'
+
+export interface WatchClientEvents {
+  snapshot: [snapshot: Snapshot]
+  event: [happening: Happening]
+  /** The session has gone; with an error when what it said made no sense. */
+  close: [error: Error | undefined]
+}
+
+/** What to ask; the id is ours to choose. */
+export type Wish = { do: 'every'; milliseconds: number } | { do: 'update'; rules: unknown }
+
+export class WatchClient extends EventEmitter<WatchClientEvents> {
+  readonly hello: Hello
+  readonly path: string
+  readonly #socket: Socket
+  readonly #answers = new Map<number, (error: string | undefined) => void>()
+  #lastId = 0
+
+  private constructor(path: string, socket: Socket, hello: Hello) {
+    super()
+    this.path = path
+    this.hello = hello
+    this.#socket = socket
+  }
+
+  /** Throws ERR_ATSSS_WATCH: nobody listens there, or what does is no session of this version. */
+  static async open(path: string): Promise<WatchClient> {
+    const socket = connect(path).setEncoding('utf8')
+    await once(socket, 'connect').catch((error: Error) => {
+      throw new AtsssError('ERR_ATSSS_WATCH', `no session can be watched at ${path}: ${error.message}`)
+    })
+    return new Promise((resolve, reject) => {
+      const lines = new Lines()
+      let client: WatchClient | undefined
+      let wrong: Error | undefined
+      const hear = (message: WatchMessage) => {
+        if (client) return client.#hear(message)
+        if (message.type !== 'hello' || message.version !== WATCH_VERSION)
+          throw new AtsssError('ERR_ATSSS_WATCH', `${path} is no session of this version of atsss`)
+        client = new WatchClient(path, socket, message)
+        resolve(client)
+      }
+      socket.on('data', (text: unknown) => {
+        try {
+          for (const line of lines.push(String(text))) hear(JSON.parse(line) as WatchMessage)
+        } catch (error) {
+          wrong = error as Error
+          socket.destroy()
+        }
+      })
+      socket.on('error', error => {
+        wrong = error
+      })
+      socket.on('close', () => {
+        if (client) client.#end(wrong)
+        else reject(wrong ?? new AtsssError('ERR_ATSSS_WATCH', `${path} has closed the connection`))
+      })
+    })
+  }
+
+  /** Rejects with what the session has against it. */
+  ask(wish: Wish): Promise<void> {
+    const id = ++this.#lastId
+    this.#socket.write(`${JSON.stringify({ ...wish, id })}\n`)
+    return new Promise((resolve, reject) => {
+      const refuse = (error: string) => reject(new AtsssError('ERR_ATSSS_WATCH', error))
+      this.#answers.set(id, error => (error === undefined ? resolve() : refuse(error)))
+    })
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #hear(message: WatchMessage): void {
+    if (message.type === 'snapshot') this.emit('snapshot', message)
+    else if (message.type === 'event') this.emit('event', message)
+    else if (message.type === 'answer') {
+      this.#answers.get(message.id)?.(message.error)
+      this.#answers.delete(message.id)
+    }
+  }
+
+  #end(error: Error | undefined): void {
+    for (const answer of this.#answers.values()) answer('the session has gone')
+    this.#answers.clear()
+    this.emit('close', error)
+  }
+}
+
+/**
+ * Where to look: a path as it is; a process id, or nothing, in the user's own folder. Throws ERR_ATSSS_WATCH when there is
+ * not exactly one.
+ */
+export function findSocket(wanted: string | undefined): string {
+  if (wanted !== undefined && !/^\d+(-\d+)?$/.test(wanted)) return wanted
+  const folder = watchFolder()
+  if (wanted !== undefined) return join(folder, `${wanted}.sock`)
+  const found = socketsIn(folder)
+  const [only, ...more] = found
+  if (only !== undefined && more.length === 0) return join(folder, only)
+  const ids = found.map(name => name.replace('.sock', '')).join(', ')
+  throw new AtsssError(
+    'ERR_ATSSS_WATCH',
+    only === undefined
+      ? `no session can be watched: give one the option "watch: true" (there is no socket in ${folder})`
+      : `several sessions can be watched: say which: ${ids}`,
+  )
+}
+
+/** Those of processes that are alive. */
+function socketsIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter(name => /^\d+(-\d+)?\.sock$/.test(name) && isAlive(Number.parseInt(name, 10)))
+  } catch {
+    return []
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

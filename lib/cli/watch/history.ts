@@ -1,0 +1,72 @@
+/** Snapshots, one after the other, as rates over time. Pure. */
+import type { AccessType } from '../../policy/rules.js'
+import type { Snapshot, WatchedConnection } from '../../runtime/watch-messages.js'
+
+/** Bits per second. */
+export interface Rates {
+  up: number
+  down: number
+}
+
+/** One moment. */
+export interface Moment {
+  /** Milliseconds since 1970. */
+  at: number
+  rates: Record<AccessType, Rates>
+  rttMs: Record<AccessType, number | undefined>
+}
+
+export interface History {
+  /** The oldest first; at most `MOMENTS`. */
+  moments: readonly Moment[]
+  /** Of each connection and access, now. */
+  connections: ReadonlyMap<number, Record<AccessType, Rates>>
+  last: Snapshot | undefined
+}
+
+/** How many are kept: two minutes at the usual pace. */
+export const MOMENTS = 480
+
+export const NO_HISTORY: History = { moments: [], connections: new Map(), last: undefined }
+
+/** Counters that have gone back are of another session: no rate. */
+export function next({ moments, last, connections }: History, snapshot: Snapshot): History {
+  const seconds = last ? (snapshot.at - last.at) / 1000 : 0
+  if (!last || seconds <= 0) return { moments, connections, last: snapshot }
+  const { accesses } = snapshot
+  const rate = (type: AccessType) => rates(last.accesses[type], accesses[type], seconds)
+  const moment: Moment = {
+    at: snapshot.at,
+    rates: { '3gpp': rate('3gpp'), 'non-3gpp': rate('non-3gpp') },
+    rttMs: { '3gpp': accesses['3gpp'].rttMs, 'non-3gpp': accesses['non-3gpp'].rttMs },
+  }
+  return {
+    moments: [...moments.slice(1 - MOMENTS), moment],
+    connections: new Map(snapshot.connections.map(one => [one.id, ratesOf(one, last, seconds)])),
+    last: snapshot,
+  }
+}
+
+/** The share of an access in what both carry in a direction, percent; undefined while they carry nothing. */
+export function shareOf(access: AccessType, { rates }: Moment, direction: keyof Rates): number | undefined {
+  const all = rates['3gpp'][direction] + rates['non-3gpp'][direction]
+  return all === 0 ? undefined : (100 * rates[access][direction]) / all
+}
+
+interface Counters {
+  bytesSent: number
+  bytesReceived: number
+}
+
+function rates(before: Counters, after: Counters, seconds: number): Rates {
+  const bits = (name: keyof Counters) => Math.max(0, ((after[name] - before[name]) * 8) / seconds)
+  return { up: bits('bytesSent'), down: bits('bytesReceived') }
+}
+
+function ratesOf(connection: WatchedConnection, last: Snapshot, seconds: number): Record<AccessType, Rates> {
+  const before = last.connections.find(({ id }) => id === connection.id)?.carried ?? NOTHING
+  const rate = (type: AccessType) => rates(before[type], connection.carried[type], seconds)
+  return { '3gpp': rate('3gpp'), 'non-3gpp': rate('non-3gpp') }
+}
+
+const NOTHING = { '3gpp': { bytesSent: 0, bytesReceived: 0 }, 'non-3gpp': { bytesSent: 0, bytesReceived: 0 } }

@@ -1,0 +1,77 @@
+/** A snapshot as the page shows it: words and numbers, ready to be put into tables. Pure. */
+import { BOTH } from '../../policy/accesses.js'
+import type { Snapshot } from '../../runtime/watch-messages.js'
+import { steeringInWords } from '../rules/words.js'
+import type { History } from './history.js'
+import { bytesInWords, openOnes, rateInWords, totalOf } from './words.js'
+
+export interface PageData {
+  level: string
+  counts: string
+  accesses: { name: string; interface: string; state: 'available' | 'silent' | 'lost'; why: string; cells: string[] }[]
+  rules: { precedence: string; steering: string; cells: string[] }[]
+  connections: {
+    id: number
+    title: string
+    cells: string[]
+    isTcp: boolean
+    subflows: { access: string; kind: 'in use' | 'backup' | 'joining'; cells: string[] }[]
+  }[]
+}
+
+export function describeSnapshot(snapshot: Snapshot, { moments, connections }: History): PageData {
+  const moment = moments.at(-1)
+  return {
+    level: snapshot.level ?? 'not known yet',
+    counts: `${snapshot.connectionsOpen} open, ${snapshot.handovers} handovers, ${snapshot.fallbacks} became TCP`,
+    accesses: BOTH.map(name => {
+      const { interface: device, available, suspected, why, rttMs, lossPermille, ...carried } = snapshot.accesses[name]
+      const rates = moment?.rates[name]
+      return {
+        name,
+        interface: device,
+        state: available ? 'available' : suspected ? 'silent' : 'lost',
+        why,
+        cells: [
+          rttMs === undefined ? '–' : `${rttMs.toFixed(1)} ms`,
+          lossPermille === undefined ? '–' : `${(lossPermille / 10).toFixed(1)} %`,
+          rates ? rateInWords(rates.up) : '–',
+          rates ? rateInWords(rates.down) : '–',
+          bytesInWords(carried.bytesSent),
+          bytesInWords(carried.bytesReceived),
+        ],
+      }
+    }),
+    rules: snapshot.rules.map(({ precedence, steering, connections: open, handovers, carried }) => {
+      const sent = BOTH.reduce((sum, access) => sum + carried[access].bytesSent, 0)
+      const share = sent === 0 ? '–' : `${((100 * carried['3gpp'].bytesSent) / sent).toFixed(1)} %`
+      return {
+        precedence: precedence === undefined ? '–' : String(precedence),
+        steering: steering ? steeringInWords(steering) : 'no rule matches: not steered',
+        cells: [String(open), String(handovers), bytesInWords(sent), share],
+      }
+    }),
+    connections: snapshot.connections.map(connection => {
+      const { id, host, port, rule, protocol, converter, convert, handovers } = connection
+      const { sent, received } = totalOf(connection)
+      const way = converter ? `${converter}${convert === '0rtt' ? ', 0-RTT' : ''}` : 'direct'
+      const rates = connections.get(id)
+      return {
+        id,
+        title: `${host}:${port}`,
+        isTcp: protocol === 'tcp',
+        cells: [String(rule ?? '–'), way, bytesInWords(sent), bytesInWords(received), String(handovers)],
+        subflows: openOnes(connection).map(({ access, state, backup, rttMs, local, remote }) => {
+          const now = access && rates?.[access]
+          const speed = now ? `${rateInWords(now.up)} up, ${rateInWords(now.down)} down` : ''
+          const kind = state === 'joining' ? state : backup ? 'backup' : 'in use'
+          return {
+            access: access ?? '?',
+            kind,
+            cells: [`${rttMs.toFixed(1)} ms`, speed, `${local} → ${remote}`],
+          } as const
+        }),
+      }
+    }),
+  }
+}

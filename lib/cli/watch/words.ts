@@ -1,0 +1,59 @@
+/** Quantities and happenings in words. */
+import { BOTH } from '../../policy/accesses.js'
+import type { Happening, WatchedConnection } from '../../runtime/watch-messages.js'
+
+/** `12.3 Mbit/s`. */
+export function rateInWords(bits: number): string {
+  if (bits < 1e3) return bits < 1 ? '–' : `${bits.toFixed(0)} bit/s`
+  if (bits < 1e6) return `${(bits / 1e3).toFixed(1)} kbit/s`
+  return bits < 1e9 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${(bits / 1e9).toFixed(2)} Gbit/s`
+}
+
+/** `1.2 MB`. */
+export function bytesInWords(bytes: number): string {
+  if (bytes < 1e3) return `${bytes} B`
+  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`
+}
+
+/** `14:03:05.2`, local time. */
+export function timeInWords(at: number): string {
+  const date = new Date(at)
+  const two = (part: number) => String(part).padStart(2, '0')
+  const tenth = Math.floor(date.getMilliseconds() / 100)
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${tenth}`
+}
+
+export function happeningInWords(happening: Happening): string {
+  switch (happening.event) {
+    case 'access':
+      return `${happening.access} is ${happening.available ? 'available' : 'lost'}: ${happening.why}`
+    case 'action': {
+      const { connection, action, error } = happening
+      const whose = connection === undefined ? '' : `#${connection} `
+      return `${whose}${actionInWords(action)}: ${action.why}${error === undefined ? '' : `: refused: ${error}`}`
+    }
+    case 'rules':
+      return `the rules are now ${happening.names.join(', ') || 'none'}`
+    case 'degraded':
+    case 'problem':
+      return happening.message
+  }
+}
+
+/** The kernel keeps a destroyed first subflow; nobody else wants to see it. */
+export function openOnes({ subflows }: WatchedConnection): WatchedConnection['subflows'] {
+  return subflows.filter(({ state }) => state !== 'closed')
+}
+
+/** Bytes of a connection over both accesses. */
+export function totalOf({ carried }: WatchedConnection): { sent: number; received: number } {
+  const sum = (name: 'bytesSent' | 'bytesReceived') => BOTH.reduce((total, access) => total + carried[access][name], 0)
+  return { sent: sum('bytesSent'), received: sum('bytesReceived') }
+}
+
+function actionInWords(action: (Happening & { event: 'action' })['action']): string {
+  if (action.do === 'create') return `new subflow over ${action.access}${action.backup ? ', as backup' : ''}`
+  if (action.do === 'destroy') return `subflow ${action.subflow} ended`
+  return `subflow ${action.subflow} ${action.backup ? 'is a backup now' : 'is in use now'}`
+}

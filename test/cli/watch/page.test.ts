@@ -1,0 +1,166 @@
+/** `atsss watch` and its page, beside a session of this process. */
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { WatchClient } from '../../../lib/cli/watch/client.js'
+import { type Page, startPage } from '../../../lib/cli/watch/page-server.js'
+import { MaPduSession } from '../../../lib/session.js'
+import { atsss, start } from '../atsss.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'atsss-page-'))
+const path = join(folder, 'session.sock')
+let session: MaPduSession
+let server: Server
+let page: Page
+let client: WatchClient
+const changes: object[] = []
+
+beforeAll(async () => {
+  server = createServer(socket => socket.pipe(socket)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  session = new MaPduSession({
+    accesses: { '3gpp': 'none0', 'non-3gpp': 'lo' },
+    controller: 'inline',
+    watch: { path, control: true },
+  })
+  await session.watching
+  const socket = session.connect((server.address() as { port: number }).port, '127.0.0.1')
+  socket.write('hello')
+  await once(socket, 'data')
+  client = await WatchClient.open(path)
+  page = await startPage(client, { links: { wifi: { set: async change => void changes.push(change) } } })
+})
+afterAll(async () => {
+  await page.close()
+  client.close()
+  for (const { socket } of session.stats().connections) socket.destroy()
+  session.close()
+  server.close()
+  rmSync(folder, { recursive: true })
+})
+
+/** @param options as http.request has them */
+async function get(path: string, options: { method?: string; headers?: object; body?: string } = {}) {
+  const url = new URL(path, page.url)
+  const asked = request(url, { ...options, headers: { ...options.headers }, agent: false }).end(options.body)
+  const [response] = await once(asked, 'response')
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) {
+    text += chunk
+    if (/event: moment[\s\S]*\n\n/.test(text)) break
+  }
+  return { status: response.statusCode as number, text, headers: response.headers }
+}
+const tokenOf = () => new URL(page.url).searchParams.get('token')!
+const cookie = () => ({ Cookie: `other=1; atsss=${tokenOf()}` })
+
+describe('the page', () => {
+  test('for who has the token, by the address or the cookie that it leaves', async () => {
+    const { status, text, headers } = await get(page.url)
+    expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
+    expect(headers['content-security-policy']).toMatch(/default-src 'self'/)
+    expect(headers['set-cookie']![0]).toBe(`atsss=${tokenOf()}; HttpOnly; SameSite=Strict; Path=/`)
+    // Nothing from elsewhere.
+    expect(text.match(/https?:\/\//)).toBeNull()
+    for (const name of ['page.js', 'page.css', 'uPlot.js', 'uPlot.css'])
+      expect(await get(`/${name}`, { headers: cookie() })).toMatchObject({ status: 200 })
+  })
+
+  test.each([
+    ['no token', '/', {}],
+    ['a wrong one', `/?token=${'0'.repeat(32)}`, {}],
+    ['one too short', '/?token=0', {}],
+    ['a wrong cookie', '/events', { Cookie: `atsss=${'f'.repeat(32)}` }],
+  ])('%s: nothing', async (_, where, headers) => {
+    const { status, text } = await get(where, { headers })
+    expect([status, text]).toEqual([403, 'open the address that atsss printed, with its token\n'])
+  })
+
+  test('by no other name than loopback’s', async () => {
+    const { status } = await get(page.url, { headers: { Host: 'evil.example' } })
+    expect(status).toBe(403)
+  })
+
+  test('on loopback only', () => {
+    expect(new URL(page.url).hostname).toBe('127.0.0.1')
+  })
+
+  test('what was, and what is', async () => {
+    const { text } = await get('/events', { headers: cookie() })
+    const [past, moment] = text
+      .trimEnd()
+      .split('\n\n')
+      .map(part => JSON.parse(/^data: (.*)$/m.exec(part)![1]!))
+    expect(past).toMatchObject({ links: ['wifi'], hello: { pid: process.pid, control: true } })
+    expect(moment.connections).toMatchObject([{ title: expect.stringMatching(/^127\.0\.0\.1:/) }])
+    expect(moment.moment.rates['non-3gpp']).toBeDefined()
+  })
+
+  test('rules and links can be changed; what is wrong is said', async () => {
+    const post = (where: string, wish: unknown) =>
+      get(where, { method: 'POST', headers: cookie(), body: JSON.stringify(wish) })
+    expect(await post('/rules', { rules: 'aggregate' })).toMatchObject({ status: 204 })
+    expect(session.rules[0]!.steering.mode).toBe('load-balancing')
+    expect(await post('/rules', { rules: 'agregate' })).toMatchObject({ status: 400, text: /agregate/ })
+    expect(await post('/link', { name: 'wifi', change: { carrier: false } })).toMatchObject({ status: 204 })
+    expect(changes).toEqual([{ carrier: false }])
+    expect(await post('/link', { name: 'toString', change: {} })).toMatchObject({ status: 400, text: /no link/ })
+    expect(await post('/nowhere', {})).toMatchObject({ status: 404 })
+    expect(await get('/link', { method: 'POST', headers: cookie(), body: '{' })).toMatchObject({ status: 400 })
+    expect(await get('/link', { method: 'POST', body: '{}' })).toMatchObject({ status: 403 })
+    expect(await get('/../../package.json', { headers: cookie() })).toMatchObject({ status: 404 })
+  })
+})
+
+describe('atsss watch', () => {
+  test('one picture where there is no terminal', async () => {
+    const { status, stdout } = await atsss(['watch', path])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/CONNECTIONS 1 open/)
+    expect(stdout).toMatch(/non-3gpp +lo/)
+  })
+
+  test('messages as lines of JSON', async () => {
+    const { status, stdout } = await atsss(['watch', '--json', '--once', path])
+    const lines = stdout.trimEnd().split('\n')
+    expect([status, lines.map(line => JSON.parse(line).type)]).toEqual([0, ['hello', 'snapshot']])
+  })
+
+  test('the page, until it is interrupted', async () => {
+    const { child, ended } = start(['watch', '--web', path])
+    const [line] = await once(child.stdout, 'data')
+    expect(line).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?token=[0-9a-f]{32}\n$/)
+    child.kill('SIGINT')
+    expect(await ended).toMatchObject({ status: 0 })
+  })
+
+  test.each<[string, string[], number, RegExp]>([
+    ['nothing there', ['/nowhere.sock'], 1, /no session can be watched at \/nowhere\.sock/],
+    ['none at all', [], 1, /watch: true/],
+    ['two', ['1', '2'], 2, /one session at a time/],
+    ['too often', ['--every', '1', path], 2, /50…60000/],
+    ['no number', ['--every', 'fast', path], 2, /--every must be a number/],
+    ['a port without a page', ['--port', '1', path], 2, /--web/],
+  ])('%s: status and reason', async (_, args, status, reason) => {
+    const ended = await atsss(['watch', ...args], '', { XDG_RUNTIME_DIR: folder })
+    expect(ended).toMatchObject({ status, stderr: expect.stringMatching(reason) })
+  })
+
+  test('by process id, and the only one without', async () => {
+    const before = process.env.XDG_RUNTIME_DIR
+    process.env.XDG_RUNTIME_DIR = folder
+    const other = new MaPduSession({ accesses: { '3gpp': 'a', 'non-3gpp': 'b' }, controller: 'inline', watch: true })
+    if (before === undefined) delete process.env.XDG_RUNTIME_DIR
+    else process.env.XDG_RUNTIME_DIR = before
+    await other.watching
+    for (const args of [[], [String(process.pid)]]) {
+      const { status, stdout } = await atsss(['watch', ...args], '', { XDG_RUNTIME_DIR: folder })
+      expect([status, stdout]).toEqual([0, expect.stringMatching(/CONNECTIONS 0 open/)])
+    }
+    other.close()
+  })
+})

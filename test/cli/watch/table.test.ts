@@ -1,0 +1,161 @@
+import { describe, expect, test } from 'vitest'
+import { coloursFor } from '../../../lib/cli/terminal.js'
+import { MOMENTS, NO_HISTORY, next, shareOf } from '../../../lib/cli/watch/history.js'
+import { describeSnapshot } from '../../../lib/cli/watch/page-data.js'
+import { cut, sparkline, table } from '../../../lib/cli/watch/table.js'
+import { bytesInWords, happeningInWords, rateInWords, timeInWords } from '../../../lib/cli/watch/words.js'
+import type { Happening } from '../../../lib/runtime/watch-messages.js'
+import { carried, connection, HELLO, sent, snapshot } from './snapshots.js'
+
+const plain = coloursFor({ isTTY: false })
+/** 1 s apart: 1 MB up on Wi-Fi, 250 kB up and 500 kB down on cellular. */
+const two = () =>
+  next(
+    next(NO_HISTORY, snapshot(0, carried(sent(0), sent(0)))),
+    snapshot(1000, carried(sent(250_000, 500_000), sent(1e6))),
+  )
+
+describe('rates', () => {
+  test('are differences over time', () => {
+    const { moments, connections } = two()
+    expect(moments).toEqual([
+      {
+        at: 1000,
+        rates: { '3gpp': { up: 2e6, down: 4e6 }, 'non-3gpp': { up: 8e6, down: 0 } },
+        rttMs: { '3gpp': undefined, 'non-3gpp': 20 },
+      },
+    ])
+    expect(connections.get(1)).toEqual(moments[0]!.rates)
+    expect(shareOf('3gpp', moments[0]!, 'up')).toBe(20)
+  })
+
+  test('none from one snapshot, from two of the same time, or from counters that went back', () => {
+    const first = next(NO_HISTORY, snapshot(5, carried(sent(9), sent(9))))
+    expect(first.moments).toEqual([])
+    expect(next(first, snapshot(5, carried(sent(10), sent(10)))).moments).toEqual([])
+    const back = next(first, snapshot(1005, carried(sent(0), sent(0))))
+    expect(back.moments[0]!.rates).toEqual({ '3gpp': { up: 0, down: 0 }, 'non-3gpp': { up: 0, down: 0 } })
+    expect(shareOf('3gpp', back.moments[0]!, 'up')).toBeUndefined()
+  })
+
+  test('are kept so many, and no more', () => {
+    let history = NO_HISTORY
+    for (let i = 0; i <= MOMENTS + 10; i++) history = next(history, snapshot(i * 250, carried(sent(0), sent(i * 1000))))
+    expect(history.moments).toHaveLength(MOMENTS)
+    expect(history.moments.at(-1)!.at).toBe((MOMENTS + 10) * 250)
+  })
+})
+
+describe('the table', () => {
+  const view = (width = 160, height = 40, happenings: Happening[] = []) =>
+    table({ hello: HELLO, history: two(), happenings, width, height, colours: plain })
+
+  test('says what there is', () => {
+    const text = view().join('\n')
+    expect(text).toMatch(/\/srv\/app\.js process 4711/)
+    expect(text).toMatch(/3gpp +wwan0 +– +– +2\.0 Mbit\/s +4\.0 Mbit\/s +20 %/)
+    expect(text).toMatch(/non-3gpp +wlan0 +20\.0 ms +1\.5 % +8\.0 Mbit\/s +– +80 %/)
+    expect(text).toMatch(/255 {2}active-standby: non-3gpp.*1 open, 2 handovers, 20 % of 1\.3 MB up over 3gpp/)
+    expect(text).toMatch(
+      /#1 example\.com:443 rule 255 · MPTCP · via 192\.0\.2\.1:5124, 0-RTT · 1\.3 MB up, 500\.0 kB down/,
+    )
+    expect(text).toMatch(/3gpp +backup, 20\.4 ms, 2\.0 Mbit\/s up, 4\.0 Mbit\/s down 10\.2\.0\.2:40002/)
+  })
+
+  test('says what happened, the last at the bottom', () => {
+    const at = 0
+    const lines = view(160, 40, [
+      { type: 'event', at, event: 'access', access: 'non-3gpp', available: false, why: 'wlan0 has no carrier' },
+      { type: 'event', at, event: 'action', connection: 1, action: { do: 'destroy', subflow: 1, why: 'lost' } },
+    ])
+    expect(lines.at(-2)).toMatch(/non-3gpp is lost: wlan0 has no carrier$/)
+    expect(lines.at(-1)).toMatch(/#1 subflow 1 ended: lost$/)
+  })
+
+  test.each([
+    [160, 40],
+    [80, 24],
+    [20, 5],
+    [1, 1],
+  ])('keeps to %d columns and %d rows, whatever there is', (width, height) => {
+    const bytes = carried(sent(1), sent(2))
+    const connections = Array.from({ length: 50 }, (_, index) => connection(index + 1, bytes))
+    const history = next(two(), snapshot(2000, bytes, { connections, connectionsOpen: 250 }))
+    const lines = table({ hello: HELLO, history, happenings: [], width, height, colours: plain })
+    expect(lines.length).toBeLessThanOrEqual(height)
+    for (const line of lines) expect([...line].length).toBeLessThanOrEqual(width)
+    if (height === 40) expect(lines.join('\n')).toMatch(/and 24\d more/)
+  })
+
+  test('has something to say before anything is known', () => {
+    const lines = table({ hello: HELLO, history: NO_HISTORY, happenings: [], width: 80, height: 24, colours: plain })
+    expect(lines.at(-1)).toBe('nothing is known yet')
+  })
+
+  test('a sparkline has the most that either carried at its top', () => {
+    let history = NO_HISTORY
+    for (const [i, bytes] of [0, 0, 1e6, 3e6].entries())
+      history = next(history, snapshot(i * 1000, carried(sent(0), sent(bytes))))
+    expect(sparkline(history, 'non-3gpp', 10)).toBe(' ▅█')
+    expect(sparkline(history, '3gpp', 10)).toBe('   ')
+    expect(sparkline(history, 'non-3gpp', 1)).toBe('█')
+  })
+
+  test('colours take no room', () => {
+    expect(cut('\x1b[32mgood\x1b[39m and more', 6)).toBe('\x1b[32mgood\x1b[39m a')
+  })
+})
+
+test('the page gets the same in words', () => {
+  const history = two()
+  expect(describeSnapshot(history.last!, history)).toMatchObject({
+    level: 'userspace',
+    accesses: [
+      { name: '3gpp', state: 'available' },
+      { cells: ['20.0 ms', '1.5 %', '8.0 Mbit/s', '–', '1.0 MB', '0 B'] },
+    ],
+    rules: [{ precedence: '255', cells: ['1', '2', '1.3 MB', '20.0 %'] }],
+    connections: [{ title: 'example.com:443', subflows: [{ kind: 'in use' }, { kind: 'backup' }] }],
+  })
+})
+
+test('quantities in words', () => {
+  expect([0, 12, 1234, 12.3e6, 2e9].map(rateInWords)).toEqual([
+    '–',
+    '12 bit/s',
+    '1.2 kbit/s',
+    '12.3 Mbit/s',
+    '2.00 Gbit/s',
+  ])
+  expect([0, 1500, 1.26e6, 3e9].map(bytesInWords)).toEqual(['0 B', '1.5 kB', '1.3 MB', '3.00 GB'])
+  expect(timeInWords(new Date(2026, 0, 2, 3, 4, 5, 678).getTime())).toBe('03:04:05.6')
+})
+
+test.each<[string, Happening]>([
+  ['3gpp is available: up', { type: 'event', at: 0, event: 'access', access: '3gpp', available: true, why: 'up' }],
+  [
+    '#3 new subflow over 3gpp, as backup: standby: refused: EPERM',
+    {
+      type: 'event',
+      at: 0,
+      event: 'action',
+      connection: 3,
+      action: { do: 'create', access: '3gpp', backup: true, why: 'standby' },
+      error: 'EPERM',
+    },
+  ],
+  [
+    'subflow 2 is in use now: lost',
+    {
+      type: 'event',
+      at: 0,
+      event: 'action',
+      connection: undefined,
+      action: { do: 'set-backup', subflow: 2, backup: false, why: 'lost' },
+    },
+  ],
+  ["the rules are now rule 'a', rule 'b'", { type: 'event', at: 0, event: 'rules', names: ["rule 'a'", "rule 'b'"] }],
+  ['less', { type: 'event', at: 0, event: 'degraded', message: 'less' }],
+])('%s', (text, happening) => {
+  expect(happeningInWords(happening)).toBe(text)
+})
