@@ -2,6 +2,7 @@
  * Whether an access can be relied upon: what its link says, what its silence says, and how often it has come and gone.
  */
 import { otherAccess } from './accesses.js'
+import { awaitsAnswer } from './reinjection.js'
 import type { AccessType } from './rules.js'
 import type { AccessState, SubflowState } from './snapshot.js'
 
@@ -19,8 +20,14 @@ export interface Health extends Pick<AccessState, 'available' | 'suspected' | 'w
   linkUsable: boolean
   /** When it was last back. */
   backAt: number
-  /** When it was lost, in the last minute. */
-  losses: readonly number[]
+  /** In the last minute. */
+  losses: readonly Loss[]
+}
+
+export interface Loss {
+  at: number
+  /** Nobody said so: it was found by silence, which took its time. */
+  silent: boolean
 }
 
 /** What all subflows of an access, of all connections, say of it. */
@@ -34,13 +41,18 @@ export interface Heard {
 /** Silence counts from so many round trips on, and from so many milliseconds on. */
 const SILENT_ROUND_TRIPS = 3
 const SILENT_MS = 100
+/** After so much of that time there is doubt: cause for a question, not yet for anything else. */
+const DOUBT = 0.5
 /** What came in so shortly after is part of the silence: times are known to a few milliseconds. */
 const SLACK_MS = 20
 /** Losses further back than this are forgotten. */
 const MEMORY_MS = 60_000
 /** An access that keeps going waits so long when it is back, doubling with each loss, before it is relied upon. */
 const SETTLE_MS = 250
-const SETTLE_MOST_MS = 16_000
+/** At most so long after its link was lost: to move costs a round trip. And after silence: each costs some hundred milliseconds. */
+const SETTLE_MOST_MS = { link: 2_000, silence: 16_000 }
+/** While an answer is awaited, its subflow is looked at so often, in milliseconds. */
+const ANSWER_PERIOD_MS = 2
 
 export const UNKNOWN_HEALTH: Health = {
   available: false,
@@ -55,26 +67,65 @@ export const UNKNOWN_HEALTH: Health = {
 /** What was sent on it is not acknowledged for too long. */
 export function isSilent(subflow: SubflowState, now: number): boolean {
   if (subflow.state !== 'established' || !subflow.outstanding) return false
-  return now - subflow.progressAt > Math.max(SILENT_ROUND_TRIPS * subflow.rttMs, SILENT_MS)
+  return now - subflow.progressAt > patienceMs(subflow)
+}
+
+/** Half-way to that. */
+export function isDoubtful(subflow: SubflowState, now: number): boolean {
+  if (subflow.state !== 'established' || !subflow.outstanding) return false
+  return now - subflow.progressAt > patienceMs(subflow) * DOUBT
+}
+
+/**
+ * In how many milliseconds to look again, at the latest: when the next of them would be doubtful or silent, or may have an answer.
+ * `Infinity`: nothing is awaited.
+ */
+export function lookAgainIn(subflows: readonly SubflowState[], now: number): number {
+  let soonest = Number.POSITIVE_INFINITY
+  for (const subflow of subflows) {
+    if (awaitsAnswer(subflow, now)) soonest = Math.min(soonest, ANSWER_PERIOD_MS)
+    if (subflow.state !== 'established' || !subflow.outstanding) continue
+    const patience = patienceMs(subflow)
+    for (const after of [patience * DOUBT, patience]) {
+      const left = subflow.progressAt + after - now
+      if (left >= 0) soonest = Math.min(soonest, left + 1)
+    }
+  }
+  return soonest
+}
+
+function patienceMs({ rttMs }: SubflowState): number {
+  return Math.max(SILENT_ROUND_TRIPS * rttMs, SILENT_MS)
 }
 
 /** Its access has been lost since it was made and nothing has been heard on it since, or it is silent itself. */
 export function isLost(subflow: SubflowState, access: Pick<AccessState, 'lostAt'>, now: number): boolean {
-  const survived = subflow.madeAt > access.lostAt || subflow.heardAt > access.lostAt
-  return !survived || isSilent(subflow, now)
+  return isBehind(subflow, access) || isSilent(subflow, now)
+}
+
+/** What it was made for has gone, and nothing says that it has survived. */
+function isBehind({ madeAt, heardAt, addressGone }: SubflowState, { lostAt }: Pick<AccessState, 'lostAt'>): boolean {
+  return addressGone || (madeAt <= lostAt && heardAt <= lostAt + SLACK_MS)
 }
 
 /**
- * One server's silence is not the access's, where another one's answer has come in since.
+ * One server's silence is not the access's, where another one's answer has come in since; nor is that of a subflow which the
+ * access has left behind, when it went, the silence of the one that has come back.
  *
+ * @param access as it was before
  * @param before when anything had come in on others
  */
-export function hear(subflows: readonly SubflowState[], now: number, before = Number.NEGATIVE_INFINITY): Heard {
+export function hear(
+  subflows: readonly SubflowState[],
+  access: Pick<AccessState, 'lostAt'>,
+  now: number,
+  before = Number.NEGATIVE_INFINITY,
+): Heard {
   let at = before
   let silentSince = Number.NEGATIVE_INFINITY
   for (const subflow of subflows) {
     at = Math.max(at, subflow.heardAt)
-    if (isSilent(subflow, now)) silentSince = Math.max(silentSince, subflow.progressAt)
+    if (isSilent(subflow, now) && !isBehind(subflow, access)) silentSince = Math.max(silentSince, subflow.progressAt)
   }
   return { silent: silentSince > Number.NEGATIVE_INFINITY && at <= silentSince + SLACK_MS, at }
 }
@@ -92,24 +143,26 @@ export function health(
     const [mine, other] = [after[access], otherAccess(access)]
     const carried = before[other].available && after[other].available
     const { available, losses, backAt } = mine
-    if (!available || before[access].available || !carried || now - backAt >= settleMs(losses.length)) return mine
+    if (!available || before[access].available || !carried || now - backAt >= settleMs(losses)) return mine
     return { ...mine, available: false, why: `it was lost ${losses.length} times within a minute` }
   }
   return { '3gpp': settled('3gpp'), 'non-3gpp': settled('non-3gpp') }
 }
 
 function present(before: Health, link: LinkFacts, heard: Heard, now: number): Health {
-  const losses = before.losses.filter(at => now - at < MEMORY_MS)
+  const losses = before.losses.filter(({ at }) => now - at < MEMORY_MS)
   const away = { ...before, available: false, linkUsable: link.usable, losses }
-  const newlyAway = { ...away, lostAt: now, losses: [...losses, now] }
-  if (!link.usable) return { ...(before.linkUsable ? newlyAway : away), suspected: false, why: link.why }
+  const newlyAway = (silent: boolean) => ({ ...away, lostAt: now, losses: [...losses, { at: now, silent }] })
+  if (!link.usable) return { ...(before.linkUsable ? newlyAway(false) : away), suspected: false, why: link.why }
   const silent = before.suspected ? heard.at <= before.lostAt : heard.silent
   const backAt = before.linkUsable && !before.suspected ? before.backAt : now
   if (!silent) return { ...before, available: true, suspected: false, why: link.why, linkUsable: true, backAt, losses }
   const why = 'what is sent over it is not acknowledged'
-  return { ...(before.suspected ? away : newlyAway), suspected: true, why }
+  return { ...(before.suspected ? away : newlyAway(true)), suspected: true, why }
 }
 
-function settleMs(losses: number): number {
-  return losses > 1 ? Math.min(SETTLE_MS * 2 ** (losses - 1), SETTLE_MOST_MS) : 0
+function settleMs(losses: readonly Loss[]): number {
+  const doubled = (times: number, most: number) => (times > 1 ? Math.min(SETTLE_MS * 2 ** (times - 1), most) : 0)
+  const silences = losses.filter(({ silent }) => silent).length
+  return Math.max(doubled(losses.length, SETTLE_MOST_MS.link), doubled(silences, SETTLE_MOST_MS.silence))
 }

@@ -1,10 +1,11 @@
 /**
  * From the wanted use of each access and the subflows that there are to what has to be changed. Pure; empty when nothing
- * is to do. The order of the actions is the order to carry them out in: what shall carry the traffic is made usable before
- * what carries it is taken away.
+ * is to do. The order of the actions is the order to carry them out in: what is well and shall carry the traffic is made
+ * usable before what carries it is taken away.
  */
 import { BOTH, lost as lostWhy, otherAccess } from './accesses.js'
-import { isLost, isSilent } from './health.js'
+import { isDoubtful, isLost, isSilent } from './health.js'
+import { reinjection } from './reinjection.js'
 import type { AccessType } from './rules.js'
 import type { Accesses, SubflowState, Uses } from './snapshot.js'
 
@@ -12,6 +13,8 @@ export type Action =
   | { do: 'create'; access: AccessType; backup: boolean; why: string }
   | { do: 'set-backup'; subflow: number; backup: boolean; why: string }
   | { do: 'destroy'; subflow: number; why: string }
+  /** The peer, over this subflow, what of the whole stream has arrived. */
+  | { do: 'ask'; subflow: number; why: string }
 
 /** When a subflow may be asked for again, by access. To be forgotten when the access comes to be available. */
 export type Retries = Readonly<Record<AccessType, Retry>>
@@ -36,6 +39,8 @@ export interface Wish {
   why: string
   /** A new subflow is to be made on this access even if there is one: its handshake measures the round-trip time. */
   measure?: AccessType | undefined
+  /** Whether the peer can be asked what has arrived. */
+  mayAsk: boolean
 }
 
 export function plan(
@@ -61,8 +66,15 @@ export function plan(
   const all = { '3gpp': here('3gpp'), 'non-3gpp': here('non-3gpp') }
   const each = (of: (here: Here, other: Here) => Action[]) =>
     BOTH.flatMap(access => of(all[access], all[otherAccess(access)]))
+  const asks = {
+    '3gpp': ask(all['3gpp'], all['non-3gpp'], wish, now),
+    'non-3gpp': ask(all['non-3gpp'], all['3gpp'], wish, now),
+  }
   return [
-    ...each(here => (here.use === 'active' ? flag(here, false, wish.why) : [])),
+    ...each((here, other) => (asks[here.access] ? [] : destroyLost(here, other, accesses, now))),
+    ...each(here => asks[here.access] ?? []),
+    // What is given to it while the answer is awaited would be before what is to be sent again.
+    ...each((here, other) => (here.use === 'active' && !asks[other.access] ? flag(here, false, wish.why) : [])),
     ...each(here => create(here, wish, accesses, retries[here.access], now)),
     ...each(here => (here.use === 'active' ? [] : flag(here, true, wish.why))),
     ...each((here, other) => destroy(here, other, accesses, retries, now)),
@@ -117,33 +129,54 @@ function create(
 }
 
 /**
- * A lost subflow holds back what was sent on it until it is destroyed: that happens as soon as another one can send it. The
- * last one is kept, since a connection without any ends after a minute (net.mptcp.close_timeout), unless the rule forbids it
- * and the access that it allows is not there, or cannot be reached.
+ * A lost subflow holds back what was sent on it until it is destroyed: that happens as soon as another one can send it,
+ * before anything new is given to that one; where none is active, the kernel sends over a backup. The last one is kept, since
+ * a connection without any ends after a minute (net.mptcp.close_timeout), unless the rule forbids it.
  */
+function destroyLost({ access, allowed, lost, ready }: Here, other: Here, accesses: Accesses, now: number): Action[] {
+  const replaced = ready.length > 0 || other.ready.length > 0
+  if (!allowed) return destroyed(lost, () => forbidden(access))
+  return destroyed(
+    lost.filter(({ state }) => replaced || state === 'joining'),
+    subflow => whyLost(subflow, accesses, now),
+  )
+}
+
+/** Undefined: nothing is waited for. Where silence is only feared, the answer is to be there when it is certain. */
+function ask({ access, allowed, lost, ready }: Here, other: Here, { mayAsk }: Wish, now: number): Action[] | undefined {
+  if (!mayAsk || !allowed || !ready.every(subflow => isDoubtful(subflow, now))) return undefined
+  const how = reinjection([...lost, ...ready], other.ready, now)
+  if (how === 'at once' || (how === 'wait' && ready.length > 0)) return undefined
+  const why = `what has arrived over ${access}?`
+  return how === 'ask' ? other.ready.map(({ id }) => ({ do: 'ask', subflow: id, why })) : []
+}
+
+/** What is not lost, but not wanted either. One that the rule forbids is kept until its own access has another, or has none. */
 function destroy(here: Here, other: Here, accesses: Accesses, retries: Retries, now: number): Action[] {
-  const { access, allowed, lost, joining, ready } = here
-  const because = (subflows: readonly SubflowState[], why: string): Action[] =>
-    subflows.map(subflow => ({ do: 'destroy', subflow: subflow.id, why }))
+  const { access, allowed, joining, ready } = here
   if (!allowed) {
-    const why = `the rule does not let it use ${access}`
     const alone = !accesses[other.access].available || retries[other.access].failures > 0
     const unused = other.ready.length > 0 || alone
-    return [...because(lost, why), ...because(joining, why), ...because(unused ? ready : [], why)]
+    return destroyed([...joining, ...(unused ? ready : [])], () => forbidden(access))
   }
-  const replaced = ready.length > 0 || other.ready.length > 0
   const unanswered = joining.filter(subflow => now - subflow.madeAt >= JOIN_MS)
   return [
-    ...lost
-      .filter(subflow => replaced || subflow.state === 'joining')
-      .flatMap(subflow => because([subflow], whyLost(subflow, accesses, now))),
-    ...because(unanswered, `${access} does not answer`),
-    ...because(surplus(ready), `another one on ${access}`),
+    ...destroyed(unanswered, () => `${access} does not answer`),
+    ...destroyed(surplus(ready), () => `another one on ${access}`),
   ]
+}
+
+function destroyed(subflows: readonly SubflowState[], why: (subflow: SubflowState) => string): Action[] {
+  return subflows.map(subflow => ({ do: 'destroy', subflow: subflow.id, why: why(subflow) }))
+}
+
+function forbidden(access: AccessType): string {
+  return `the rule does not let it use ${access}`
 }
 
 function whyLost(subflow: SubflowState, accesses: Accesses, now: number): string {
   const access = subflow.access!
+  if (subflow.addressGone) return `its address on ${access} has gone`
   if (!accesses[access].available) return lostWhy(accesses, access)
   if (isSilent(subflow, now)) return 'what is sent on it is not acknowledged'
   return `${access} has been away since`

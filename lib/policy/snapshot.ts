@@ -41,6 +41,14 @@ export interface SubflowState {
   progressAt: number
   /** Whether anything sent on it awaits an acknowledgement. */
   outstanding: boolean
+  /** How many segments that is. */
+  unacked: number
+  /** Its congestion window, in segments. */
+  window: number
+  /** When the peer was last asked over it what has arrived; `-Infinity`: never. */
+  askedAt: number
+  /** The local address that it was made from is the access's no more: nothing comes in on it. */
+  addressGone: boolean
   rttMs: number
 }
 

@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import type { AccessType, Steering } from '../policy/rules.js'
 import type { AccessConfig } from './access-links.js'
+import { askForAcknowledgement } from './acknowledgement.js'
 import { setSendBuffer } from './carrying.js'
 import { Controller, type ControllerEvent, type Effects } from './controller.js'
 import { KernelSteering } from './kernel-steering.js'
@@ -108,6 +109,7 @@ async function open({ accesses }: HostConfig, report: (report: Report) => void):
     sampleConnections: fds => sampler.sampleConnections(fds),
     subflowAddresses,
     setSendBuffer,
+    askForAcknowledgement,
     now: () => performance.now(),
     random: Math.random,
   }

@@ -22,6 +22,8 @@ export interface Effects {
   subflowAddresses(fd: number): SubflowAddresses[]
   /** Bytes as the kernel counts. May throw: the socket has gone, or is another connection's by now. */
   setSendBuffer(fd: number, token: number, bytes: number): void
+  /** The peer, over each quiet subflow, what of the whole stream has arrived. May throw: this kernel cannot, or as above. */
+  askForAcknowledgement(fd: number, token: number): void
   /** Milliseconds on a clock that never goes back. */
   now(): number
   random(): number

@@ -3,11 +3,11 @@
  * level-triggered: an event only says when to look, and what was lost or failed is found again at the next look.
  */
 import { BOTH, type Measured, measure, UNMEASURED } from '../policy/accesses.js'
-import { type Health, health, hear, UNKNOWN_HEALTH } from '../policy/health.js'
+import { type Health, health, hear, lookAgainIn, UNKNOWN_HEALTH } from '../policy/health.js'
 import { type Carrying, type Division, divide } from '../policy/load-balance.js'
 import { plan } from '../policy/plan.js'
 import type { AccessType, Steering } from '../policy/rules.js'
-import type { Accesses } from '../policy/snapshot.js'
+import type { Accesses, SubflowState } from '../policy/snapshot.js'
 import { allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
 import { type AccessConfig, AccessLinks } from './access-links.js'
 import { together } from './carrying.js'
@@ -15,7 +15,7 @@ import type { ControllerEvent, Effects } from './controller-seam.js'
 import type { Carriage } from './followed-subflow.js'
 import { endpointsOfAll } from './kernel-steering.js'
 import type { MptcpEvent } from './path-manager.js'
-import { periodMs } from './period.js'
+import { periodMs, QUIET_MS } from './period.js'
 import { whomToAsk } from './rest.js'
 import { SOCKET, type SubflowAddresses } from './sampler.js'
 import { type Steered, SteeredConnection } from './steered-connection.js'
@@ -55,6 +55,9 @@ export class Controller {
   /** Until then nothing but a link is worth another look. */
   #restUntil = Number.NEGATIVE_INFINITY
   #watched = false
+  /** When bytes last moved. */
+  #busyAt = NEVER
+  #subflows: readonly SubflowState[] = []
   #looks = 0
   /** What connections at rest were steered by. */
   #steeredBy = ''
@@ -72,6 +75,7 @@ export class Controller {
     this.#links = new AccessLinks(accesses, effects.links.state)
     effects.links.on('change', (_, state) => {
       this.#links.update(state)
+      for (const connection of this.#connections.values()) connection.readdress(at => this.#links.accessAt(at))
       this.#steeredBy = ''
       this.look()
     })
@@ -130,12 +134,13 @@ export class Controller {
     this.#steerByEndpoints(decisions)
     this.#tellAccesses(accesses, now)
     this.#carried = []
-    const idle = awake.every(connection => connection.idle)
+    if (!awake.every(connection => connection.idle)) this.#busyAt = now
+    const idle = now - this.#busyAt >= QUIET_MS
     this.#watch(!idle)
     const took = this.#effects.now() - now
     this.#restUntil = now + (took * 100) / HASTE_PERCENT
     const divides = [...this.#rules.values()].some(({ division }) => division !== undefined)
-    this.#schedule(periodMs(idle, divides, took), now)
+    this.#schedule(Math.min(periodMs(idle, divides, took), Math.max(lookAgainIn(this.#subflows, now), took * 2)), now)
   }
 
   /** At once, unless looking is all that is done. */
@@ -201,11 +206,11 @@ export class Controller {
   }
 
   #judgeAccesses(awake: readonly SteeredConnection[], now: number): Accesses {
-    const subflows = awake.flatMap(connection => connection.subflows)
+    this.#subflows = awake.flatMap(connection => connection.subflows)
     // What rests has nothing that could be silent, and nothing newer has been heard on it.
     const heard = (access: AccessType) => {
-      const of = subflows.filter(subflow => subflow.access === access)
-      const found = hear(of, now, this.#heardAt[access])
+      const of = this.#subflows.filter(subflow => subflow.access === access)
+      const found = hear(of, this.#health[access], now, this.#heardAt[access])
       this.#heardAt[access] = found.at
       return found
     }
@@ -281,6 +286,7 @@ export class Controller {
       allowed: allowedAccesses(rule.steering),
       why: decision.why,
       measure,
+      mayAsk: connection.mayAsk,
     }
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
       void applyAction(connection, action, this.#effects.pathManager, this.#links, this.#effects, this.#tell)

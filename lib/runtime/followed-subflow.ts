@@ -26,28 +26,42 @@ export interface Followed extends SubflowState {
   minRttMs: number
 }
 
+/** Of one that no sample has shown anything of. */
+export const NEW: Omit<SubflowState, 'id' | 'access' | 'backup' | 'madeAt' | 'progressAt'> = {
+  state: 'joining',
+  heardAt: Number.NEGATIVE_INFINITY,
+  outstanding: false,
+  unacked: 0,
+  window: 0,
+  askedAt: Number.NEGATIVE_INFINITY,
+  addressGone: false,
+  rttMs: 0,
+}
+
 /** @param restedAt when it was last seen to have nothing under way */
 export function next(before: Followed, seen: SubflowSample, now: number, restedAt: number): Followed {
   const state = before.state === 'closed' ? 'closed' : stateOf(seen.state)
   const outstanding = state === 'established' && seen.unacked > 0
+  const unacked = outstanding ? seen.unacked : 0
   const received = seen.bytesReceived > before.bytesReceived
-  const heardAt = received
-    ? now
-    : Math.max(before.heardAt, state === 'joining' ? before.heardAt : now - seen.lastAckRecv)
+  const lately = now - (received ? Math.min(seen.lastAckRecv, seen.lastDataRecv) : seen.lastAckRecv)
+  const heardAt = state === 'joining' ? before.heardAt : Math.max(before.heardAt, lately)
   const since = Math.max(before.progressAt, restedAt)
   const progressAt = () => {
     if (!outstanding) return now
     // Sent since the look before, which may be a while ago.
     if (!before.outstanding) return Math.max(since, now - seen.lastDataSent)
-    if (seen.bytesAcked > before.bytesAcked) return now
+    const progressed = seen.bytesAcked > before.bytesAcked
     // What comes in with data acknowledges too, but says nothing when nothing more is acknowledged.
-    return received ? since : Math.max(since, now - seen.lastAckRecv)
+    return received && !progressed ? since : Math.max(since, now - seen.lastAckRecv)
   }
   return {
     ...before,
     state,
     lingers: state === 'closed' && seen.state !== TCP_STATES.close,
     outstanding,
+    unacked,
+    window: seen.sndCwnd,
     heardAt,
     progressAt: progressAt(),
     rttMs: seen.rtt / 1000,

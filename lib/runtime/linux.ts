@@ -7,6 +7,7 @@ export const SOL_SOCKET = 1
 export const SO_REUSEADDR = 2
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
+export const SO_KEEPALIVE = 9
 export const SO_REUSEPORT = 15
 export const SO_BINDTODEVICE = 25
 export const SO_SNDBUFFORCE = 32
@@ -14,6 +15,7 @@ export const SO_RCVBUFFORCE = 33
 export const SO_PROTOCOL = 38
 
 export const SOL_TCP = IPPROTO_TCP
+export const TCP_KEEPIDLE = 4
 export const TCP_INFO = 11
 /** The first byte of struct tcp_info, tcpi_state (net/tcp_states.h). */
 export const TCP_ESTABLISHED = 1

@@ -3,6 +3,8 @@
 /** While bytes move, and while none do, in milliseconds. */
 const PERIOD_MS = 50
 const IDLE_PERIOD_MS = 250
+/** So long after the last bytes none move, in milliseconds: between two of a sparse flow it is not quiet. */
+export const QUIET_MS = 1_000
 /** While bytes move that are divided by percentages: the shorter, the nearer to them, and the less is lost by it. */
 const DIVIDING_PERIOD_MS = 25
 /** But so many percent of a core at most. */

@@ -5,7 +5,7 @@ import { NO_RETRIES, type Retry, retryAfter } from '../policy/plan.js'
 import type { AccessType } from '../policy/rules.js'
 import type { SubflowState } from '../policy/snapshot.js'
 import { carryingOf } from './carrying.js'
-import { type Carriage, carriage, type Followed, next } from './followed-subflow.js'
+import { type Carriage, carriage, type Followed, NEW, next } from './followed-subflow.js'
 import type { AddressPort, SubflowName } from './path-manager.js'
 import { SOCKET, type SocketSample, type SubflowAddresses } from './sampler.js'
 
@@ -45,6 +45,8 @@ export class SteeredConnection {
   readonly #ids = new Map<string, number>()
   /** As its rule's load balance wants it, in bytes as the kernel counts; undefined: nobody has touched it. */
   sendBuffer: number | undefined
+  /** Whether the kernel lets us ask the peer what has arrived. */
+  mayAsk = true
   #carried: readonly Carriage[] = []
 
   constructor({ token, fd, remote, family, rule }: Steered) {
@@ -60,8 +62,7 @@ export class SteeredConnection {
     if (!this.#joins['3gpp'] && !this.#joins['non-3gpp']) return [...this.#subflows.values()]
     const joining = BOTH.filter(access => this.#joins[access]).map((access): SubflowState => {
       const { at, backup } = this.#joins[access]!
-      const times = { madeAt: at, heardAt: Number.NEGATIVE_INFINITY, progressAt: at }
-      return { id: UNSEEN, access, state: 'joining', backup, outstanding: false, rttMs: 0, ...times }
+      return { ...NEW, id: UNSEEN, access, backup, madeAt: at, progressAt: at }
     })
     return [...this.#subflows.values(), ...joining]
   }
@@ -199,6 +200,19 @@ export class SteeredConnection {
     if (subflow) subflow.backup = backup
   }
 
+  /** The peer has been asked over this subflow what has arrived. */
+  asked(id: number, now: number): void {
+    const subflow = this.#subflows.get(id)
+    if (subflow) subflow.askedAt = now
+  }
+
+  /** Addresses have come or gone. */
+  readdress(accessAt: (address: string) => AccessType | undefined): void {
+    for (const subflow of this.#subflows.values())
+      if (subflow.access) subflow.addressGone = accessAt(subflow.name.local.address) !== subflow.access
+    this.disturb()
+  }
+
   destroyed(id: number, now: number): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.state = 'closed'
@@ -223,15 +237,12 @@ export class SteeredConnection {
     const join = access && this.#joins[access]
     if (access) delete this.#joins[access]
     return {
+      ...NEW,
       id,
       access,
-      state: 'joining',
       backup: join?.backup ?? false,
       madeAt: join?.at ?? now,
-      heardAt: Number.NEGATIVE_INFINITY,
       progressAt: now,
-      outstanding: false,
-      rttMs: 0,
       name: { token: this.token, local: found.local, remote: found.remote },
       localId: join ? (this.#ids.get(found.local.address) ?? 0) : 0,
       lingers: false,

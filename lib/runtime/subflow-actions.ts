@@ -1,6 +1,7 @@
 /** Carries out what the policy plans for a connection's subflows, through the userspace path manager. */
 import type { Action } from '../policy/plan.js'
 import type { AccessLinks } from './access-links.js'
+import type { Effects } from './controller-seam.js'
 import type { PathManager, SubflowName } from './path-manager.js'
 import type { SteeredConnection } from './steered-connection.js'
 
@@ -23,17 +24,20 @@ export async function applyAction(
   action: Action,
   manager: SubflowManager,
   links: AccessLinks,
-  { now, random }: { now(): number; random(): number },
+  effects: Pick<Effects, 'now' | 'random' | 'askForAcknowledgement'>,
   tell: (report: ActionReport) => void,
 ): Promise<void> {
   const { token } = connection
+  const { now, random } = effects
   try {
-    const done = request(connection, action, manager, links, now)
+    const done =
+      action.do === 'ask' ? ask(connection, action.subflow, effects) : request(connection, action, manager, links, now)
     if (!done) return
     await done
     tell({ event: 'action', token, action })
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
+    if (action.do === 'ask') connection.mayAsk = false
     if (action.do === 'create') connection.joinFailed(action.access, now(), random)
     if (action.do === 'set-backup') {
       connection.setBackup(action.subflow, !action.backup)
@@ -45,9 +49,19 @@ export async function applyAction(
   }
 }
 
+/** A kernel that cannot is not asked again: what is lost is then sent again at once. */
+async function ask(
+  connection: SteeredConnection,
+  subflow: number,
+  { now, askForAcknowledgement }: Pick<Effects, 'now' | 'askForAcknowledgement'>,
+): Promise<void> {
+  connection.asked(subflow, now())
+  askForAcknowledgement(connection.fd, connection.token)
+}
+
 function request(
   connection: SteeredConnection,
-  action: Action,
+  action: Exclude<Action, { do: 'ask' }>,
   manager: SubflowManager,
   links: AccessLinks,
   now: () => number,

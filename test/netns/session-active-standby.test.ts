@@ -1,5 +1,9 @@
 /** Active-Standby over two accesses that come and go; what each carries is counted by the links. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { MPTCP_SUBTYPE } from '../../lib/lab/index.js'
 import { pause } from '../support/native-addon.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -116,9 +120,21 @@ labTest.describe('active-standby', () => {
   labTest('a bulk upload and its bytes in flight, over a lost carrier and a black hole', async () => {
     const ue = await rig.ue({ rules: RULES.wifiThenCell })
     const { number } = await ue.bulk()
-    await pause(1000)
+    // Linux asks over a subflow that has been quiet for a second.
+    await pause(1700)
+    const directory = await mkdtemp(join(tmpdir(), 'atsss-'))
+    const capture = await rig.lab.link('cell').capture(join(directory, 'cell.pcap'))
     await rig.lab.link('wifi').set({ carrier: false })
     await pause(1500)
+    const first = (await capture.packets()).slice(0, 2)
+    await capture.stop()
+    await rm(directory, { recursive: true })
+    // Before anything is sent again, the peer is asked over the standby what has arrived, and answers.
+    const { v4: local } = rig.lab.accesses.cell!.address
+    expect(first.map(({ source }) => source)).toEqual([local, rig.lab.converterAddress.v4])
+    for (const { tcp } of first) expect(tcp).toMatchObject({ flags: { syn: false }, payload: { length: 0 } })
+    expect(first[1]!.tcp!.mptcp?.subtype).toBe(MPTCP_SUBTYPE.DSS)
+    expect(ue.actions().findIndex(({ action }) => action!.do === 'ask')).toBeGreaterThanOrEqual(0)
     expect((await rig.shares(500)).cell).toBeGreaterThan(500_000)
     await rig.lab.link('wifi').set({ carrier: true })
     await pause(1500)

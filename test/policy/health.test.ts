@@ -1,5 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { type Health, type Heard, health, hear, isLost, isSilent, UNKNOWN_HEALTH } from '../../lib/policy/health.js'
+import {
+  type Health,
+  type Heard,
+  health,
+  hear,
+  isDoubtful,
+  isLost,
+  isSilent,
+  lookAgainIn,
+  UNKNOWN_HEALTH,
+} from '../../lib/policy/health.js'
 import type { SubflowState } from '../../lib/policy/snapshot.js'
 
 const subflow = (changes: Partial<SubflowState>): SubflowState => ({
@@ -11,6 +21,10 @@ const subflow = (changes: Partial<SubflowState>): SubflowState => ({
   heardAt: 1000,
   progressAt: 1000,
   outstanding: true,
+  unacked: 1,
+  window: 10,
+  askedAt: Number.NEGATIVE_INFINITY,
+  addressGone: false,
   rttMs: 20,
   ...changes,
 })
@@ -27,15 +41,41 @@ describe('silence of a subflow', () => {
   ])('%s: %o', (_name, changes, now, silent) => expect(isSilent(subflow(changes), now)).toBe(silent))
 })
 
+test('half-way to silence there is doubt', () => {
+  expect([1050, 1051].map(now => isDoubtful(subflow({}), now))).toEqual([false, true])
+  expect([1090, 1091].map(now => isDoubtful(subflow({ rttMs: 60 }), now))).toEqual([false, true])
+  expect(isDoubtful(subflow({ outstanding: false }), 9000)).toBe(false)
+})
+
+describe('when to look again', () => {
+  const never = Number.POSITIVE_INFINITY
+  test.each<[string, Partial<SubflowState>[], now: number, inMs: number]>([
+    ['nothing there', [], 1000, never],
+    ['nothing is on its way', [{ outstanding: false }], 1000, never],
+    ['not established', [{ state: 'joining' }], 1000, never],
+    ['when it would be doubtful', [{}], 1010, 41],
+    ['when it would be silent', [{}], 1060, 41],
+    ['silent already', [{}], 1101, never],
+    ['the one that is due first', [{ progressAt: 990 }, {}], 1000, 41],
+    ['an answer is awaited', [{ outstanding: false, askedAt: 1100, heardAt: 10 }], 1110, 2],
+    ['it has come', [{ outstanding: false, askedAt: 1100, heardAt: 1105 }], 1110, never],
+    ['it will not come', [{ outstanding: false, askedAt: 1100, heardAt: 10 }], 1150, never],
+  ])('%s', (_name, subflows, now, inMs) => expect(lookAgainIn(subflows.map(subflow), now)).toBe(inMs))
+})
+
 describe('a subflow is lost', () => {
   test.each<[string, Partial<SubflowState>, lostAt: number, boolean]>([
     ['its access has never been lost', {}, Number.NEGATIVE_INFINITY, false],
     ['its access has been lost since', { heardAt: 1000 }, 1001, true],
-    ['heard since', { heardAt: 1002 }, 1001, false],
+    ['heard since', { heardAt: 1022 }, 1001, false],
+    ['heard as it went: when is known to some milliseconds', { heardAt: 1021 }, 1001, true],
+    ['its address has gone', { addressGone: true, heardAt: 1040 }, Number.NEGATIVE_INFINITY, true],
     ['made since, not heard yet', { state: 'joining', madeAt: 1002, heardAt: Number.NEGATIVE_INFINITY }, 1001, false],
     ['silent on an access that is well', { madeAt: 900, progressAt: 940 }, 800, true],
   ])('%s', (_name, changes, lostAt, lost) => expect(isLost(subflow(changes), { lostAt }, 1050)).toBe(lost))
 })
+
+const NEVER = Number.NEGATIVE_INFINITY
 
 describe('silence of an access', () => {
   const silent = subflow({ progressAt: 1000, heardAt: 1000 })
@@ -64,7 +104,16 @@ describe('silence of an access', () => {
       [subflow({ progressAt: 1000, heardAt: 1090 })],
       { silent: false, at: 1090 },
     ],
-  ])('%s', (_name, subflows, heard) => expect(hear(subflows, 1150)).toEqual(heard))
+  ])('%s', (_name, subflows, heard) => expect(hear(subflows, { lostAt: NEVER }, 1150)).toEqual(heard))
+
+  test.each<[string, Partial<SubflowState>, silent: boolean]>([
+    ['left behind when the access went', { madeAt: 100, heardAt: 900 }, false],
+    ['its address has gone', { madeAt: 950, heardAt: 1000, addressGone: true }, false],
+    ['made since', { madeAt: 950, heardAt: 1000 }, true],
+    ['heard since', { madeAt: 100, heardAt: 1000 }, true],
+  ])('the access is back, and what is silent was %s', (_name, changes, found) =>
+    expect(hear([subflow({ progressAt: 1000, ...changes })], { lostAt: 920 }, 1150).silent).toBe(found),
+  )
 })
 
 /** At a time in milliseconds: the link (up, down), what is heard (silent, or when), and how the access is then. */
@@ -148,7 +197,7 @@ describe('link', () => {
     ],
   ])('%s', (_name, steps) => void run(steps))
 
-  test('waits sixteen seconds at most', () => {
+  test('waits two seconds at most', () => {
     const flaps = Array.from({ length: 20 }, (_, i): Step[] => [
       [20 * i, 'up', 0, i < 2 ? 'well' : 'settling'],
       [20 * i + 10, 'down', 0, 'away'],
@@ -156,11 +205,24 @@ describe('link', () => {
     const steps: Step[] = [
       ...flaps.flat(),
       [400, 'up', 0, 'settling'],
-      [16_399, 'up', 0, 'settling'],
-      [16_400, 'up', 0, 'well'],
+      [2_399, 'up', 0, 'settling'],
+      [2_400, 'up', 0, 'well'],
     ]
     // The second time it is back it settles already; the first two are the beginning, and the first return.
     run(steps)
+  })
+
+  test('after silences sixteen seconds at most', () => {
+    const silences = Array.from({ length: 10 }, (_, i): Step[] => [
+      [20 * i, 'up', 20 * i, i < 2 ? 'well' : 'settling'],
+      [20 * i + 10, 'up', 'silent', 'suspected'],
+    ])
+    run([
+      ...silences.flat(),
+      [400, 'up', 400, 'settling'],
+      [16_399, 'up', 400, 'settling'],
+      [16_400, 'up', 400, 'well'],
+    ])
   })
 
   test('the last resort is not kept waiting', () => {

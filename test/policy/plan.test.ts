@@ -30,6 +30,10 @@ const subflow = (id: number, access: AccessType | undefined, changes: Partial<Su
   heardAt: 1100,
   progressAt: NOW,
   outstanding: false,
+  unacked: 0,
+  window: 10,
+  askedAt: NEVER,
+  addressGone: false,
   rttMs: 20,
   ...changes,
 })
@@ -49,7 +53,7 @@ const uses = (letters: string) => {
 }
 const shown = (action: Action): string => {
   if (action.do === 'create') return `create ${action.access}${action.backup ? ' backup' : ''}`
-  if (action.do === 'destroy') return `destroy ${action.subflow}`
+  if (action.do === 'destroy' || action.do === 'ask') return `${action.do} ${action.subflow}`
   return `${action.subflow} ${action.backup ? 'backup' : 'active'}`
 }
 
@@ -62,7 +66,7 @@ function check(
 ) {
   test.each(rows)('%s', (_name, wanted, [one, two], subflows, actions) => {
     const accesses: Accesses = { '3gpp': one, 'non-3gpp': two }
-    const wish = { uses: uses(wanted), allowed, why: 'the rule' }
+    const wish = { uses: uses(wanted), allowed, why: 'the rule', mayAsk: true }
     const planned = plan(wish, subflows, accesses, retries, NOW)
     expect(planned.map(shown)).toEqual(actions)
     expect(planned.every(action => action.why !== '')).toBe(true)
@@ -113,11 +117,11 @@ describe('flags', () =>
 describe('the active access is lost', () =>
   check([
     [
-      'the standby is made usable, then the lost one destroyed',
+      'the lost one is destroyed, so that what it held is sent again first, and the standby made active',
       '-A',
       [LOST, UP],
       [cellular(1), other(2, backup)],
-      ['2 active', 'destroy 1'],
+      ['destroy 1', '2 active'],
     ],
     ['the standby is usable', 'A-', [UP, LOST], [cellular(1), other(2)], ['destroy 2']],
     [
@@ -141,8 +145,103 @@ describe('the active access is lost', () =>
       '-A',
       [LOST, UP],
       [cellular(1), cellular(2), other(3, backup)],
-      ['3 active', 'destroy 1', 'destroy 2'],
+      ['destroy 1', 'destroy 2', '3 active'],
     ],
+  ]))
+
+describe('much was on its way on the lost one: the peer is asked over the standby what has arrived', () => {
+  const much = { outstanding: true, unacked: 61 }
+  const standby = { ...backup, heardAt: NOW - 1050 }
+  const asked = { ...standby, askedAt: NOW - 40 }
+  check([
+    ['at first', '-A', [LOST, UP], [cellular(1, much), other(2, standby)], ['ask 2']],
+    ['nothing else is done meanwhile', '-A', [LOST, UP], [cellular(1, much), other(2, asked)], []],
+    [
+      'the answer is there',
+      '-A',
+      [LOST, UP],
+      [cellular(1, much), other(2, { ...asked, heardAt: NOW - 1 })],
+      ['destroy 1', '2 active'],
+    ],
+    [
+      'no answer in a round trip and a half and 20 ms',
+      '-A',
+      [LOST, UP],
+      [cellular(1, much), other(2, { ...asked, askedAt: NOW - 50 })],
+      ['destroy 1', '2 active'],
+    ],
+    [
+      'not when it fits into what the standby sends within a round trip',
+      '-A',
+      [LOST, UP],
+      [cellular(1, { ...much, unacked: 60 }), other(2, standby)],
+      ['destroy 1', '2 active'],
+    ],
+    [
+      'nor where its window is larger',
+      '-A',
+      [LOST, UP],
+      [cellular(1, much), other(2, { ...standby, window: 21 })],
+      ['destroy 1', '2 active'],
+    ],
+    [
+      'only the address has gone: all of it may have arrived',
+      '-A',
+      [LOST, UP],
+      [cellular(1, { ...much, unacked: 31, addressGone: true }), other(2, standby)],
+      ['ask 2'],
+    ],
+    [
+      'not over one that has been heard in the last second: Linux would not ask',
+      '-A',
+      [LOST, UP],
+      [cellular(1, much), other(2, { ...backup, heardAt: NOW - 1049 })],
+      ['destroy 1', '2 active'],
+    ],
+    [
+      'nor over one with something on its way, whose acknowledgements say as much',
+      '-A',
+      [LOST, UP],
+      [cellular(1, much), other(2, { ...standby, outstanding: true })],
+      ['destroy 1', '2 active'],
+    ],
+    [
+      'when silence is feared: the answer is to be there when it is certain',
+      'Ab',
+      [UP, UP],
+      [cellular(1, { ...much, progressAt: NOW - 51 }), other(2, standby)],
+      ['ask 2'],
+    ],
+    ['not before', 'Ab', [UP, UP], [cellular(1, { ...much, progressAt: NOW - 50 }), other(2, standby)], []],
+    [
+      'a fear that was none, and another one soon after: not again',
+      'Ab',
+      [UP, UP],
+      [cellular(1, { ...much, progressAt: NOW - 60 }), other(2, { ...asked, askedAt: NOW - 990 })],
+      [],
+    ],
+  ])
+
+  test('where the kernel cannot ask, all is sent again at once', () => {
+    const wish = { uses: uses('-A'), allowed: ['3gpp', 'non-3gpp'] as const, why: 'x', mayAsk: false }
+    const subflows = [cellular(1, much), other(2, standby)]
+    expect(plan(wish, subflows, { '3gpp': LOST, 'non-3gpp': UP }, NO_RETRIES, NOW).map(shown)).toEqual([
+      'destroy 1',
+      '2 active',
+    ])
+  })
+})
+
+describe('the address of a subflow has gone, its access is there by another one', () =>
+  check([
+    [
+      'the standby carries',
+      'bA',
+      [UP, UP],
+      [cellular(1, backup), other(2, { addressGone: true })],
+      ['destroy 2', 'create non-3gpp'],
+    ],
+    ['the last one is kept', '-A', [LOST, UP], [other(2, { addressGone: true })], ['create non-3gpp']],
   ]))
 
 describe('both lost, and back', () =>
@@ -169,7 +268,7 @@ describe('both lost, and back', () =>
       [cellular(1, fresh), other(2)],
       ['destroy 2'],
     ],
-    ['switching back', 'bA', [UP, BACK], [cellular(1), other(2)], ['create non-3gpp', '1 backup', 'destroy 2']],
+    ['switching back', 'bA', [UP, BACK], [cellular(1), other(2)], ['destroy 2', 'create non-3gpp', '1 backup']],
     ['switched back', 'bA', [UP, BACK], [cellular(1, backup), other(3, fresh)], []],
   ]))
 
@@ -180,7 +279,7 @@ describe('silence', () =>
       '-A',
       [SUSPECTED, UP],
       [cellular(1, silent), other(2, backup)],
-      ['2 active', 'create 3gpp backup', 'destroy 1'],
+      ['destroy 1', '2 active', 'create 3gpp backup'],
     ],
     ['the trial is under way', '-A', [SUSPECTED, UP], [other(2), cellular(3, { ...joining, madeAt: NOW + 1 })], []],
     [
@@ -202,14 +301,14 @@ describe('silence', () =>
       'A-',
       [BACK, LOST],
       [cellular(1, silent), cellular(3, { ...fresh, ...backup })],
-      ['3 active', 'destroy 1'],
+      ['destroy 1', '3 active'],
     ],
     [
       'of one subflow: replaced on an access that is well',
       'bA',
       [UP, UP],
       [cellular(1, backup), other(2, silent)],
-      ['create non-3gpp', 'destroy 2'],
+      ['destroy 2', 'create non-3gpp'],
     ],
     ['of one subflow alone: kept until it is replaced', '-A', [LOST, UP], [other(2, silent)], ['create non-3gpp']],
   ]))
@@ -285,7 +384,7 @@ describe('retries', () => {
 describe('measuring the one that stands by', () => {
   const measured = (subflows: SubflowState[], one = UP) =>
     plan(
-      { uses: uses('bA'), allowed: ['3gpp', 'non-3gpp'], why: 'x', measure: '3gpp' },
+      { uses: uses('bA'), allowed: ['3gpp', 'non-3gpp'], why: 'x', measure: '3gpp', mayAsk: true },
       subflows,
       { '3gpp': one, 'non-3gpp': UP },
       NO_RETRIES,
@@ -309,7 +408,7 @@ test('says why', () => {
     subflows: SubflowState[],
     allowed: AccessType[] = ['3gpp', 'non-3gpp'],
   ) =>
-    plan({ uses: uses(wanted), allowed, why: 'the rule' }, subflows, accesses, NO_RETRIES, NOW).map(
+    plan({ uses: uses(wanted), allowed, why: 'the rule', mayAsk: true }, subflows, accesses, NO_RETRIES, NOW).map(
       action => action.why,
     )
   expect(why('bA', { '3gpp': UP, 'non-3gpp': UP }, [cellular(1)])).toEqual(['the rule', 'the rule'])

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { AccessType, Rule } from '../../lib/policy/rules.js'
 import { Accounts } from '../../lib/runtime/accounts.js'
+import { NEW } from '../../lib/runtime/followed-subflow.js'
 import type { SocketSample, SubflowSample } from '../../lib/runtime/sampler.js'
 import { type Carried, nothingCarried, SubflowTelling, type SubflowTold } from '../../lib/runtime/subflow-telling.js'
 
@@ -107,8 +108,11 @@ describe('accounts', () => {
 
 describe('what the steering loop tells', () => {
   const connection = (token: number, ...subflows: SubflowTold[]) => {
-    const times = { madeAt: 0, heardAt: 0, progressAt: 0, outstanding: false, rttMs: 1 }
-    return { token, subflows: subflows.map(one => ({ ...one, ...times })), name: () => undefined }
+    return {
+      token,
+      subflows: subflows.map(one => ({ ...NEW, madeAt: 0, progressAt: 0, ...one })),
+      name: () => undefined,
+    }
   }
 
   test('only what has changed, and what the ones that are gone had carried', () => {

@@ -24,19 +24,101 @@ describe('active-standby', () => {
     expect(world.calls).toHaveLength(1)
   })
 
-  test('a lost link: the standby is made usable, and then the lost subflow is ended', async () => {
+  test('a lost link: the lost subflow is ended, and the standby made active', async () => {
     const world = new World()
     world.connect(5)
     await world.pass(100)
     world.links({ 'non-3gpp': false })
     await world.settled()
-    expect(world.calls.slice(1).map(({ call }) => call)).toEqual(['set-backup', 'destroy', 'remove'])
+    expect(world.calls.slice(1).map(({ call }) => call)).toEqual(['destroy', 'remove', 'set-backup'])
     expect(world.of('set-backup')[0]).toMatchObject({ backup: false, local: { address: LOCAL['3gpp'] } })
     expect(world.of('destroy')[0]).toMatchObject({ local: { address: LOCAL['non-3gpp'] }, remote: REMOTE })
     world.links({})
     await world.settled()
     expect(world.of('create').at(-1)).toMatchObject({ local: { address: LOCAL['non-3gpp'] }, backup: false })
     expect(world.of('set-backup').at(-1)).toMatchObject({ backup: true })
+  })
+
+  test('a lost link while much is on its way: the peer is asked over the standby, and answers', async () => {
+    const { world, token, cell } = await busy()
+    world.links({ 'non-3gpp': false })
+    await world.settled()
+    expect(world.inquiries).toEqual([token])
+    expect(world.of('destroy')).toEqual([])
+    await world.pass(40, 2)
+    expect(world.inquiries).toEqual([token])
+    expect(world.of('destroy')).toEqual([])
+    cell.sample.lastAckRecv = 1
+    await world.pass(2, 2)
+    expect(world.of('destroy')).toHaveLength(1)
+    expect(world.of('set-backup')).toHaveLength(1)
+  })
+
+  test('and does not answer: for a round trip and a half and 20 ms, no longer', async () => {
+    const { world } = await busy()
+    world.links({ 'non-3gpp': false })
+    await world.pass(48, 2)
+    expect(world.of('destroy')).toEqual([])
+    await world.pass(4, 2)
+    expect(world.of('destroy')).toHaveLength(1)
+  })
+
+  test('and the kernel cannot ask: no question after the first', async () => {
+    const { world, connection } = await busy()
+    world.mayAsk = false
+    world.links({ 'non-3gpp': false })
+    await world.settled()
+    await world.pass(2, 2)
+    expect(world.of('destroy')).toHaveLength(1)
+    expect(world.inquiries).toHaveLength(1)
+    world.links({})
+    await world.pass(1200)
+    const wifi = connection.subflows.find(({ addresses }) => addresses.local.address === LOCAL['non-3gpp'])!
+    wifi.sample.unacked = 200
+    world.links({ 'non-3gpp': false })
+    await world.pass(50)
+    expect(world.of('destroy')).toHaveLength(2)
+    expect(world.inquiries).toHaveLength(1)
+  })
+
+  /** Two hundred segments on their way over wifi; cell has been quiet for two seconds. */
+  async function busy() {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const [wifi, cell] = connection.subflows
+    for (let i = 0; i < 25; i++) {
+      world.carry(wifi!, 1000)
+      Object.assign(wifi!.sample, { unacked: 200, lastAckRecv: 40 })
+      cell!.sample.lastAckRecv = 2000
+      await world.pass(50)
+    }
+    return { world, connection, token: connection.token, cell: cell! }
+  }
+
+  test('another address on the same link: what was made from the old one is lost, and is made anew', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.links({ 'non-3gpp': 'renumbered' })
+    await world.settled()
+    expect(world.of('destroy')).toMatchObject([{ local: { address: LOCAL['non-3gpp'] } }])
+    expect(world.of('create').at(-1)).toMatchObject({ local: { address: '10.9.0.2' }, backup: false })
+    expect(world.told.filter(({ event }) => event === 'access')).toHaveLength(2)
+  })
+
+  test('silence begins when something is sent, not when it was last looked', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(3000)
+    await world.pass(1, 1)
+    const [wifi] = connection.subflows
+    Object.assign(wifi!.sample, { unacked: 1, lastDataSent: 2, lastAckRecv: 3000, bytesSent: 500 })
+    await world.pass(250, 250)
+    expect(world.of('destroy')).toEqual([])
+    wifi!.sample.lastDataSent = 102
+    await world.pass(99, 99)
+    expect(world.of('destroy')).toHaveLength(1)
   })
 
   test('silence while data is out: the same', async () => {
@@ -312,15 +394,18 @@ describe('rules', () => {
   })
 })
 
-test('while bytes move the links are looked at often, and else not', async () => {
+test('while bytes move the links are looked at often; after a second without any, no more', async () => {
   const world = new World()
   const connection = world.connect(5)
   for (let i = 0; i < 10; i++) {
     world.carry(connection.subflows[0]!, 1000)
     await world.pass(50)
   }
-  expect(world.watched.at(-1)).toBeLessThan(50)
-  await world.pass(5000)
+  const often = world.watched.at(-1)
+  expect(often).toBeLessThan(50)
+  await world.pass(950)
+  expect(world.watched.at(-1)).toBe(often)
+  await world.pass(100)
   expect(world.watched.at(-1)).toBe(Number.POSITIVE_INFINITY)
 })
 

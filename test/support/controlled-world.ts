@@ -46,6 +46,9 @@ export class World {
   watched: number[] = []
   /** Of how many connections it was asked whether they are at rest. */
   asked = 0
+  /** Connections whose peer was asked what has arrived. */
+  readonly inquiries: number[] = []
+  mayAsk = true
   readonly buffers: { fd: number; token: number; bytes: number }[] = []
   readonly controller: Controller
   readonly #links = Object.assign(new EventEmitter<LinkMonitorEvents>(), {
@@ -82,6 +85,10 @@ export class World {
       },
       subflowAddresses,
       setSendBuffer: (fd: number, token: number, bytes: number) => void this.buffers.push({ fd, token, bytes }),
+      askForAcknowledgement: (_fd: number, token: number) => {
+        this.inquiries.push(token)
+        if (!this.mayAsk) throw new Error('setsockopt EOPNOTSUPP')
+      },
       now: () => this.now,
       random: () => 0.5,
     }
@@ -119,7 +126,8 @@ export class World {
     return subflow
   }
 
-  links(up: Partial<Record<AccessType, boolean>>): void {
+  /** @param up `renumbered`: it is there, with another address */
+  links(up: Partial<Record<AccessType, LinkIs>>): void {
     const before = this.#links.state
     this.#links.state = state({ '3gpp': true, 'non-3gpp': true, ...up })
     this.#links.emit('change', before, this.#links.state, [])
@@ -218,17 +226,27 @@ function record(sample: SocketSample): number[] {
   return doubles
 }
 
-function state(carrier: Record<AccessType, boolean>): NetworkState {
+type LinkIs = boolean | 'renumbered'
+
+function state(is: Record<AccessType, LinkIs>): NetworkState {
   const link = (access: AccessType): Link =>
     ({
       index: INDEX[access],
       name: NAME[access],
       up: true,
-      carrier: carrier[access],
-      operstate: carrier[access] ? 'up' : 'down',
+      carrier: is[access] !== false,
+      operstate: is[access] !== false ? 'up' : 'down',
       flags: 0,
       mtu: 1500,
-      addresses: [{ family: 4, address: LOCAL[access], prefixLength: 24, scope: 'global', tentative: false }],
+      addresses: [
+        {
+          family: 4,
+          address: is[access] === 'renumbered' ? '10.9.0.2' : LOCAL[access],
+          prefixLength: 24,
+          scope: 'global',
+          tentative: false,
+        },
+      ],
     }) as unknown as Link
   const links = (['3gpp', 'non-3gpp'] as const).map(access => [INDEX[access], link(access)] as const)
   return { links: new Map(links), defaultRoutes: [] }
