@@ -66,6 +66,15 @@ const OF_A_SESSION = {
   },
   unmatched: oneOf('any', 'refuse'),
   unenforceable: oneOf('refuse', 'degrade'),
+  watch: (path, value) => {
+    if (typeof value === 'boolean') return value
+    if (typeof value === 'string') return text(path, value)
+    const { path: socket, control } = record(path, value, ['path', 'control'])
+    return {
+      ...(socket === undefined ? {} : { path: text(`${path}.path`, socket) }),
+      ...(control === undefined ? {} : { control: flag(`${path}.control`, control) }),
+    }
+  },
 } satisfies Partial<Record<keyof SessionOptions, Check>> as Record<string, Check>
 
 const OF_THE_PRELOAD = {

@@ -40,6 +40,9 @@ const VALID: object[] = [
     ...{ exclude: ['10.0.0.0/8', 'printer.local', '*.example.com', '::1'], includeLocal: true },
   },
   { accesses, rules: 'aggregate', unmatched: 'refuse', unenforceable: 'degrade' },
+  { accesses, watch: true },
+  { accesses, watch: '/run/atsss.sock' },
+  { accesses, watch: { path: '/run/atsss.sock', control: true } },
   { accesses, rules: [], application: { osId: '97a498e3-fc92-5c94-8986-0333d06e4e47', osAppId: 'org.example' } },
   { accesses, application: { osAppId: 'org.example' } },
   ...[
