@@ -174,8 +174,7 @@ export class AcceptedSocket extends Socket {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const { resetAndClosing } = this as unknown as { resetAndClosing?: boolean }
-    if (!resetAndClosing && !this.readableEnded && this.mptcp.protocol === 'mptcp') closeLikeTcp(this)
+    closeLikeTcp(this)
     super._destroy(error, done)
   }
 }

@@ -10,12 +10,30 @@ import { type CookieStore, type MptcpOptions, resolveOptions, type Settings } fr
 import { ConverterMemory } from './policy/converter-memory.js'
 import { Connecting, protocolNow } from './runtime/connect-on.js'
 import { type Chunk, type WriteDone, writeEarly } from './runtime/early-writes.js'
+import { endsInstead } from './runtime/end-of-stream.js'
 import { closeLikeTcp } from './runtime/lingering-close.js'
 import { emptyReport, type MptcpReport } from './runtime/report.js'
 import type { Steerer } from './runtime/steerer.js'
 
 /** net.connect's options and ours. */
 export type MptcpConnectOptions = TcpNetConnectOpts & MptcpOptions
+
+/** Options of newer versions of Node than the types are of. */
+interface NewerOptions {
+  typeOfService?: number
+  keepAliveInterval?: number
+  keepAliveCount?: number
+}
+
+/** What we use of Node's handle. */
+interface Handle {
+  setNoDelay?(on: boolean): number
+  setKeepAlive?(...how: KeepAlive): number
+  setTypeOfService?(value: number): number
+}
+
+/** As Node's handle takes it, the delay and the interval in seconds. */
+type KeepAlive = [enable: boolean, delay: number, interval: number | undefined, count: number | undefined]
 
 type Listener = () => void
 
@@ -42,7 +60,7 @@ export class MptcpSocket extends Socket {
   /** What differs from an empty report. */
   #report: Partial<MptcpReport> = NOTHING
   #noDelay: boolean | undefined
-  #keepAlive: Parameters<Socket['setKeepAlive']> | undefined
+  #keepAlive: KeepAlive | undefined
   #typeOfService: number | undefined
 
   /** @throws ERR_ATSSS_OPTION for an impossible or misspelled option */
@@ -94,7 +112,7 @@ export class MptcpSocket extends Socket {
   }
 
   override setKeepAlive(...args: Parameters<Socket['setKeepAlive']>): this {
-    this.#keepAlive = args
+    this.#keepAlive = keepAliveOf(args)
     return super.setKeepAlive(...args)
   }
 
@@ -116,10 +134,16 @@ export class MptcpSocket extends Socket {
     if (!writeEarly(this, this.#connecting, chunks, done)) super._writev?.(chunks, done)
   }
 
+  override destroy(error?: Error): this {
+    return endsInstead(this, error) ? this : super.destroy(error)
+  }
+
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    // A signal that is aborted already ends it in net.Socket's constructor.
+    if (!(#report in this)) return super._destroy(error, done)
     this.#connecting?.cancel()
     this.#steerer?.closing?.()
-    if (this.#report.protocol === 'mptcp' && !this.connecting) closeLikeTcp(this)
+    if (this.#report.protocol && !this.connecting) closeLikeTcp(this)
     super._destroy(error, done)
   }
 
@@ -131,15 +155,18 @@ export class MptcpSocket extends Socket {
   }
 
   /** What Node would set on its handle once it is connected, and has no way to set on ours. */
-  #remember(options: Partial<TcpNetConnectOpts> & { typeOfService?: number } = {}): void {
-    const { noDelay, keepAlive, keepAliveInitialDelay, typeOfService } = options
+  #remember(options: Partial<TcpNetConnectOpts> & NewerOptions = {}): void {
+    const { noDelay, keepAlive, typeOfService } = options
     if (noDelay !== undefined) this.#noDelay = noDelay
-    if (keepAlive !== undefined) this.#keepAlive = [keepAlive, keepAliveInitialDelay]
+    if (keepAlive !== undefined) {
+      const { keepAliveInitialDelay, keepAliveInterval, keepAliveCount } = options
+      this.#keepAlive = keepAliveOf([keepAlive, keepAliveInitialDelay, keepAliveInterval, keepAliveCount])
+    }
     if (typeOfService !== undefined) this.#typeOfService = typeOfService
   }
 
-  get #handle(): { setTypeOfService?(value: number): number } | null {
-    return (this as unknown as { _handle: { setTypeOfService?(value: number): number } | null })._handle
+  get #handle(): Handle | null {
+    return (this as unknown as { _handle: Handle | null })._handle
   }
 
   #connectAsNode(args: unknown[]): this {
@@ -149,12 +176,9 @@ export class MptcpSocket extends Socket {
 
   /** What was set before there was anything to set it on. */
   #opened(): void {
-    // net.Socket holds that it is done, since the handle was there when it was asked to: off first, then on.
-    if (this.#noDelay) super.setNoDelay(false).setNoDelay(true)
-    if (this.#keepAlive) {
-      super.setKeepAlive(false)
-      super.setKeepAlive(...this.#keepAlive)
-    }
+    // net.Socket holds that it is done, since the handle was there when it was asked to.
+    if (this.#noDelay) this.#handle?.setNoDelay?.(true)
+    if (this.#keepAlive?.[0]) this.#handle?.setKeepAlive?.(...this.#keepAlive)
     if (this.#typeOfService !== undefined) this.#handle?.setTypeOfService?.(this.#typeOfService)
     this.#connecting = undefined // a connection lives longer than what made it
   }
@@ -163,13 +187,19 @@ export class MptcpSocket extends Socket {
 /** `(options[, listener])`, `(port[, host][, listener])`, `(path[, listener])`, and what Node's own modules hand on. */
 export function callForm(args: unknown[]): [options: MptcpConnectOptions | undefined, listener: unknown] {
   const [first, second] = args
-  if (Array.isArray(first)) return [first[0] as MptcpConnectOptions | undefined, first[1] ?? undefined]
+  if (isNormalized(first)) return [first[0] as MptcpConnectOptions | undefined, first[1] ?? undefined]
   const last = args.at(-1)
   const listener = typeof last === 'function' ? last : undefined
   if (typeof first === 'object' && first !== null) return [first as MptcpConnectOptions, listener]
   // As Node tells a path from a port: what is not a number.
   if (typeof first === 'string' && !(Number(first) >= 0)) return [undefined, listener]
   return [{ port: first as number, ...(typeof second === 'string' ? { host: second } : {}) }, listener]
+}
+
+/** By the mark that Node puts on arguments that it has put in order; any other array is for it to refuse. */
+function isNormalized(value: unknown): value is unknown[] {
+  if (!Array.isArray(value)) return false
+  return Object.getOwnPropertySymbols(value).some(({ description }) => description === 'normalizedArgs')
 }
 
 /** The type of Node's constructor options and of its IPC form, for `connect()`'s declarations. */
@@ -192,4 +222,15 @@ export function memoryOf(cookies: CookieStore | undefined): ConverterMemory {
 export function opened(socket: Socket): boolean {
   const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle
   return !socket.destroyed && handle !== null && (handle.fd ?? -1) >= 0
+}
+
+/** `(enable[, delay[, interval[, count]]])`, or as one object in newer versions of Node; times in milliseconds. */
+function keepAliveOf(args: unknown[]): KeepAlive {
+  const [first, ...more] = args
+  const given = first as { enable?: unknown; initialDelay?: unknown; interval?: unknown; count?: unknown }
+  const isObject = more.every(each => each === undefined) && typeof first === 'object' && first !== null
+  const [enable, delay, interval, count] =
+    isObject && 'enable' in given ? [given.enable, given.initialDelay, given.interval, given.count] : args
+  const seconds = (milliseconds: unknown) => Math.trunc((milliseconds as number) / 1000) | 0
+  return [Boolean(enable), seconds(delay), interval === undefined ? undefined : seconds(interval), count as undefined]
 }

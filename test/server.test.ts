@@ -291,8 +291,10 @@ mptcpTest.describe('MPTCP', () => {
     expect(server).toBeInstanceOf(net.Server)
     expect(server.mptcp).toEqual({ protocol: 'mptcp', fallback: undefined })
     const reports = []
-    for (const socket of [connect(portOf(server), '127.0.0.1'), net.connect(portOf(server), '::1')]) {
-      const [accepted] = (await once(server, 'connection')) as [AcceptedSocket]
+    for (const open of [connect, net.connect]) {
+      const socket = open(portOf(server), '127.0.0.1')
+      const both = await Promise.all([once(server, 'connection'), once(socket, 'connect')])
+      const [[accepted]] = both as unknown as [[AcceptedSocket]]
       expect(accepted).toBeInstanceOf(AcceptedSocket)
       reports.push(accepted.mptcp)
       if (socket instanceof MptcpSocket) expect(socket.mptcp.protocol).toBe('mptcp')

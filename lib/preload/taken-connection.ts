@@ -7,6 +7,7 @@ import type { Settings } from '../options.js'
 import type { ConverterMemory } from '../policy/converter-memory.js'
 import { Connecting, protocolNow } from '../runtime/connect-on.js'
 import { type Chunk, type WriteDone, writeEarly } from '../runtime/early-writes.js'
+import { endsInstead } from '../runtime/end-of-stream.js'
 import { closeLikeTcp } from '../runtime/lingering-close.js'
 import { emptyReport, type MptcpReport } from '../runtime/report.js'
 import type { Steerer } from '../runtime/steerer.js'
@@ -61,7 +62,7 @@ export class TakenConnection {
   closing(): void {
     this.#connecting?.cancel()
     this.#steerer.closing?.()
-    if (this.#report.protocol === 'mptcp' && !this.#socket.connecting) closeLikeTcp(this.#socket)
+    if (this.#report.protocol && !this.#socket.connecting) closeLikeTcp(this.#socket)
   }
 
   /** The socket is Node's again. */
@@ -85,6 +86,13 @@ const TAKEN: PropertyDescriptorMap = {
     configurable: true,
     get(this: Socket) {
       return taken.get(this)?.report
+    },
+  },
+  destroy: {
+    configurable: true,
+    writable: true,
+    value(this: Socket, error?: Error) {
+      return endsInstead(this, error) ? this : Reflect.apply(own(this, 'destroy') as Method, this, [error])
     },
   },
   _destroy: {

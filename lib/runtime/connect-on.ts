@@ -86,7 +86,8 @@ export class Connecting {
   /** What to call Node's own `connect` with. */
   get nodeOptions(): TcpNetConnectOpts {
     const host = this.#options.host || 'localhost'
-    if (isIP(host)) return { ...this.#options, host: IN_PLACE_OF_A_LITERAL, lookup: this.#lookup }
+    if (typeof host === 'string' && isIP(host))
+      return { ...this.#options, host: IN_PLACE_OF_A_LITERAL, lookup: this.#lookup }
     const { lookup } = this.#options
     // One that is no function is for Node to complain of.
     return lookup == null || typeof lookup === 'function' ? { ...this.#options, lookup: this.#lookup } : this.#options
@@ -133,7 +134,7 @@ export class Connecting {
 
   readonly #lookup = ((host: string, options: object, done: LookupCallback) => {
     const wanted = this.#options.host || 'localhost'
-    const family = isIP(wanted)
+    const family = typeof wanted === 'string' ? isIP(wanted) : 0 // what is no text, the look-up refuses
     if (family !== 0) {
       this.#socket._host = null // tls takes it for the server's name
       const start = () => this.#resolved([{ address: wanted, family }])
@@ -167,7 +168,7 @@ export class Connecting {
       blockList?: BlockList
     }
     const allowed = addresses.filter(
-      ({ address, family }) => !blockList?.check(address, family === 6 ? 'ipv6' : 'ipv4'),
+      ({ address, family }) => !blockList?.check?.(address, family === 6 ? 'ipv6' : 'ipv4'),
     )
     if (allowed.length === 0) return void this.#socket.destroy(blocked(addresses))
     const destinations = interleave(allowed.map(found => ({ ...found, port }) as Endpoint))

@@ -4,6 +4,7 @@
  * connection is kept a little longer than its socket, to answer the peer's next byte with a reset.
  */
 import type { Socket } from 'node:net'
+import { isMptcpSocket } from './listen-socket.js'
 import { native } from './native.js'
 import { reactor } from './reactor.js'
 
@@ -22,6 +23,7 @@ export function closeLikeTcp(socket: Socket): void {
   if (inside.resetAndClosing) return
   const fd = inside._handle?.fd ?? -1
   if (fd < 0 || inside._readableState.ended) return // the peer has finished: nothing will come
+  if (!isMptcpSocket(fd)) return // what has fallen back to TCP is still one, and closes as one
   try {
     // The kernel resets such a connection by itself, as TCP does (RFC 1122 §4.2.2.13), and with no FIN before.
     if (native().unread(fd) > 0) return

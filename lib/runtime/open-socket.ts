@@ -142,11 +142,15 @@ function prepare(fd: number, family: 4 | 6, plan: SocketPlan, device: string | u
 
 function bindToAddress(fd: number, family: 4 | 6, address: string, port: number | undefined): void {
   try {
-    if (isIP(address) !== family) throw systemError(constants.errno.EINVAL, 'bind')
+    if (isIP(address) !== family || !isPort(port ?? 0)) throw systemError(constants.errno.EINVAL, 'bind')
     native().bind(fd, address, port ?? 0)
   } catch (error) {
     throw systemError(-(error as SystemError).errno!, 'bind', address, port)
   }
+}
+
+function isPort(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535
 }
 
 function bindToDevice(fd: number, name: string): void {

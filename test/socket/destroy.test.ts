@@ -109,19 +109,21 @@ mptcpTest.describe('destroyed while the peer still sends, it behaves like TCP', 
     ['destroy()', (socket: net.Socket) => socket.destroy()],
     ['destroy(error)', (socket: net.Socket) => socket.destroy(new Error('enough'))],
   ] as const)
-    test(`${how}: the peer is reset, and does not stall`, async () => {
-      const fate = deferred<string>()
-      await using sending = await server(socket => {
-        socket.on('error', error => fate.resolve((error as NodeJS.ErrnoException).code!))
-        // Little by little, so that nothing is unread when the other side closes: that alone would reset it.
-        const timer = setInterval(() => socket.write('x'), 5)
-        socket.on('close', () => clearInterval(timer))
+    for (const protocol of ['mptcp', 'tcp'] as const)
+      test(`${how}: the peer, which speaks ${protocol}, is reset, and does not stall`, async () => {
+        const fate = deferred<string>()
+        const trickle = (socket: net.Socket) => {
+          socket.on('error', error => fate.resolve((error as NodeJS.ErrnoException).code!))
+          // Little by little, so that nothing is unread when the other side closes: that alone would reset it.
+          const timer = setInterval(() => socket.write('x'), 5)
+          socket.on('close', () => clearInterval(timer))
+        }
+        await using sending = await server(trickle, { protocol })
+        const socket = ours(sending.port, '127.0.0.1')
+        socket.once('data', () => destroy(socket))
+        await errorOf(socket)
+        expect(['ECONNRESET', 'EPIPE']).toContain(await fate.promise)
       })
-      const socket = ours(sending.port, '127.0.0.1')
-      socket.once('data', () => destroy(socket))
-      await errorOf(socket)
-      expect(['ECONNRESET', 'EPIPE']).toContain(await fate.promise)
-    })
 })
 
 mptcpTest('destroyed with bytes unread: the peer is reset, and sees no end before', async () => {
