@@ -20,6 +20,10 @@ export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Pr
   explain: { summary: 'which rule a connection would be under, and why', load: () => import('./explain.js') },
   rules: { summary: 'check ATSSS rules, and print them as they are understood', load: () => import('./rules.js') },
   decode: { summary: 'take Convert, ATSSS and NAS bytes and captures apart', load: () => import('./decode.js') },
+  bench: {
+    summary: 'what your two accesses carry: alone, together, across a handover',
+    load: () => import('./bench.js'),
+  },
   lab: { summary: 'an emulated device with two accesses, to try things in', load: () => import('./lab.js') },
   converter: { summary: 'run a Transport Converter (RFC 8803)', load: () => import('./converter.js') },
   run: { summary: 'run a command whose Node processes go over MPTCP', load: () => import('./run.js') },

@@ -1,9 +1,10 @@
-/** The configuration file, `atsss.json`, as the commands see it. */
-import { readFileSync } from 'node:fs'
+/** The configuration file, `atsss.json`, as the commands see it: the preload's. */
+import { existsSync } from 'node:fs'
 import type { AtsssError } from '../errors.js'
-import { type MptcpOptions, resolveOptions } from '../options.js'
+import type { MptcpOptions } from '../options.js'
 import { BOTH } from '../policy/accesses.js'
 import type { AccessType, Rule } from '../policy/rules.js'
+import { CONFIG, findConfig } from '../preload/find-config.js'
 import { readRules, resolveSession, type SessionOptions } from '../session-options.js'
 import { UsageError } from './arguments.js'
 
@@ -17,40 +18,23 @@ export interface Config {
 }
 
 /**
- * @param path @defaultValue `$ATSSS_CONFIG`, or `atsss.json` in the working directory
+ * @param path of the file, or the JSON itself
+ * @defaultValue `$ATSSS_CONFIG`, or `atsss.json` as `findConfig` looks for it
  * @throws UsageError when it is not there, or is not what it should be
  */
 export function readConfig(path: string | undefined): Config {
-  const named = path ?? process.env.ATSSS_CONFIG ?? 'atsss.json'
-  const options = parse(read(named, path === undefined), named)
+  if (path !== undefined && !path.trimStart().startsWith('{') && !existsSync(path))
+    throw new UsageError(`--config ${path}: there is no such file`)
   try {
-    resolveOptions(options)
-    const { accesses } = options.accesses === undefined ? {} : resolveSession(options as SessionOptions)
+    const env = path === undefined ? process.env : { [CONFIG]: path }
+    const options = findConfig(env, process.cwd()).config.via as Partial<SessionOptions> & MptcpOptions
+    const session = options.accesses && resolveSession(options as SessionOptions).accesses
+    const interfaces = session && Object.fromEntries(BOTH.map(access => [access, session[access].interface]))
     const { rules } = readRules([], options.rules ?? 'handover')
-    const interfaces = accesses && Object.fromEntries(BOTH.map(access => [access, accesses[access].interface]))
     return { options, accesses: interfaces as Config['accesses'], rules, application: options.application }
   } catch (error) {
     const { code, message } = error as AtsssError
-    if (code !== 'ERR_ATSSS_RULE' && code !== 'ERR_ATSSS_OPTION') throw error
-    throw new UsageError(`${named}: ${message}`)
-  }
-}
-
-function read(path: string, byDefault: boolean): string {
-  if (path.trimStart().startsWith('{')) return path
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    const remedy = byDefault ? '; name a configuration with --config FILE, or in ATSSS_CONFIG' : ''
-    throw new UsageError(`${path}: ${(error as Error).message}${remedy}`)
-  }
-}
-
-function parse(text: string, path: string): Config['options'] {
-  try {
-    const { $schema: _, exclude: _exclude, includeLocal: _includeLocal, ...options } = JSON.parse(text)
-    return options
-  } catch (error) {
-    throw new UsageError(`${path}: is not JSON: ${(error as Error).message}`)
+    if (code !== 'ERR_ATSSS_CONFIG') throw error
+    throw new UsageError(path === undefined ? `${message}; or name one with --config FILE` : message)
   }
 }

@@ -94,6 +94,36 @@ test('a topology that cannot be is a wrong command line', async () => {
   )
 })
 
+labTest('bench: each access alone is used alone, both together, and a handover goes over', async () => {
+  const url = 'http://198.51.100.2/bytes/1000000000'
+  const { status, stdout, stderr } = await lab('--quiet', '--', ...BUILT, 'bench', '--json', '--seconds', '2', url)
+    .ended
+  expect([status, stderr.replace(/^measuring .* …\n/gm, '')]).toEqual([0, ''])
+  const { measurements } = JSON.parse(stdout)
+  const of = (name: string) => measurements.find((each: { name: string }) => each.name === name)
+  for (const { bytes, level } of measurements) {
+    expect(bytes).toBeGreaterThan(100_000)
+    expect(level).toBe('userspace')
+  }
+  expect(of('3gpp alone').share).toEqual({ '3gpp': 100, 'non-3gpp': 0 })
+  expect(of('non-3gpp alone').share).toEqual({ '3gpp': 0, 'non-3gpp': 100 })
+  for (const access of ['3gpp', 'non-3gpp']) {
+    expect(of('both together').share[access]).toBeGreaterThan(5)
+    expect(of(`handover to ${access}`).share[access]).toBeGreaterThan(5)
+    expect(of(`handover to ${access}`).share[access]).toBeLessThan(95)
+  }
+})
+
+labTest('bench: what is no download', async () => {
+  const [missing, none] = await Promise.all([
+    lab('--quiet', '--', ...BUILT, 'bench', 'http://198.51.100.2/nothing').ended,
+    lab('--quiet', '--', ...BUILT, 'bench', 'ftp://198.51.100.2/').ended,
+  ])
+  expect([missing.status, none.status]).toEqual([2, 2])
+  expect(missing.stderr).toContain('http://198.51.100.2/nothing answers 404: name the URL of a large file')
+  expect(none.stderr).toContain("the URL must begin with http:// or https://; it is 'ftp://198.51.100.2/'")
+})
+
 /** As another user: `setpriv` leaves no privilege behind. */
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all']
 const userNamespaces = () => {

@@ -1,0 +1,59 @@
+/** Downloads that are measured while they run. */
+import { once } from 'node:events'
+import { type ClientRequestArgs, get as getHttp, type IncomingMessage } from 'node:http'
+import { get as getHttps } from 'node:https'
+import { connect as connectTls } from 'node:tls'
+import { AtsssError } from '../../errors.js'
+import type { MaPduSession } from '../../index.js'
+
+export interface Download {
+  bytes: number
+  /** Milliseconds from the first octet of an answer to the last. */
+  duration: number
+  /** The longest time without an octet, in milliseconds, from the first one on. */
+  longestGap: number
+}
+
+/**
+ * Fetches the URL over the session, again and again when it is short, until the time is over.
+ *
+ * @param ms how long, from the first octet on
+ * @throws ERR_ATSSS_OPTION for an answer that is no download; what the connection fails with
+ */
+export async function download(session: MaPduSession, url: URL, ms: number): Promise<Download> {
+  let bytes = 0
+  let first: number | undefined
+  let last = 0
+  let longestGap = 0
+  while (first === undefined || performance.now() - first < ms) {
+    const response = await request(session, url)
+    for await (const chunk of response) {
+      const now = performance.now()
+      first ??= now
+      if (last > 0) longestGap = Math.max(longestGap, now - last)
+      last = now
+      bytes += (chunk as Buffer).length
+      if (now - first >= ms) break
+    }
+    response.destroy()
+    if (first === undefined) throw new AtsssError('ERR_ATSSS_OPTION', `${url} has nothing to download`)
+  }
+  return { bytes, duration: last - first, longestGap }
+}
+
+async function request(session: MaPduSession, url: URL): Promise<IncomingMessage> {
+  // Without an agent: beside one, even `false`, createConnection is not asked.
+  const options: ClientRequestArgs = { createConnection: () => connection(session, url) }
+  const sent = (url.protocol === 'https:' ? getHttps : getHttp)(url, options)
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
+  if (response.statusCode === 200) return response
+  response.destroy()
+  throw new AtsssError('ERR_ATSSS_OPTION', `${url} answers ${response.statusCode}: name the URL of a large file`)
+}
+
+function connection(session: MaPduSession, { protocol, hostname, port }: URL) {
+  const host = hostname.replace(/^\[|\]$/g, '')
+  const secure = protocol === 'https:'
+  const socket = session.connect({ host, port: Number(port) || (secure ? 443 : 80) })
+  return secure ? connectTls({ socket, servername: host, ALPNProtocols: ['http/1.1'] }) : socket
+}
