@@ -88,7 +88,8 @@ export class Attempt {
       if (via?.form !== '0rtt' || !this.#sendInSyn(address, port, via)) native().connect(this.fd, address, port)
       // Within a host the handshake is over already; but promises of this turn come before 'connect', as with Node.
       const isEstablished = native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
-      if (isEstablished) setImmediate(() => this.phase === 'syn' && this.#connected(0))
+      if (isEstablished)
+        process.nextTick(queueMicrotask, () => process.nextTick(() => this.phase === 'syn' && this.#connected(0)))
       else this.#awaitConnected()
     } catch (error) {
       const shown = failedAtOnce(error as SystemError, this.fd)
