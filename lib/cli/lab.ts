@@ -6,7 +6,8 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
 import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace, type Scenario } from '../lab/index.js'
-import { didYouMean, parseArguments, UsageError } from './arguments.js'
+import { didYouMean, parseArguments, UsageError, wholeNumber } from './arguments.js'
+import { liveView } from './lab/live-view.js'
 import { entering, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
 import { coloursFor } from './terminal.js'
 
@@ -20,6 +21,9 @@ commands of atsss do.
   --profile NAME     wifi+lte, wifi+5g, or train, which has holes in its coverage     wifi+lte
   --topology FILE    one's own accesses, links and trace, in JSON (docs/cli.md)
   --rules PRESET     handover, interactive or aggregate                               handover
+  --web              a page on a loopback address: the session live, with controls for its links and rules; without a
+                     command, of an application of the lab's own
+  --port NUMBER      of the page                                                      any
   --json             what there is, and each change of a link, as a JSON object per line
   --quiet            with a command: nothing of the lab's own
 
@@ -29,6 +33,7 @@ cannot be opened, 2 wrong command line. It needs root, or user namespaces and /d
 Examples:
   atsss lab
   atsss lab -- npx atsss doctor
+  atsss lab --web --profile train
   atsss lab --profile train -- node client.js
   atsss lab -- sh -c 'printf "GET /bytes/20 HTTP/1.0\\r\\n\\r\\n" | npx atsss connect --keep-open -v 198.51.100.2 80'
 `
@@ -43,6 +48,8 @@ export async function run(args: string[]): Promise<number> {
       profile: { type: 'string' },
       topology: { type: 'string' },
       rules: { type: 'string' },
+      web: { type: 'boolean' },
+      port: { type: 'string' },
       json: { type: 'boolean' },
       quiet: { type: 'boolean' },
     },
@@ -50,12 +57,20 @@ export async function run(args: string[]): Promise<number> {
   )
   if (values.profile !== undefined && values.topology !== undefined)
     throw new UsageError('--profile and --topology exclude each other')
+  if (values.port !== undefined && !values.web) throw new UsageError('--port is for --web')
+  const port = wholeNumber('port', values.port ?? '0')
   const scenario =
     values.topology === undefined ? profileNamed(values.profile ?? 'wifi+lte') : fromFile(values.topology)
-  if (needsUserNamespace()) return await runInUserNamespace(['lab', ...args])
+  if (needsUserNamespace()) {
+    // There, 127.0.0.1 is another one than the browser's.
+    if (values.web)
+      throw new UsageError('--web needs root: the page of a user namespace cannot be reached from outside')
+    return await runInUserNamespace(['lab', ...args])
+  }
 
   await using lab = await openLab(scenario)
-  const config = configOf(lab, values.rules ?? 'handover')
+  const view = values.web ? liveView() : undefined
+  const config = { ...configOf(lab, values.rules ?? 'handover'), ...(view ? { watch: view.watch } : {}) }
   await prepare(lab)
   const say = saying(values.json ?? false, values.quiet ?? false, positionals.length > 0)
   say(banner(lab, scenario, config, positionals.length === 0), { event: 'open', ...inside(lab), config })
@@ -66,13 +81,18 @@ export async function run(args: string[]): Promise<number> {
     say(`${link}: ${note || JSON.stringify(set)}`, { event: 'change', link, set, note }),
   )
   playing.catch(() => {}) // whoever waits for it is told
+  const shown = view?.follow(lab, port, url => say(`  live view  ${url}`, { event: 'view', url }))
+  shown?.catch((error: Error) => process.stderr.write(`atsss lab: ${error.message}\n`))
   try {
     const [command, ...rest] = positionals
+    if (command === undefined && view) visit(lab, config)
     if (command !== undefined) return await Promise.race([asUe(lab, command, rest, config), failing(playing)])
     await Promise.race([told, failing(playing)])
     return 0
   } finally {
     end.abort()
+    view?.close()
+    await shown
   }
 }
 
@@ -149,6 +169,15 @@ async function asUe({ ue }: Lab, command: string, args: string[], config: object
   const child = ue.spawn(command, args, { stdio: 'inherit', env })
   const [code, by] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
   return code ?? 128 + constants.signals[by!]
+}
+
+/** The lab's own application, as the UE, for as long as there is a lab. */
+function visit({ ue, serverAddress }: Lab, config: object): void {
+  const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
+  ue.spawn(process.execPath, [...node('lab/visitor'), serverAddress.v4], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env,
+  })
 }
 
 /** Never resolves; a trace that has ended is no reason for the lab to end. */

@@ -175,3 +175,39 @@ async function line(running: { stdout: string; stderr: string }, pattern: RegExp
     await new Promise(resolve => setTimeout(resolve, 50))
   }
 }
+
+labTest('--web: a page of the lab’s own application, whose links it changes; gone with ^C', async () => {
+  const running = lab('--json', '--web')
+  const { url } = (await line(running, /"event":"view"/)) as { url: string }
+  const page = new URL(url)
+  const cookie = { cookie: `atsss=${page.searchParams.get('token')}` }
+  const cut = (carrier: boolean) =>
+    fetch(new URL('/link', page), {
+      method: 'POST',
+      headers: cookie,
+      body: JSON.stringify({ name: 'wifi', change: { carrier } }),
+    })
+  const moments = (await fetch(new URL('/events', page), { headers: cookie })).body!
+  let last: { accesses: { name: string; state: string }[]; connections: object[] } | undefined
+  const reading = (async () => {
+    let text = ''
+    for await (const chunk of moments.pipeThrough(new TextDecoderStream())) {
+      text += chunk
+      const frames = text.split('\n\n')
+      text = frames.pop()!
+      for (const frame of frames)
+        if (frame.startsWith('event: moment')) last = JSON.parse(/^data: (.*)$/m.exec(frame)![1]!)
+    }
+  })().catch(() => {})
+  const wifi = () => last?.accesses.find(({ name }) => name === 'non-3gpp')?.state
+  await expect.poll(() => last?.connections.length, { timeout: 15_000 }).toBe(2)
+  expect(wifi()).toBe('available')
+  expect((await cut(false)).status).toBe(204)
+  await expect.poll(wifi, { timeout: 10_000 }).toBe('lost')
+  await expect.poll(() => JSON.stringify(last?.connections), { timeout: 10_000 }).toMatch(/"3gpp","kind":"in use"/)
+  expect((await cut(true)).status).toBe(204)
+  await expect.poll(wifi, { timeout: 10_000 }).toBe('available')
+  running.child.kill('SIGINT')
+  expect((await running.ended).status).toBe(0)
+  await reading
+})

@@ -126,8 +126,8 @@ function aboutCapability({ mayAdminister, executable }: Facts): Finding {
       : [
           {
             command: `setcap cap_net_admin+ep ${executable}`,
-            note: 'every script that this Node runs has it then',
-            action: { do: 'run', argv: ['setcap', 'cap_net_admin+ep', executable] },
+            // Not carried out by --fix: a right for every program is for people to give.
+            note: 'every script that this Node runs has it then: better on a copy of it',
           },
           { command: 'AmbientCapabilities=CAP_NET_ADMIN', note: 'in the [Service] section of a systemd unit' },
           {

@@ -55,5 +55,6 @@ export function totalOf({ carried }: WatchedConnection): { sent: number; receive
 function actionInWords(action: (Happening & { event: 'action' })['action']): string {
   if (action.do === 'create') return `new subflow over ${action.access}${action.backup ? ', as backup' : ''}`
   if (action.do === 'destroy') return `subflow ${action.subflow} ended`
+  if (action.do === 'ask') return `the peer is asked over subflow ${action.subflow} what has arrived`
   return `subflow ${action.subflow} ${action.backup ? 'is a backup now' : 'is in use now'}`
 }
