@@ -105,10 +105,22 @@ export const cases: Case[] = [
         const entries = diary(socket)
         const soon = socket as net.Socket & { destroySoon(): void }
         if (how === 'end()') socket.end()
-        if (how === 'write, end()') void (socket.write('a'), socket.end('b'))
+        if (how === 'write, end()') {
+          socket.write('a')
+          socket.end('b')
+        }
         if (how === 'destroySoon()') soon.destroySoon()
-        if (how === 'destroySoon() with bytes') void (socket.write('hello'), soon.destroySoon())
-        if (how === 'cork()') void (socket.cork(), socket.write('a'), socket.write('b'), socket.uncork(), socket.end())
+        if (how === 'destroySoon() with bytes') {
+          socket.write('hello')
+          soon.destroySoon()
+        }
+        if (how === 'cork()') {
+          socket.cork()
+          socket.write('a')
+          socket.write('b')
+          socket.uncork()
+          socket.end()
+        }
         return entries
       },
       silent,
