@@ -25,7 +25,7 @@ import { SubflowTelling } from './subflow-telling.js'
 export type { ControllerEvent, Effects } from './controller-seam.js'
 
 /** How often the links are looked at while bytes move, in milliseconds: the kernel may tell of a lost carrier a second late. */
-const LINKS_PERIOD_MS = 20
+const LINKS_PERIOD_MS = 10
 /** What happens to single connections causes so many percent of a core at most: a busy loop lets them wait for each other. */
 const HASTE_PERCENT = 10
 /** How often the measurements are told. */
