@@ -34,6 +34,7 @@ export interface Division {
   newOver3gpp: number
   /** Bytes per millisecond that an access took while more were waiting for it; 0: that was never so. */
   capacity: ByAccess
+  span: Readonly<Record<AccessType, Span | undefined>>
   /** By token. */
   connections: ReadonlyMap<number, Place>
   at: number
@@ -70,6 +71,8 @@ const BEGIN_MS = 1_000
 const BACKLOG = 32_768
 /** What cannot be sent for longer does not count yet: it would be made up for too early. */
 const SOON_MS = 50
+/** What an access takes is measured over such a time. */
+const SPAN_MS = 40
 /** What an access could take is forgotten by half in this time. */
 const CAPACITY_MS = 20_000
 /**
@@ -93,7 +96,8 @@ export function divide(
   const elapsed = before ? Math.max(1, now - before.at) : PERIOD_MS.most
   const places = connections.map(one => follow(before?.connections.get(one.token), one, share, elapsed))
   const rate = sum(places, place => place.rate)
-  const capacity = capacities(before, connections, elapsed)
+  const span = byAccess(access => lengthened(access, before, connections))
+  const capacity = byAccess(access => capacityOf(before?.capacity[access] ?? 0, span[access], elapsed, now))
   const same = before?.percent3gpp === percent3gpp
   const ahead = same ? before.ahead * 0.5 ** (elapsed / FORGET_MS) + gained(connections, share) : 0
   /** Bytes per millisecond that are meant for each access; and what it can take, where more is waiting for it already. */
@@ -130,6 +134,7 @@ export function divide(
     ahead,
     newOver3gpp: 100 * Math.min(Math.max(share - missing, 0), 1),
     capacity,
+    span,
     connections: new Map(connections.map(({ token }, i) => [token, places[i]!])),
     at: now,
   }
@@ -194,21 +199,37 @@ function byWeight(a: Place, b: Place): number {
   return backlog(a) - backlog(b) || b.rate - a.rate
 }
 
-/** What each access took, where enough was waiting for it both before and after. */
-function capacities(before: Division | undefined, connections: readonly Carrying[], elapsed: number): ByAccess {
-  const of = (access: AccessType) => {
-    const waited = sum(connections, ({ token }) => before?.connections.get(token)?.waiting[access] ?? 0)
-    const waits = waitingFor(access, connections)
-    const took = (sum(connections, ({ given }) => given[access]) + waited - waits) / elapsed
-    const known = (before?.capacity[access] ?? 0) * 0.5 ** (elapsed / CAPACITY_MS)
-    return Math.min(waited, waits) > BACKLOG ? Math.max(took, known) : known
-  }
-  return { '3gpp': of('3gpp'), 'non-3gpp': of('non-3gpp') }
+/** What an access has taken since `began`, with enough waiting for it all the time. */
+interface Span {
+  began: number
+  took: number
 }
 
-/** The one that limits how much can be carried in these shares; undefined while not both are known. */
+/** @returns undefined: not enough was waiting for it */
+function lengthened(
+  access: AccessType,
+  before: Division | undefined,
+  connections: readonly Carrying[],
+): Span | undefined {
+  const waited = sum(connections, ({ token }) => before?.connections.get(token)?.waiting[access] ?? 0)
+  const waits = waitingFor(access, connections)
+  if (!before || Math.min(waited, waits) <= BACKLOG) return undefined
+  const { began, took } = before.span[access] ?? { began: before.at, took: 0 }
+  const span = { began, took: took + sum(connections, ({ given }) => given[access]) + waited - waits }
+  // In a shorter time it takes what it takes in bursts: much more than it can.
+  return before.at - began < SPAN_MS ? span : { began: before.at, took: span.took - took }
+}
+
+function capacityOf(before: number, span: Span | undefined, elapsed: number, now: number): number {
+  const known = before * 0.5 ** (elapsed / CAPACITY_MS)
+  return span && now - span.began >= SPAN_MS ? Math.max(span.took / (now - span.began), known) : known
+}
+
+/** The one that limits how much can be carried in these shares: never one of which no limit is known, beside one of which it is. */
 function scarceAccess(capacity: ByAccess, share: number): AccessType | undefined {
-  if (capacity['3gpp'] === 0 || capacity['non-3gpp'] === 0) return undefined
+  if (share === 0 || share === 1) return undefined
+  const known = BOTH.filter(access => capacity[access] > 0)
+  if (known.length < 2) return known[0]
   return capacity['3gpp'] * (1 - share) < capacity['non-3gpp'] * share ? '3gpp' : 'non-3gpp'
 }
 
@@ -223,6 +244,10 @@ function sendBuffer(place: Place, { leastRttMs }: Carrying, capacity: ByAccess, 
   if (Math.max(waiting['3gpp'], waiting['non-3gpp']) <= BACKLOG || rate === 0) return before
   const flying = BOTH.map(access => capacity[access] * leastRttMs[access] * SEND_BUFFER.factor)
   return Math.max((place.rate / rate) * Math.max(...flying, SEND_BUFFER.all), SEND_BUFFER.least)
+}
+
+function byAccess<T>(of: (access: AccessType) => T): Record<AccessType, T> {
+  return { '3gpp': of('3gpp'), 'non-3gpp': of('non-3gpp') }
 }
 
 function sum<T>(all: readonly T[], of: (one: T) => number): number {

@@ -43,9 +43,10 @@ labTest.describe('a session', () => {
       await ue.whole(number)
     })
 
-  // What the percentages allow: 62.5 Mbit/s and 25 Mbit/s.
+  // With what the percentages allow, in Mbit/s.
   for (const [percent, most] of [
     [20, 62.5],
+    [50, 40],
     [80, 25],
   ] as const)
     labTest(`load-balancing: ${percent} % over 3GPP access, of as much as goes`, async () => {
