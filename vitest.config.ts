@@ -1,8 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
+/** What compilers make: the same on every Node, and under every sanitizer. */
+const builds = ['test/native/builds.test.ts', 'test/package/node-gyp.test.ts']
+
 /**
- * `unit` runs for any user; `netns` makes network namespaces (root, or `unshare -Urnm`), after it. Two files at a time, on
- * two cores as well: those of `netns` mostly wait for the emulated links.
+ * `unit` and `builds` run for any user; `netns`, after them, makes network namespaces (root, or `unshare -Urnm`). Two files
+ * at a time, on two cores as well: those of `netns` mostly wait for the emulated links.
  */
 export default defineConfig({
   test: {
@@ -16,11 +19,12 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/netns/**'],
+          exclude: ['test/netns/**', ...builds],
           testTimeout: 20_000,
           hookTimeout: 20_000,
         },
       },
+      { extends: true, test: { name: 'builds', include: builds } },
       {
         extends: true,
         test: {

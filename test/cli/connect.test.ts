@@ -64,7 +64,7 @@ test('TLS, checked against the authority given; with another one it fails', asyn
   expect([good.status, good.stdout]).toEqual([0, '6 bytes\nsecret'])
   expect(good.stderr).toContain('TLSv1.3, TLS_')
   expect([bad.status, bad.stdout]).toEqual([1, ''])
-  expect(bad.stderr).toBe('atsss connect: self-signed certificate\n')
+  expect(bad.stderr).toMatch(/^atsss connect: self-signed certificate.*\n$/) // newer Nodes add advice
   expect([insecure.status, insecure.stdout]).toEqual([0, '6 bytes\nsecret'])
 }, 20_000)
 

@@ -16,8 +16,7 @@ for symbol in __asan_init __ubsan_handle; do
   nm -D "$ATSSS_ADDON" | grep -q "$symbol" || { echo "$ATSSS_ADDON is built without $symbol" >&2; exit 1; }
 done
 
-# The builds are compilers' work, which no sanitizer sees.
-[ $# -gt 0 ] || set -- --project unit test/native --exclude test/native/builds.test.ts
+[ $# -gt 0 ] || set -- --project unit test/native
 echo "vitest run $*"
 echo "  with $ATSSS_ADDON ($flags)"
 
