@@ -8,6 +8,7 @@ export {
   AtsssError,
   ConvertError,
   type ErrorCode,
+  PcpError,
   type SystemError,
   type WireCode,
   WireError,
@@ -36,6 +37,8 @@ export { AcceptedSocket, createServer, MptcpServer, type MptcpServerOptions, typ
 export { MaPduSession } from './session.js'
 export type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
 export type { RulesInput, SessionOptions } from './session-options.js'
+export type { Refusals, SessionServer, SessionServerEvents } from './session-server.js'
+export type { SessionServerOptions } from './session-server-options.js'
 export type { AccessStats, SessionStats } from './session-stats.js'
 export type { WatchOptions } from './session-watch.js'
 export { type MptcpConnectOptions, MptcpSocket } from './socket.js'

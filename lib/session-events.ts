@@ -11,7 +11,7 @@ export interface SessionEvents {
   /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
   action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
   /** Less can be done than the rules want; `remedy` says what to do about it. */
-  degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'watch'; message: string }]
+  degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'watch' | 'fast-open'; message: string }]
   /** The rules have been replaced, or changed, by whomever. */
   update: [update: SessionUpdate]
   /** Part of a container that could not be read or applied. */

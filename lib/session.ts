@@ -4,18 +4,20 @@ import { AtsssError } from './errors.js'
 import { type MptcpOptions, resolveOptions, type Settings } from './options.js'
 import { BOTH } from './policy/accesses.js'
 import type { Candidate } from './policy/candidates.js'
-import { beginning } from './policy/load-balance.js'
 import { type Match, match } from './policy/match.js'
 import { misfit } from './policy/pooling.js'
 import { type AccessType, nameOf, type Rule } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
-import { decide, firstAccesses } from './policy/steering.js'
+import { decide } from './policy/steering.js'
 import { Accounts } from './runtime/accounts.js'
 import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/controller-host.js'
 import { tokenOf } from './runtime/open-socket.js'
 import { Sampler } from './runtime/sampler.js'
+import type { Steered } from './runtime/steered-connection.js'
 import type { Destination, Route, Steerer } from './runtime/steerer.js'
 import type { WatchServer } from './runtime/watch-server.js'
+import { serverHost } from './session-accept.js'
+import { Beginnings } from './session-beginnings.js'
 import type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
 import {
   type RulesInput,
@@ -25,23 +27,12 @@ import {
   type SessionSettings,
   unenforceableBecause,
 } from './session-options.js'
+import type { Live, Place } from './session-places.js'
+import { type ServerForm, type ServerHost, SessionServer, serverForm } from './session-server.js'
 import { type SessionStats, sessionStats, UNSEEN } from './session-stats.js'
 import { watchSession } from './session-watch.js'
 import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
-
-interface Live {
-  socket: MptcpSocket
-  destination: Destination
-  rule: Rule | undefined
-}
-
-interface Place {
-  destination: Destination
-  /** Of its first subflow. */
-  access: AccessType | undefined
-  /** Without one it is TCP. */
-  token: number | undefined
-}
+import { withResolvers } from './with-resolvers.js'
 
 /** Of connections that are under no rule. */
 const NO_RULE = -1
@@ -66,9 +57,8 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   #level: SteeringLevel['level'] | undefined
   #rules: readonly Rule[] = []
   #accesses: Accesses | undefined
-  /** By rule with a load balance: how many percent of its new connections begin over 3GPP access, and what of that is left over. */
-  #newOver3gpp: Record<number, number> = {}
-  readonly #credit = new Map<number, number>()
+  readonly #beginnings = new Beginnings()
+  readonly #serverHost: ServerHost
   /** Of all its connections, whatever they speak. */
   readonly #places = new WeakMap<MptcpSocket, Place>()
   #closed = false
@@ -94,6 +84,12 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#controller = startController(this.#settings.controller, { accesses: this.#settings.accesses }, heard)
     this.#sendRules()
     for (const problem of first.problems) queueMicrotask(() => this.emit('problem', problem))
+    this.#serverHost = serverHost(this.#settings.accesses, this.#socketSettings, {
+      preferred: () => this.#rules.slice(-1).flatMap(rule => this.#beginnings.first(rule, this.#accesses ?? UNSEEN))[0],
+      degraded: message => void this.emit('degraded', { what: 'fast-open', message }),
+      steer: (...about) => this.#steer(...about),
+      closing: socket => this.#accounts.remove(socket),
+    })
     const { watch } = this.#settings
     const complain = ({ message }: Error) => this.emit('degraded', { what: 'watch', message })
     this.#watch = watch && watchSession(this, watch, complain)
@@ -148,6 +144,26 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     }
   }
 
+  /**
+   * A server that remote hosts reach through the session's converters, in net.Server's shape; `([options][, listener])`. Nothing
+   * is opened or sent before its `listen()`. Its connections are under the rule that matches the remote host.
+   *
+   * @throws ERR_ATSSS_OPTION
+   *
+   * @example
+   * const web = http.createServer(handler)
+   * session.createServer(socket => web.emit('connection', socket)).listen(8080)
+   */
+  createServer(...args: ServerForm): SessionServer {
+    if (this.#closed) throw new AtsssError('ERR_ATSSS_CLOSED', 'The session is closed')
+    return new SessionServer(this.#serverHost, ...serverForm(args))
+  }
+
+  /** `createServer([options][, listener]).listen(port)`. */
+  listen(port: number, ...args: ServerForm): SessionServer {
+    return this.createServer(...args).listen(port)
+  }
+
   /** Replaces the rules, or applies a container to them, all at once; live connections follow. Throws, and changes nothing then. */
   update(input: RulesInput): SessionUpdate {
     const { rules, changes, problems } = readRules(this.#rules, input)
@@ -197,7 +213,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     if (refused && this.#settings.unenforceable === 'refuse') return { ...found, accesses: [], steering: refused }
     const accesses = this.#accesses ?? UNSEEN
     const decision = decide(found.rule.steering, accesses, {}, performance.now())
-    return { ...found, accesses: this.#firstAccesses(found.rule), steering: decision.why }
+    return { ...found, accesses: this.#beginnings.first(found.rule, accesses), steering: decision.why }
   }
 
   /** What is there, and what has been carried, counted now: one native call. */
@@ -226,21 +242,11 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       if (this.#settings.unenforceable === 'refuse') throw new AtsssError('ERR_ATSSS_STEERING', message)
       this.emit('degraded', { what: 'rule', message })
     }
-    return { interfaces: this.#firstAccesses(rule, true).map(access => this.#settings.accesses[access].interface) }
-  }
-
-  /** @param begins whether a connection begins so, and counts */
-  #firstAccesses(rule: Rule, begins = false): AccessType[] {
-    const accesses = this.#accesses ?? UNSEEN
-    const decision = decide(rule.steering, accesses, {}, performance.now())
-    const { percent3gpp } = decision
-    if (percent3gpp === undefined) return firstAccesses(rule.steering, decision)
-    const { access, credit } = beginning(
-      this.#credit.get(rule.precedence) ?? 0,
-      this.#newOver3gpp[rule.precedence] ?? percent3gpp,
-    )
-    if (begins) this.#credit.set(rule.precedence, credit)
-    return firstAccesses(rule.steering, decision, access)
+    return {
+      interfaces: this.#beginnings
+        .first(rule, this.#accesses ?? UNSEEN, true)
+        .map(access => this.#settings.accesses[access].interface),
+    }
   }
 
   #match({ host, addresses, port }: Destination): Match {
@@ -248,23 +254,30 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   }
 
   #opened(socket: MptcpSocket, host: string, fd: number, { via, destination, interface: name }: Candidate): void {
-    const token = tokenOf(fd)
-    const place = { host, addresses: [destination.address], port: destination.port }
-    const { rule } = this.#match(place)
+    const { address, port, family } = via?.endpoint ?? destination
     const access = BOTH.find(type => this.#settings.accesses[type].interface === name)
-    this.#places.set(socket, { destination: place, access, token })
-    this.#accounts.add({ socket, host, port: destination.port, rule, fd, token, access })
+    const place = { host, addresses: [destination.address], port: destination.port }
+    this.#steer(socket, place, access, { fd, remote: { address, port }, family })
+  }
+
+  #steer(
+    socket: MptcpSocket,
+    destination: Destination,
+    access: AccessType | undefined,
+    about: Omit<Steered, 'token' | 'rule'>,
+  ): void {
+    const token = tokenOf(about.fd)
+    const { rule } = this.#match(destination)
+    const { host, port, addresses } = destination
+    this.#places.set(socket, { destination, access, token })
+    this.#accounts.add({ socket, host, port, rule, fd: about.fd, token, access })
     if (token === undefined) {
-      this.emit('degraded', {
-        what: 'fallback',
-        message: `The connection to ${destination.address} is TCP, and stays on its access`,
-      })
+      const message = `The connection to ${addresses[0]} is TCP, and stays on its access`
+      this.emit('degraded', { what: 'fallback', message })
       return
     }
-    const { address, port, family } = via?.endpoint ?? destination
-    this.#live.set(token, { socket, destination: place, rule })
-    const steered = { token, fd, remote: { address, port }, family, rule: rule?.precedence ?? NO_RULE }
-    this.#controller.send({ command: 'add', steered })
+    this.#live.set(token, { socket, destination, rule })
+    this.#controller.send({ command: 'add', steered: { token, rule: rule?.precedence ?? NO_RULE, ...about } })
     socket.once('close', () => {
       if (this.#live.delete(token)) this.#controller.send({ command: 'remove', token })
     })
@@ -285,7 +298,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         break
       case 'accesses':
         this.#accesses = report.accesses
-        this.#newOver3gpp = report.newOver3gpp
+        this.#beginnings.newOver3gpp = report.newOver3gpp
         break
       case 'access': {
         const { access, available, why } = report
@@ -310,14 +323,4 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         break
     }
   }
-}
-
-function withResolvers<T>() {
-  let resolve!: (value: T) => void
-  let reject!: (reason: unknown) => void
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  return { promise, resolve, reject }
 }

@@ -12,6 +12,7 @@ import { Connecting, protocolNow } from './runtime/connect-on.js'
 import { type Chunk, type WriteDone, writeEarly } from './runtime/early-writes.js'
 import { endsInstead } from './runtime/end-of-stream.js'
 import { closeLikeTcp } from './runtime/lingering-close.js'
+import { showPeer } from './runtime/peer-name.js'
 import { emptyReport, type MptcpReport } from './runtime/report.js'
 import type { Steerer } from './runtime/steerer.js'
 
@@ -74,6 +75,23 @@ export class MptcpSocket extends Socket {
     this.#defaults = options ?? {}
     this.#steerer = steerer
     this.#remember(options as TcpNetConnectOpts | undefined)
+  }
+
+  /**
+   * A connection that has come in, and whom it is with.
+   *
+   * @internal
+   */
+  static accepted(
+    options: SocketConstructorOpts & { fd: number },
+    report: Partial<MptcpReport>,
+    peer: { address: string; port: number },
+    steerer: Steerer,
+  ): MptcpSocket {
+    const socket = new MptcpSocket({ readable: true, writable: true, ...options }, steerer)
+    socket.#report = report
+    showPeer(socket, peer)
+    return socket
   }
 
   /** What the connection got: protocol, converter, how the Convert message travelled, what the converter said. */

@@ -6,10 +6,9 @@ import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../runtime/linux.js'
 import { type Addon, native } from '../runtime/native.js'
-import { reactor } from '../runtime/reactor.js'
-import { decodeMptcpInfo } from '../wire/mptcp-info.js'
+import { whenWritable as whenFdWritable } from '../runtime/when-writable.js'
 import { HOST_ENDIAN, structReader } from '../wire/struct.js'
-import { decodeTcpInfo, TCP_STATES, type TcpInfo } from '../wire/tcp-info.js'
+import { decodeTcpInfo, type TcpInfo } from '../wire/tcp-info.js'
 import type { PeerOptions } from './tcp-options.js'
 
 /** The addon, or `undefined` where there is none. */
@@ -54,46 +53,19 @@ export function isMptcp(socket: Socket): boolean {
   return option(socket, SOL_MPTCP, MPTCP_INFO) !== undefined
 }
 
-/**
- * Calls `then` as soon as an accepted connection may be written to; at once when it may.
- *
- * With Fast Open a connection is accepted, and its SYN's data read, while it is still in SYN_RECV. What is written to
- * an MPTCP connection in that state is queued and never sent: no subflow is active yet, and when one becomes active
- * that does not push.
- *
- * Nor may it be written to while the client's key is not known, although the handshake is complete: where the third ACK
- * was lost, or the client's kernel has repeated its SYN, the ACK that completes it has no key in it. What is sent then has
- * no DATA_ACK, by which the client takes it for TCP (RFC 8684 §3.7) while this side holds it for MPTCP: this side sends the
- * same bytes again for want of a DATA_ACK, and the client hands them to its application twice. The client's first data end
- * this, either way; when there are none, it never ends.
- *
- * @returns ends the wait; to be called before the socket is destroyed
- */
+/** `whenWritable` of a socket that Node holds; at once without the addon. To be ended before the socket is destroyed. */
 export function whenWritable(socket: Socket, then: () => void): () => void {
   const fd = fdOf(socket)
-  if (fd === undefined || mayBeWrittenTo(socket)) {
+  if (fd === undefined || !addon()) {
     then()
     return () => {}
   }
-  let polling: NodeJS.Timeout | undefined
-  let cancel = (): void => {}
-  const look = (): void => {
-    if (mayBeWrittenTo(socket)) {
-      cancel()
-      then()
-    } else if (!isHandshaking(socket)) polling ??= setInterval(look, KEY_POLL_MS).unref() // of the key nobody tells
-  }
   try {
-    // An edge: level-triggered, the descriptor is writable before the handshake is complete and stays so.
-    const wait = reactor().watchEdges(fd, EPOLLOUT, look, { ref: false })
-    cancel = () => {
-      wait.cancel()
-      clearInterval(polling)
-    }
+    return whenFdWritable(fd, then)
   } catch (error) {
     socket.destroy(error as Error) // no more memory or watches: the connection fails, and nobody else's
+    return () => {}
   }
-  return cancel
 }
 
 /** Resets the connection, with MP_FASTCLOSE on MPTCP (RFC 8684 §3.5). Unlike `resetAndDestroy`, after `end()` too. */
@@ -135,17 +107,6 @@ export function sysctl(name: string): number | undefined {
 let loaded: Addon | undefined
 let addonTried = false
 
-function isHandshaking(socket: Socket): boolean {
-  const state = tcpInfo(socket)?.state
-  return state === TCP_STATES.synSent || state === TCP_STATES.synRecv || state === TCP_STATES.newSynRecv
-}
-
-function mayBeWrittenTo(socket: Socket): boolean {
-  if (isHandshaking(socket)) return false
-  const info = option(socket, SOL_MPTCP, MPTCP_INFO)
-  return info === undefined || decodeMptcpInfo(info).remoteKeyReceived !== false
-}
-
 /** The first of two bit fields in one byte: the lower bits, on little-endian machines. */
 function sndWindowScale(wscales: number): number {
   return HOST_ENDIAN === 'LE' ? wscales & 0xf : wscales >> 4
@@ -162,9 +123,6 @@ function option(socket: Socket, level: number, name: number): Buffer | undefined
 
 const SO_ERROR = 4
 const SO_LINGER = 13
-const EPOLLOUT = 4
-/** How often to look whether the client's key has come, where the third ACK did not bring it. */
-const KEY_POLL_MS = 10
 // struct tcp_info, include/uapi/linux/tcp.h: bits of tcpi_options; offset of tcpi_snd_wscale : 4, tcpi_rcv_wscale : 4.
 const TCPI_OPT_TIMESTAMPS = 1
 const TCPI_OPT_SACK = 2

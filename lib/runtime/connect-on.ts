@@ -13,6 +13,7 @@ import type { ConverterMemory } from '../policy/converter-memory.js'
 import type { Attempt } from './attempt.js'
 import { Dial, type DialEvents, type DialHistory } from './dial.js'
 import { protocolOf, type SocketPlan } from './open-socket.js'
+import { showPeer } from './peer-name.js'
 import { PendingBytes } from './pending-bytes.js'
 import { converterOf, type MptcpReport } from './report.js'
 import { resolveConverters } from './resolve.js'
@@ -264,10 +265,7 @@ export class Connecting {
     socket.connecting = false
     this.#steerer?.opened?.(socket._handle!.fd, attempt.candidate)
     socket._sockname = null
-    if (attempt.candidate.via) {
-      const { address, family, port } = attempt.candidate.destination
-      socket._peername = { address, family: `IPv${family}`, port }
-    }
+    if (attempt.candidate.via) showPeer(socket, attempt.candidate.destination)
     socket._unrefTimer()
     this.#opened()
     // And what Node does after a connect of its own.

@@ -10,6 +10,7 @@ import type { AccessType, Steering } from '../policy/rules.js'
 import type { Accesses, SubflowState } from '../policy/snapshot.js'
 import { allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
 import { type AccessConfig, AccessLinks } from './access-links.js'
+import { Announced } from './announced.js'
 import { together } from './carrying.js'
 import type { ControllerEvent, Effects } from './controller-seam.js'
 import type { Carriage } from './followed-subflow.js'
@@ -22,15 +23,12 @@ import { type Steered, SteeredConnection } from './steered-connection.js'
 import { applyAction, applySendBuffer, sayFarewell } from './subflow-actions.js'
 import { SubflowTelling } from './subflow-telling.js'
 
-export type { ControllerEvent, Effects } from './controller-seam.js'
-
 /** How often the links are looked at while bytes move, in milliseconds: the kernel may tell of a lost carrier a second late. */
 const LINKS_PERIOD_MS = 10
 /** What happens to single connections causes so many percent of a core at most: a busy loop lets them wait for each other. */
 const HASTE_PERCENT = 10
 /** How often the measurements are told. */
 const TELL_MS = 500
-
 const NEVER = Number.NEGATIVE_INFINITY
 
 interface RuleState {
@@ -66,6 +64,7 @@ export class Controller {
   #toldAt = Number.NEGATIVE_INFINITY
   #endpointsWhy = ''
   readonly #telling = new SubflowTelling()
+  readonly #announced = new Announced()
   #closed = false
 
   constructor(effects: Effects, accesses: Record<AccessType, AccessConfig>, tell: (event: ControllerEvent) => void) {
@@ -99,7 +98,7 @@ export class Controller {
   }
 
   add(steered: Steered): void {
-    this.#connections.set(steered.token, new SteeredConnection(steered))
+    this.#connections.set(steered.token, new SteeredConnection(this.#announced.completed(steered)))
     this.#lookSoon()
   }
 
@@ -305,6 +304,7 @@ export class Controller {
   }
 
   #hear(event: MptcpEvent): void {
+    if (event.type === 'announced') this.#announced.note(event, this.#connections.get(event.token))
     if (!('token' in event) || !this.#connections.has(event.token)) return
     if (event.type === 'closed') return this.#forget(event.token, 'it has ended')
     this.#connections.get(event.token)?.disturb()

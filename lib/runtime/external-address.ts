@@ -32,6 +32,8 @@ export interface AccessMapping {
 export interface ExternalAddressEvents {
   /** Peers can reach us at an address at which they could not before. */
   made: [external: External, about: AccessMapping]
+  /** They can no longer reach us where they could, but elsewhere. */
+  changed: [external: External, before: External, why: string]
   /** Peers can no longer reach us there, over any access. */
   lost: [external: External, why: string]
   /** A server refuses or does not answer; or announcements cannot be heard. */
@@ -46,6 +48,8 @@ export interface ExternalAddressOptions {
   servers: Omit<KnownServers, 'routers'>
   /** All but the nonce, which is drawn for each server. */
   wish: Omit<MappingWish, 'nonce'>
+  /** Over which access connections had best begin. */
+  preferred(): AccessType | undefined
   /** Of the default servers. @defaultValue 5351 */
   port?: number
 }
@@ -63,7 +67,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   readonly #nonces = new Map<string, Buffer>()
   /** What a path had when its address went away: it is suggested when that comes back. */
   readonly #remembered = new Map<string, External>()
-  readonly #told = new Set<string>()
+  #told = new Set<string>()
   #announcements: { close(): void } | undefined
   #hearingOn = ''
   #complained = false
@@ -159,6 +163,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
       const path: Path = { ...about, client, mapping, external: undefined }
       this.#paths.set(key, path)
       mapping.on('made', () => this.#tell(path, ''))
+      mapping.on('granted', () => this.#preferOthers(path))
       mapping.on('changed', () => this.#tell(path, 'the server has moved it'))
       mapping.on('lost', (_, why) => this.#tell(path, why))
       mapping.on('refused', error => this.emit('problem', error))
@@ -188,7 +193,15 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     }
   }
 
-  /** What was asked for last tells a server of ours which of our addresses is the best to reach. */
+  /** What is asked for last is what a converter tries first: after the others, the preferred access is asked for again. */
+  #preferOthers({ access, server }: Path): void {
+    const preferred = this.#options.preferred()
+    if (access === preferred) return
+    for (const other of this.#paths.values())
+      if (other.access === preferred && other.usable && sameServer(other.server, server)) other.client.refresh()
+  }
+
+  /** The other access is the one to try now. */
   #refreshOthers({ access }: Path): void {
     for (const other of this.#paths.values()) if (other.access !== access && other.usable) other.client.refresh()
   }
@@ -211,16 +224,16 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   #tell(path: Path, why: string): void {
     const now = this.externals
     const keys = new Set(now.map(keyOf))
-    for (const key of [...this.#told].filter(key => !keys.has(key))) {
-      this.#told.delete(key)
-      this.emit('lost', external(key), why)
+    const gone = [...this.#told].filter(key => !keys.has(key)).map(external)
+    const fresh = now.filter(each => !this.#told.has(keyOf(each)))
+    this.#told = keys
+    if (gone.length === 1 && fresh.length === 1) {
+      this.emit('changed', fresh[0]!, gone[0]!, why)
+      return
     }
-    for (const each of now) {
-      if (this.#told.has(keyOf(each))) continue
-      this.#told.add(keyOf(each))
-      const { access, internal, server, usable } = path
-      this.emit('made', each, { access, internal, server, usable, external: each })
-    }
+    for (const each of gone) this.emit('lost', each, why)
+    const { access, internal, server, usable } = path
+    for (const each of fresh) this.emit('made', each, { access, internal, server, usable, external: each })
   }
 
   /** Opened anew when the interfaces have changed. */

@@ -81,7 +81,7 @@ function open(plan: ListenPlan & { address: string }): Listening {
 }
 
 /** As net.Server shows it: `listen EADDRINUSE: address already in use 127.0.0.1:80`. */
-function listenError(errno: number, address: string, port: number): SystemError {
+export function listenError(errno: number, address: string, port: number): SystemError {
   const [code, message] = getSystemErrorMap().get(errno) ?? ['UNKNOWN', 'unknown error']
   const error: SystemError = new Error(`listen ${code}: ${message} ${address}${port > 0 ? `:${port}` : ''}`)
   Object.assign(error, { code, errno, syscall: 'listen', address })

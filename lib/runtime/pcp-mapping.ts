@@ -38,6 +38,8 @@ export interface MappingWish {
 
 export interface MappingEvents {
   made: [external: External]
+  /** Made or renewed. */
+  granted: []
   /** The server has moved it. */
   changed: [external: External, before: External]
   /** It has ended, and will be asked for again. */
@@ -126,6 +128,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     this.#external = { address, port }
     if (!before) this.emit('made', this.#external)
     else if (before.address !== address || before.port !== port) this.emit('changed', this.#external, before)
+    this.emit('granted')
   }
 
   /** @param version of the answer: 0 is a NAT-PMP server */

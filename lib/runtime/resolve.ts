@@ -77,6 +77,15 @@ function viaTo(spec: ConverterSpec, endpoint: Endpoint, settings: Settings, memo
   }
 }
 
+/** The addresses of all converters, as far as they can be found. Rejects with `ERR_CONVERT_NOT_FOUND` when none can. */
+export async function findConverters(specs: readonly ConverterSpec[]): Promise<Endpoint[]> {
+  const found = await Promise.all(specs.map(spec => endpointsOf(spec).catch((error: Error) => notFound(spec, error))))
+  const endpoints = found.flatMap(result => (result instanceof Error ? [] : result))
+  const error = found.find(result => result instanceof Error)
+  if (endpoints.length === 0 && error) throw error
+  return endpoints
+}
+
 async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
   if ('host' in where) return addressesOf(where.host, where.port)
   const records = byPriority(await dns.resolveSrv(`_convert._tcp.${where.domain}`), Math.random)

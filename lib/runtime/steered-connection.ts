@@ -13,8 +13,8 @@ import { SOCKET, type SocketSample, type SubflowAddresses } from './sampler.js'
 export interface Steered {
   token: number
   fd: number
-  /** Where its first subflow goes, and further ones shall go: the converter, or the server. */
-  remote: AddressPort
+  /** Where further subflows go: the converter, or the server; undefined: where the peer announces that it listens. */
+  remote: AddressPort | undefined
   family: 4 | 6
   /** Under which rule it is. */
   rule: number
@@ -35,7 +35,7 @@ const SHORT_LIFE_MS = 10_000
 export class SteeredConnection {
   readonly token: number
   readonly fd: number
-  readonly remote: AddressPort
+  remote: AddressPort | undefined
   readonly family: 4 | 6
   rule: number
   readonly retries: Record<AccessType, Retry> = { ...NO_RETRIES }

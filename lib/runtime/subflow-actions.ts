@@ -69,7 +69,7 @@ function request(
   const { token, remote, family } = connection
   if (action.do === 'create') {
     const local = links.address(action.access, family)
-    if (!local) return undefined
+    if (!local || !remote) return undefined
     const localId = connection.join(action.access, local.address, action.backup, now())
     return manager.createSubflow({ token, localId, local, remote, backup: action.backup })
   }

@@ -1,4 +1,5 @@
 /** Whether this system can do MPTCP: probed, never inferred from a version. */
+import { readFileSync } from 'node:fs'
 import { IPPROTO_MPTCP } from './linux.js'
 import { native, type Support } from './native.js'
 
@@ -40,3 +41,18 @@ export function unsupportedReason(error: NodeJS.ErrnoException): string {
 export function lacksMptcp(error: NodeJS.ErrnoException): boolean {
   return ['ENOPROTOOPT', 'EPROTONOSUPPORT', 'EINVAL', 'EPERM', 'EACCES'].includes(error.code ?? '')
 }
+
+/** Why listeners here take no data of SYNs, and what to do about it; `undefined` when they do. */
+export function fastOpenServerOff(): string | undefined {
+  let value = 0
+  try {
+    value = Number.parseInt(readFileSync('/proc/sys/net/ipv4/tcp_fastopen', 'utf8'), 10)
+  } catch {
+    // Without /proc it is what the kernel begins with: clients only.
+  }
+  if ((value & TFO_SERVER_ENABLE) !== 0) return undefined
+  return `SYN data is not taken here: the first connection from each converter is TCP, and stays on its access: sysctl -w net.ipv4.tcp_fastopen=${value | TFO_SERVER_ENABLE}`
+}
+
+/** Documentation/networking/ip-sysctl.rst, tcp_fastopen: 0x2 enables the server side. */
+const TFO_SERVER_ENABLE = 0x2

@@ -95,6 +95,30 @@ needs.describe('the examples with a session', () => {
     expect(await ended).toBe(0)
     expect(stdout).toMatch(/\n\d+ answers over 1 connection; the longest wait was \d+ ms\n$/)
   })
+
+  test('4-incoming: curl in the data network opens the page; Wi-Fi lost, too', async () => {
+    const address = lab.converterAddress.v4
+    const converter = [join(project, 'dist/cli/main.js'), 'converter', '--json', '--listen', `${address}:5125`]
+    await lab.ue.sysctl('net.ipv4.tcp_fastopen', 3)
+    const running = lab.converter.spawn(process.execPath, [...converter, '--pcp', '--pcp-ports', '8080'])
+    await new Program(running).line(() => true)
+    const given = [...args.slice(0, 2), `${address}:5125`, '8080', '5']
+    const child = lab.ue.spawn(process.execPath, [...example('4-incoming.ts'), ...given])
+    let stdout = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    const ended = new Promise(resolve => child.once('close', resolve))
+    const said = (text: string) => expect.poll(() => stdout, { timeout: 15_000 }).toContain(text)
+    const open = () => lab.server.run('curl', ['-sS', '-m', '5', `http://${address}:8080/page`])
+
+    await said(`made: http://${address}:8080/`)
+    expect(await open()).toMatchObject({ stdout: `hello ${lab.serverAddress.v4}\n` })
+    await lab.link('wifi').set({ carrier: false })
+    await said('non-3gpp is lost')
+    expect(await open()).toMatchObject({ stdout: `hello ${lab.serverAddress.v4}\n` })
+    expect(stdout.match(/GET \/page from 198\.51\.100\.2 port \d+/g)).toHaveLength(2)
+    await lab.link('wifi').set({ carrier: true })
+    expect(await ended).toBe(0)
+  })
 })
 
 function demo(as: { uid?: number } = {}): Promise<{ stdout: string; stderr: string; code: number | null }> {

@@ -1,7 +1,8 @@
 /** A world for the steering loop that is values: two links, connections with subflows, a kernel that obeys or refuses. */
 import { EventEmitter } from 'eventemitter3'
 import type { AccessType, Steering } from '../../lib/policy/rules.js'
-import { Controller, type ControllerEvent, type Effects } from '../../lib/runtime/controller.js'
+import { Controller } from '../../lib/runtime/controller.js'
+import type { ControllerEvent, Effects } from '../../lib/runtime/controller-seam.js'
 import type { LinkMonitorEvents } from '../../lib/runtime/link-monitor.js'
 import type { Link, NetworkState } from '../../lib/runtime/network-state.js'
 import type { NewSubflow, PathManagerEvents, SubflowName } from '../../lib/runtime/path-manager.js'

@@ -1,0 +1,25 @@
+/** Over which access a session's connections begin. */
+import { beginning } from './policy/load-balance.js'
+import type { AccessType, Rule } from './policy/rules.js'
+import type { Accesses } from './policy/snapshot.js'
+import { decide, firstAccesses } from './policy/steering.js'
+
+export class Beginnings {
+  /** By rule with a load balance: how many percent of its new connections begin over 3GPP access, as the steering loop told. */
+  newOver3gpp: Record<number, number> = {}
+  /** And what of that is left over. */
+  readonly #credit = new Map<number, number>()
+
+  /** The accesses for the first subflow, the best first. @param begins whether a connection begins so, and counts */
+  first(rule: Rule, accesses: Accesses, begins = false): AccessType[] {
+    const decision = decide(rule.steering, accesses, {}, performance.now())
+    const { percent3gpp } = decision
+    if (percent3gpp === undefined) return firstAccesses(rule.steering, decision)
+    const { access, credit } = beginning(
+      this.#credit.get(rule.precedence) ?? 0,
+      this.newOver3gpp[rule.precedence] ?? percent3gpp,
+    )
+    if (begins) this.#credit.set(rule.precedence, credit)
+    return firstAccesses(rule.steering, decision, access)
+  }
+}

@@ -1,0 +1,188 @@
+/** TS 29.244 E.2.3, RFC 8803 §5.2: hosts of the data network reach the UE, and an access that goes takes nothing with it. */
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { echoes, IncomingLab, intruder, PORTS } from '../support/incoming-lab.js'
+import { all, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+
+const labTest = requires('network namespaces', all(root, netns))
+const HOST = { v4: '198.51.100.2', v6: '2001:db8:d::2' }
+const pause = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds))
+
+interface Ends {
+  error?: string
+  received: number
+  whole: boolean
+  gap: number
+}
+
+labTest.describe('a service of the UE', () => {
+  let rig: IncomingLab
+
+  beforeAll(async () => {
+    rig = await IncomingLab.open()
+  })
+  afterEach(() => rig?.reset())
+  afterAll(() => rig?.close())
+
+  labTest('curl opens its page over IPv4 and IPv6; it knows the host; the Connect TLV is in the SYN', async () => {
+    const ue = await rig.ue(['http'])
+    await rig.reachable(ue, 1)
+    for (const [family, url] of [
+      ['v4', `http://192.0.2.1:${PORTS.http}/`],
+      ['v6', `http://[2001:db8:c::1]:${PORTS.http}/`],
+    ] as const) {
+      const capture = await rig.lab.link('wifi').capture(`/tmp/incoming-${process.pid}-${family}.pcap`)
+      const { stdout } = await rig.curl(url)
+      const about = JSON.parse(stdout)
+      expect(about).toMatchObject({
+        remoteAddress: HOST[family],
+        mptcp: {
+          protocol: 'mptcp',
+          convert: '0rtt',
+          interface: 'wifi',
+          converter: { address: family === 'v4' ? '192.0.2.1' : '2001:db8:c::1' },
+        },
+      })
+      const packets = await capture.packets()
+      await capture.stop()
+      const syn = packets.find(({ tcp }) => tcp?.flags.syn && !tcp.flags.ack && tcp.destinationPort === PORTS.http)?.tcp
+      expect(syn?.mptcp).toMatchObject({ subtype: 0 })
+      // RFC 8803 §6.1, §6.2.5: 6 words of message; Connect, 5 words, the remote host's port.
+      expect(Buffer.from(syn!.payload).toString('hex').slice(0, 16)).toBe(
+        `010622630a05${about.remotePort.toString(16).padStart(4, '0')}`,
+      )
+    }
+  })
+
+  labTest('https over it', async () => {
+    const ue = await rig.ue(['https'])
+    await rig.reachable(ue, 1)
+    const { stdout, stderr } = await rig.curl(`https://192.0.2.1:${PORTS.https}/`, '-k')
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toMatchObject({ remoteAddress: HOST.v4 })
+  })
+
+  labTest('200 connections at once, each whole', async () => {
+    const ue = await rig.ue(['echo'])
+    await rig.reachable(ue, 1)
+    const script = echoes('192.0.2.1', PORTS.echo, { connections: 200, bytes: 50_000 })
+    const ends = await rig.run<Ends[]>(rig.lab.server, script)
+    expect(ends.filter(end => end.whole)).toHaveLength(200)
+    expect(await ue.asks('stats', 'stats')).toMatchObject({ refusals: { echo: {} } })
+  })
+
+  for (const [name, lose] of [
+    ['its carrier', { carrier: false }],
+    ['without a word', { down: true }],
+  ] as const)
+    labTest(`an access is lost (${name}) in the middle of a stream, and comes back: nothing else is`, async () => {
+      const ue = await rig.ue(['echo'])
+      await rig.reachable(ue, 1)
+      const script = echoes('192.0.2.1', PORTS.echo, { bytes: 4_000_000, pace: 15 })
+      const running = rig.run<Ends[]>(rig.lab.server, script)
+      await pause(1500)
+      await rig.lab.link('wifi').set(lose)
+      await pause(1500)
+      const { uplink } = await rig.lab.link('cell').stats()
+      await pause(500)
+      expect((await rig.lab.link('cell').stats()).uplink.bytes - uplink.bytes).toBeGreaterThan(50_000)
+      await rig.lab.link('wifi').set({ carrier: true, down: false })
+      const [end] = await running
+      console.log(`access lost, ${name}: the longest gap was ${end!.gap} ms`)
+      expect(end).toMatchObject({ received: 4_000_000, whole: true })
+      expect((await ue.asks('stats', 'stats')).handovers).toBeGreaterThanOrEqual(1)
+    })
+
+  labTest('an access is lost: new connections come over the other one at once', async () => {
+    const ue = await rig.ue(['http'])
+    await rig.reachable(ue, 1)
+    await rig.lab.link('wifi').set({ carrier: false })
+    await pause(500)
+    const { stdout } = await rig.curl(`http://192.0.2.1:${PORTS.http}/`)
+    expect(JSON.parse(stdout).mptcp).toMatchObject({ interface: 'cell', protocol: 'mptcp' })
+    expect(ue.of('mapping').filter(({ change }) => change === 'lost')).toEqual([])
+    // Of which nobody is told, too: the converter tries the other address.
+    await rig.lab.link('wifi').set({ carrier: true, down: true })
+    await pause(500)
+    const { stdout: again } = await rig.curl(`http://192.0.2.1:${PORTS.http}/`)
+    expect(JSON.parse(again).mptcp).toMatchObject({ interface: 'cell' })
+  })
+
+  labTest('who is no converter, says nothing, garbage or a lie is reset; other connections do not notice', async () => {
+    const ue = await rig.ue(['echo'], { messageTimeout: 500 })
+    await rig.reachable(ue, 1)
+    const honest = rig.run<Ends[]>(rig.lab.server, echoes('192.0.2.1', PORTS.echo, { bytes: 1_000_000, pace: 20 }))
+    const wifi = rig.lab.accesses.wifi!.address.v4
+    const connect = (address: string, port = '01bb') => `010622630a05${port}${address}`
+    const mapped = (tail: string) => `00000000000000000000ffff${tail}`
+    for (const [from, host, bytes, why] of [
+      [HOST.v4, rig.lab.server, connect(mapped('c6336402')), 'wrong-source'],
+      ['192.0.2.1', rig.lab.converter, Buffer.from('GET / HTTP/1.1\r\n').toString('hex'), 'not-convert'],
+      ['192.0.2.1', rig.lab.converter, '01022263 01010000'.replaceAll(' ', ''), 'not-convert'],
+      ['192.0.2.1', rig.lab.converter, connect(mapped('7f000001')), 'forbidden-address'],
+      ['192.0.2.1', rig.lab.converter, connect(mapped('e0000001')), 'forbidden-address'],
+      ['192.0.2.1', rig.lab.converter, connect(mapped('c6336402'), '0000'), 'forbidden-address'],
+      ['192.0.2.1', rig.lab.converter, '0106', 'timeout'],
+    ] as const) {
+      const before = ue.of('refused').length
+      const { how, heard } = await rig.run<{ how: string; heard: string }>(
+        host,
+        intruder(from, wifi, PORTS.echo, bytes),
+      )
+      expect({ how, heard, why }).toEqual({ how: 'ECONNRESET', heard: '', why })
+      expect(await ue.heard('refused', before + 1)).toMatchObject({ why, address: from })
+    }
+    expect(await honest).toMatchObject([{ received: 1_000_000, whole: true }])
+    expect(await ue.asks('stats', 'stats')).toMatchObject({
+      refusals: { echo: { 'wrong-source': 1, 'not-convert': 2, 'forbidden-address': 3, timeout: 1 } },
+    })
+  })
+
+  labTest('the converter restarts and forgets: it announces it, and is asked for the same again', async () => {
+    const ue = await rig.ue(['http'])
+    await rig.reachable(ue, 1)
+    await rig.converter.stop()
+    await rig.startConverter()
+    expect(rig.converter.of('mapping')).toEqual([])
+    // Within 5 s of an announcement (RFC 6887 §14.1.3), instead of the hour to the next renewal.
+    await rig.converter.heard('mapping', 2, 8_000)
+    await pause(300)
+    const { stdout } = await rig.curl(`http://192.0.2.1:${PORTS.http}/`)
+    expect(JSON.parse(stdout)).toMatchObject({ remoteAddress: HOST.v4 })
+    expect(ue.of('mapping').map(({ change }) => change)).toEqual(['made', 'made'])
+  })
+
+  labTest('closed: the mapping is deleted, and its port says nothing any more', async () => {
+    const ue = await rig.ue(['http'])
+    await rig.reachable(ue, 1)
+    const ended = rig.converter.of('mapping').filter(({ change }) => change === 'ended').length
+    await ue.asks('close', 'closed')
+    await expect
+      .poll(() => rig.converter.of('mapping').filter(({ change }) => change === 'ended').length)
+      .toBe(ended + 2)
+    const { stderr } = await rig.curl(`http://192.0.2.1:${PORTS.http}/`, '-m', '1')
+    expect(stderr).toContain('timed out')
+  })
+
+  labTest('filters: a host that they do not name hears nothing', async () => {
+    const ue = await rig.ue(['http'], {
+      filters: [{ address: '198.51.100.3' }, { address: '2001:db8:d::', prefixLength: 64 }],
+    })
+    await rig.reachable(ue, 1)
+    const { stderr } = await rig.curl(`http://192.0.2.1:${PORTS.http}/`, '-m', '1')
+    expect(stderr).toContain('timed out')
+    const { stdout } = await rig.curl(`http://[2001:db8:c::1]:${PORTS.http}/`)
+    expect(JSON.parse(stdout)).toMatchObject({ remoteAddress: HOST.v6 })
+  })
+
+  labTest('the default routers as PCP servers: one on each access, each with a mapping', async () => {
+    await rig.converter.stop()
+    await rig.startConverter('--pcp-listen', '10.1.0.1', '--pcp-listen', '10.2.0.1')
+    const ue = await rig.ue(['http'], { pcpServers: 'routers' })
+    await ue.heard('mapping', 2)
+    const { externals } = await ue.asks('stats', 'stats')
+    expect(externals).toMatchObject({ http: [{ address: '192.0.2.1' }, { address: '192.0.2.1' }] })
+    const ports = (externals as { http: { port: number }[] }).http.map(({ port }) => port)
+    expect(new Set(ports).size).toBe(2)
+  })
+})
