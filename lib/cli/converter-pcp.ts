@@ -12,6 +12,7 @@ export const PCP_HELP = `
   --pcp-max-lifetime S                                                    86400
   --pcp-max-filters N        of one mapping                               16
   --pcp-reuse-delay S        before a port is another client's            120
+  --pcp-join-port N          where clients join their second access; 0: nowhere  5352
   --pcp-third-party PREFIX   who may ask for others; may be repeated      nobody
   --no-pcp-announce          do not tell clients of lost mappings
   --pcp-state FILE           keeps the mappings over restarts
@@ -27,6 +28,7 @@ export const PCP_ARGUMENTS = {
   'pcp-max-lifetime': { type: 'string' },
   'pcp-max-filters': { type: 'string' },
   'pcp-reuse-delay': { type: 'string' },
+  'pcp-join-port': { type: 'string' },
   'pcp-third-party': { type: 'string', multiple: true },
   'no-pcp-announce': { type: 'boolean' },
   'pcp-state': { type: 'string' },
@@ -45,6 +47,7 @@ const NUMBERS = {
   'pcp-max-lifetime': 'maxLifetime',
   'pcp-max-filters': 'maxFilters',
   'pcp-reuse-delay': 'reuseDelay',
+  'pcp-join-port': 'joinPort',
 } as const
 
 type Values = { [name in keyof typeof PCP_ARGUMENTS]?: string | boolean | string[] | undefined }

@@ -5,6 +5,7 @@ import type { PcpResult } from '../wire/pcp.js'
 import type { Clients } from './clients.js'
 import { ExternalPorts } from './external-ports.js'
 import { type IncomingFailure, type IncomingInfo, IncomingSession } from './incoming-session.js'
+import { openJoinEndpoints } from './join-endpoints.js'
 import { reset } from './kernel.js'
 import type { Degraded } from './listener.js'
 import { type Mapping, Mappings, type Place } from './mappings.js'
@@ -47,6 +48,7 @@ export class Incoming {
   readonly #requests: IncomingStats['requests'] = {}
   #ids = 0
   #closedAll = (): void => {}
+  #joins: { close(): Promise<void> } | undefined
 
   constructor(settings: Settings, clients: Clients, protocol: 'mptcp' | 'tcp', events: IncomingEvents) {
     this.#settings = settings
@@ -80,6 +82,13 @@ export class Incoming {
         message: `${refused.length} of ${pool.length} external ports cannot be had: ${first.error.message}`,
         remedy: 'name ports with pcp.ports that nobody else uses',
       })
+    const { listen, joinPort } = this.#settings.pcp!
+    const joinable = listen.filter(({ host }) => !['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host))
+    if (this.#protocol === 'mptcp' && joinPort !== 0)
+      this.#joins = await openJoinEndpoints(
+        joinable.map(({ host }) => ({ address: host, port: joinPort })),
+        what => this.#events.degraded(what),
+      )
     return this.#pcp.open()
   }
 
@@ -105,6 +114,7 @@ export class Incoming {
   async close(): Promise<void> {
     const closed = this.#ports.close()
     await this.#pcp.close()
+    await this.#joins?.close().catch(() => {}) // the namespace is going, or the privilege has gone
     await closed
     if (this.#sessions.size > 0)
       await new Promise<void>(resolve => {

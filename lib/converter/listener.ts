@@ -28,7 +28,7 @@ export interface Listener {
 
 /** Something that the machine lacks: the converter works, with less. */
 export interface Degraded {
-  what: 'addon' | 'mptcp' | 'fast-open' | 'pcp-ports' | 'pcp-state'
+  what: 'addon' | 'mptcp' | 'fast-open' | 'pcp-ports' | 'pcp-state' | 'pcp-join'
   /** A sentence: what is lacking, and what follows from it. */
   message: string
   /** What to do about it. */

@@ -63,6 +63,14 @@ export interface PcpOptions {
    */
   reuseDelay?: number
   /**
+   * The TCP port at which clients join their second access to the converter's connections to them: an endpoint of the
+   * kernel's path manager on each address of `listen`, for which the converter needs CAP_NET_ADMIN. `0`: none.
+   *
+   * @defaultValue 5352
+   * @remarks Range 0…65_535.
+   */
+  joinPort?: number
+  /**
    * Prefixes of clients that may ask for others (THIRD_PARTY, RFC 6887 §13.1).
    *
    * @defaultValue none: such requests get UNSUPP_OPTION
@@ -93,6 +101,7 @@ export interface PcpSettings {
   maxLifetime: number
   maxFilters: number
   reuseDelay: number
+  joinPort: number
   thirdParty: PrefixSet
   announce: boolean
   stateFile: string | undefined
@@ -100,7 +109,7 @@ export interface PcpSettings {
 
 export const PCP_NAMES = [
   ...['listen', 'external', 'ports', 'quota', 'minLifetime', 'maxLifetime', 'maxFilters', 'reuseDelay', 'thirdParty'],
-  ...['announce', 'stateFile'],
+  ...['announce', 'stateFile', 'joinPort'],
 ]
 
 /** Throws `ERR_ATSSS_OPTION`. */
@@ -117,6 +126,7 @@ export function resolvePcp(options: PcpOptions, addresses: readonly ListenAddres
     maxLifetime,
     maxFilters: count('maxFilters', 1, 64, 16),
     reuseDelay: count('reuseDelay', 0, 86_400, 120),
+    joinPort: count('joinPort', 0, 65_535, 5352),
     thirdParty: new PrefixSet(options.thirdParty ?? [], 'pcp.thirdParty'),
     announce: flag('pcp.announce', options.announce, true),
     stateFile: options.stateFile === undefined ? undefined : text('pcp.stateFile', options.stateFile),

@@ -72,7 +72,7 @@ export class IncomingLab {
     const rig = new IncomingLab(await openLab(options))
     await rig.lab.ue.sysctl('net.mptcp.pm_type', 1)
     await rig.lab.ue.sysctl('net.ipv4.tcp_fastopen', 3)
-    await rig.lab.converter.run('ip', ['mptcp', 'limits', 'set', 'subflows', '8', 'add_addr_accepted', '8'])
+    await rig.lab.converter.run('ip', ['mptcp', 'limits', 'set', 'subflows', '8'])
     await rig.startConverter()
     return rig
   }
