@@ -62,7 +62,6 @@ export class Talking {
 export class IncomingLab {
   readonly lab: Lab
   converter!: Talking
-  readonly #ues: Talking[] = []
 
   private constructor(lab: Lab) {
     this.lab = lab
@@ -92,7 +91,6 @@ export class IncomingLab {
     const given = { session: { accesses, converters: CONVERTERS, ...session }, servers, options }
     const args = ['--import', 'tsx', 'test/netns/programs/incoming.ts', JSON.stringify(given)]
     const ue = new Talking(this.lab.ue.spawn(process.execPath, args, { cwd: root }))
-    this.#ues.push(ue)
     await ue.heard('listening', names.length)
     return ue
   }
@@ -111,20 +109,6 @@ export class IncomingLab {
   /** What a script in a host says, as JSON. */
   run<T>(host: Namespace, script: string): Promise<T> {
     return result<T>(host, script)
-  }
-
-  async reset(): Promise<void> {
-    // What is killed leaves its mappings, which nobody else may have.
-    await Promise.all(
-      this.#ues.splice(0).map(async ue => {
-        ue.child.stdin.write('close\n')
-        await Promise.race([ue.ended, new Promise(resolve => setTimeout(resolve, 3_000))])
-        await ue.stop()
-      }),
-    )
-    const well = { carrier: true, down: false, lossPercent: 0 }
-    await this.lab.link('wifi').set(well)
-    await this.lab.link('cell').set(well)
   }
 
   close(): Promise<void> {
