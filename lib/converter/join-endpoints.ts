@@ -2,9 +2,7 @@
  * Where clients join the connections that the converter has made to them: it announces, on each, an address and port at which
  * the kernel listens for joins (RFC 8684 §3.4.1). The client could not join the port that the connection was made from.
  */
-import { constants } from 'node:os'
-import type { SystemError } from '../errors.js'
-import { openPathManager } from '../runtime/path-manager.js'
+import { type MptcpEndpoint, openPathManager } from '../runtime/path-manager.js'
 import type { Degraded } from './listener.js'
 import type { Place } from './mappings.js'
 
@@ -18,14 +16,16 @@ export async function openJoinEndpoints(
     try {
       const manager = await openPathManager()
       try {
+        // One that an administrator has added, or an earlier converter has left. (Of one with a port the kernel would not
+        // say EEXIST but EADDRINUSE, as of a port that is another program's.)
+        const there = await manager.kernel.endpoints()
+        if (there.some(endpoint => endpoint.flags.includes('signal') && isAt(endpoint, place))) continue
         await manager.kernel.addEndpoint({ ...place, flags: ['signal'] })
         added.push(place)
       } finally {
         manager.close()
       }
     } catch (error) {
-      // One that an administrator has added, or an earlier converter has left.
-      if ((error as SystemError).errno === -constants.errno.EEXIST) continue
       degraded({
         what: 'pcp-join',
         message: `Clients cannot join connections from outside with their second access: ${(error as Error).message}`,
@@ -37,12 +37,15 @@ export async function openJoinEndpoints(
       if (added.length === 0) return
       const manager = await openPathManager()
       try {
-        const is = (place: Place) => added.some(each => each.address === place.address && each.port === place.port)
-        for (const { id, address = '', port = 0 } of await manager.kernel.endpoints())
-          if (is({ address, port })) await manager.kernel.deleteEndpoint(id)
+        for (const endpoint of await manager.kernel.endpoints())
+          if (added.some(place => isAt(endpoint, place))) await manager.kernel.deleteEndpoint(endpoint.id)
       } finally {
         manager.close()
       }
     },
   }
+}
+
+function isAt({ address, port }: MptcpEndpoint, place: Place): boolean {
+  return address === place.address && port === place.port
 }

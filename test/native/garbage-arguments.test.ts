@@ -72,7 +72,8 @@ test('what is wrong is said', () => {
     const fd = addon.socket(4, 6)
     for (const [name, ...args] of [
       ['socket', 4, 'tcp'], ['bind', fd, 0, 0], ['connect', fd, '::1', 65536], ['close', 1.5], ['getsockopt', fd, 0, 0, 2 ** 21],
-      ['onCompletions', 1], ['setsockopt', fd, 0, 0, [1]], ['keepAlive', 1],
+      ['onCompletions', 1], ['setsockopt', fd, 0, 0, [1]], ['keepAlive', 1], ['datagramSocket', '4'], ['accept', 'x'],
+      ['attachFilter', fd, 'ret'], ['attachFilter', 1.5, new Uint8Array(8)],
     ])
       try { addon[name](...args) } catch (error) { console.log(error.name + ': ' + error.message) }`)
   expect(out.trimEnd().split('\n')).toEqual([
@@ -84,6 +85,10 @@ test('what is wrong is said', () => {
     'TypeError: argument 1 must be a function',
     'TypeError: argument 4 must be a Uint8Array',
     'TypeError: argument 1 must be a boolean',
+    'TypeError: argument 1 must be an integer from -2147483648 to 2147483647',
+    'TypeError: argument 1 must be an integer from -2147483648 to 2147483647',
+    'TypeError: argument 2 must be a Uint8Array',
+    'TypeError: argument 1 must be an integer from -2147483648 to 2147483647',
   ])
 })
 
