@@ -1,7 +1,7 @@
 /** A session that lets itself be watched: who may, what is shown, what may be asked. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -145,6 +145,21 @@ describe('watching a session', () => {
     const other = sessionWith(path)
     await expect(other.watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH', message: /EADDRINUSE/ })
     await watcher(path)
+  })
+
+  test('a file that is no socket is left alone', async () => {
+    const path = join(folder, 'notes')
+    writeFileSync(path, 'precious')
+    await expect(sessionWith(path).watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH', message: /EADDRINUSE/ })
+    expect(readFileSync(path, 'utf8')).toBe('precious')
+  })
+
+  test('closed before it listens: whoever waits for that is told, and nothing stays', async () => {
+    const session = sessionWith(join(folder, 's'))
+    const { watching } = session
+    session.close()
+    await expect(watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH', message: /closed/ })
+    expect(existsSync(join(folder, 's'))).toBe(false)
   })
 
   test('a folder that is open to others is not used', async () => {

@@ -59,6 +59,7 @@ export async function run(args: string[]): Promise<number> {
     throw new UsageError('--profile and --topology exclude each other')
   if (values.port !== undefined && !values.web) throw new UsageError('--port is for --web')
   const port = wholeNumber('port', values.port ?? '0')
+  if (port > 65_535) throw new UsageError('--port must be at most 65535')
   const scenario =
     values.topology === undefined ? profileNamed(values.profile ?? 'wifi+lte') : fromFile(values.topology)
   if (needsUserNamespace()) {

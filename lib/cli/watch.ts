@@ -1,5 +1,6 @@
 /** `atsss watch`: a session of a running process, live. */
-import type { Happening } from '../runtime/watch-messages.js'
+import { AtsssError } from '../errors.js'
+import type { Happening, Snapshot } from '../runtime/watch-messages.js'
 import { parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { coloursFor } from './terminal.js'
 import { findSocket, WatchClient } from './watch/client.js'
@@ -75,7 +76,7 @@ async function printMessages(client: WatchClient, once: boolean): Promise<number
   const print = (message: object) => process.stdout.write(`${JSON.stringify(message)}\n`)
   print(client.hello)
   if (once) {
-    print(await new Promise<object>(resolve => client.once('snapshot', resolve)))
+    print(await nextSnapshot(client))
     return 0
   }
   client.on('snapshot', print)
@@ -86,11 +87,19 @@ async function printMessages(client: WatchClient, once: boolean): Promise<number
 /** After two snapshots: rates need both. */
 async function printOnce(client: WatchClient): Promise<number> {
   let history: History = NO_HISTORY
-  for (let i = 0; i < 2; i++) history = next(history, await new Promise(resolve => client.once('snapshot', resolve)))
+  for (let i = 0; i < 2; i++) history = next(history, await nextSnapshot(client))
   const size = { width: process.stdout.columns ?? 200, height: 1000 }
   const view = { hello: client.hello, history, happenings: [], colours: coloursFor(process.stdout), ...size }
   process.stdout.write(`${table(view).join('\n').trimEnd()}\n`)
   return 0
+}
+
+/** Throws ERR_ATSSS_WATCH when the session goes before. */
+function nextSnapshot(client: WatchClient): Promise<Snapshot> {
+  const gone = client.ended.then((): never => {
+    throw new AtsssError('ERR_ATSSS_WATCH', 'the session has gone')
+  })
+  return Promise.race([new Promise<Snapshot>(resolve => client.once('snapshot', resolve)), gone])
 }
 
 /** How many happenings are remembered. */
@@ -146,5 +155,5 @@ function interrupted(): Promise<number> {
 }
 
 function ended(client: WatchClient): Promise<number> {
-  return new Promise(resolve => client.once('close', () => resolve(1)))
+  return client.ended.then(() => 1)
 }

@@ -189,6 +189,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
       established: info => this.emit('incoming', info),
       closed: info => this.emit('incoming-closed', info),
       degraded,
+      notAccepted: error => this.emit('accept-error', error),
     })
     return this.#incoming.open()
   }

@@ -22,9 +22,12 @@ interface ExternalPort {
 export class ExternalPorts {
   readonly #ports = new Map<string, ExternalPort>()
   readonly #accept: (socket: Socket, place: Place) => void
+  readonly #failed: (error: Error) => void
 
-  constructor(accept: (socket: Socket, place: Place) => void) {
+  /** @param failed a connection could not be accepted */
+  constructor(accept: (socket: Socket, place: Place) => void, failed: (error: Error) => void) {
     this.#accept = accept
+    this.#failed = failed
   }
 
   /** Listens on these, and lets nobody in. @returns those that cannot be had, and why */
@@ -84,7 +87,7 @@ export class ExternalPorts {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen({ fd }, backlog, () => {
-        server.off('error', reject)
+        server.off('error', reject).on('error', this.#failed)
         resolve()
       })
     })

@@ -31,6 +31,7 @@ export interface IncomingEvents {
   established(info: IncomingInfo): void
   closed(info: IncomingInfo): void
   degraded(what: Degraded): void
+  notAccepted(error: Error): void
 }
 
 export class Incoming {
@@ -56,7 +57,7 @@ export class Incoming {
     this.#protocol = protocol
     this.#events = events
     this.#mappings = new Mappings(settings.pcp!)
-    this.#ports = new ExternalPorts((socket, place) => this.#accept(socket, place))
+    this.#ports = new ExternalPorts((socket, place) => this.#accept(socket, place), events.notAccepted)
     this.#pcp = new PcpServer(settings, this.#mappings, {
       changed: () => this.#ports.follow(this.#mappings.all),
       made: mapping => events.made(mapping),

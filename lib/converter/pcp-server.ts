@@ -81,6 +81,8 @@ export class PcpServer {
   }
 
   #asked(socket: Socket, server: string, bytes: Buffer, from: Place): void {
+    // RFC 768: a source port of zero is none, and nobody could be answered.
+    if (from.port === 0) return this.#events.answered('ignored')
     const now = this.#settings.now()
     const client = { address: plainAddress(from.address), port: from.port }
     const policy = { allow: this.#settings.allow, thirdParty: this.#settings.pcp!.thirdParty }
@@ -129,11 +131,11 @@ export class PcpServer {
       const state = readState(stateFile)
       if (!state) return []
       const lost = state.mappings.filter(mapping => !this.#mappings.restore(mapping))
+      this.#events.changed()
       // RFC 6887 §8.5: "If the PCP server resets or loses the state of its explicit dynamic mappings […] it MUST reset its
       // Epoch time".
       if (lost.length > 0) return lost.flatMap(({ paths }) => paths)
       this.#epochStart = Math.min(state.epochStart, now)
-      this.#events.changed()
       return undefined
     } catch (error) {
       this.#events.failed(error as Error)

@@ -7,6 +7,7 @@ import {
   type CarriedByAccess,
   carriers,
   countersOf,
+  mostOf,
   nothingCarried,
   type SubflowsTold,
   type SubflowTold,
@@ -153,16 +154,16 @@ export class Accounts<Socket> {
     const carried = { ...ended }
     for (const subflow of subflows)
       if (subflow.access) carried[subflow.access] = sumOf(carried[subflow.access], subflow)
-    if (seen.length > 0) {
-      const entry = this.#entry(rule)
-      for (const access of BOTH) {
-        const fresh = sumOf(carried[access], account.booked[access], -1)
-        entry.carried[access] = sumOf(entry.carried[access], fresh)
-      }
-      account.booked = carried
+    const entry = this.#entry(rule)
+    for (const access of BOTH) {
+      // A subflow that has gone is in no sample, and not told of as ended yet.
+      carried[access] = mostOf(carried[access], account.booked[access])
+      const fresh = sumOf(carried[access], account.booked[access], -1)
+      entry.carried[access] = sumOf(entry.carried[access], fresh)
     }
+    account.booked = carried
     const protocol = token === undefined ? 'tcp' : 'mptcp'
-    return { socket, host, port, rule, protocol, handovers, subflows, carried }
+    return { socket, host, port, rule, protocol, handovers, subflows, carried: { ...carried } }
   }
 
   #entry(rule: Rule | undefined): Entry {

@@ -93,6 +93,7 @@ function request(
 async function destroyAndTell(manager: SubflowManager, name: SubflowName, localId: number): Promise<void> {
   const { token, local } = name
   const destroyed = manager.destroySubflow(name)
+  destroyed.catch(() => {}) // told below: it may be refused before the others are done
   const interfaceIndex = 0
   const announced =
     localId === 0 ? undefined : manager.announce({ token, localId, address: local.address, interfaceIndex })

@@ -112,6 +112,15 @@ export function sumOf(a: Carried, b: Carried, factor = 1): Carried {
   }
 }
 
+/** Of two readings of the same counters, which only grow. */
+export function mostOf(a: Carried, b: Carried): Carried {
+  return {
+    bytesSent: Math.max(a.bytesSent, b.bytesSent),
+    bytesRetransmitted: Math.max(a.bytesRetransmitted, b.bytesRetransmitted),
+    bytesReceived: Math.max(a.bytesReceived, b.bytesReceived),
+  }
+}
+
 /** The accesses that are given new data: those with an established subflow that is no backup. */
 export function carriers(subflows: readonly Pick<SubflowTold, 'access' | 'state' | 'backup'>[]): AccessType[] {
   return BOTH.filter(access =>

@@ -49,6 +49,7 @@ export class WatchServer {
     this.#watched = watched
     this.#server = createServer(socket => this.#welcome(socket))
     this.#server.maxConnections = MOST_WATCHERS
+    this.#server.on('error', () => {}) // one who could not be accepted: the application goes on
     this.#server.unref()
     this.listening = this.#listen(path)
     this.listening.catch(() => {}) // also told by the session
@@ -75,26 +76,27 @@ export class WatchServer {
       await this.#bind(path)
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
-      if (code !== 'EADDRINUSE' || (await isAlive(path))) throw new AtsssError('ERR_ATSSS_WATCH', message)
+      if (code !== 'EADDRINUSE' || !(await isLeftOver(path))) throw new AtsssError('ERR_ATSSS_WATCH', message)
       remove(path)
       await this.#bind(path).catch((again: Error) => {
         throw new AtsssError('ERR_ATSSS_WATCH', again.message)
       })
     }
-    if (this.#closed) remove(path)
-    else {
-      chmodSync(path, 0o600)
-      this.#path = path
-      process.once('exit', this.#removeAtExit)
-    }
+    chmodSync(path, 0o600)
+    this.#path = path
+    process.once('exit', this.#removeAtExit)
     return path
   }
 
   #bind(path: string): Promise<void> {
+    const server = this.#server
     return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(path, () => {
-        this.#server.off('error', reject)
+      const closed = () => reject(new AtsssError('ERR_ATSSS_WATCH', 'the session has been closed'))
+      if (this.#closed) return closed()
+      server.once('error', reject).once('close', closed)
+      // Its own, also in a cluster's worker, whose primary would listen for it.
+      server.listen({ path, exclusive: true }, () => {
+        server.off('error', reject).off('close', closed)
         resolve()
       })
     })
@@ -172,12 +174,16 @@ function ownPath(): string {
 /** How many of this process have had a path of their own. */
 let sessions = 0
 
-/** Whether somebody listens there; a socket that is left over from a process that was killed answers nobody. */
-function isAlive(path: string): Promise<boolean> {
+/** Whether it is the socket of a process that was killed: nobody listens there. Any other file is somebody's. */
+function isLeftOver(path: string): Promise<boolean> {
   return new Promise(resolve => {
+    if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return resolve(false)
     const socket = open(path)
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    socket.once('connect', () => socket.destroy())
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'))
   })
 }
 

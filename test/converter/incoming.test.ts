@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
-import type { PcpOption } from '../../lib/wire/pcp.js'
+import { describe, expect, test, vi } from 'vitest'
+import { encodePcpRequest, type PcpOption } from '../../lib/wire/pcp.js'
 import { hex } from '../support/hex.js'
 import { addon } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -184,6 +186,33 @@ needsAddon.describe('a client that is not as it should be', () => {
   })
 })
 
+// Such a datagram takes a raw socket to send: here Node's socket says that it has come.
+needsAddon('a request from port 0, which nobody can be answered at, is ignored, and harms nobody', async () => {
+  const bound = vi.spyOn(Socket.prototype, 'bind')
+  closing(() => bound.mockRestore())
+  const { converter, pcpPort } = await incomingRig()
+  const socket = bound.mock.contexts[0] as Socket
+  const operation = { type: 'announce' as const }
+  const bytes = encodePcpRequest({ lifetime: 0, clientAddress: '127.0.0.1', operation, options: [] })
+  socket.emit('message', bytes, { address: '127.0.0.1', family: 'IPv4', port: 0, size: bytes.length })
+  expect(converter.stats().incoming!.requests).toEqual({ ignored: 1 })
+  expect(await (await pcpClient(pcpPort)).map(8080)).toMatchObject({ result: 0 })
+})
+
+needsAddon(
+  'a remote host that cannot be accepted, for lack of descriptors say: it is told of, and harms nobody',
+  async () => {
+    const listening = vi.spyOn(Server.prototype, 'listen')
+    closing(() => listening.mockRestore())
+    const { converter } = await incomingRig()
+    const told: Error[] = []
+    converter.on('accept-error', error => told.push(error))
+    const external = listening.mock.contexts.at(-1) as Server
+    external.emit('error', new Error('accept ENFILE'))
+    expect(told).toMatchObject([{ message: 'accept ENFILE' }])
+  },
+)
+
 needsAddon.describe('a restart', () => {
   function stateFile(): string {
     const directory = mkdtempSync(join(tmpdir(), 'pcp-'))
@@ -211,6 +240,22 @@ needsAddon.describe('a restart', () => {
     host.socket.end()
     const again = await (await pcpClient(second.pcpPort)).map(client.port)
     expect(again).toMatchObject({ result: 0, epoch: 60, port })
+  })
+
+  test('of two mappings one is no longer to be had: the other one lets in at once', async () => {
+    const [file, ports] = [stateFile(), somePorts(2)]
+    const [low, high] = ports.split('-').map(Number)
+    const first = await incomingRig({ stateFile: file, ports: [ports] })
+    const client = await clientListener(YES, socket => socket.end('still here'))
+    const pcp = await pcpClient(first.pcpPort)
+    expect(await pcp.map(client.port, { externalPort: low! })).toMatchObject({ result: 0, port: low })
+    expect(await pcp.map(8080, { externalPort: high! })).toMatchObject({ result: 0, port: high })
+    await first.converter.close()
+    await incomingRig({ stateFile: file, ports: [String(low)] })
+    const host = remote(low!)
+    await host.ended()
+    expect(host.text()).toBe('still here')
+    host.socket.end()
   })
 
   test('with a state file whose mappings are no longer to be had: clients are told, the epoch begins anew', async () => {

@@ -180,7 +180,7 @@ labTest('--web: a page of the lab’s own application, whose links it changes; g
   const running = lab('--json', '--web')
   const { url } = (await line(running, /"event":"view"/)) as { url: string }
   const page = new URL(url)
-  const cookie = { cookie: `atsss=${page.searchParams.get('token')}` }
+  const cookie = { cookie: `atsss-${page.port}=${page.searchParams.get('token')}` }
   const cut = (carrier: boolean) =>
     fetch(new URL('/link', page), {
       method: 'POST',

@@ -65,6 +65,19 @@ describe('accounts', () => {
     expect(rules[0]).toMatchObject({ connections: 0, carried: { '3gpp': sent(35), 'non-3gpp': sent(120) } })
   })
 
+  test('a subflow that has gone and is not told of yet: nothing goes back, and nothing is lost with the connection', () => {
+    const accounts = opened(3, 7)
+    hear(accounts, [told(1, 'non-3gpp'), told(2, '3gpp')])
+    samples.set(3, sampleOf(7, subflow(1, 100), subflow(2, 30)))
+    accounts.read([])
+    samples.set(3, sampleOf(7, subflow(2, 40)))
+    const { connections, rules } = accounts.read([])
+    expect(rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
+    expect(connections[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
+    accounts.remove('s')
+    expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
+  })
+
   test('under another rule: from then on it counts there', () => {
     const accounts = opened(3, 7)
     hear(accounts, [told(1, 'non-3gpp')])

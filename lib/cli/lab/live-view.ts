@@ -31,10 +31,8 @@ export function liveView(): LiveView {
         if (!client) return
         const page = await startPage(client, { port, links })
         tell(page.url)
-        await new Promise(resolve => {
-          client.once('close', resolve)
-          end.signal.addEventListener('abort', resolve, { once: true })
-        })
+        const aborted = new Promise(resolve => end.signal.addEventListener('abort', resolve, { once: true }))
+        await Promise.race([client.ended, aborted])
         client.close()
         await page.close()
       }

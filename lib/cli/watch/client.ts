@@ -28,6 +28,8 @@ export type Wish = { do: 'every'; milliseconds: number } | { do: 'update'; rules
 export class WatchClient extends EventEmitter<WatchClientEvents> {
   readonly hello: Hello
   readonly path: string
+  /** Resolves when the session has gone, even if that was before anybody asked. */
+  readonly ended: Promise<void>
   readonly #socket: Socket
   readonly #answers = new Map<number, (error: string | undefined) => void>()
   #lastId = 0
@@ -37,6 +39,7 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
     this.path = path
     this.hello = hello
     this.#socket = socket
+    this.ended = new Promise(resolve => this.once('close', () => resolve()))
   }
 
   /** Throws ERR_ATSSS_WATCH: nobody listens there, or what does is no session of this version. */
@@ -76,6 +79,7 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
 
   /** Rejects with what the session has against it. */
   ask(wish: Wish): Promise<void> {
+    if (this.#socket.destroyed) return Promise.reject(new AtsssError('ERR_ATSSS_WATCH', GONE))
     const id = ++this.#lastId
     this.#socket.write(`${JSON.stringify({ ...wish, id })}\n`)
     return new Promise((resolve, reject) => {
@@ -98,11 +102,13 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
   }
 
   #end(error: Error | undefined): void {
-    for (const answer of this.#answers.values()) answer('the session has gone')
+    for (const answer of this.#answers.values()) answer(GONE)
     this.#answers.clear()
     this.emit('close', error)
   }
 }
+
+const GONE = 'the session has gone'
 
 /**
  * Where to look: a path as it is; a process id, or nothing, in the user's own folder. Throws ERR_ATSSS_WATCH when there is

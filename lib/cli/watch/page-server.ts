@@ -46,9 +46,11 @@ export async function startPage(client: WatchClient, { port = 0, links = {} }: P
     const { pathname, searchParams } = new URL(request.url ?? '/', `http://${HOST}`)
     // A page of elsewhere whose name has come to mean loopback says that name.
     if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? '')) return refuse(response, 403, 'not here')
-    if (!isToken(searchParams.get('token') ?? cookieOf(request), token))
+    // Cookies are of a host, whatever the port: pages of two sessions are open side by side.
+    const cookie = `atsss-${request.socket.localPort}`
+    if (!isToken(searchParams.get('token') ?? cookieOf(request, cookie), token))
       return refuse(response, 403, 'open the address that atsss printed, with its token')
-    response.setHeader('Set-Cookie', `atsss=${token}; HttpOnly; SameSite=Strict; Path=/`)
+    response.setHeader('Set-Cookie', `${cookie}=${token}; HttpOnly; SameSite=Strict; Path=/`)
     if (pathname === '/events') return story.follow(response, { links: Object.keys(links), hello: client.hello })
     if (request.method === 'POST') {
       const wish = JSON.parse(await bodyOf(request))
@@ -163,8 +165,9 @@ function isToken(given: string, token: string): boolean {
   return given.length === token.length && timingSafeEqual(Buffer.from(given), Buffer.from(token))
 }
 
-function cookieOf(request: IncomingMessage): string {
-  return /(?:^|;\s*)atsss=([0-9a-f]{32})/.exec(request.headers.cookie ?? '')?.[1] ?? ''
+function cookieOf(request: IncomingMessage, name: string): string {
+  const cookies = (request.headers.cookie ?? '').split(/;\s*/)
+  return cookies.find(each => each.startsWith(`${name}=`))?.slice(name.length + 1) ?? ''
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {

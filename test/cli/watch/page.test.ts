@@ -56,14 +56,15 @@ async function get(path: string, options: { method?: string; headers?: object; b
   return { status: response.statusCode as number, text, headers: response.headers }
 }
 const tokenOf = () => new URL(page.url).searchParams.get('token')!
-const cookie = () => ({ Cookie: `other=1; atsss=${tokenOf()}` })
+const portOf = () => new URL(page.url).port
+const cookie = () => ({ Cookie: `atsss-1=${'f'.repeat(32)}; atsss-${portOf()}=${tokenOf()}` })
 
 describe('the page', () => {
   test('for who has the token, by the address or the cookie that it leaves', async () => {
     const { status, text, headers } = await get(page.url)
     expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
     expect(headers['content-security-policy']).toMatch(/default-src 'self'/)
-    expect(headers['set-cookie']![0]).toBe(`atsss=${tokenOf()}; HttpOnly; SameSite=Strict; Path=/`)
+    expect(headers['set-cookie']![0]).toBe(`atsss-${portOf()}=${tokenOf()}; HttpOnly; SameSite=Strict; Path=/`)
     // Nothing from elsewhere.
     expect(text.match(/https?:\/\//)).toBeNull()
     for (const name of ['page.js', 'page.css', 'uPlot.js', 'uPlot.css'])
@@ -74,7 +75,7 @@ describe('the page', () => {
     ['no token', '/', {}],
     ['a wrong one', `/?token=${'0'.repeat(32)}`, {}],
     ['one too short', '/?token=0', {}],
-    ['a wrong cookie', '/events', { Cookie: `atsss=${'f'.repeat(32)}` }],
+    ['a wrong cookie', '/events', { Cookie: `atsss-1=${'f'.repeat(32)}` }],
   ])('%s: nothing', async (_, where, headers) => {
     const { status, text } = await get(where, { headers })
     expect([status, text]).toEqual([403, 'open the address that atsss printed, with its token\n'])
