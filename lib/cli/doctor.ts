@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { BOTH } from '../policy/accesses.js'
 import { openPathManager } from '../runtime/path-manager.js'
 import { parseArguments, UsageError } from './arguments.js'
-import { gather } from './doctor/facts.js'
+import { gather, sysctlPath } from './doctor/facts.js'
 import { type Action, type Finding, findings, type Mend } from './doctor/findings.js'
 import { aboutPath, probe } from './doctor/probe.js'
 import { splitPlace } from './place.js'
@@ -131,7 +131,7 @@ async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
 async function carryOut(action: Action): Promise<string | undefined> {
   try {
     if (action.do === 'sysctl') {
-      writeFileSync(`/proc/sys/${action.name.replace(/\./g, '/')}`, action.value)
+      writeFileSync(sysctlPath(action.name), action.value)
       return undefined
     }
     if (action.do === 'run') {

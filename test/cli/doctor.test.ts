@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { blackholes, type Facts, type Interface } from '../../lib/cli/doctor/facts.js'
+import { blackholes, type Facts, type Interface, sysctlPath } from '../../lib/cli/doctor/facts.js'
 import { findings } from '../../lib/cli/doctor/findings.js'
 import { kindOf } from '../../lib/cli/doctor/interfaces.js'
 import { aboutPath, type Probe } from '../../lib/cli/doctor/probe.js'
@@ -130,6 +130,14 @@ describe('what is wrong, how bad that is, and the first mend', () => {
     const ids = (interfaces: Interface[]) => findings({ ...GOOD, interfaces }, undefined).map(({ id }) => id)
     expect(ids([wlan, strict])).toContain('rp-filter-wwan0')
     expect(ids([strict])).not.toContain('rp-filter-wwan0')
+  })
+
+  test('the filter of a VLAN, whose name has a dot', () => {
+    const interfaces = [wlan, { ...wwan, name: 'eth0.7', rpFilter: 1 }]
+    const found = findings({ ...GOOD, interfaces }, undefined).find(({ id }) => id === 'rp-filter-eth0.7')
+    const name = 'net.ipv4.conf.eth0/7.rp_filter'
+    expect(found!.mends).toMatchObject([{ command: `sysctl -w ${name}=2`, action: { do: 'sysctl', name } }])
+    expect(sysctlPath(name)).toBe('/proc/sys/net/ipv4/conf/eth0.7/rp_filter')
   })
 })
 

@@ -103,7 +103,8 @@ function aboutInterface(
       state: 'warning',
       found: 'strict (1)',
       why: 'answers are dropped that come over an access which the routes do not prefer',
-      mends: [sysctlMend(`net.ipv4.conf.${name}.rp_filter`, '2')],
+      // A dot in an interface's name (a VLAN's) is a slash in a sysctl's.
+      mends: [sysctlMend(`net.ipv4.conf.${name.replaceAll('.', '/')}.rp_filter`, '2')],
     },
   ]
 }

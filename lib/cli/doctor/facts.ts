@@ -72,7 +72,12 @@ export async function gather(): Promise<Facts> {
 
 /** As /proc/sys has it. */
 export function sysctl(name: string): string | undefined {
-  return read(`/proc/sys/${name.replaceAll('.', '/')}`)?.trim()
+  return read(sysctlPath(name))?.trim()
+}
+
+/** sysctl(8): dots and slashes change places. */
+export function sysctlPath(name: string): string {
+  return `/proc/sys/${name.replace(/[./]/g, each => (each === '.' ? '/' : '.'))}`
 }
 
 /** Two lines for each group: the counters' names, then their values. */
@@ -122,7 +127,7 @@ async function interfaces(): Promise<Interface[]> {
 
 function ofLink({ name, up, carrier, addresses }: Link, routes: readonly DefaultRoute[]): Interface {
   const usable = addresses.filter(({ scope, tentative }) => scope === 'global' && !tentative)
-  const filter = (of: string) => Number(sysctl(`net.ipv4.conf.${of}.rp_filter`) ?? 0)
+  const filter = (of: string) => Number(sysctl(`net.ipv4.conf.${of.replaceAll('.', '/')}.rp_filter`) ?? 0)
   return {
     name,
     kind: kindOf(name),
@@ -131,13 +136,8 @@ function ofLink({ name, up, carrier, addresses }: Link, routes: readonly Default
     addresses: usable.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
     routes: routes.map(({ family, gateway, metric }) => ({ family, gateway, metric })),
     // Linux, ip-sysctl: "The max value from conf/{all,interface}/rp_filter is used".
-    rpFilter: Math.max(filter('all'), filterOf(name)),
+    rpFilter: Math.max(filter('all'), filter(name)),
   }
-}
-
-/** An interface's name may have dots, which are slashes in the name of a sysctl. */
-function filterOf(name: string): number {
-  return Number(read(`/proc/sys/net/ipv4/conf/${name}/rp_filter`)?.trim() ?? 0)
 }
 
 function whyNoAddon(): string | undefined {
