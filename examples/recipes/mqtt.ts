@@ -4,7 +4,6 @@ import type { Recipe } from './recipe.js'
 
 export const recipe: Recipe = async (session, { host }, between) => {
   const client = new MqttClient(() => session.connect(1883, host), { keepalive: 30 })
-  client.connect()
   await new Promise<void>(resolve => client.once('connect', () => resolve()))
   await client.subscribeAsync('answers')
   const first = await answer()

@@ -153,6 +153,8 @@ export function sysctls(host: 'ue' | 'converter' | 'server', { ipv6 }: Plan): [s
     ['net.ipv4.conf.default.rp_filter', 0],
     ['net.mptcp.enabled', 1],
   ]
+  // Addresses are given, no router is asked for: nothing is on a link but what is sent there.
+  if (ipv6 === 'on') values.push(['net.ipv6.conf.all.accept_ra', 0], ['net.ipv6.conf.default.accept_ra', 0])
   if (ipv6 === 'off') values.push(['net.ipv6.conf.all.disable_ipv6', 1], ['net.ipv6.conf.default.disable_ipv6', 1])
   if (host !== 'converter') return values
   if (ipv6 === 'on') values.push(['net.ipv6.conf.all.forwarding', 1])
