@@ -50,6 +50,11 @@ export const contenders: Record<ContenderName, Contender> = {
     throughConverter(place, role, wishes, true)
   },
 
+  /** A host that knows of TCP only, to a UE behind the converter. */
+  incoming({ incoming }, _role, wishes) {
+    follow(tcpConnect({ host: incoming!.address, port: incoming!.port }), wishes, () => {})
+  },
+
   /** The npm package `socks`, through microsocks. It has no socket to write to before SOCKS is done. */
   socks5({ address: host, ports, socks }, role, { request, connected, failed }) {
     const proxy = { ...socks!, type: 5 } as const

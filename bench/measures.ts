@@ -1,6 +1,6 @@
 /** What is measured, on whom, and how much of it in one round. How it is measured is in trials/. */
 
-export type ContenderName = 'tcp' | 'mptcp' | 'atsss' | 'converter' | 'early-data' | 'socks5'
+export type ContenderName = 'tcp' | 'mptcp' | 'atsss' | 'converter' | 'early-data' | 'socks5' | 'incoming'
 
 export const TITLES: Record<ContenderName, string> = {
   tcp: 'net.connect (TCP)',
@@ -9,6 +9,7 @@ export const TITLES: Record<ContenderName, string> = {
   converter: 'atsss, through the converter',
   'early-data': 'atsss, converter, early data',
   socks5: 'socks, through microsocks (SOCKS5)',
+  incoming: 'net.connect, through the converter',
 }
 
 export interface Column {
@@ -31,6 +32,8 @@ export interface Measure {
   columns: readonly Column[]
   /** How much is done in one round, in the unit of the trial: connections, bytes, sockets, messages. */
   size: { full: number; quick: number }
+  /** A host of the data network connects to the UE. */
+  toUe?: boolean
   /** For `stream`. */
   direction?: 'up' | 'down'
 }
@@ -88,6 +91,16 @@ export const MEASURES: readonly Measure[] = [
     contenders: ['tcp', 'converter', 'early-data'],
     columns: [untilConnect, untilByte],
     size: { full: 10, quick: 2 },
+  },
+  {
+    name: 'incoming',
+    title: 'A host of the data network connects to the UE and asks at once, round trip 20 ms',
+    trial: 'first-byte',
+    where: 'link',
+    toUe: true,
+    contenders: ['tcp', 'mptcp', 'incoming'],
+    columns: [untilConnect, untilByte],
+    size: { full: 12, quick: 3 },
   },
   {
     name: 'upload',

@@ -20,6 +20,8 @@ export interface Place {
   /** Whether the converter can take the data of a SYN. */
   zeroRtt: boolean
   socks: { host: string; port: number } | undefined
+  /** Where the converter lets the data network reach an echo of the UE. */
+  incoming?: { address: string; port: number }
 }
 
 export const ONE_BYTE = 0x21

@@ -10,6 +10,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { type Lab, type Namespace, openLab } from '../lib/lab/index.js'
+import { openIncoming } from './incoming.js'
 import { LINK_DELAY_MS, type Measure } from './measures.js'
 import type { Place } from './places.js'
 import type { Figures, Task } from './subject.js'
@@ -97,6 +98,8 @@ async function startPrograms(lab: Lab | undefined, children: ChildProcess[]): Pr
   const loopback = await place(host, LOOPBACK, LOOPBACK)
   const link = lab && (await place(lab.server, lab.serverAddress.v4, converterAddress!))
 
+  let incoming: Promise<Place> | undefined
+
   return {
     hasSocks,
     remarks: lab ? [] : withoutLab(zeroRtt),
@@ -105,7 +108,12 @@ async function startPrograms(lab: Lab | undefined, children: ChildProcess[]): Pr
     async run(measure, task) {
       if (measure.where === 'loopback') return runSubject(host, { ...task, place: loopback })
       await lab!.link('data').set({ delayMs: measure.serverDelayMs ?? 0 })
-      return runSubject(lab!.ue, { ...task, place: link! })
+      if (!measure.toUe) return runSubject(lab!.ue, { ...task, place: link! })
+      incoming ??= openIncoming(lab!, {
+        ...{ firstLine, program: programPath, servers: startServer },
+        start: (where, words) => start(where, process.execPath, words),
+      })
+      return runSubject(lab!.server, { ...task, place: await incoming })
     },
   }
 }

@@ -56,6 +56,17 @@ export const TARGETS: readonly Target[] = [
     reason: 'A converter on stock Linux answers after the third ACK: the second round trip is the kernel’s',
   },
   {
+    what: 'First byte of an incoming connection, 20 ms',
+    measure: 'incoming',
+    column: 'firstByte',
+    of: 'incoming',
+    against: 'tcp',
+    atMost: 1.1,
+    reason:
+      'The request follows the message when the SYN is acknowledged. The UE answers once the connection is established ' +
+      '(RFC 8803 §5.2), by the third ACK, and then the request is there, too: no round trip, but a relay and one more hop',
+  },
+  {
     what: 'Connect on loopback, p50',
     measure: 'connect',
     column: 'p50',

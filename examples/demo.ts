@@ -1,7 +1,8 @@
 /**
  * `npm run demo`: a device with Wi-Fi and cellular, a Transport Converter and a web server, all in network namespaces of
  * this machine. First one connection, packet by packet; then a session, whose connections follow ATSSS rules: a transfer
- * under each steering mode, and a live stream while rules and accesses change. Needs root.
+ * under each steering mode, and a live stream while rules and accesses change; then a connection from the network to the
+ * device. Needs root.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,6 +11,7 @@ import { isSupported } from 'atsss'
 import { type Lab, openLab } from 'atsss/lab'
 import { showConnection } from './demo/connection.js'
 import { CONVERTER_PORT, command, program, SERVER_PORT, start } from './demo/hosts.js'
+import { showIncoming } from './demo/incoming.js'
 import { Meter } from './demo/meter.js'
 import { showModes } from './demo/modes.js'
 import { picture } from './demo/picture.js'
@@ -45,6 +47,7 @@ async function demo(): Promise<void> {
     await start(lab, 'converter', command('converter', '--json', '--listen', `0.0.0.0:${CONVERTER_PORT}`))
     await showConnection(lab, ready.sha256 as string, folder)
     await showSteering(lab)
+    await showIncoming(lab)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -57,5 +60,5 @@ async function showSteering(lab: Lab): Promise<void> {
   await meter.stop()
   mkdirSync('demo-report', { recursive: true })
   writeFileSync(PICTURE, picture(panels))
-  say(`\nThroughput of each access over time: ${PICTURE}`)
+  say(`\nThroughput of each access over time: ${PICTURE}\n`)
 }
