@@ -3,24 +3,31 @@
  *
  *   npm run matrix [-- 22 24] [-- what vitest takes]
  *
- * Without vitest's arguments: the unit tests of what meets Node, and those of test/netns/ that depend on its sockets. The Nodes come
- * from npm, into build-nodes/; the one that runs this is taken as it is.
+ * Without vitest's arguments: the tests of what meets Node itself. The Nodes come from npm, into build-nodes/; the one that
+ * runs this is taken as it is.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const NODES = ['20', '22', '24', '26']
 
-/** Functions of values and bytes, which are the same on every Node; what is no test; what has a list of its own. */
-const NOT_HERE = ['policy', 'wire', 'support', 'netns']
+/** The unit tests of what meets Node itself; the rest are functions of values and bytes, or other programs. */
+const UNIT = [
+  'conformance',
+  'native',
+  'preload',
+  'socket',
+  'cluster.test.ts',
+  'seams.test.ts',
+  'server.test.ts',
+  'session.test.ts',
+]
 
 /** The rest of test/netns/ asks what the kernel, the policy and the converter do. */
-const NETNS = ['convert-streams', 'convert-ways', 'libraries', 'register', 'session-active-standby'].map(
-  name => `test/netns/${name}.test.ts`,
-)
+const NETNS = ['convert-streams', 'register'].map(name => `test/netns/${name}.test.ts`)
 
 const [named, given] = split(process.argv.slice(2))
 const results = named.map(major => {
@@ -36,10 +43,10 @@ for (const { version, passed, seconds } of results)
 process.exitCode = results.every(({ passed }) => passed) ? 0 : 1
 
 function both(node: string): boolean {
-  for (const file of NETNS)
-    if (!existsSync(join(root, file))) throw new Error(`${file} is gone: scripts/matrix.ts names it`)
-  const unit = readdirSync(join(root, 'test')).filter(name => !NOT_HERE.includes(name))
-  const passed = vitest(node, ['--project', 'unit', ...unit.map(name => `test/${name}`)])
+  const unit = UNIT.map(name => `test/${name}`)
+  for (const path of [...unit, ...NETNS])
+    if (!existsSync(join(root, path))) throw new Error(`${path} is gone: scripts/matrix.ts names it`)
+  const passed = vitest(node, ['--project', 'unit', ...unit])
   return vitest(node, ['--project', 'netns', ...NETNS]) && passed
 }
 
