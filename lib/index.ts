@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export { connect, createConnection } from './connect.js'
+export { type CreateConnection, connect, createConnection } from './connect.js'
 export {
   AtsssError,
   ConvertError,
@@ -25,10 +25,13 @@ export type {
 export type { OneRttReason } from './policy/converter-memory.js'
 export type { Action } from './policy/plan.js'
 export { PRESETS, type Preset } from './policy/presets.js'
-export type { AccessType, Rule, Steering } from './policy/rules.js'
-export type { AtsssRule } from './policy/rules-json.js'
+export type { RuleChange, UpdateProblem } from './policy/rule-store.js'
+export type { AccessType, Rule, Steering, SteeringFunctionality, Thresholds } from './policy/rules.js'
+export type { AtsssRule, SteeringMode } from './policy/rules-json.js'
+export type { TrafficDescriptor } from './policy/rules-json-traffic.js'
 export type { Accesses, AccessState } from './policy/snapshot.js'
 export type { ConnectionStats, RuleStats, SubflowStats } from './runtime/accounts.js'
+export type { SteeringLevel } from './runtime/controller-host.js'
 export type { Support } from './runtime/native.js'
 export type { MptcpReport } from './runtime/report.js'
 export type { Carried, CarriedByAccess } from './runtime/subflow-telling.js'

@@ -26,4 +26,6 @@ export {
   RESULTS,
   resultName,
   type ThirdPartyOption,
+  type UnknownOperation,
+  type UnknownOption,
 } from './pcp-message.js'
