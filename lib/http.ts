@@ -6,6 +6,8 @@ import type { Duplex } from 'node:stream'
 import type { MptcpConnectOptions } from './socket.js'
 import { carry, checkVia, connectVia, misfitOf, onChange, type Via } from './via.js'
 
+export type { Via } from './via.js'
+
 type Made = (error: Error | null, stream: Duplex) => void
 
 /**

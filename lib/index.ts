@@ -27,7 +27,14 @@ export type { Action } from './policy/plan.js'
 export { PRESETS, type Preset } from './policy/presets.js'
 export type { RuleChange, UpdateProblem } from './policy/rule-store.js'
 export type { AccessType, Rule, Steering, SteeringFunctionality, Thresholds } from './policy/rules.js'
-export type { AtsssRule, SteeringMode } from './policy/rules-json.js'
+export type {
+  AccessTypeName,
+  AtsssRule,
+  SteeringMode,
+  SteerModeIndicator,
+  SteerModeValue,
+  ThresholdValue,
+} from './policy/rules-json.js'
 export type { TrafficDescriptor } from './policy/rules-json-traffic.js'
 export type { Accesses, AccessState } from './policy/snapshot.js'
 export type { ConnectionStats, RuleStats, SubflowStats } from './runtime/accounts.js'

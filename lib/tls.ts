@@ -4,6 +4,8 @@ import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'n
 import type { MptcpConnectOptions } from './socket.js'
 import { carry, connectVia, type Via } from './via.js'
 
+export type { Via } from './via.js'
+
 /** Where TLS sessions are kept for resumption. The keys are opaque. A `Map` will do. */
 export interface TlsSessions {
   get(key: string): Buffer | undefined

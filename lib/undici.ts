@@ -6,6 +6,8 @@ import type { MptcpConnectOptions } from './socket.js'
 import { secureOver, type TlsSessions } from './tls.js'
 import { carry, checkVia, connectVia, misfitOf, onChange, type Via } from './via.js'
 
+export type { Via } from './via.js'
+
 /** What undici asks of a connector. */
 export interface Target {
   hostname: string

@@ -1,5 +1,7 @@
 /** How a command reaches the network: a configuration, and the options that stand in place of what it says. */
+import { existsSync } from 'node:fs'
 import { connect, MaPduSession, type MptcpOptions, type MptcpSocket, type SessionOptions } from '../index.js'
+import { CONFIG, defaultPath } from '../preload/find-config.js'
 import type { OptionTable } from './arguments.js'
 import { UsageError } from './arguments.js'
 import { readConfig } from './config.js'
@@ -18,7 +20,7 @@ export const VIA_OPTIONS = {
   'allow-loopback': { type: 'boolean' },
 } as const satisfies OptionTable
 
-export const VIA_HELP = `  --config FILE              atsss.json; the options below stand in place of its     $ATSSS_CONFIG
+export const VIA_HELP = `  --config FILE              atsss.json; the options below stand in place of its     $ATSSS_CONFIG, or atsss.json here
   --3gpp INTERFACE           with --non-3gpp: a session over both accesses
   --non-3gpp INTERFACE
   --rules PRESET             handover, interactive or aggregate                      handover
@@ -44,7 +46,7 @@ export interface ViaValues {
 
 /** The options of a session when there are accesses, else those of `connect()`. Throws `UsageError`. */
 export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOptions {
-  const fromFile = values.config !== undefined || process.env.ATSSS_CONFIG !== undefined
+  const fromFile = (values.config ?? process.env[CONFIG]) !== undefined || existsSync(defaultPath(process.cwd()))
   const options: Record<string, unknown> = fromFile ? { ...readConfig(values.config).options } : {}
   const { '3gpp': cellular, 'non-3gpp': other } = values
   if ((cellular === undefined) !== (other === undefined)) throw new UsageError('--3gpp and --non-3gpp go together')

@@ -22,8 +22,13 @@ export const CONFIG = 'ATSSS_CONFIG'
 export function findConfig(env: NodeJS.ProcessEnv, cwd: string): { config: Config; origin: string } {
   const named = env[CONFIG]?.trim()
   if (named?.startsWith('{')) return { config: parse(named, CONFIG), origin: CONFIG }
-  const path = named ? resolve(cwd, named) : join(nearestPackage(cwd) ?? cwd, CONFIG_NAME)
+  const path = named ? resolve(cwd, named) : defaultPath(cwd)
   return { config: parse(read(path, Boolean(named)), path), origin: path }
+}
+
+/** Where it is looked for when nothing names one. */
+export function defaultPath(cwd: string): string {
+  return join(nearestPackage(cwd) ?? cwd, CONFIG_NAME)
 }
 
 function parse(text: string, origin: string): Config {

@@ -126,6 +126,28 @@ needs.describe('the examples with a session', () => {
     await lab.link('wifi').set({ carrier: true })
     expect(await ended).toBe(0)
   })
+
+  test('8-mqtt-device: reports go on while Wi-Fi is cut', async () => {
+    const server = ['--import', 'tsx', join(project, 'test/netns/programs/mqtt-broker.ts')]
+    const broker = new Program(lab.server.spawn(process.execPath, server, { cwd: project }))
+    await broker.event('ready')
+    const [cellular, wifi, converter, host] = args
+    const places = [cellular!, wifi!, converter!, host!]
+    const child = lab.ue.spawn(process.execPath, [...example('8-mqtt-device.ts'), ...places])
+    let said = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+    const ended = new Promise(resolve => child.once('close', resolve))
+    await expect.poll(() => said, { timeout: 15_000 }).toContain('report 2 is there')
+    await lab.link('wifi').set({ carrier: false })
+    await expect.poll(() => said, { timeout: 15_000 }).toContain('report 5 is there')
+    await lab.link('wifi').set({ carrier: true })
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    expect(said.match(/connected to/g)).toHaveLength(1)
+    expect(said).toContain('non-3gpp lost: wifi has no carrier')
+    expect(broker.lines.map(line => line.number)).toEqual(expect.arrayContaining([1, 2, 3, 4, 5]))
+  })
 })
 
 function demo(as: { uid?: number } = {}): Promise<{ stdout: string; stderr: string; code: number | null }> {

@@ -1,0 +1,55 @@
+/**
+ * Load balancing: 20 % of the bytes over cellular, 80 % over Wi-Fi, and after half the time the other way round. It sends
+ * 5 Mbit/s and says each second how they went.
+ *
+ *   npx tsx examples/4-load-balancing.ts <cellular> <wifi> <converter> <host> <port> [seconds]
+ *   sudo npx atsss lab -- npx tsx examples/4-load-balancing.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 20
+ */
+import { request } from 'node:http'
+import { setInterval as every } from 'node:timers/promises'
+import { type AtsssRule, MaPduSession } from 'atsss'
+
+const [
+  cellular = 'wwan0',
+  wifi = 'wlan0',
+  converters = '192.0.2.1:5124',
+  host = 'example.com',
+  port = '80',
+  time = '20',
+] = process.argv.slice(2)
+
+const session = new MaPduSession({ accesses: { '3gpp': cellular, 'non-3gpp': wifi }, converters, rules: divided(20) })
+session.on('degraded', ({ message }) => console.error(message))
+await session.ready
+
+const { createConnection } = session
+const upload = request({ host, port, path: '/echo', method: 'POST', createConnection }, response => response.resume())
+upload.on('error', error => console.error(error.message))
+
+const began = performance.now()
+let seconds = 0
+let before = sent()
+for await (const _ of every(20)) {
+  if (upload.destroyed) break
+  upload.write(Buffer.alloc(12_500))
+  if (performance.now() < began + 1000 * (seconds + 1)) continue
+  seconds++
+  const now = sent()
+  const share = (100 * (now.cellular - before.cellular)) / (now.all - before.all || 1)
+  console.log(`${seconds} s: ${share.toFixed(0)} % over ${cellular}, ${(100 - share).toFixed(0)} % over ${wifi}`)
+  before = now
+  if (seconds * 2 === Number(time)) session.update(divided(80)) // the connection stays
+  if (seconds >= Number(time)) break
+}
+upload.destroy()
+session.close()
+
+function divided(percent: number): AtsssRule[] {
+  const steeringMode = { steerModeValue: 'LOAD_BALANCING', '3gLoad': percent } as const
+  return [{ precedence: 255, trafficDescriptor: { matchAll: true }, steeringMode }]
+}
+
+function sent() {
+  const { '3gpp': one, 'non-3gpp': other } = session.stats().accesses
+  return { cellular: one.bytesSent, all: one.bytesSent + other.bytesSent }
+}

@@ -1,0 +1,32 @@
+/**
+ * Rules and converters as the 5G core sends them: in the ATSSS container of a PDU SESSION ESTABLISHMENT ACCEPT, which a modem
+ * hands over (TS 24.501, TS 24.193). A MODIFICATION COMMAND goes into `session.update()` likewise.
+ *
+ *   npx tsx examples/6-rules-from-nas.ts <cellular> <wifi> <file with the message in hexadecimal>
+ *   npx tsx examples/6-rules-from-nas.ts wwan0 wlan0 examples/session-accept.hex
+ */
+import { readFileSync } from 'node:fs'
+import { MaPduSession } from 'atsss'
+import { decodeContainer, decodeSessionMessage } from 'atsss/wire'
+
+const [cellular = 'wwan0', wifi = 'wlan0', file = 'examples/session-accept.hex'] = process.argv.slice(2)
+
+const text = readFileSync(file, 'utf8').replace(/#.*|\s/g, '')
+const { type, pduSessionId, atsssContainer } = decodeSessionMessage(Buffer.from(text, 'hex'))
+if (!atsssContainer) throw new Error(`no ATSSS container in this ${type}: it is no multi-access session`)
+
+const converters: string[] = []
+for (const parameter of decodeContainer(atsssContainer).parameters)
+  if (parameter.type === 'network-steering')
+    for (const { address, port } of parameter.proxies) {
+      if (address.ipv4) converters.push(`${address.ipv4}:${port}`)
+      if (address.ipv6) converters.push(`[${address.ipv6}]:${port}`)
+    }
+console.log(`${type} of PDU session ${pduSessionId}; converters: ${converters.join(', ') || 'none'}`)
+
+const session = new MaPduSession({ accesses: { '3gpp': cellular, 'non-3gpp': wifi }, converters, rules: [] })
+session.on('problem', ({ message }) => console.error(message))
+for (const { change, rule } of session.update(atsssContainer).changes) console.log(change, rule)
+
+for (const host of ['video.example', 'anything.example']) console.log(`${host}: ${session.explain(host, 443).why}`)
+session.close()
