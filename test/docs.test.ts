@@ -10,6 +10,7 @@ const pages = [
   'ARCHITECTURE.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
+  'examples/README.md',
   ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`),
 ]
 
@@ -29,15 +30,29 @@ test('every option of connect() has a row in docs/options.md', () => {
   expect(rows).toEqual(expect.arrayContaining(names))
 })
 
-test.each(pages)('%s links to files that exist', page => {
-  for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g))
-    expect(() => readdirOrFile(join(root, dirname(page), target!)), target).not.toThrow()
+test.each(pages)('%s links to files and headings that exist', page => {
+  for (const [, target, anchor] of read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+    const path = target ? join(dirname(page), target) : page
+    expect(() => readdirOrFile(join(root, path)), target).not.toThrow()
+    if (anchor && path.endsWith('.md')) expect(anchorsOf(path), `${path}#${anchor}`).toContain(anchor)
+  }
 })
 
 test.each(pages)('%s names files of this project that exist', page => {
   for (const [, path] of read(page).matchAll(/`((?:lib|test|native|examples|docs)\/[\w./-]+)`/g))
     expect(() => readdirOrFile(join(root, path!)), path).not.toThrow()
 })
+
+/** As GitHub makes them of headings. */
+function anchorsOf(path: string): string[] {
+  const headings = read(path).matchAll(/^#+ (.*)$/gm)
+  return [...headings].map(([, text]) =>
+    text!
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
 
 function readdirOrFile(path: string): void {
   try {

@@ -168,6 +168,7 @@ async function ready(child: ChildProcess): Promise<void> {
 async function asUe({ ue }: Lab, command: string, args: string[], config: object): Promise<number> {
   const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
   const child = ue.spawn(command, args, { stdio: 'inherit', env })
+  process.on('SIGTERM', () => child.kill('SIGTERM')) // ^C reaches it by the terminal
   const [code, by] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
   return code ?? 128 + constants.signals[by!]
 }
@@ -187,7 +188,7 @@ async function failing(playing: Promise<void>): Promise<never> {
   return await new Promise(() => {})
 }
 
-/** The first SIGINT or SIGTERM. It also reaches the command, by the terminal; whose status tells. */
+/** The first SIGINT or SIGTERM. A command is told too, and its status tells. */
 function signal(end: AbortController): Promise<void> {
   return new Promise(resolve => {
     const told = () => {

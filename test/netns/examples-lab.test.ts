@@ -59,7 +59,7 @@ labTest('7-metrics: what Prometheus reads', async () => {
   expect(await read('atsss_access_rtt_seconds{access="non-3gpp"}')).toBeGreaterThan(0.015)
   expect(await read('atsss_handovers_total')).toBe(0)
   lab.child.kill('SIGTERM')
-  await lab.ended
+  expect((await lab.ended).status).toBe(128 + 15)
 })
 
 async function lines(command: string): Promise<string[]> {
