@@ -18,8 +18,8 @@ function inLab(name: string, seconds?: number) {
   return start([...lab, '--', process.execPath, '--import', ...words], {}, BUILT)
 }
 
-labTest('4-load-balancing: 20 % over cellular, then 80 %, on one connection', async () => {
-  const { status, stdout, stderr } = await inLab('4-load-balancing.ts', 10).ended
+labTest('5-load-balancing: 20 % over cellular, then 80 %, on one connection', async () => {
+  const { status, stdout, stderr } = await inLab('5-load-balancing.ts', 10).ended
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   const shares = [...stdout.matchAll(/^\d+ s: (\d+) % over cell/gm)].map(match => Number(match[1]))
   expect(shares.length).toBeGreaterThanOrEqual(9)
@@ -28,8 +28,8 @@ labTest('4-load-balancing: 20 % over cellular, then 80 %, on one connection', as
   expect(mean(shares.slice(-3))).toBeGreaterThan(65)
 })
 
-labTest('5-priority: over cellular too while Wi-Fi is slow', async () => {
-  const { status, stdout, stderr } = await inLab('5-priority.ts', 14).ended
+labTest('6-priority: over cellular too while Wi-Fi is slow', async () => {
+  const { status, stdout, stderr } = await inLab('6-priority.ts', 14).ended
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   expect(stdout).toMatch(/^ {2}set-backup: non-3gpp is congested: 3gpp too$/m)
   const cellular = [...stdout.matchAll(/(\d+) bytes over cellular/g)].map(match => Number(match[1]))
@@ -37,8 +37,8 @@ labTest('5-priority: over cellular too while Wi-Fi is slow', async () => {
   expect(cellular.at(-1)).toBeGreaterThan(100_000)
 })
 
-labTest('7-metrics: what Prometheus reads', async () => {
-  const lab = inLab('7-metrics.ts')
+labTest('8-metrics: what Prometheus reads', async () => {
+  const lab = inLab('8-metrics.ts')
   await expect.poll(() => lab.stdout, { timeout: 15_000 }).toContain('http://127.0.0.1:9464/metrics')
   const [ue] = (await lines('ip netns list')).filter(line => line.includes(`-${lab.child.pid}-`) && /-ue\b/.test(line))
   const scrape = () =>

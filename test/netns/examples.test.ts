@@ -127,13 +127,13 @@ needs.describe('the examples with a session', () => {
     expect(await ended).toBe(0)
   })
 
-  test('8-mqtt-device: reports go on while Wi-Fi is cut', async () => {
+  test('9-mqtt-device: reports go on while Wi-Fi is cut', async () => {
     const server = ['--import', 'tsx', join(project, 'test/netns/programs/mqtt-broker.ts')]
     const broker = new Program(lab.server.spawn(process.execPath, server, { cwd: project }))
     await broker.event('ready')
     const [cellular, wifi, converter, host] = args
     const places = [cellular!, wifi!, converter!, host!]
-    const child = lab.ue.spawn(process.execPath, [...example('8-mqtt-device.ts'), ...places])
+    const child = lab.ue.spawn(process.execPath, [...example('9-mqtt-device.ts'), ...places])
     let said = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))

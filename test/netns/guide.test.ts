@@ -1,4 +1,5 @@
 /** docs/guide.md, typed as it stands: in the lab, and on a laptop with two networks and a converter elsewhere. */
+import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -65,8 +66,8 @@ labTest.describe('the lab only', () => {
   labTest('the third makes a connection, and says what the guide says', async () => {
     const { status, stdout, stderr } = await shell(here(lines[2]!))
     expect(stdout).toMatch(/^HTTP\/1\.[01] 200/)
-    const [said] = under('The lab only', '')
-    expect(stderr.replace(/\d+ ms/, '45 ms')).toContain(said!.trim())
+    const [, said] = /^```\n(connected after .*)\n```$/m.exec(guide) ?? []
+    expect(stderr.replace(/after \d+ ms/, 'after 45 ms')).toContain(said)
     expect(status).toBe(0)
   })
 
@@ -74,7 +75,7 @@ labTest.describe('the lab only', () => {
     'one connection on the train',
     async () => {
       const { status, stdout } = await shell(here(lines[3]!).replace(/60$/, '16'))
-      expect(stdout).toMatch(/non-3gpp is lost: wifi has no carrier/)
+      expect(stdout).toMatch(/non-3gpp is lost/)
       expect(stdout).toMatch(/\d+ answers over 1 connection;/)
       expect(status).toBe(0)
     },
@@ -101,7 +102,7 @@ labTest.describe('a laptop with two networks', () => {
     async () => {
       const converter = command('The converter', 'atsss converter').replace('203.0.113.0/24', '10.0.0.0/8')
       const running = laptop.spawn('internet', 'bash', '-c', `exec ${converter}`)
-      await new Promise(resolve => running.stdout.once('data', resolve))
+      await once(running.stdout, 'data')
 
       // As a laptop may be at first.
       await on('ip route del default dev usb0; echo 1 > /proc/sys/net/ipv4/conf/usb0/rp_filter')
@@ -140,16 +141,22 @@ labTest.describe('a laptop with two networks', () => {
       let said = ''
       app.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
       app.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-      await expect.poll(() => said, { timeout: 20_000 }).toContain('report 3: 200')
-      const watch = `${command('The handover', 'atsss watch')} --once`
-      const seen = await on(watch)
-      expect(seen.stderr).toBe('')
-      expect(seen.stdout).toMatch(/wlan0/)
-      await on(command('The handover', 'ip link set wlan0 down'))
-      const [, last] = [...said.matchAll(/report (\d+): 200/g)].at(-1)!
-      await expect.poll(() => said, { timeout: 20_000 }).toContain(`report ${Number(last) + 4}: 200`)
-      expect((await on(watch)).stdout).toMatch(/usb0/)
-      expect(said).not.toMatch(/report \d+: (?!200)/)
+      const ended = once(app, 'close')
+      try {
+        await expect.poll(() => said, { timeout: 20_000 }).toContain('report 3: 200')
+        const watch = `${command('The handover', 'atsss watch')} --once`
+        const seen = await on(watch)
+        expect(seen.stderr).toBe('')
+        expect(seen.stdout).toMatch(/wlan0/)
+        await on(command('The handover', 'ip link set wlan0 down'))
+        const [, last] = [...said.matchAll(/report (\d+): 200/g)].at(-1)!
+        await expect.poll(() => said, { timeout: 20_000 }).toContain(`report ${Number(last) + 4}: 200`)
+        expect((await on(watch)).stdout).toMatch(/usb0/)
+        expect(said).not.toMatch(/report \d+: (?!200)/)
+      } finally {
+        app.kill('SIGTERM') // which `run` passes on; it would outlive the laptop otherwise
+        await ended
+      }
     },
     90_000,
   )

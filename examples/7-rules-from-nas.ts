@@ -2,8 +2,8 @@
  * Rules and converters as the 5G core sends them: in the ATSSS container of a PDU SESSION ESTABLISHMENT ACCEPT, which a modem
  * hands over (TS 24.501, TS 24.193). A MODIFICATION COMMAND goes into `session.update()` likewise.
  *
- *   npx tsx examples/6-rules-from-nas.ts <cellular> <wifi> <file with the message in hexadecimal>
- *   npx tsx examples/6-rules-from-nas.ts wwan0 wlan0 examples/session-accept.hex
+ *   npx tsx examples/7-rules-from-nas.ts <cellular> <wifi> <file with the message in hexadecimal>
+ *   npx tsx examples/7-rules-from-nas.ts wwan0 wlan0 examples/session-accept.hex
  */
 import { readFileSync } from 'node:fs'
 import { MaPduSession } from 'atsss'

@@ -2,7 +2,7 @@
  * A device that reports to an MQTT broker once a second, for months: the connection moves when an access is lost, and when
  * both are, mqtt makes a new one over whichever comes back.
  *
- *   npx tsx examples/8-mqtt-device.ts <cellular> <wifi> <converter> <broker> [port]
+ *   npx tsx examples/9-mqtt-device.ts <cellular> <wifi> <converter> <broker> [port]
  */
 import { MaPduSession } from 'atsss'
 import { MqttClient } from 'mqtt'

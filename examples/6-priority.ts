@@ -2,9 +2,9 @@
  * Priority with thresholds: all over Wi-Fi; over cellular too while Wi-Fi's round-trip time is above 100 ms, or more than
  * 5 % are lost. Prints what is done about it, and why.
  *
- *   npx tsx examples/5-priority.ts <cellular> <wifi> <converter> <host> <port> [seconds]
+ *   npx tsx examples/6-priority.ts <cellular> <wifi> <converter> <host> <port> [seconds]
  *   sudo npx atsss lab --topology examples/crowded-wifi.json -- \
- *     npx tsx examples/5-priority.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 15
+ *     npx tsx examples/6-priority.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 15
  */
 import { request } from 'node:http'
 import { setInterval as every } from 'node:timers/promises'

@@ -2,8 +2,8 @@
  * Metrics for Prometheus: what `session.stats()` counts, at http://127.0.0.1:9464/metrics, while something is fetched once a
  * second.
  *
- *   npx tsx examples/7-metrics.ts <cellular> <wifi> <converter> <host> <port> [port of the metrics]
- *   sudo npx atsss lab -- npx tsx examples/7-metrics.ts cell wifi 192.0.2.1:5124 198.51.100.2 80
+ *   npx tsx examples/8-metrics.ts <cellular> <wifi> <converter> <host> <port> [port of the metrics]
+ *   sudo npx atsss lab -- npx tsx examples/8-metrics.ts cell wifi 192.0.2.1:5124 198.51.100.2 80
  */
 import { createServer, get } from 'node:http'
 import { MaPduSession } from 'atsss'

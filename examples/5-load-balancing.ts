@@ -2,8 +2,8 @@
  * Load balancing: 20 % of the bytes over cellular, 80 % over Wi-Fi, and after half the time the other way round. It sends
  * 5 Mbit/s and says each second how they went.
  *
- *   npx tsx examples/4-load-balancing.ts <cellular> <wifi> <converter> <host> <port> [seconds]
- *   sudo npx atsss lab -- npx tsx examples/4-load-balancing.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 20
+ *   npx tsx examples/5-load-balancing.ts <cellular> <wifi> <converter> <host> <port> [seconds]
+ *   sudo npx atsss lab -- npx tsx examples/5-load-balancing.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 20
  */
 import { request } from 'node:http'
 import { setInterval as every } from 'node:timers/promises'
