@@ -21,7 +21,6 @@ const client = new MqttClient(() => session.connect({ host: broker, port: Number
 })
 client.on('connect', () => console.log(`connected to ${broker}`))
 client.on('error', error => console.error(error.message))
-client.connect()
 
 let number = 0
 const reporting = setInterval(async () => {

@@ -144,7 +144,7 @@ needs.describe('the examples with a session', () => {
     await lab.link('wifi').set({ carrier: true })
     child.kill('SIGTERM')
     expect(await ended).toBe(0)
-    expect(said.match(/connected to/g)).toHaveLength(1)
+    expect(said.match(/connected to/g), said).toHaveLength(1)
     expect(said).toContain('non-3gpp lost: wifi has no carrier')
     expect(broker.lines.map(line => line.number)).toEqual(expect.arrayContaining([1, 2, 3, 4, 5]))
   })
