@@ -4,7 +4,7 @@
  *
  *   npx tsx examples/6-priority.ts <cellular> <wifi> <converter> <host> <port> [seconds]
  *   sudo npx atsss lab --topology examples/crowded-wifi.json -- \
- *     npx tsx examples/6-priority.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 15
+ *     npx tsx examples/6-priority.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 20
  */
 import { request } from 'node:http'
 import { setInterval as every } from 'node:timers/promises'

@@ -29,7 +29,7 @@ labTest('5-load-balancing: 20 % over cellular, then 80 %, on one connection', as
 })
 
 labTest('6-priority: over cellular too while Wi-Fi is slow', async () => {
-  const { status, stdout, stderr } = await inLab('6-priority.ts', 14).ended
+  const { status, stdout, stderr } = await inLab('6-priority.ts', 16).ended
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   expect(stdout).toMatch(/^ {2}set-backup: non-3gpp is congested: 3gpp too$/m)
   const bytes = (text: string) => Number([...text.matchAll(/(\d+) bytes over cellular/g)].at(-1)?.[1] ?? 0)
