@@ -82,8 +82,10 @@ export async function run(args: string[]): Promise<number> {
     say(`${link}: ${note || JSON.stringify(set)}`, { event: 'change', link, set, note }),
   )
   playing.catch(() => {}) // whoever waits for it is told
-  const shown = view?.follow(lab, port, url => say(`  live view  ${url}`, { event: 'view', url }))
-  shown?.catch((error: Error) => process.stderr.write(`atsss lab: ${error.message}\n`))
+  // Without a page the lab, and the command, go on.
+  const shown = view
+    ?.follow(lab, port, url => say(`  live view  ${url}`, { event: 'view', url }))
+    .catch((error: Error) => void process.stderr.write(`atsss lab: no live view: ${error.message}\n`))
   try {
     const [command, ...rest] = positionals
     if (command === undefined && view) visit(lab, config)

@@ -62,6 +62,8 @@ export function answerPcp(
   // §13.1: "specifying the same address as the source address of the packet MUST return a MALFORMED_REQUEST result code."
   if (third?.internalAddress === client.address) return refuse('malformed-request', true)
   if (third && !policy.thirdParty.has(client.address)) return refuse('unsupp-option', true)
+  // Mappings lead to clients, not into what is behind the converter: its own loopback, say.
+  if (third && !policy.allow.has(third.internalAddress)) return refuse('not-authorized', true)
   const success = (operation: PcpRequest['operation'], processed: readonly PcpOption[], granted: number) =>
     encodePcpResponse({ result: RESULTS.success, lifetime: granted, epoch, operation, options: [...processed] })
   if (operation.type === 'announce') {

@@ -104,6 +104,16 @@ describe('granted', () => {
     expect(decodePcpResponse(answer(deletion!).said!)).toMatchObject({ result: 0, lifetime: 0 })
   })
 
+  test.each([
+    ['loopback', '7f 00 00 01'],
+    ['a neighbour', 'c0 a8 00 01'],
+  ])('not for %s, which is no client', (_, address) => {
+    const third = withOptions(`01 00 00 10 00 00 00 00 00 00 00 00 00 00 ff ff ${address}`)
+    const { result, table } = answer(third, CLIENT, ['10.1.0.2'])
+    expect(result).toBe('not-authorized')
+    expect(table.all).toEqual([])
+  })
+
   test('for a third party, to who may', () => {
     const third = withOptions('01 00 00 10 00 00 00 00 00 00 00 00 00 00 ff ff 0a 01 00 03')
     const { said, table } = answer(third, CLIENT, ['10.1.0.2'])
