@@ -25,6 +25,7 @@ export class Emulator {
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   #lastId = 0
   #complaints = ''
+  #killed = false
 
   constructor() {
     this.#child = spawn(this.path)
@@ -55,6 +56,9 @@ export class Emulator {
   }
 
   kill(): Promise<void> {
+    // 'close' comes after the ends of its streams: whoever waits for it has to be kept alive by them, too.
+    this.#killed = true
+    this.#hold(true)
     this.#child.ref()
     this.#child.kill('SIGKILL')
     return this.#exited
@@ -63,7 +67,7 @@ export class Emulator {
   #take(answer: Answer): void {
     const waiting = this.#waiting.get(answer.id)
     this.#waiting.delete(answer.id)
-    if (this.#waiting.size === 0) this.#hold(false)
+    if (this.#waiting.size === 0 && !this.#killed) this.#hold(false)
     if (answer.error === undefined) waiting?.resolve(answer.value)
     else waiting?.reject(Object.assign(new Error(answer.error), { errno: answer.errno }))
   }
