@@ -69,6 +69,7 @@ void writeSubflow(double id, uint16_t localPort, const TcpInfoBytes& bytes, doub
   record.set(SubflowField::pacingRate, at<uint64_t>(info, 104));
   record.set(SubflowField::bytesAcked, at<uint64_t>(info, 120));
   record.set(SubflowField::bytesReceived, at<uint64_t>(info, 128));
+  record.set(SubflowField::segsIn, at<uint32_t>(info, 140));
   record.set(SubflowField::notsentBytes, at<uint32_t>(info, 144));
   record.set(SubflowField::minRtt, at<uint32_t>(info, 148));
   record.set(SubflowField::deliveryRate, at<uint64_t>(info, 160));

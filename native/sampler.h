@@ -53,6 +53,7 @@ enum class SubflowField : size_t {
   bytesSent,
   bytesRetrans,
   notsentBytes,
+  segsIn,
   count
 };
 

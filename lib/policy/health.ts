@@ -53,6 +53,8 @@ const SETTLE_MS = 250
 const SETTLE_MOST_MS = { link: 2_000, silence: 16_000 }
 /** While an answer is awaited, its subflow is looked at so often, in milliseconds. */
 const ANSWER_PERIOD_MS = 2
+/** So many round trips a slow answer takes. */
+const SLOW_ANSWER = 1.5
 
 export const UNKNOWN_HEALTH: Health = {
   available: false,
@@ -83,7 +85,7 @@ export function isDoubtful(subflow: SubflowState, now: number): boolean {
 export function lookAgainIn(subflows: readonly SubflowState[], now: number): number {
   let soonest = Number.POSITIVE_INFINITY
   for (const subflow of subflows) {
-    if (awaitsAnswer(subflow, now)) soonest = Math.min(soonest, ANSWER_PERIOD_MS)
+    if (awaitsAnswer(subflow, now) || awaitsAcceptance(subflow, now)) soonest = Math.min(soonest, ANSWER_PERIOD_MS)
     if (subflow.state !== 'established' || !subflow.outstanding) continue
     const patience = patienceMs(subflow)
     for (const after of [patience * DOUBT, patience]) {
@@ -92,6 +94,11 @@ export function lookAgainIn(subflows: readonly SubflowState[], now: number): num
     }
   }
   return soonest
+}
+
+/** Whether its SYN+ACK has come in, and the answer to the third ACK may come any moment. */
+function awaitsAcceptance({ state, heardAt, rttMs }: SubflowState, now: number): boolean {
+  return state === 'joining' && now < heardAt + SLOW_ANSWER * rttMs + SLACK_MS
 }
 
 function patienceMs({ rttMs }: SubflowState): number {

@@ -29,7 +29,7 @@ export interface SubflowState {
   id: number
   /** Undefined: of no access of ours (a foreign endpoint's). Never touched. */
   access: AccessType | undefined
-  /** `joining`: asked for, or its handshake is under way. */
+  /** `joining`: asked for, or its handshake is under way, up to the peer's answer to the third ACK. */
   state: 'joining' | 'established' | 'closed'
   /** As last asked for by us. What the peer has asked for is the kernel's business. */
   backup: boolean

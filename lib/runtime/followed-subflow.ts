@@ -16,6 +16,8 @@ export interface Followed extends SubflowState {
   name: SubflowName
   /** By which the peer knows its local address; 0 for the one that the connection began with. */
   localId: number
+  /** It was made by a join of ours: the peer has the last word. */
+  joined: boolean
   /** Closed here, but not yet by the peer. */
   lingers: boolean
   bytesAcked: number
@@ -40,12 +42,14 @@ export const NEW: Omit<SubflowState, 'id' | 'access' | 'backup' | 'madeAt' | 'pr
 
 /** @param restedAt when it was last seen to have nothing under way */
 export function next(before: Followed, seen: SubflowSample, now: number, restedAt: number): Followed {
-  const state = before.state === 'closed' ? 'closed' : stateOf(seen.state)
+  const handshake = before.state === 'closed' ? 'closed' : stateOf(seen.state)
+  const isAccepted = !before.joined || seen.segsIn >= ACCEPTED_SEGMENTS
+  const state = handshake === 'established' && !isAccepted ? 'joining' : handshake
   const outstanding = state === 'established' && seen.unacked > 0
   const unacked = outstanding ? seen.unacked : 0
   const received = seen.bytesReceived > before.bytesReceived
   const lately = now - (received ? Math.min(seen.lastAckRecv, seen.lastDataRecv) : seen.lastAckRecv)
-  const heardAt = state === 'joining' ? before.heardAt : Math.max(before.heardAt, lately)
+  const heardAt = handshake === 'joining' ? before.heardAt : Math.max(before.heardAt, lately)
   const since = Math.max(before.progressAt, restedAt)
   const progressAt = () => {
     if (!outstanding) return now
@@ -73,6 +77,14 @@ export function next(before: Followed, seen: SubflowSample, now: number, restedA
     minRttMs: seen.minRtt / 1000,
   }
 }
+
+/**
+ * The SYN+ACK, and the answer to the third ACK. RFC 8684 §3.2: "sending the ACK/MP_JOIN packet places the subflow in the
+ * PRE_ESTABLISHED state, and it moves to the ESTABLISHED state only on receipt of an ACK from the receiver. It is not permitted
+ * to send data while in the PRE_ESTABLISHED state". TCP has it established before, when the peer may yet refuse it: Linux does,
+ * by a reset, once its side has ended its stream, or has had the end of the other's.
+ */
+const ACCEPTED_SEGMENTS = 2
 
 function stateOf(state: number): SubflowState['state'] {
   if (state === TCP_STATES.established) return 'established'

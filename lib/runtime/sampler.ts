@@ -58,7 +58,8 @@ export const SUBFLOW = {
   bytesSent: 18,
   bytesRetrans: 19,
   notsentBytes: 20,
-  length: 21,
+  segsIn: 21,
+  length: 22,
 } as const
 
 /** One subflow, as struct tcp_info has it. */
@@ -107,6 +108,8 @@ export interface SubflowSample {
   bytesRetrans: number
   /** Bytes in the send buffer that were never sent. */
   notsentBytes: number
+  /** Segments that have come in, the SYN+ACK among them, bare acknowledgements too. */
+  segsIn: number
 }
 
 /** One connection, as struct mptcp_info has it. `undefined`: this kernel does not say. */
@@ -247,6 +250,7 @@ function decodeSubflow(doubles: Float64Array, at: number): SubflowSample {
     bytesSent: doubles[at + SUBFLOW.bytesSent]!,
     bytesRetrans: doubles[at + SUBFLOW.bytesRetrans]!,
     notsentBytes: doubles[at + SUBFLOW.notsentBytes]!,
+    segsIn: doubles[at + SUBFLOW.segsIn]!,
   }
 }
 

@@ -245,6 +245,7 @@ export class SteeredConnection {
       progressAt: now,
       name: { token: this.token, local: found.local, remote: found.remote },
       localId: join ? (this.#ids.get(found.local.address) ?? 0) : 0,
+      joined: join !== undefined,
       lingers: false,
       bytesAcked: 0,
       bytesSent: 0,

@@ -65,7 +65,8 @@ labTest.describe('a service of the UE', () => {
   labTest('200 connections at once, each whole', async () => {
     const ue = await rig.ue(['echo'])
     await rig.reachable(ue, 1)
-    const script = echoes('192.0.2.1', PORTS.echo, { connections: 200, bytes: 5_000 })
+    // Enough to last: their accesses look silent, and clients join while the converter has ended its streams.
+    const script = echoes('192.0.2.1', PORTS.echo, { connections: 200, bytes: 50_000 })
     const ends = await rig.run<Ends[]>(rig.lab.server, script)
     expect(ends.filter(end => end.whole)).toHaveLength(200)
     expect(await ue.asks('stats', 'stats')).toMatchObject({ refusals: { echo: {} } })

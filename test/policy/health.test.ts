@@ -52,7 +52,9 @@ describe('when to look again', () => {
   test.each<[string, Partial<SubflowState>[], now: number, inMs: number]>([
     ['nothing there', [], 1000, never],
     ['nothing is on its way', [{ outstanding: false }], 1000, never],
-    ['not established', [{ state: 'joining' }], 1000, never],
+    ['its handshake has not been answered', [{ state: 'joining', heardAt: Number.NEGATIVE_INFINITY }], 1000, never],
+    ['it has been joined, and may yet be refused', [{ state: 'joining' }], 1049, 2],
+    ['and nothing more has come in', [{ state: 'joining' }], 1050, never],
     ['when it would be doubtful', [{}], 1010, 41],
     ['when it would be silent', [{}], 1060, 41],
     ['silent already', [{}], 1101, never],

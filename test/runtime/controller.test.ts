@@ -121,6 +121,34 @@ describe('active-standby', () => {
     expect(world.of('destroy')).toHaveLength(1)
   })
 
+  test('a join that the peer has not accepted yet takes no place: what is silent stays until it has', async () => {
+    const world = new World()
+    world.accepts = false
+    const connection = world.connect(5)
+    await world.pass(100)
+    const [wifi, cell] = connection.subflows
+    Object.assign(wifi!.sample, { unacked: 1, lastDataSent: 200, lastAckRecv: 3000, bytesSent: 500 })
+    await world.pass(300)
+    expect(cell!.sample.state).toBe(1)
+    expect(world.of('destroy')).toEqual([])
+    cell!.sample.segsIn = 2
+    await world.pass(50)
+    expect(world.of('destroy')).toMatchObject([{ local: { address: LOCAL['non-3gpp'] } }])
+  })
+
+  test('and one that it refuses is a failure: the next one waits', async () => {
+    const world = new World()
+    world.accepts = false
+    const connection = world.connect(5)
+    await world.pass(100)
+    connection.subflows.splice(1)
+    await world.pass(200)
+    expect(world.of('create')).toHaveLength(1)
+    await world.pass(150)
+    expect(world.of('create')).toHaveLength(2)
+    expect(world.of('destroy')).toEqual([])
+  })
+
   test('silence while data is out: the same', async () => {
     const world = new World()
     const connection = world.connect(5)

@@ -39,7 +39,7 @@ test('records: sockets with none, two and one subflow, and fields that the kerne
     [5, [3000]],
   ])
   expect(samples[0]).toMatchObject({ token: 102, bytesSent: 104, bytesAcked: undefined, lastAckRecv: 112 })
-  expect(samples[1]!.subflows[1]).toMatchObject({ state: 2001, localPort: 2002, notsentBytes: 2020 })
+  expect(samples[1]!.subflows[1]).toMatchObject({ state: 2001, localPort: 2002, notsentBytes: 2020, segsIn: 2021 })
 })
 
 requires('MPTCP', mptcp).describe('of this kernel', () => {

@@ -43,6 +43,8 @@ export class World {
   readonly refuses: Partial<Record<Call['call'], string>> = {}
   /** What it does when asked for a subflow: makes it, or only says that it will. */
   joins = true
+  /** Whether the peer answers the third ACK of a join. */
+  accepts = true
   addressesThrow = false
   watched: number[] = []
   /** Of how many connections it was asked whether they are at rest. */
@@ -120,6 +122,7 @@ export class World {
         rtt: 20_000,
         bytesAcked: 1,
         bytesSent: 1,
+        segsIn: 2,
       },
       addresses: { id, local, remote: { ...REMOTE, family: 4 as const } },
     }
@@ -201,7 +204,9 @@ export class World {
     await this.#ask({ call: 'create', ...subflow })
     const access = subflow.local.address === LOCAL['3gpp'] ? '3gpp' : 'non-3gpp'
     const connection = this.connections.find(({ token }) => token === subflow.token)
-    if (this.joins && connection) this.subflow(connection, access)
+    if (!this.joins || !connection) return
+    const { sample } = this.subflow(connection, access)
+    if (!this.accepts) sample.segsIn = 1
   }
 
   async #destroy(name: SubflowName): Promise<void> {
