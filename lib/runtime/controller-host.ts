@@ -53,8 +53,11 @@ export function startController(
     workerData: config,
     execArgv: [], // the application's own, such as --input-type or a loader, are not for it
   })
-  worker.unref()
-  worker.on('message', report)
+  worker.on('message', (told: Report) => {
+    // Whoever waits for `ready` shall hear of it; from then on the connections keep the process, not what steers them.
+    if (told.event === 'ready' || told.event === 'failed') worker.unref()
+    report(told)
+  })
   worker.on('error', error => report({ event: 'failed', error }))
   return { send: command => worker.postMessage(command) }
 }
