@@ -17,7 +17,6 @@ const NODES = ['20', '22', '24', '26']
 /** The unit tests of what meets Node itself; the rest are functions of values and bytes, or other programs. */
 const UNIT = [
   'conformance',
-  'native',
   'preload',
   'socket',
   'cluster.test.ts',
@@ -27,7 +26,7 @@ const UNIT = [
 ]
 
 /** The rest of test/netns/ asks what the kernel, the policy and the converter do. */
-const NETNS = ['convert-streams', 'register'].map(name => `test/netns/${name}.test.ts`)
+const NETNS = ['register', 'register-session'].map(name => `test/netns/${name}.test.ts`)
 
 const [named, given] = split(process.argv.slice(2))
 const results = named.map(major => {
