@@ -70,7 +70,7 @@ labTest.describe('libraries, across a handover', () => {
         const bytes = traffic(rig.lab)
         await rig.lab.link('wifi').set({ carrier: false })
         await bytes()
-        await pause(300) // for the word of it to come: until then a request would go there
+        await pause(1500) // while nothing moves, the kernel tells of a lost carrier up to a second late: until then a request goes there
         client.child.stdin.write('on\n')
         const { answers } = await client.event<{ answers: string[] }>('done')
         await rig.lab.link('wifi').set({ carrier: true })
