@@ -1,8 +1,8 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Heard } from './support/cluster.js'
+import { compiled } from './support/compiled.js'
 import { mptcp } from './support/probes.js'
 import { requires } from './support/requires.js'
 
@@ -10,8 +10,7 @@ const mptcpTest = requires('MPTCP', mptcp)
 
 /** What the workers of a cluster have to tell, each having listened and connected. */
 async function cluster(...args: string[]): Promise<Heard[]> {
-  const program = join(import.meta.dirname, 'support/cluster.ts')
-  const child = fork(program, args, { execArgv: ['--import', 'tsx'] })
+  const child = fork(compiled('test/support/cluster.ts'), args)
   const ended = once(child, 'exit')
   const [accounts] = await Promise.race([once(child, 'message'), ended.then(([code]) => [`ended with ${code}`])])
   expect((await ended)[0]).toBe(0)

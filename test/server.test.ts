@@ -14,6 +14,7 @@ import { native } from '../lib/runtime/native.js'
 import { AcceptedSocket, createServer, MptcpServer } from '../lib/server.js'
 import { MptcpSocket } from '../lib/socket.js'
 import * as certificate from './support/certificate.js'
+import { compiled } from './support/compiled.js'
 import { serve, TCP } from './support/native-addon.js'
 import { leavesNothingOpen } from './support/open-things.js'
 import { mptcp } from './support/probes.js'
@@ -178,7 +179,7 @@ mptcpTest.describe('the forms of listen() are those of net.Server', () => {
     }))
 
   test('a privileged port, to a user without privilege', async () => {
-    const child = fork(join(import.meta.dirname, 'support/listen-unprivileged.ts'), { execArgv: ['--import', 'tsx'] })
+    const child = fork(compiled('test/support/listen-unprivileged.ts'))
     const [outcomes] = (await once(child, 'message')) as [{ code: string }[][]]
     await once(child, 'exit')
     expect(outcomes[1]).toEqual(outcomes[0])

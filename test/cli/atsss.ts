@@ -1,6 +1,7 @@
 /** `atsss` as a child process, from the sources. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { afterEach } from 'vitest'
+import { compiled } from '../support/compiled.js'
 
 export interface Ended {
   status: number | null
@@ -21,7 +22,7 @@ afterEach(() => {
 })
 
 /** What starts it: for tests that start it elsewhere. */
-export const PROGRAM = [process.execPath, '--import', 'tsx', 'lib/cli/main.ts'] as const
+export const PROGRAM = [process.execPath, compiled('lib/cli/main.ts')] as const
 
 export function start(args: string[], env: NodeJS.ProcessEnv = {}, program: readonly string[] = PROGRAM): Started {
   const [command, ...own] = program

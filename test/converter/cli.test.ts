@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
+import { compiled } from '../support/compiled.js'
 import { Client, closing, connectTlv, echo, message, until } from './rig.js'
 
 interface Running {
@@ -17,7 +18,7 @@ interface Running {
 }
 
 function atsss(...args: string[]): Running {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', ...args])
+  const child = spawn(process.execPath, [compiled('lib/cli/main.ts'), ...args])
   closing(() => child.kill('SIGKILL'))
   const [lines, errors]: [string[], string[]] = [[], []]
   const ended = [

@@ -2,12 +2,13 @@
 import { spawnSync } from 'node:child_process'
 import { expect } from 'vitest'
 import type { Degraded } from '../../lib/converter/listener.js'
+import { compiledUrl } from '../support/compiled.js'
 import { ownNamespace } from '../support/native-addon.js'
 import { all, mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 const joinTest = requires('MPTCP and a network namespace', all(mptcp, ownNamespace.probe))
-const module = new URL('../../lib/converter/join-endpoints.ts', import.meta.url).href
+const module = compiledUrl('lib/converter/join-endpoints.ts')
 
 interface Seen {
   endpoints: Record<string, string>
@@ -29,7 +30,7 @@ function inNamespace(script: string): Seen {
     ${script}
     console.log(JSON.stringify({ endpoints, degraded }))`
   const [command, ...args] = ownNamespace.command
-  const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', source]
+  const node = [process.execPath, '--input-type=module', '-e', source]
   const { stdout, stderr, status } = spawnSync(command!, [...args, ...node], { encoding: 'utf8', timeout: 20_000 })
   expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
   return JSON.parse(stdout)

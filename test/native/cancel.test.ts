@@ -1,7 +1,8 @@
 import { closeSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
-import { blockFor, Completions, leavesNothing, pause, refusingPort, serve, TCP } from '../support/native-addon.js'
+import { blockFor } from '../support/block-for.js'
+import { Completions, leavesNothing, pause, refusingPort, serve, TCP } from '../support/native-addon.js'
 
 const EPOLLIN = 1
 

@@ -3,7 +3,8 @@ import { closeSync, openSync } from 'node:fs'
 import net from 'node:net'
 import { expect, test } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
-import { blockFor, Completions, leavesNothing, pause, serve, TCP, until } from '../support/native-addon.js'
+import { blockFor } from '../support/block-for.js'
+import { Completions, leavesNothing, pause, serve, TCP, until } from '../support/native-addon.js'
 
 const EPOLLIN = 1
 const EPOLLOUT = 4

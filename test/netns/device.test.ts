@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Lab, openLab } from '../../lib/lab/index.js'
+import { compiled } from '../support/compiled.js'
 import { Program } from '../support/convert-lab.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -57,9 +58,7 @@ requires('MPTCP and network namespaces', all(mptcp, root, netns)).describe('the 
       .replace('203.0.113.0/24', '10.0.0.0/8')
       .split(' ')
     const started = [
-      lab.server.spawn(process.execPath, ['--import', 'tsx', 'test/netns/programs/library-server.ts'], {
-        cwd: project,
-      }),
+      lab.server.spawn(process.execPath, [compiled('test/netns/programs/library-server.ts')]),
       lab.converter.spawn('setpriv', [...asIn('converter.service'), process.execPath, ...converter, '--json']),
     ]
     await Promise.all(started.map(child => new Program(child).line(() => true)))

@@ -6,6 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Lab, openLab } from '../../lib/lab/index.js'
+import { compiled } from '../support/compiled.js'
 import { Program } from '../support/convert-lab.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -128,7 +129,7 @@ needs.describe('the examples with a session', () => {
   })
 
   test('9-mqtt-device: reports go on while Wi-Fi is cut', async () => {
-    const server = ['--import', 'tsx', join(project, 'test/netns/programs/mqtt-broker.ts')]
+    const server = [compiled('test/netns/programs/mqtt-broker.ts')]
     const broker = new Program(lab.server.spawn(process.execPath, server, { cwd: project }))
     await broker.event('ready')
     const [cellular, wifi, converter, host] = args

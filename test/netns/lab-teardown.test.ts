@@ -2,18 +2,18 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { openLab } from '../../lib/lab/index.js'
+import { compiledUrl } from '../support/compiled.js'
 import { pause, until } from '../support/native-addon.js'
 import { all, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 const labTest = requires('network namespaces', all(root, netns))
 
-const labModule = fileURLToPath(new URL('../../lib/lab/index.ts', import.meta.url))
+const labModule = compiledUrl('lib/lab/index.ts')
 
-const runTypeScript = ['--import', 'tsx', '--input-type=module', '-e']
+const runModule = ['--input-type=module', '-e']
 
 interface Owner {
   process: ChildProcess
@@ -34,7 +34,7 @@ async function owner(then: string): Promise<Owner> {
       setTimeout(async () => { ${then} }, 50)
     })
     setInterval(() => {}, 1000)`
-  const child = spawn(process.execPath, [...runTypeScript, source], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...runModule, source], { stdio: ['ignore', 'pipe', 'pipe'] })
   let complaints = ''
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     complaints += text
@@ -110,7 +110,7 @@ labTest.describe('a lab ends', () => {
       const lab = await openLab()
       await lab.link('wifi').set({ delayMs: 1 })
       console.log(lab.ue.name)`
-    const { status, stdout } = spawnSync(process.execPath, [...runTypeScript, source], { encoding: 'utf8' })
+    const { status, stdout } = spawnSync(process.execPath, [...runModule, source], { encoding: 'utf8' })
     expect(status).toBe(0)
     expect(stdout).toMatch(/^atsss-\d+-1-ue\n$/)
     expect(exists(stdout.trim())).toBe(false)
@@ -159,7 +159,7 @@ labTest.describe('without being root', () => {
       } catch (error) {
         console.log(error.code, error.message)
       }`
-    const [command, ...args] = [...wrapper, process.execPath, ...runTypeScript, source]
+    const [command, ...args] = [...wrapper, process.execPath, ...runModule, source]
     return spawnSync(command!, args, { encoding: 'utf8' }).stdout
   }
 

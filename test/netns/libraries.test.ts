@@ -3,8 +3,8 @@
  * wifi has lost its carrier, on the same connection.
  */
 import { readdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect } from 'vitest'
+import { compiled } from '../support/compiled.js'
 import { Program } from '../support/convert-lab.js'
 import { pause } from '../support/native-addon.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
@@ -13,7 +13,6 @@ import { SessionLab } from '../support/session-lab.js'
 import { traffic } from '../support/ue.js'
 
 const labTest = requires('MPTCP in network namespaces', all(root, netns, mptcp))
-const project = fileURLToPath(new URL('../../', import.meta.url))
 const recipes = readdirSync(new URL('../../examples/recipes', import.meta.url))
   .map(file => file.replace('.ts', ''))
   .filter(name => name !== 'recipe')
@@ -21,8 +20,8 @@ const recipes = readdirSync(new URL('../../examples/recipes', import.meta.url))
 labTest.describe('libraries, across a handover', () => {
   let rig: SessionLab
   const start = (host: 'ue' | 'server', name: string, ...args: string[]) => {
-    const path = `test/netns/programs/${name}.ts`
-    return new Program(rig.lab[host].spawn(process.execPath, ['--import', 'tsx', path, ...args], { cwd: project }))
+    const path = compiled(`test/netns/programs/${name}.ts`)
+    return new Program(rig.lab[host].spawn(process.execPath, [path, ...args]))
   }
   beforeAll(async () => {
     rig = await SessionLab.open()

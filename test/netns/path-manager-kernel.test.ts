@@ -1,6 +1,7 @@
 /** What does not work with the userspace path manager: without it, without privilege; and the side that accepts. */
 import { afterAll, beforeAll, expect } from 'vitest'
 import { type Lab, openLab } from '../../lib/lab/index.js'
+import { compiled } from '../support/compiled.js'
 import { Program } from '../support/convert-lab.js'
 import { pause } from '../support/native-addon.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
@@ -17,9 +18,9 @@ pmTest.describe('the path managers', () => {
   beforeAll(async () => {
     lab = await openLab()
     await lab.converter.run('ip', ['mptcp', 'limits', 'set', 'subflow', '8', 'add_addr_accepted', '8'])
-    await new Program(
-      lab.converter.spawn(process.execPath, ['--import', 'tsx', 'test/netns/programs/server.ts', 'run']),
-    ).event('ready')
+    await new Program(lab.converter.spawn(process.execPath, [compiled('test/netns/programs/server.ts'), 'run'])).event(
+      'ready',
+    )
   })
   afterAll(() => lab?.close())
 

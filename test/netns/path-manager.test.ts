@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { Writable } from 'node:stream'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { type Lab, openLab } from '../../lib/lab/index.js'
+import { compiled } from '../support/compiled.js'
 import { Program } from '../support/convert-lab.js'
 import { pause } from '../support/native-addon.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
@@ -29,9 +30,9 @@ pmTest.describe('the userspace path manager', () => {
     lab = await openLab()
     await lab.ue.sysctl('net.mptcp.pm_type', 1)
     await lab.converter.run('ip', ['mptcp', 'limits', 'set', 'subflow', '8', 'add_addr_accepted', '8'])
-    await new Program(
-      lab.converter.spawn(process.execPath, ['--import', 'tsx', 'test/netns/programs/server.ts', 'run']),
-    ).event('ready')
+    await new Program(lab.converter.spawn(process.execPath, [compiled('test/netns/programs/server.ts'), 'run'])).event(
+      'ready',
+    )
     ue = await Ue.start(lab.ue)
     const { links } = await ue.call('network')
     indices = Object.fromEntries(links.map(({ name, index }) => [name, index]))

@@ -1,6 +1,7 @@
 /** What the sampler says of subflows over links that are known. */
 import { afterAll, beforeAll, expect } from 'vitest'
 import { type Lab, openLab } from '../../lib/lab/index.js'
+import { compiled } from '../support/compiled.js'
 import { Program } from '../support/convert-lab.js'
 import { pause } from '../support/native-addon.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
@@ -23,9 +24,9 @@ samplerTest.describe('the sampler', () => {
     })
     await lab.ue.sysctl('net.mptcp.pm_type', 1)
     await lab.converter.run('ip', ['mptcp', 'limits', 'set', 'subflow', '8', 'add_addr_accepted', '8'])
-    await new Program(
-      lab.converter.spawn(process.execPath, ['--import', 'tsx', 'test/netns/programs/server.ts', 'run']),
-    ).event('ready')
+    await new Program(lab.converter.spawn(process.execPath, [compiled('test/netns/programs/server.ts'), 'run'])).event(
+      'ready',
+    )
     ue = await Ue.start(lab.ue)
     const connected = await ue.call('connect', '192.0.2.1', SINK, 'wifi')
     fd = connected.fd

@@ -4,6 +4,7 @@ import { native } from '../../lib/runtime/native.js'
 import { NETLINK_ROUTE, NetlinkClient, openNetlink } from '../../lib/runtime/netlink.js'
 import { decodeMessages, type NetlinkMessage } from '../../lib/wire/netlink.js'
 import { DUMPS, decodeRtnetlink } from '../../lib/wire/rtnetlink.js'
+import { compiledUrl } from '../support/compiled.js'
 import { pause } from '../support/native-addon.js'
 import { acknowledge, done, fakeKernel, part } from '../support/netlink-kernel.js'
 import { addon } from '../support/probes.js'
@@ -189,7 +190,7 @@ requires('the addon', addon).describe('this kernel', () => {
   })
 
   test('a program ends with everything open', () => {
-    const at = (name: string) => new URL(`../../lib/runtime/${name}.ts`, import.meta.url).href
+    const at = (name: string) => compiledUrl(`lib/runtime/${name}.ts`)
     const program = `
       import { openLinkMonitor } from '${at('link-monitor')}'
       import { openPathManager } from '${at('path-manager')}'
@@ -197,11 +198,10 @@ requires('the addon', addon).describe('this kernel', () => {
       await openPathManager().catch(() => {})
       monitor.watch(5)
       console.log(monitor.state.links.size > 0)`
-    const { stdout, stderr, status } = spawnSync(
-      process.execPath,
-      ['--import', 'tsx', '--input-type=module', '-e', program],
-      { encoding: 'utf8', timeout: 20_000 },
-    )
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+      timeout: 20_000,
+    })
     expect({ stdout, stderr, status }).toEqual({ stdout: 'true\n', stderr: '', status: 0 })
   }, 20_000)
 })

@@ -121,9 +121,7 @@ mptcpTest.describe('worker threads', () => {
     import { Worker } from 'node:worker_threads'
     const source = ${JSON.stringify(`
       const { parentPort } = require('node:worker_threads')
-      import('tsx/esm/api')
-        .then(({ tsImport }) => tsImport(${JSON.stringify(entry)}, ${JSON.stringify(entry)}))
-        .then(({ connect }) => { ${source} })
+      import(${JSON.stringify(entry)}).then(({ connect }) => { ${source} })
     `)}
     const start = () => new Worker(source, { eval: true, execArgv: [] })
   `

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import { runClient } from '../support/client-script.js'
+import { compiledUrl } from '../support/compiled.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
@@ -14,8 +15,8 @@ interface Measured {
 
 /** Connections one after the other, some at once, to a server of the same process; in the middle and at the end, what is held. */
 const SCRIPT = `
-import { createServer } from ${JSON.stringify(new URL('../../lib/server.ts', import.meta.url).href)}
-import { native } from ${JSON.stringify(new URL('../../lib/runtime/native.ts', import.meta.url).href)}
+import { createServer } from ${JSON.stringify(compiledUrl('lib/server.ts'))}
+import { native } from ${JSON.stringify(compiledUrl('lib/runtime/native.ts'))}
 import { readdirSync } from 'node:fs'
 import { once } from 'node:events'
 const server = createServer(socket => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')

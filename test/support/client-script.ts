@@ -3,9 +3,9 @@
  * it ends, what is collected, how it is in a worker thread.
  */
 import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { compiledUrl } from './compiled.js'
 
-export const entry = new URL('../../lib/index.ts', import.meta.url).href
+export const entry = compiledUrl('lib/index.ts')
 
 export interface Ended {
   /** The exit code, or the signal that ended it. */
@@ -16,10 +16,9 @@ export interface Ended {
 
 /** @param source an ES module; `connect`, `MptcpSocket` and `isSupported` are there */
 export function runClient(source: string, { flags = [] as string[], timeout = 20_000 } = {}): Promise<Ended> {
-  const args = [...flags, '--import', 'tsx', '--input-type=module', '-e', `${PRELUDE}\n${source}`]
+  const args = [...flags, '--input-type=module', '-e', `${PRELUDE}\n${source}`]
   return new Promise(resolve => {
-    const cwd = fileURLToPath(new URL('../..', import.meta.url))
-    const child = execFile(process.execPath, args, { cwd, timeout }, (_, out, err) =>
+    const child = execFile(process.execPath, args, { timeout }, (_, out, err) =>
       resolve({ code: child.exitCode ?? child.signalCode ?? 'not started', out, err }),
     )
   })

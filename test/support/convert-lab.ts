@@ -5,14 +5,13 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { type Lab, type LabOptions, type Namespace, openLab, type Packet } from '../../lib/lab/index.js'
 import type { ClientEnd, ConnectionResult, Task } from '../netns/programs/client.js'
 import type { HostileLine, HostilePlan } from '../netns/programs/hostile.js'
+import { compiled } from './compiled.js'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
-const programPath = (name: string) => join(root, 'test/netns/programs', `${name}.ts`)
+const programPath = (name: string) => compiled(`test/netns/programs/${name}.ts`)
 
 /** A program that says JSON lines. */
 export class Program {
@@ -99,9 +98,7 @@ export class ConvertLab {
   }
 
   async start(host: Namespace, name: string, argument: string): Promise<Program> {
-    const program = new Program(
-      host.spawn(process.execPath, ['--import', 'tsx', programPath(name), argument], { cwd: root }),
-    )
+    const program = new Program(host.spawn(process.execPath, [programPath(name), argument]))
     await program.event('ready')
     return program
   }
@@ -109,7 +106,7 @@ export class ConvertLab {
   /** The reference converter on `port` of both families; `options` as on its command line. */
   async converter(port: number, ...options: string[]): Promise<Program> {
     const listen = ['--listen', this.at(port), '--listen', this.at(port, 6)]
-    const main = join(root, 'dist/cli/main.js')
+    const main = compiled('lib/cli/main.ts')
     const program = new Program(
       this.lab.converter.spawn(process.execPath, [main, 'converter', '--json', ...listen, ...options]),
     )
@@ -128,8 +125,8 @@ export class ConvertLab {
 
   /** Starts the client with these tasks. */
   client(...tasks: Task[]): Program {
-    const arguments_ = ['--import', 'tsx', programPath('client'), JSON.stringify({ tasks })]
-    return new Program(this.lab.ue.spawn(process.execPath, arguments_, { cwd: root }))
+    const arguments_ = [programPath('client'), JSON.stringify({ tasks })]
+    return new Program(this.lab.ue.spawn(process.execPath, arguments_))
   }
 
   /** The client's tasks from beginning to end. */

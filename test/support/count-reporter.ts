@@ -10,7 +10,8 @@ declare module 'vitest' {
 
 /**
  * Ends a run with the line "N passed, N failed, N skipped". Files that did not load, hooks that failed and errors that
- * nobody caught count as failed. With EXPECT_ALL=1 a skipped test makes the run fail.
+ * nobody caught count as failed. With EXPECT_ALL=1 a skipped test makes the run fail. A test that passed only when it was run
+ * again (in CI, those that cross networks) is named, with what it said the first time.
  */
 export default class CountReporter implements Reporter {
   private lastLine = ''
@@ -30,6 +31,7 @@ export default class CountReporter implements Reporter {
       for (const suite of [module, ...module.children.allSuites()]) failed += suite.errors().length
       for (const test of module.children.allTests()) {
         const { state } = test.result()
+        if (test.diagnostic()?.flaky) tellUnsteady(test)
         if (state === 'passed') passed++
         else if (state === 'skipped') skipped.push(test)
         else failed++ // also what was still pending
@@ -47,6 +49,11 @@ export default class CountReporter implements Reporter {
       process.exitCode = 1
     }
   }
+}
+
+function tellUnsteady(test: TestCase): void {
+  process.stdout.write(`unsteady, passed when run again: ${test.module.relativeModuleId} > ${test.fullName}\n`)
+  for (const { message } of test.result().errors ?? []) process.stdout.write(`  ${message.replaceAll('\n', '\n  ')}\n`)
 }
 
 function reasonOf(test: TestCase): string {

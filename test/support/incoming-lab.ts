@@ -1,12 +1,10 @@
 /** A lab in which hosts of the data network reach services of the UE through a converter with a PCP server. */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { type Lab, type LabOptions, type Namespace, openLab } from '../../lib/lab/index.js'
 import type { SessionServerOptions } from '../../lib/session-server-options.js'
+import { compiled } from './compiled.js'
 import { result } from './lab-programs.js'
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
 
 export const PORTS = { echo: 7007, http: 8080, https: 8443 } as const
 export const CONVERTERS = ['192.0.2.1:5124', '[2001:db8:c::1]:5124']
@@ -79,8 +77,8 @@ export class IncomingLab {
   async startConverter(...more: string[]): Promise<void> {
     const listen = CONVERTERS.flatMap(address => ['--listen', address])
     const ports = [...Object.values(PORTS), '20000-20010'].flatMap(range => ['--pcp-ports', String(range)])
-    const args = ['dist/cli/main.js', 'converter', ...listen, '--pcp', ...ports, '--json', ...more]
-    this.converter = new Talking(this.lab.converter.spawn(process.execPath, args, { cwd: root }))
+    const args = [compiled('lib/cli/main.ts'), 'converter', ...listen, '--pcp', ...ports, '--json', ...more]
+    this.converter = new Talking(this.lab.converter.spawn(process.execPath, args))
     await this.converter.heard('listening')
   }
 
@@ -89,8 +87,8 @@ export class IncomingLab {
     const servers = Object.fromEntries(names.map(name => [name, PORTS[name]]))
     const accesses = { '3gpp': 'cell', 'non-3gpp': 'wifi' }
     const given = { session: { accesses, converters: CONVERTERS, ...session }, servers, options }
-    const args = ['--import', 'tsx', 'test/netns/programs/incoming.ts', JSON.stringify(given)]
-    const ue = new Talking(this.lab.ue.spawn(process.execPath, args, { cwd: root }))
+    const args = [compiled('test/netns/programs/incoming.ts'), JSON.stringify(given)]
+    const ue = new Talking(this.lab.ue.spawn(process.execPath, args))
     await ue.heard('listening', names.length)
     return ue
   }

@@ -112,11 +112,6 @@ export function leavesNothing(addon: Addon): void {
   afterEach(() => expect(addon.counts()).toEqual(before))
 }
 
-/** Stops this thread, and so the delivery of completions, while the reactor's thread goes on. */
-export function blockFor(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
-}
-
 export function pause(milliseconds: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, milliseconds))
 }

@@ -10,6 +10,7 @@ import {
   createConverter,
 } from '../../lib/converter/index.js'
 import type { MptcpOptions } from '../../lib/options.js'
+import { compiled } from './compiled.js'
 
 export interface Running extends AsyncDisposable {
   converter: Converter
@@ -37,7 +38,7 @@ export async function referenceConverter(options: ConverterOptions = {}): Promis
 
 /** In a process of its own, by the command line. */
 export async function converterProcess(): Promise<{ name: string; stop(): void }> {
-  const args = ['--import', 'tsx', 'lib/cli/main.ts', 'converter', '--allow-loopback', '--json']
+  const args = [compiled('lib/cli/main.ts'), 'converter', '--allow-loopback', '--json']
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   for await (const line of createInterface(child.stdout)) {
     const { address, port } = JSON.parse(line).listeners[0]

@@ -1,7 +1,6 @@
 /** A lab for sessions: two accesses, a converter, a server, and UEs that run test/netns/programs/session.ts. */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import type { Lab, LabOptions } from '../../lib/lab/index.js'
 import type { AccessType } from '../../lib/policy/rules.js'
@@ -9,11 +8,9 @@ import type { AtsssRule, SteeringMode } from '../../lib/policy/rules-json.js'
 import type { SessionOptions } from '../../lib/session-options.js'
 import { ECHO, SINK } from '../netns/programs/server.js'
 import type { Calls, Stream } from '../netns/programs/session.js'
+import { compiled } from './compiled.js'
 import { ConvertLab } from './convert-lab.js'
 import { traffic } from './ue.js'
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
-const program = 'test/netns/programs/session.ts'
 
 type Argument<Call extends keyof Calls> = Parameters<Calls[Call]>
 type Value<Call extends keyof Calls> = Awaited<ReturnType<Calls[Call]>>
@@ -84,8 +81,13 @@ export class SessionUe {
   /** @param wrapper a command to run it under, such as `setpriv …` */
   static async start(rig: SessionLab, options: Partial<SessionOptions>, wrapper: string[] = []): Promise<SessionUe> {
     const all = { accesses: { '3gpp': 'cell', 'non-3gpp': 'wifi' }, converters: rig.convert.at(rig.port), ...options }
-    const [command, ...args] = [...wrapper, process.execPath, '--import', 'tsx', program, JSON.stringify(all)]
-    const ue = new SessionUe(rig, rig.lab.ue.spawn(command!, args, { cwd: root }))
+    const [command, ...args] = [
+      ...wrapper,
+      process.execPath,
+      compiled('test/netns/programs/session.ts'),
+      JSON.stringify(all),
+    ]
+    const ue = new SessionUe(rig, rig.lab.ue.spawn(command!, args))
     await ue.#answer(0)
     await ue.call('ready')
     return ue

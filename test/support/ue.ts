@@ -1,12 +1,10 @@
 /** The UE of a lab as an obedient program, test/netns/programs/ue.ts. */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import type { Lab, Namespace } from '../../lib/lab/index.js'
 import type { SocketSample, SubflowAddresses } from '../../lib/runtime/sampler.js'
 import type { Calls } from '../netns/programs/ue.js'
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
+import { compiled } from './compiled.js'
 
 type Argument<Call extends keyof Calls> = Parameters<Calls[Call]>
 type Value<Call extends keyof Calls> = Awaited<ReturnType<Calls[Call]>>
@@ -42,8 +40,8 @@ export class Ue {
 
   /** @param wrapper a command to run it under, such as `setpriv …` */
   static async start(host: Namespace, wrapper: string[] = []): Promise<Ue> {
-    const [command, ...args] = [...wrapper, process.execPath, '--import', 'tsx', 'test/netns/programs/ue.ts']
-    const ue = new Ue(host.spawn(command!, args, { cwd: root }))
+    const [command, ...args] = [...wrapper, process.execPath, compiled('test/netns/programs/ue.ts')]
+    const ue = new Ue(host.spawn(command!, args))
     await ue.#answer(0)
     return ue
   }

@@ -135,6 +135,7 @@ async function perform(task: Task, index: number): Promise<void> {
 }
 
 const supported = isSupported()
+void process.stdout // From its first stream on the event loop keeps a descriptor.
 const before = openDescriptors()
 for (const [index, task] of plan.tasks.entries()) {
   await Promise.all(Array.from({ length: task.times ?? 1 }, () => perform(task, index)))

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MaPduSession, type MptcpConnectOptions, type MptcpSocket, type RulesInput } from 'atsss'
 import { openPathManager } from '../../../lib/runtime/path-manager.js'
-import { blockFor } from '../../support/native-addon.js'
+import { blockFor } from '../../support/block-for.js'
 import { pattern } from './pattern.js'
 
 export interface Stream {

@@ -13,7 +13,7 @@ import { openPathManager, pathManagerType } from '../../../lib/runtime/path-mana
 import { reactor } from '../../../lib/runtime/reactor.js'
 import { Sampler, subflowAddresses } from '../../../lib/runtime/sampler.js'
 import { decodeMptcpInfo } from '../../../lib/wire/mptcp-info.js'
-import { blockFor } from '../../support/native-addon.js'
+import { blockFor } from '../../support/block-for.js'
 import { writePattern } from './pattern.js'
 
 /** Nanoseconds of the clock that all processes share. */

@@ -1,0 +1,39 @@
+/**
+ * Vitest's global setup: compiles what tests start as programs, so that starting one takes the processor a tenth of a second
+ * and not one. The output stands beside the sources' folders, as `dist/` does: paths relative to the project's root hold there.
+ */
+import { symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import type { TestProject } from 'vitest/node'
+import { COMPILED, project } from './compiled.js'
+
+/** What programs find by paths from the root. */
+const LINKED = ['package.json', 'build', 'dist', 'lib/cli/watch/page']
+
+export async function setup(tests: TestProject): Promise<void> {
+  await compile()
+  tests.onTestsRerun(compile)
+}
+
+async function compile(): Promise<void> {
+  await build({
+    absWorkingDir: project,
+    entryPoints: ['lib', 'test', 'examples'].map(folder => `${folder}/**/*.ts`),
+    outdir: COMPILED,
+    outbase: '.',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'error',
+  })
+  for (const name of LINKED) link(name)
+}
+
+function link(name: string): void {
+  try {
+    symlinkSync(join(project, name), join(COMPILED, name))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
