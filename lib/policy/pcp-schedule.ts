@@ -12,6 +12,8 @@ export interface Schedule {
   dueAt: number
   /** RT: how long the last request of `ask` waits for its answer; 0 before the first. */
   timeout: number
+  /** When it was asked for last. */
+  sentAt: number
   grantedAt: number
   /** When what was granted ends; in the past where nothing is held. */
   expiresAt: number
@@ -42,26 +44,26 @@ const PASSING: ReadonlySet<PcpResult | undefined> = new Set<PcpResult | undefine
 /** @param delay milliseconds until the first request */
 export function begin(now: number, delay = 0): Schedule {
   const never = Number.NEGATIVE_INFINITY
-  return { pace: 'ask', dueAt: now + delay, timeout: 0, grantedAt: never, expiresAt: never, renewals: 0 }
+  return { pace: 'ask', dueAt: now + delay, timeout: 0, sentAt: never, grantedAt: never, expiresAt: never, renewals: 0 }
 }
 
 /** @param random uniform, 0…1 */
 export function sent(schedule: Schedule, now: number, random: number): Schedule {
   if (schedule.pace === 'renew') {
     const renewals = schedule.renewals + 1
-    return { ...schedule, renewals, ...nextRenewal(schedule, renewals, now, random) }
+    return { ...schedule, sentAt: now, renewals, ...nextRenewal(schedule, renewals, now, random) }
   }
   const { timeout } = schedule
   // §8.1.1: "RT = (1 + RAND) * MIN (2 * RTprev, MRT)", RAND "with a uniform distribution between -0.1 and +0.1".
   const base = timeout === 0 ? INITIAL_RETRANSMISSION : Math.min(2 * timeout, MAXIMUM_RETRANSMISSION)
   const next = (0.9 + 0.2 * random) * base
-  return { ...schedule, pace: 'ask', timeout: next, dueAt: now + next }
+  return { ...schedule, pace: 'ask', timeout: next, sentAt: now, dueAt: now + next }
 }
 
 /** @param lifetime seconds, as the server says */
-export function granted(lifetime: number, now: number, random: number): Schedule {
+export function granted({ sentAt }: Schedule, lifetime: number, now: number, random: number): Schedule {
   const expiresAt = now + Math.min(lifetime, LONGEST_LIFETIME) * 1000
-  const held: Schedule = { pace: 'renew', dueAt: 0, timeout: 0, grantedAt: now, expiresAt, renewals: 0 }
+  const held: Schedule = { pace: 'renew', dueAt: 0, timeout: 0, sentAt, grantedAt: now, expiresAt, renewals: 0 }
   return { ...held, ...nextRenewal(held, 0, now, random) }
 }
 
@@ -85,7 +87,23 @@ export function refused(schedule: Schedule, result: number, lifetime: number, no
 
 /** The server may have lost what it granted: it is asked anew, `delay` milliseconds from now. §8.5, §14.1.3. */
 export function disturbed(schedule: Schedule, now: number, delay: number): Schedule {
-  return { ...schedule, pace: 'ask', timeout: 0, dueAt: now + delay }
+  return { ...schedule, pace: 'ask', timeout: 0, dueAt: Math.max(now + delay, schedule.sentAt + LEAST_PAUSE) }
+}
+
+/** The server was not there to be asked, and says now that it is: what waits for an answer need not wait for so long. */
+export function hastened(schedule: Schedule, now: number, delay: number): Schedule {
+  const asked = disturbed(schedule, now, delay)
+  return schedule.pace === 'ask' && asked.dueAt < schedule.dueAt ? asked : schedule
+}
+
+/**
+ * It is to be asked for once more, as soon as may be. §8.3: not what would be refused again. §11.2.1: "renewal requests MUST NOT
+ * be sent less than four seconds apart".
+ */
+export function refreshed(schedule: Schedule, now: number): Schedule {
+  if (schedule.pace === 'wait') return schedule
+  const dueAt = Math.min(schedule.dueAt, Math.max(now, schedule.sentAt + LEAST_PAUSE))
+  return { ...schedule, pace: 'ask', dueAt }
 }
 
 export function isHeld(schedule: Schedule, now: number): boolean {

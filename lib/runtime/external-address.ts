@@ -113,7 +113,10 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     if (this.#closed) return
     const wanted = new Map(BOTH.flatMap(access => this.#wanted(access)))
     for (const [key, path] of [...this.#paths]) if (!wanted.has(key)) this.#leave(key, path)
-    for (const [key, about] of wanted) {
+    // The preferred access last: see `#holdBack`.
+    const preferred = this.#options.preferred()
+    const inOrder = [...wanted].sort(([, a], [, b]) => Number(a.access === preferred) - Number(b.access === preferred))
+    for (const [key, about] of inOrder) {
       const path = this.#paths.get(key)
       if (!path) this.#enter(key, about)
       else this.#use(path, about.usable)
@@ -155,18 +158,18 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
         open: receive => openTransport(server, local, receive),
       })
       client.on('ignored', why => this.emit('ignored', why))
-      const mapping = client.map({
-        ...wish,
-        nonce: this.#nonceOf(server),
-        external: remembered ?? this.#suggestion(internal.address),
-      })
+      const external = remembered ?? this.#suggestion(internal.address)
+      const mapping = client.map({ ...wish, nonce: this.#nonceOf(server), external }, this.#holdBack(about))
       const path: Path = { ...about, client, mapping, external: undefined }
       this.#paths.set(key, path)
       mapping.on('made', () => this.#tell(path, ''))
-      mapping.on('granted', () => this.#preferOthers(path))
+      mapping.on('granted', () => this.#preferOthers(path, mapping.askedAt))
       mapping.on('changed', () => this.#tell(path, 'the server has moved it'))
       mapping.on('lost', (_, why) => this.#tell(path, why))
-      mapping.on('refused', error => this.emit('problem', error))
+      mapping.on('refused', error => {
+        this.#preferOthers(path, Number.NEGATIVE_INFINITY)
+        this.emit('problem', error)
+      })
       if (!about.usable) client.pause()
     } catch (error) {
       // The address, or its interface, has gone since the links were read: they will be read again.
@@ -193,17 +196,31 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     }
   }
 
-  /** What is asked for last is what a converter tries first: after the others, the preferred access is asked for again. */
-  #preferOthers({ access, server }: Path): void {
-    const preferred = this.#options.preferred()
-    if (access === preferred) return
-    for (const other of this.#paths.values())
-      if (other.access === preferred && other.usable && sameServer(other.server, server)) other.client.refresh()
+  /**
+   * What is asked for last is what a converter tries first. So the preferred access lets the others go first: until they are
+   * answered, or for so many milliseconds. To ask once more, as at any later time, would be too soon (RFC 6887 §11.2.1).
+   */
+  #holdBack({ access, server }: Pick<Path, 'access' | 'server'>): number {
+    if (access !== this.#options.preferred()) return 0
+    return this.#others(access).some(other => other.mapping.isPending && sameServer(other.server, server))
+      ? HOLD_BACK_MS
+      : 0
+  }
+
+  /** The preferred access is asked for, where it was not since then. */
+  #preferOthers({ access, server }: Path, since: number): void {
+    const preferred = this.#others(access).filter(other => other.access === this.#options.preferred())
+    for (const other of preferred)
+      if (sameServer(other.server, server) && other.mapping.askedAt <= since) other.client.refresh()
   }
 
   /** The other access is the one to try now. */
-  #refreshOthers({ access }: Path): void {
-    for (const other of this.#paths.values()) if (other.access !== access && other.usable) other.client.refresh()
+  #refreshOthers({ access }: Pick<Path, 'access'>): void {
+    for (const other of this.#others(access)) other.client.refresh()
+  }
+
+  #others(access: AccessType): Path[] {
+    return [...this.#paths.values()].filter(other => other.access !== access && other.usable)
   }
 
   #nonceOf(server: PcpServer): Buffer {
@@ -257,6 +274,8 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   }
 }
 
+/** Milliseconds. */
+const HOLD_BACK_MS = 250
 const NO_SERVER = 'No PCP server is known: none is configured, and there is neither a converter nor a default router'
 
 function keyOf({ address, port }: PcpServer): string {

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { WireError } from '../errors.js'
 import { type EpochSeen, isEpochValid, recreationDelay } from '../policy/pcp-epoch.js'
+import { LONGEST_LIFETIME } from '../policy/pcp-schedule.js'
 import { type PcpServer, sameServer } from '../policy/pcp-servers.js'
 import { decodePcpResponse, encodePcpRequest, type PcpRequest, type PcpResponse, RESULTS } from '../wire/pcp.js'
 import { type MappingWish, newSchedule, PcpMapping } from './pcp-mapping.js'
@@ -38,7 +39,7 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
   #closed = false
   /** RFC 6887 §11.4, NO_RESOURCES: "SHOULD NOT send further requests for any new mappings" before. */
   #roomAt = Number.NEGATIVE_INFINITY
-  #deleting: ((operation: PcpResponse['operation']) => void) | undefined
+  #deleting: ((response: PcpResponse) => void) | undefined
 
   /** @throws what `open` throws */
   constructor({ server, clientAddress, open, random = Math.random }: PcpClientOptions) {
@@ -49,11 +50,15 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     this.#transport = open(this.receive)
   }
 
-  /** Asks for a mapping, and keeps it until the client is closed. The first request leaves in the next turn. */
-  map(wish: MappingWish): PcpMapping {
+  /**
+   * Asks for a mapping, and keeps it until the client is closed.
+   *
+   * @param delay milliseconds until the first request; 0: in the next turn
+   */
+  map(wish: MappingWish, delay = 0): PcpMapping {
     const now = performance.now()
-    const delay = Math.max(this.#roomAt - now, 0)
-    const mapping = new PcpMapping(wish, this.server, this.clientAddress, newSchedule(now, delay))
+    const first = newSchedule(now, Math.max(this.#roomAt - now, delay))
+    const mapping = new PcpMapping(wish, this.server, this.clientAddress, first)
     this.#mappings.add(mapping)
     this.#schedule()
     return mapping
@@ -68,12 +73,13 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
   /** The access is back: everything is asked for at once, as it may be that the server has changed. */
   resume(): void {
     this.#paused = false
-    this.refresh()
+    for (const mapping of this.#mappings) mapping.disturb(performance.now(), 0)
+    this.#schedule()
   }
 
-  /** Asks for all mappings now. */
-  refresh(delay = 0): void {
-    for (const mapping of this.#mappings) mapping.disturb(performance.now(), delay)
+  /** Asks for all mappings once more, as soon as RFC 6887 lets it: see `refreshed`. */
+  refresh(): void {
+    for (const mapping of this.#mappings) mapping.refresh(performance.now())
     this.#schedule()
   }
 
@@ -105,18 +111,25 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
 
   #hear(response: PcpResponse): void {
     const { operation, result } = response
-    if (operation.type === 'announce') {
-      this.#checkEpoch(response.epoch, undefined, recreationDelay(this.#random()))
-      return
-    }
+    if (operation.type === 'announce') return this.#hearAnnouncement(response)
     if (operation.type === 'unknown') return this.#hearUnknown(response)
-    if (operation.type === 'map' && this.#closed) this.#deleting?.(operation)
+    if (operation.type === 'map' && this.#closed) this.#deleting?.(response)
     const mapping = [...this.#mappings].find(({ wish }) => matches(wish, operation))
     if (operation.type !== 'map' || !mapping) return this.#ignore('the answer to a request that was not sent')
     const now = performance.now()
-    if (result === RESULTS['no-resources']) this.#roomAt = now + response.lifetime * 1000
+    if (result === RESULTS['no-resources']) this.#roomAt = now + Math.min(response.lifetime, LONGEST_LIFETIME) * 1000
     this.#checkEpoch(response.epoch, mapping, 0)
-    mapping.answered(response, now, this.#random())
+    if (!mapping.answered(response, now, this.#random())) this.#ignore('another external address or port than required')
+    this.#schedule()
+  }
+
+  /** RFC 6887 §14.1.3: "the ANNOUNCE Opcode MUST have result code equal to zero". */
+  #hearAnnouncement({ result, epoch }: PcpResponse): void {
+    if (result !== RESULTS.success) return this.#ignore(`an announcement with result ${result}`)
+    const isFirst = this.#seen === undefined
+    const delay = recreationDelay(this.#random())
+    this.#checkEpoch(epoch, undefined, delay)
+    if (isFirst) for (const mapping of this.#mappings) mapping.hasten(performance.now(), delay)
     this.#schedule()
   }
 
@@ -180,13 +193,23 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
       }
       const again = setInterval(ask, DELETION.again)
       const patience = setTimeout(end, DELETION.patience)
-      this.#deleting = operation => {
+      this.#deleting = response => {
+        const { operation } = response
+        if (!isAboutDeletion(response)) return
         for (const mapping of left) if (matches(mapping.wish, operation)) left.delete(mapping)
         if (left.size === 0) end()
       }
       ask()
     })
   }
+}
+
+/**
+ * And not about a request to map that was on its way. RFC 6887 §15.1: the external port is the request's, which is 0; what is
+ * left may have a lifetime (§15), what is gone has none.
+ */
+function isAboutDeletion({ operation, lifetime }: PcpResponse): boolean {
+  return operation.type === 'map' && (operation.externalPort === 0 || lifetime === 0)
 }
 
 /** RFC 6887 §11.4: "matched […] by comparing the internal IP address […], the protocol, the internal port, and the mapping nonce." */

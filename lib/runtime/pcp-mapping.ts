@@ -1,7 +1,18 @@
 /** One mapping that a PCP client keeps at a server: what is asked for, what was granted, and when it is asked again. */
 import { EventEmitter } from 'eventemitter3'
 import { type ErrorCode, PcpError } from '../errors.js'
-import { begin, disturbed, granted, isHeld, refused, type Schedule, sent, wakeAt } from '../policy/pcp-schedule.js'
+import {
+  begin,
+  disturbed,
+  granted,
+  hastened,
+  isHeld,
+  refreshed,
+  refused,
+  type Schedule,
+  sent,
+  wakeAt,
+} from '../policy/pcp-schedule.js'
 import { anyOf, type PcpServer } from '../policy/pcp-servers.js'
 import { type PcpOption, type PcpRequest, type PcpResponse, RESULTS, resultName } from '../wire/pcp.js'
 
@@ -78,6 +89,16 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     return this.#unanswered > 0
   }
 
+  /** Whether there is none yet, and one is asked for. */
+  get isPending(): boolean {
+    return !this.#external && this.#schedule.pace === 'ask'
+  }
+
+  /** When it was asked for last; `-Infinity`: not yet. */
+  get askedAt(): number {
+    return this.#schedule.sentAt
+  }
+
   /** When something is to be done. While the access is away only the end of what was granted is. */
   wakeAt(now: number, isPaused: boolean): number {
     if (!isPaused) return wakeAt(this.#schedule, now)
@@ -95,7 +116,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
 
   request(): PcpRequest {
     const { wish } = this
-    const suggested = this.#external ?? wish.external
+    const suggested = this.#suggested
     return this.#make(wish.lifetime, suggested.address ?? anyOf(this.#clientAddress), suggested.port, [
       ...(wish.required && suggested.port !== 0 ? [{ type: 'prefer-failure' as const }] : []),
       ...filterOptions(wish.filters),
@@ -112,23 +133,38 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     this.#schedule = disturbed(this.#schedule, now, delay)
   }
 
-  /** An answer of the server, which has been matched with this mapping. */
-  answered(response: PcpResponse, now: number, random: number): void {
-    if (response.result !== RESULTS.success)
-      return this.refuse(response.result, response.lifetime, now, response.version)
-    if (response.operation.type !== 'map') return
+  /** The server has come to be there. */
+  hasten(now: number, delay: number): void {
+    this.#schedule = hastened(this.#schedule, now, delay)
+  }
+
+  refresh(now: number): void {
+    this.#schedule = refreshed(this.#schedule, now)
+  }
+
+  /** An answer of the server, which has been matched with this mapping. @returns whether it is believed */
+  answered(response: PcpResponse, now: number, random: number): boolean {
+    if (response.result !== RESULTS.success) {
+      this.refuse(response.result, response.lifetime, now, response.version)
+      return true
+    }
+    if (response.operation.type !== 'map') return false
     const { externalAddress: address, externalPort: port } = response.operation
     // RFC 6887 §13.2: "the PCP client MUST validate that the external IP address, protocol, port, and nonce in a success
     // response match the associated suggested values from the request."
-    if (this.wish.required && this.wish.external.port !== 0 && port !== this.wish.external.port) return
+    if (this.wish.required && !isSuggested({ address, port }, this.#suggested)) return false
     this.#unanswered = 0
-    this.#schedule = granted(response.lifetime, now, random)
+    this.#schedule = granted(this.#schedule, response.lifetime, now, random)
     const before = this.#external
-    if (!isHeld(this.#schedule, now)) return this.#lose('the server has ended it')
+    if (!isHeld(this.#schedule, now)) {
+      this.#lose('the server has ended it')
+      return true
+    }
     this.#external = { address, port }
     if (!before) this.emit('made', this.#external)
     else if (before.address !== address || before.port !== port) this.emit('changed', this.#external, before)
     this.emit('granted')
+    return true
   }
 
   /** @param version of the answer: 0 is a NAT-PMP server */
@@ -141,6 +177,10 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     const error = this.#error(code, what, result, this.#schedule.dueAt - now)
     if (this.#external && !isHeld(this.#schedule, now)) this.#lose(error.message)
     this.emit('refused', error)
+  }
+
+  get #suggested(): MappingWish['external'] {
+    return this.#external ?? this.wish.external
   }
 
   #make(lifetime: number, externalAddress: string, externalPort: number, options: PcpOption[]): PcpRequest {
@@ -174,6 +214,11 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
 /** @param delay milliseconds: the server has said that it has no room for new mappings */
 export function newSchedule(now: number, delay: number): Schedule {
   return begin(now, delay)
+}
+
+function isSuggested({ address, port }: External, suggested: MappingWish['external']): boolean {
+  const isThere = suggested.address === undefined || address === suggested.address
+  return isThere && (suggested.port === 0 || port === suggested.port)
 }
 
 /** RFC 6887 §13.3: the first one of prefix length 0 "to delete all existing filters", so that these are all. */

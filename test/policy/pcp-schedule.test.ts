@@ -3,7 +3,9 @@ import {
   begin,
   disturbed,
   granted,
+  hastened,
   isHeld,
+  refreshed,
   refused,
   type Schedule,
   sent,
@@ -15,6 +17,7 @@ import { seeded } from '../support/random.js'
 const NOW = 1_000_000
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
+const FRESH = begin(NOW)
 
 /** What a server answers to a request at a time, in milliseconds; nothing where it is silent. */
 type Server = (at: number) => { result: number; lifetime: number } | undefined
@@ -40,7 +43,7 @@ function simulate(server: Server, until: number, random = seeded(1), schedule: S
     requests.push(now)
     schedule = sent(schedule, now, random())
     const answer = server(now)
-    if (answer?.result === RESULTS.success) schedule = granted(answer.lifetime, now, random())
+    if (answer?.result === RESULTS.success) schedule = granted(schedule, answer.lifetime, now, random())
     else if (answer) schedule = refused(schedule, answer.result, answer.lifetime, now)
     note()
   }
@@ -81,7 +84,7 @@ describe('a silent server (RFC 6887 §8.1.1)', () => {
 describe('renewal (§11.2.1)', () => {
   test('the ranges, until the end', () => {
     const at = (random: number) => {
-      let schedule = granted(7200, NOW, random)
+      let schedule = granted(FRESH, 7200, NOW, random)
       const shares: number[] = []
       while (schedule.pace === 'renew') {
         shares.push((schedule.dueAt - NOW) / 7_200_000)
@@ -124,21 +127,21 @@ describe('renewal (§11.2.1)', () => {
 
   test('lifetimes that make no sense', () => {
     // §15: five years are a day.
-    expect(granted(5 * 365 * 86_400, NOW, 0)).toMatchObject({ expiresAt: NOW + DAY, dueAt: NOW + DAY / 2 })
-    expect(granted(0xffff_ffff, NOW, 0).expiresAt).toBe(NOW + DAY)
+    expect(granted(FRESH, 5 * 365 * 86_400, NOW, 0)).toMatchObject({ expiresAt: NOW + DAY, dueAt: NOW + DAY / 2 })
+    expect(granted(FRESH, 0xffff_ffff, NOW, 0).expiresAt).toBe(NOW + DAY)
     // Of a second, or of none: no more than a request in four seconds.
     for (const lifetime of [0, 1, 3, 4, 5]) {
       const { requests } = simulate(() => ({ result: 0, lifetime }), 60_000)
       for (const pause of gaps(requests)) expect(pause).toBeGreaterThanOrEqual(4_000)
       expect(requests.length).toBeGreaterThan(10)
     }
-    expect(isHeld(granted(0, NOW, 0), NOW)).toBe(false)
+    expect(isHeld(granted(FRESH, 0, NOW, 0), NOW)).toBe(false)
   })
 })
 
 describe('refusals (§7.4, §8.3)', () => {
   const codes = Object.values(RESULTS).filter(code => code !== 0)
-  const held = granted(3600, NOW, 0)
+  const held = granted(FRESH, 3600, NOW, 0)
 
   test.each([...codes, 14, 255])('result %d: not asked again within its lifetime', result => {
     const schedule = refused(begin(NOW), result, 600, NOW)
@@ -183,15 +186,49 @@ describe('refusals (§7.4, §8.3)', () => {
 
 describe('a server that has lost its state (§8.5, §14.1.3)', () => {
   test('is asked anew when told, and again until it answers; the mapping is taken for held meanwhile', () => {
-    const schedule = disturbed(granted(7200, NOW, 0), NOW + 1000, 2_500)
+    const schedule = disturbed(granted(FRESH, 7200, NOW, 0), NOW + 1000, 2_500)
     expect(schedule).toMatchObject({ pace: 'ask', dueAt: NOW + 3_500 })
     expect(isHeld(schedule, NOW + 3_500)).toBe(true)
     expect(sent(schedule, NOW + 3_500, 0.5).dueAt).toBe(NOW + 6_500)
   })
 
   test('its end is told while it is asked for', () => {
-    const schedule = sent(disturbed(granted(2, NOW, 0), NOW, 0), NOW, 0.5)
+    const schedule = sent(disturbed(granted(FRESH, 2, NOW, 0), NOW, 0), NOW, 0.5)
     expect(wakeAt(schedule, NOW)).toBe(NOW + 2_000)
     expect(wakeAt(schedule, NOW + 2_000)).toBe(NOW + 3_000)
+  })
+})
+
+describe('once more, as soon as may be', () => {
+  const held = granted(sent(FRESH, NOW, 0), 7200, NOW + 20, 0)
+
+  test('at once; within four seconds of the last request after them (§11.2.1); what is due sooner stays', () => {
+    expect(refreshed(held, NOW + 10_000)).toMatchObject({ pace: 'ask', dueAt: NOW + 10_000, expiresAt: held.expiresAt })
+    expect(refreshed(held, NOW + 20).dueAt).toBe(NOW + 4_000)
+    expect(refreshed(FRESH, NOW + 20).dueAt).toBe(NOW)
+    expect(refreshed(begin(NOW, 250), NOW + 20).dueAt).toBe(NOW + 20)
+    const silent = sent(FRESH, NOW, 0.5)
+    expect(refreshed(silent, NOW + 20)).toEqual(silent)
+  })
+
+  test('not what would be refused again (§8.3)', () => {
+    const waiting = refused(FRESH, RESULTS['not-authorized'], 600, NOW)
+    expect(refreshed(waiting, NOW + 10_000)).toBe(waiting)
+  })
+})
+
+describe('a server that was not there, and is', () => {
+  test('need not wait for the request after the next 17 minutes', () => {
+    let schedule = FRESH
+    for (let i = 0; i < 10; i++) schedule = sent(schedule, schedule.dueAt, 0.5)
+    const now = schedule.sentAt + 10_000
+    expect(hastened(schedule, now, 2_500)).toMatchObject({ pace: 'ask', timeout: 0, dueAt: now + 2_500 })
+  })
+
+  test('is asked no later than it would have been; what is held or refused stays as it is', () => {
+    const silent = sent(FRESH, NOW, 0.5)
+    expect(hastened(silent, NOW + 2_000, 2_500)).toBe(silent)
+    for (const schedule of [granted(FRESH, 7200, NOW, 0), refused(FRESH, RESULTS['not-authorized'], 600, NOW)])
+      expect(hastened(schedule, NOW + 2_000, 2_500)).toBe(schedule)
   })
 })

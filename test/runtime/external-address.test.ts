@@ -225,15 +225,69 @@ for (const preferred of ['3gpp', 'non-3gpp'] as const)
     expect(rig.from().at(-1)).toBe(preferred === '3gpp' ? '10.2.0.2' : '10.1.0.2')
     // And that is the end of it: they do not ask in turn for ever.
     const { length } = rig.asked
-    expect(length).toBeLessThanOrEqual(4)
+    expect(length).toBe(2)
     await pass(HOUR)
     expect(rig.asked).toHaveLength(length)
     await pass(HOUR)
     expect(rig.from().at(-1)).toBe(preferred === '3gpp' ? '10.2.0.2' : '10.1.0.2')
   })
 
+test('the preferred access waits for the others no longer than 250 ms', async () => {
+  const rig = new Rig(state([WIFI, CELL]))
+  rigs.push(rig)
+  rig.assign = ({ from }) => (from === '10.1.0.2' ? { address: CONVERTER, port: 20000 } : undefined)
+  await pass(240)
+  expect(rig.from()).toEqual(['10.2.0.2'])
+  await pass(100)
+  expect(rig.from()).toEqual(['10.2.0.2', '10.1.0.2'])
+  expect(rig.heard).toEqual([['made', '192.0.2.1 20000', 'non-3gpp']])
+})
+
+test('and not at all for one that is refused, or alone', async () => {
+  const rig = new Rig(state([WIFI, CELL]))
+  rigs.push(rig)
+  rig.assign = ({ from }) => (from === '10.1.0.2' ? { address: CONVERTER, port: 20000 } : RESULTS['user-ex-quota'])
+  await pass(100)
+  expect(rig.from()).toEqual(['10.2.0.2', '10.1.0.2'])
+  const alone = await open(state([WIFI]))
+  expect(alone.from()).toEqual(['10.1.0.2'])
+})
+
+test('no server is asked for the same twice within four seconds (RFC 6887 §11.2.1), whatever the accesses do', async () => {
+  const rig = await open(state([WIFI, CELL]))
+  const at = new Map<string, number>()
+  const gaps: number[] = []
+  const { assign } = rig
+  rig.assign = asked => {
+    const last = at.get(asked.from)
+    if (last !== undefined) gaps.push(performance.now() - last)
+    at.set(asked.from, performance.now())
+    return assign(asked)
+  }
+  for (let i = 0; i < 40; i++) {
+    rig.preferred = i % 2 === 0 ? '3gpp' : 'non-3gpp'
+    rig.links.become(state([WIFI, { ...CELL, carrier: i % 3 !== 0 }]))
+    await pass(700)
+  }
+  expect(gaps.length).toBeGreaterThan(2)
+  expect(gaps.filter(gap => gap < 4_000)).toEqual([])
+})
+
+test('the preferred access is refused: it is not asked again when the others are renewed (§8.3)', async () => {
+  const rig = new Rig(state([WIFI, CELL]))
+  rigs.push(rig)
+  rig.assign = ({ from }) => (from === '10.1.0.2' ? RESULTS['not-authorized'] : { address: CONVERTER, port: 20000 })
+  await pass(5_000)
+  rig.links.become(state([WIFI, { ...CELL, carrier: false }]))
+  await pass(5_000)
+  rig.links.become(state([WIFI, CELL]))
+  await pass(89_000)
+  expect(rig.from()).toEqual(['10.2.0.2', '10.1.0.2', '10.2.0.2'])
+})
+
 test('the preferred access loses its carrier: the other asks at once, nothing is told; back, it asks last again', async () => {
   const rig = await open(state([WIFI, CELL]))
+  await pass(5_000)
   let since = rig.asked.length
   rig.links.become(state([{ ...WIFI, carrier: false }, CELL]))
   await pass(100)

@@ -73,8 +73,11 @@ class Rig {
     return Math.floor((performance.now() - this.startedAt) / 1000)
   }
 
-  grant({ operation, options }: PcpRequest, change: Partial<MapOperation> = {}, lifetime = 7200): Uint8Array {
-    const assigned = { externalAddress: '192.0.2.1', externalPort: 20000 }
+  /** What is deleted has no lifetime, and the external address of the request (§15.1). */
+  grant({ operation, options, ...asked }: PcpRequest, change: Partial<MapOperation> = {}, most = 7200): Uint8Array {
+    const isDeletion = asked.lifetime === 0
+    const lifetime = isDeletion && most === 7200 ? 0 : most
+    const assigned = isDeletion ? {} : { externalAddress: '192.0.2.1', externalPort: 20000 }
     const granted = { ...(operation as MapOperation), ...assigned, ...change }
     return encodePcpResponse({ result: 0, lifetime, epoch: this.epoch, operation: granted, options })
   }
@@ -170,6 +173,33 @@ describe('a server that does as it should', () => {
     expect(rig.requests).toHaveLength(4)
   })
 
+  test('answers a request to map while one to delete is lost: that is sent again', async () => {
+    const rig: Rig = new Rig(request => (request.lifetime === 0 ? undefined : rig.grant(request)))
+    rig.map()
+    await pass(10)
+    const closing = rig.client.close()
+    await pass(500)
+    // The answer to the first request came 20 ms after it; to the deletion there was none.
+    expect(rig.requests.map(({ request }) => request.lifetime)).toEqual([7200, 0, 0])
+    expect(rig.closed).toBe(false)
+    await pass(500)
+    await closing
+  })
+
+  test.each([
+    ['gone', {}, 0],
+    ['gone, under its external port', { externalPort: 20000 }, 0],
+    ['there until traffic has ceased (§15)', { externalPort: 0 }, 90],
+  ])('answers the deletion: it is %s', async (_, change, lifetime) => {
+    const rig: Rig = new Rig()
+    rig.map()
+    await pass(100)
+    rig.answer = request => rig.grant(request, { externalPort: 0, ...change }, lifetime)
+    await Promise.all([rig.client.close(), pass(100)])
+    expect(rig.requests).toHaveLength(2)
+    expect(rig.closed).toBe(true)
+  })
+
   test('answers the deletion: closed at once', async () => {
     const rig = new Rig()
     rig.map()
@@ -216,6 +246,24 @@ describe('a server that is silent, or slow', () => {
     rig.answer = request => rig.grant(request)
     await pass(30_000)
     expect(rig.heard.map(([what]) => what)).toEqual(['made', 'refused', 'lost', 'made'])
+  })
+})
+
+describe('a server that was not there', () => {
+  test('announces itself: asked within 5 seconds, and not after the 17 minutes of patience', async () => {
+    const rig: Rig = new Rig(() => undefined)
+    const mapping = rig.map()
+    await pass(HOUR)
+    rig.requests.length = 0
+    rig.answer = request => rig.grant(request)
+    rig.startedAt = performance.now()
+    rig.announce()
+    await pass(2_600)
+    expect(rig.requests).toHaveLength(1)
+    expect(mapping.external).toBeDefined()
+    rig.announce()
+    await pass(10_000)
+    expect(rig.requests).toHaveLength(1)
   })
 })
 
@@ -327,11 +375,28 @@ describe('who lies is not believed', () => {
     expect(mapping.external).toEqual({ address: '192.0.2.1', port: 20000 })
   })
 
-  test('a success that is not what was required (§13.2)', async () => {
+  test.each([
+    ['the port', { address: undefined, port: 443 }, false],
+    ['the address', { address: '192.0.2.9', port: 20000 }, false],
+    ['neither', { address: '192.0.2.1', port: 20000 }, true],
+    ['neither, of any address', { address: undefined, port: 20000 }, true],
+  ])('a success that is not what was required (§13.2): %s is another', async (_, external, isBelieved) => {
     const rig = new Rig()
-    const mapping = rig.map({ external: { address: undefined, port: 443 }, required: true })
+    const mapping = rig.map({ external, required: true })
     await pass(1000)
-    expect(mapping.external).toBeUndefined()
+    expect(mapping.external !== undefined).toBe(isBelieved)
+    expect(rig.heard.map(([what]) => what)).toEqual([isBelieved ? 'made' : 'ignored'])
+  })
+
+  test('an announcement that is an error (§14.1.3)', async () => {
+    const rig = new Rig()
+    rig.map()
+    await pass(60_000)
+    rig.startedAt = performance.now()
+    const operation = { type: 'announce' as const }
+    rig.receive(encodePcpResponse({ result: 3, lifetime: 0, epoch: 0, operation, options: [] }), SERVER)
+    await pass(60_000)
+    expect(rig.requests).toHaveLength(1)
   })
 
   test('UNSUPP_VERSION when nothing was asked', async () => {
@@ -386,6 +451,15 @@ describe('a server that refuses', () => {
     expect(rig.requests).toHaveLength(1)
     await pass(2_000)
     expect(rig.requests).toHaveLength(3)
+  })
+
+  test('no resources for 136 years: a day (§15)', async () => {
+    const rig: Rig = new Rig((_, bytes) => rig.refuse(bytes, RESULTS['no-resources'], 0xffff_ffff))
+    rig.map()
+    await pass(1_000)
+    rig.map({ internalPort: 8081 })
+    await pass(24 * HOUR)
+    expect(rig.requests.length).toBeGreaterThan(1)
   })
 
   test('a renewal for now: the mapping stays until its end', async () => {
