@@ -12,6 +12,7 @@ import {
   type PcpResult,
   RESULTS,
 } from '../wire/pcp.js'
+import { clientAddressOf } from '../wire/pcp-decode.js'
 import { ERROR_LIFETIME, type MapAnswer, type Mappings, type Place } from './mappings.js'
 
 export interface PcpPolicy {
@@ -50,7 +51,7 @@ export function answerPcp(
     request = decodePcpRequest(bytes)
   } catch (error) {
     if (!(error instanceof WireError)) throw error
-    const result = resultOf(error, bytes)
+    const result = resultOf(error, bytes, client)
     return result ? refuse(result, false) : IGNORED
   }
   const { operation, options, lifetime } = request
@@ -83,10 +84,12 @@ export function answerPcp(
 const IGNORED: PcpAnswer = { bytes: undefined, result: 'ignored' }
 
 /** `undefined`: "silently dropped". */
-function resultOf({ reason }: WireError, bytes: Uint8Array): Exclude<PcpResult, 'success'> | undefined {
+function resultOf({ reason }: WireError, bytes: Uint8Array, client: Place): Exclude<PcpResult, 'success'> | undefined {
   if (bytes.length < 2 || reason === 'pcp-direction') return undefined
   if (reason === 'version') return 'unsupp-version'
   // "if the version is supported but the received message is shorter than 24 octets, the message is silently dropped."
   if (bytes.length < PCP_HEADER_LENGTH) return undefined
-  return reason === 'pcp-option' ? 'malformed-option' : 'malformed-request'
+  if (reason !== 'pcp-option') return 'malformed-request'
+  // The address is compared before options are looked at.
+  return clientAddressOf(bytes) === client.address ? 'malformed-option' : 'address-mismatch'
 }

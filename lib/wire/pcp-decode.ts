@@ -33,10 +33,15 @@ export function decodePcpRequest(bytes: Uint8Array): PcpRequest {
   const { operation, options } = readBody(bytes)
   return {
     lifetime: new Reader(bytes, HEADER.lifetime).u32(),
-    clientAddress: formatAddress(bytes, HEADER.client),
+    clientAddress: clientAddressOf(bytes),
     operation,
     options,
   }
+}
+
+/** Whom a request says that it is from, whatever else is wrong with it; of at least `PCP_HEADER_LENGTH` octets. */
+export function clientAddressOf(request: Uint8Array): string {
+  return formatAddress(request, HEADER.client)
 }
 
 /**

@@ -56,6 +56,7 @@ describe('refused', () => {
     ['1104 octets', new Uint8Array([...map!, ...new Uint8Array(1044)]), 'malformed-request', 3],
     ['an option that reaches out', withOptions('c8 00 00 08 00 00 00 00'), 'malformed-option', 6],
     ['an address that is not the source', changed(map!, 23, '03'), 'address-mismatch', 12],
+    ['the same, and options that are none', changed(withOptions('03 00 00 00'), 23, '03'), 'address-mismatch', 12],
     ['PEER', peer!, 'unsupp-opcode', 4],
     ['an opcode that nobody knows', unknown!, 'unsupp-opcode', 4],
     ['a mandatory option that nobody knows', withOptions('7f 00 00 00'), 'unsupp-option', 5],
