@@ -29,7 +29,9 @@ export class AccessLinks {
   /** What a new subflow is bound to; undefined while there is no address of the family. */
   address(access: AccessType, family: 4 | 6): { address: string; interfaceIndex: number } | undefined {
     const link = this.#link(access)
-    const found = link?.addresses.find(address => address.family === family && isGlobal(address))
+    const found = link?.addresses
+      .filter(address => address.family === family && isGlobal(address))
+      .sort((a, b) => lastResort(a) - lastResort(b))[0]
     return link && found && { address: found.address, interfaceIndex: link.index }
   }
 
@@ -58,6 +60,14 @@ export class AccessLinks {
     const { interface: name } = this.#config[access]
     return [...this.#state.links.values()].find(link => link.name === name)
   }
+}
+
+/**
+ * What is on its way out, or does not reach beyond its site (fc00::/7), is for want of others only: RFC 6724 §5, rules 3 and 6;
+ * RFC 6887 §8.4: "IPv6 addresses without global reachability (e.g., ULAs) SHOULD NOT be used".
+ */
+function lastResort({ address, family, deprecated }: LinkAddress): number {
+  return (deprecated ? 2 : 0) + (family === 6 && /^f[cd]/i.test(address) ? 1 : 0)
 }
 
 /** Link-local addresses do not leave the link; tentative ones may not be used yet. */
