@@ -12,6 +12,8 @@ import { MptcpSocket } from './socket.js'
 
 /** What a session does about the connections that its servers take. */
 export interface Taking extends Pick<ServerHost, 'preferred' | 'degraded'> {
+  /** @throws ERR_ATSSS_NO_RULE, ERR_ATSSS_STEERING: the rules refuse connections with this remote host */
+  permit(remote: Destination): void
   steer(socket: MptcpSocket, destination: Destination, access: AccessType, about: Omit<Steered, 'token' | 'rule'>): void
   /** Its descriptor is about to be closed. */
   closing(socket: MptcpSocket): void
@@ -20,14 +22,15 @@ export interface Taking extends Pick<ServerHost, 'preferred' | 'degraded'> {
 export function serverHost(
   accesses: Record<AccessType, AccessConfig>,
   { converters, allowLoopback }: Settings,
-  { steer, closing, ...rest }: Taking,
+  { permit, steer, closing, ...rest }: Taking,
 ): ServerHost {
   return {
     ...{ accesses, converters, allowLoopback, ...rest },
     take: (received, access, settings) => {
       const { fd, remote, peer } = received
-      const socket: MptcpSocket = acceptSocket(received, accesses[access], settings, () => closing(socket))
       const destination = { host: remote.address, addresses: [remote.address], port: remote.port }
+      permit(destination)
+      const socket: MptcpSocket = acceptSocket(received, accesses[access], settings, () => closing(socket))
       // The peer listens elsewhere than where it has connected from.
       steer(socket, destination, access, { fd, remote: undefined, family: peer.family })
       return socket

@@ -3,9 +3,10 @@ import { invalid, oneOf, refuseMisspelled, text } from './checks.js'
 import { AtsssError } from './errors.js'
 import type { MptcpOptions } from './options.js'
 import { BOTH } from './policy/accesses.js'
+import type { Match } from './policy/match.js'
 import { presetRules } from './policy/presets.js'
 import { applyContainer, type RuleUpdate } from './policy/rule-store.js'
-import type { AccessType, Rule } from './policy/rules.js'
+import { type AccessType, nameOf, type Rule } from './policy/rules.js'
 import { type AtsssRule, parseRules } from './policy/rules-json.js'
 import type { AccessConfig } from './runtime/access-links.js'
 import { resolveWatch, type WatchOptions } from './session-watch.js'
@@ -109,6 +110,25 @@ export function unenforceableBecause({ functionality, steering }: Rule): string 
     return 'redundant steering needs a packet scheduler that a stock kernel does not have'
   if (steering.mode === 'unknown') return `its steering mode, ${steering.code}, is not known`
   return undefined
+}
+
+/**
+ * The rule that a new connection is under, if any; `message`: what of it cannot be obeyed.
+ *
+ * @param peer for people: "to example.com:443"
+ * @throws ERR_ATSSS_NO_RULE, ERR_ATSSS_STEERING
+ */
+export function permit(
+  { rule, why }: Match,
+  peer: string,
+  { unmatched, unenforceable }: SessionSettings,
+): { rule: Rule | undefined; message?: string } {
+  if (!rule && unmatched === 'refuse') throw new AtsssError('ERR_ATSSS_NO_RULE', `No connection ${peer}: ${why}`)
+  const because = rule && unenforceableBecause(rule)
+  if (!because) return { rule }
+  const message = `${nameOf(rule)} cannot be obeyed: ${because}`
+  if (unenforceable === 'refuse') throw new AtsssError('ERR_ATSSS_STEERING', message)
+  return { rule, message }
 }
 
 function access({ accesses }: SessionOptions, type: AccessType): AccessConfig {

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { flag, integer, invalid, refuseMisspelled } from './checks.js'
 import type { PcpServer } from './policy/pcp-servers.js'
+import { plainAddress } from './policy/prefixes.js'
 import type { PeerFilter } from './runtime/pcp-mapping.js'
 import { PCP_SERVER_PORT } from './wire/pcp.js'
 
@@ -100,7 +101,7 @@ function external(given: NonNullable<SessionServerOptions['external']>): Session
   refuseMisspelled(given, ['address', 'port', 'required'], undefined, 'external.')
   if (address !== undefined && isIP(address) === 0) throw invalid('external.address', 'an IP address', address)
   return {
-    address,
+    address: address === undefined ? undefined : plainAddress(address),
     port: port === undefined ? undefined : integer('external.port', port, 1, 65_535),
     required: flag('external.required', required, false),
   }
@@ -126,6 +127,7 @@ function servers(given: NonNullable<SessionServerOptions['pcpServers']>): Sessio
     const port = digits === undefined ? PCP_SERVER_PORT : Number(digits)
     if (isIP(address) === 0 || port < 1 || port > 65_535)
       throw invalid('pcpServers', 'addresses, with a port or without', text)
-    return { address, port }
+    // As answers will have it; a link-local address is one of each access's own interface.
+    return { address: plainAddress(address), port }
   })
 }

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { AtsssError } from './errors.js'
 import type { ConverterSpec } from './options.js'
+import { plainAddress } from './policy/prefixes.js'
 import type { AccessType } from './policy/rules.js'
 import type { AccessConfig } from './runtime/access-links.js'
 import { AccessListener } from './runtime/access-listener.js'
@@ -29,14 +30,17 @@ export interface SessionServerEvents {
   drop: [data: { remoteAddress: string; remotePort: number }]
   /** Remote hosts reach it at `external`, or no longer. `changed`: no longer at `before`. */
   mapping: [change: { change: 'made' | 'changed' | 'lost'; external: External; before?: External; why: string }]
-  /** A connection was reset that a converter has not brought as it should. */
-  refused: [refused: { why: Refusal; address: string | undefined; port: number | undefined }]
+  /**
+   * A connection was reset that a converter has not brought as it should, with the address that it came from; or that the
+   * session's rules refuse (`by-rule`), with the remote host's.
+   */
+  refused: [refused: { why: Refusal | 'by-rule'; address: string | undefined; port: number | undefined }]
   /** A PCP server refuses or does not answer, or something is missing here. Asking goes on. */
   problem: [error: Error]
 }
 
 /** Connections that were not handed over, by why. */
-export type Refusals = Partial<Record<Refusal, number>>
+export type Refusals = Partial<Record<Refusal | 'by-rule', number>>
 
 /** What a server needs of its session. */
 export interface ServerHost {
@@ -47,7 +51,7 @@ export interface ServerHost {
   preferred(): AccessType | undefined
   /** Says that the machine lacks something for 0-RTT. */
   degraded(message: string): void
-  /** Makes the application's socket, and steers it. */
+  /** Makes the application's socket, and steers it. @throws ERR_ATSSS_NO_RULE, ERR_ATSSS_STEERING: the rules refuse it */
   take(received: Received, access: AccessType, settings: SessionServerSettings): MptcpSocket
 }
 
@@ -84,6 +88,8 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
   #external: ExternalAddress | undefined
   #links: LinkMonitor | undefined
   #state: 'idle' | 'opening' | 'listening' | 'closing' = 'idle'
+  /** Of `listen()` calls: one that was closed may still be opening when the next one begins. */
+  #opening = 0
   #ref = true
 
   /** @internal `session.createServer` makes it. @throws ERR_ATSSS_OPTION */
@@ -189,9 +195,12 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
         code: 'ERR_SOCKET_BAD_PORT',
       })
     if (listener) this.once('listening', listener)
-    signal?.addEventListener('abort', () => this.close(), { once: true })
+    if (signal?.aborted) process.nextTick(() => this.close())
+    else signal?.addEventListener('abort', () => this.close(), { once: true })
     this.#state = 'opening'
-    this.#open(number, Number(backlog) || BACKLOG).catch((error: Error) => {
+    const opening = ++this.#opening
+    this.#open(opening, number, Number(backlog) || BACKLOG).catch((error: Error) => {
+      if (opening !== this.#opening || this.#state !== 'opening') return
       this.#listener?.close()
       this.#links?.close()
       this.#state = 'idle'
@@ -200,15 +209,16 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     return this
   }
 
-  async #open(port: number, backlog: number): Promise<void> {
+  async #open(opening: number, port: number, backlog: number): Promise<void> {
     const { accesses, converters } = this.#host
     const hold = setInterval(() => {}, 60_000)
     try {
       native()
-      const [links, endpoints] = await Promise.all([openLinkMonitor(), findConverters(converters)])
+      const endpoints = await findConverters(converters)
+      const links = await openLinkMonitor()
+      if (opening !== this.#opening || this.#state !== 'opening') return links.close()
       this.#links = links
-      if (this.#state !== 'opening') return links.close()
-      this.#converters = new Set(endpoints.map(({ address }) => address))
+      this.#converters = new Set(endpoints.map(({ address }) => plainAddress(address)))
       this.#listener = new AccessListener({
         ...{ accesses, backlog },
         accept: (fd, access) => this.#accept(fd, access),
@@ -272,8 +282,7 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
       },
       (why, peer) => {
         this.#receptions.delete(reception)
-        this.#refusals[why] = (this.#refusals[why] ?? 0) + 1
-        this.emit('refused', { why, address: peer?.address, port: peer?.port })
+        this.#refused(why, peer)
       },
     )
     this.#receptions.add(reception)
@@ -290,8 +299,9 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     try {
       socket = this.#host.take(received, access, this.#settings)
     } catch (error) {
-      this.emit('problem', error as Error)
-      return
+      if (!(error instanceof AtsssError)) return void this.emit('problem', error as Error)
+      native().reset(received.fd)
+      return this.#refused('by-rule', received.remote)
     }
     this.#connections.add(socket)
     socket.once('close', () => {
@@ -299,6 +309,11 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
       this.#endWhenEmpty()
     })
     this.emit('connection', socket)
+  }
+
+  #refused(why: Refusal | 'by-rule', peer: External | undefined): void {
+    this.#refusals[why] = (this.#refusals[why] ?? 0) + 1
+    this.emit('refused', { why, address: peer?.address, port: peer?.port })
   }
 
   #endWhenEmpty(): void {

@@ -6,7 +6,7 @@ import { BOTH } from './policy/accesses.js'
 import type { Candidate } from './policy/candidates.js'
 import { type Match, match } from './policy/match.js'
 import { misfit } from './policy/pooling.js'
-import { type AccessType, nameOf, type Rule } from './policy/rules.js'
+import type { AccessType, Rule } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
 import { decide } from './policy/steering.js'
 import { Accounts } from './runtime/accounts.js'
@@ -20,6 +20,7 @@ import { serverHost } from './session-accept.js'
 import { Beginnings } from './session-beginnings.js'
 import type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
 import {
+  permit,
   type RulesInput,
   readRules,
   resolveSession,
@@ -87,6 +88,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#serverHost = serverHost(this.#settings.accesses, this.#socketSettings, {
       preferred: () => this.#rules.slice(-1).flatMap(rule => this.#beginnings.first(rule, this.#accesses ?? UNSEEN))[0],
       degraded: message => void this.emit('degraded', { what: 'fast-open', message }),
+      permit: remote => void this.#permit(remote, 'from'),
       steer: (...about) => this.#steer(...about),
       closing: socket => this.#accounts.remove(socket),
     })
@@ -231,22 +233,20 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
 
   async #route(destination: Destination): Promise<Route> {
     await this.ready.catch(() => {})
-    const { rule, why } = this.#match(destination)
-    if (!rule) {
-      if (this.#settings.unmatched === 'any') return { interfaces: [undefined] }
-      throw new AtsssError('ERR_ATSSS_NO_RULE', `No connection to ${destination.host}:${destination.port}: ${why}`)
-    }
-    const unenforceable = unenforceableBecause(rule)
-    if (unenforceable) {
-      const message = `${nameOf(rule)} cannot be obeyed: ${unenforceable}`
-      if (this.#settings.unenforceable === 'refuse') throw new AtsssError('ERR_ATSSS_STEERING', message)
-      this.emit('degraded', { what: 'rule', message })
-    }
+    const rule = this.#permit(destination, 'to')
+    if (!rule) return { interfaces: [undefined] }
     return {
       interfaces: this.#beginnings
         .first(rule, this.#accesses ?? UNSEEN, true)
         .map(access => this.#settings.accesses[access].interface),
     }
+  }
+
+  /** The rule that a new connection is under, if any. @throws ERR_ATSSS_NO_RULE, ERR_ATSSS_STEERING: there shall be none */
+  #permit(peer: Destination, direction: 'to' | 'from'): Rule | undefined {
+    const { rule, message } = permit(this.#match(peer), `${direction} ${peer.host}:${peer.port}`, this.#settings)
+    if (message) this.emit('degraded', { what: 'rule', message })
+    return rule
   }
 
   #match({ host, addresses, port }: Destination): Match {

@@ -1,6 +1,8 @@
 /** `session.createServer()` without a network: its shape, its options, what it refuses. End to end: test/netns/incoming.test.ts. */
 import { afterEach, describe, expect, test } from 'vitest'
 import { MaPduSession, type SessionServerOptions } from '../lib/index.js'
+import { native } from '../lib/runtime/native.js'
+import { resolveServer } from '../lib/session-server-options.js'
 import { mptcp } from './support/probes.js'
 import { requires } from './support/requires.js'
 
@@ -53,6 +55,18 @@ describe('options', () => {
   })
 })
 
+test('addresses in any spelling are those that answers have', () => {
+  const pcpServers = ['2001:DB8:0:0::1', '[2001:0db8::2]:53510', '::ffff:192.0.2.1', 'fe80::1%wlan0']
+  const settings = resolveServer({ pcpServers, external: { address: '2001:DB8::0:1' } })
+  expect(settings.pcpServers).toEqual([
+    { address: '2001:db8::1', port: 5351 },
+    { address: '2001:db8::2', port: 53_510 },
+    { address: '192.0.2.1', port: 5351 },
+    { address: 'fe80::1', port: 5351 },
+  ])
+  expect(settings.external.address).toBe('2001:db8::1')
+})
+
 const needsMptcp = requires('MPTCP', mptcp)
 
 needsMptcp.describe('the shape of net.Server', () => {
@@ -102,6 +116,46 @@ needsMptcp.describe('the shape of net.Server', () => {
     const error = new Promise(resolve => server.once('error', resolve))
     server.listen(0)
     expect(await error).toMatchObject({ code: 'ERR_CONVERT_NOT_FOUND' })
+  })
+
+  test('a listen() that fails leaves nothing open', async () => {
+    const made = session({ converters: 'nobody.invalid:5124' })
+    await made.ready
+    const { descriptors } = native().counts()
+    for (let i = 0; i < 3; i++) {
+      const server = made.createServer()
+      const failed = new Promise(resolve => server.once('error', resolve))
+      server.listen(0)
+      await failed
+    }
+    expect(native().counts().descriptors).toBe(descriptors)
+  })
+
+  test('closed while it opens, and told to listen anew: once, on the port of the second time', async () => {
+    const made = session()
+    await made.ready
+    const { descriptors } = native().counts()
+    const server = made.createServer()
+    let listening = 0
+    server.on('listening', () => listening++)
+    server.listen(0)
+    await new Promise(resolve => server.close(resolve))
+    await new Promise<void>(resolve => server.listen(0, resolve))
+    await new Promise(resolve => setTimeout(resolve, 100))
+    expect(listening).toBe(1)
+    await server[Symbol.asyncDispose]()
+    expect(native().counts().descriptors).toBe(descriptors)
+  })
+
+  test('a signal that has aborted before, or does', async () => {
+    const before = session().createServer().listen({ port: 0, signal: AbortSignal.abort() })
+    await new Promise(resolve => before.once('close', resolve as () => void))
+    const controller = new AbortController()
+    const server = session().createServer()
+    await new Promise<void>(resolve => server.listen({ port: 0, signal: controller.signal }, resolve))
+    controller.abort()
+    await new Promise(resolve => server.once('close', resolve as () => void))
+    expect([before.listening, server.listening]).toEqual([false, false])
   })
 
   test('closed while it opens: never listening', async () => {
