@@ -15,7 +15,7 @@ import { type Config, readConfig } from './config.js'
 import { splitPlace } from './place.js'
 import { rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf } from './rules/words.js'
-import { coloursFor } from './terminal.js'
+import { coloursFor, progress } from './terminal.js'
 
 export const help = `Usage: atsss explain [options] HOST:PORT
 
@@ -58,7 +58,9 @@ export async function run(args: string[]): Promise<number> {
   let address = values.address
   let found = match(rules, { ...flow, address })
   if (found.undecided && address === undefined) {
-    address = (await lookup(host)).address
+    const busy = progress()
+    busy.say(`asking for the address of ${host}`)
+    address = (await lookup(host).finally(busy.end)).address
     found = match(rules, { ...flow, address })
   }
   const accesses = await accessesNow(config.accesses)

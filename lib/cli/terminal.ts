@@ -17,8 +17,8 @@ export function coloursFor(stream: { isTTY?: boolean }): Colours {
   return { good: sgr(32, 39), bad: sgr(31, 39), warning: sgr(33, 39), faint: sgr(2, 22), strong: sgr(1, 22) }
 }
 
-/** Says on stderr what is under way, once it has taken longer than `PATIENCE`. */
-export interface Progress {
+/** Says on stderr what is under way, once that has taken longer than `PATIENCE` altogether. */
+export interface Progress extends Disposable {
   /** What is being done now. */
   say(what: string): void
   /** Nothing is under way any more; a line on a terminal is wiped. */
@@ -28,26 +28,28 @@ export interface Progress {
 /** Milliseconds of silence before progress is shown. */
 const PATIENCE = 2000
 
-/** On a terminal one line that changes; elsewhere a line for each thing that takes long. */
+/** On a terminal one line that changes; elsewhere a line for each thing. */
 export function progress(stream: WriteStream | NodeJS.WriteStream = process.stderr): Progress {
   let said = ''
   let visible = false
+  let timer: NodeJS.Timeout | undefined
   const show = () => {
     visible = true
     stream.write(stream.isTTY ? `\r\x1b[K${said} …` : `${said} …\n`)
   }
-  let timer = setTimeout(show, PATIENCE).unref()
+  const end = () => {
+    clearTimeout(timer)
+    timer = undefined
+    if (visible && stream.isTTY) stream.write('\r\x1b[K')
+    visible = false
+  }
   return {
     say(what) {
       said = what
-      if (visible && stream.isTTY) return show()
-      clearTimeout(timer)
-      timer = setTimeout(show, visible ? 0 : PATIENCE).unref()
+      if (visible) show()
+      else timer ??= setTimeout(show, PATIENCE).unref()
     },
-    end() {
-      clearTimeout(timer)
-      if (visible && stream.isTTY) stream.write('\r\x1b[K')
-      visible = false
-    },
+    end,
+    [Symbol.dispose]: end,
   }
 }

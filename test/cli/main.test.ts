@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { COMMANDS } from '../../lib/cli/commands.js'
-import { coloursFor } from '../../lib/cli/terminal.js'
+import { coloursFor, progress } from '../../lib/cli/terminal.js'
 import { atsss } from './atsss.js'
 
 const names = Object.keys(COMMANDS)
@@ -43,4 +43,39 @@ test('colours: on a terminal, but not with NO_COLOR', () => {
   } finally {
     process.env = before
   }
+})
+
+describe('progress, of things that take long altogether', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+  const watched = (isTTY: boolean) => {
+    const written: string[] = []
+    const stream = { isTTY, write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream
+    return { written, busy: progress(stream) }
+  }
+
+  test('nothing before two seconds, however many things there are; then a line for each', () => {
+    const { written, busy } = watched(false)
+    for (const what of ['one', 'two', 'three']) {
+      busy.say(what)
+      vi.advanceTimersByTime(900)
+    }
+    busy.say('four')
+    expect(written).toEqual(['three …\n', 'four …\n'])
+    busy.end()
+    busy.say('five')
+    vi.advanceTimersByTime(1900)
+    busy.end()
+    vi.advanceTimersByTime(5000)
+    expect(written).toHaveLength(2)
+  })
+
+  test('on a terminal one line, which is wiped', () => {
+    const { written, busy } = watched(true)
+    busy.say('one')
+    vi.advanceTimersByTime(2000)
+    busy.say('two')
+    busy.end()
+    expect(written).toEqual(['\r\x1b[Kone …', '\r\x1b[Ktwo …', '\r\x1b[K'])
+  })
 })
