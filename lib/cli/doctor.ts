@@ -1,6 +1,7 @@
 /** `atsss doctor`: everything that must hold, what was found, why it matters, and what mends it. */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { resolveOptions } from '../options.js'
 import { BOTH } from '../policy/accesses.js'
 import { openPathManager } from '../runtime/path-manager.js'
 import { parseArguments, UsageError } from './arguments.js'
@@ -24,7 +25,8 @@ ${VIA_HELP}
   --fix                      print the commands that mend what was found
   --fix --yes                carry them out
 
-Exit status: 0 nothing is bad (there may be warnings), 1 something is, 2 wrong command line.
+Exit status: 0 nothing is bad (there may be warnings), 1 something is, 2 wrong command line. With --yes: 0 what was bad
+is mended, 1 a mend failed, or is to be done by hand.
 
 Examples:
   atsss doctor
@@ -41,6 +43,7 @@ export async function run(args: string[]): Promise<number> {
     yes: { type: 'boolean' },
   })
   if (values.yes && !values.fix) throw new UsageError('--yes goes with --fix')
+  if (values.json && values.fix) throw new UsageError('--json and --fix exclude each other: the mends are in the JSON')
   const all = await examine(values)
   if (values.json) process.stdout.write(`${JSON.stringify({ findings: all }, undefined, 2)}\n`)
   else if (values.fix) return await fix(all, values.yes ?? false)
@@ -64,14 +67,12 @@ async function examine(
 
   const busy = progress()
   const devices = accesses ? BOTH.map(access => accesses[access]) : [options.interface]
-  const converters = [options.converters ?? []].flat().filter(converter => typeof converter === 'string')
-  for (const text of converters)
+  const allowLoopback = options.allowLoopback ?? false
+  const destination = values.destination === undefined ? undefined : splitPlace([values.destination])
+  for (const [index, converter] of resolveOptions(options).converters.entries())
     for (const device of devices) {
-      busy.say(`trying ${text}${device === undefined ? '' : ` over ${device}`}`)
-      const converter = splitPlace([text])
-      const destination = values.destination === undefined ? converter : splitPlace([values.destination])
-      const allowLoopback = options.allowLoopback ?? false
-      all.push(aboutPath(await probe({ interface: device, converter, destination, allowLoopback })))
+      busy.say(`trying ${converter.name}${device === undefined ? '' : ` over ${device}`}`)
+      all.push(aboutPath(await probe({ interface: device, converter, destination, allowLoopback }), index + 1))
     }
   busy.end()
   return all
@@ -89,7 +90,7 @@ function findingLines({ title, state, found, why, mends }: Finding, colours: Col
   const mark = { good: colours.good('good   '), warning: colours.warning('warning'), bad: colours.bad('bad    ') }[
     state
   ]
-  const head = `${mark}  ${colours.strong(title)}: ${found}`
+  const head = `${mark}  ${colours.strong(title)}: ${found.replaceAll('\n', '\n         ')}`
   if (state === 'good') return [head, colours.faint(`         ${why}`)]
   return [head, `         ${why}`, ...mends.map(mend => `         → ${mendInWords(mend)}`)]
 }
@@ -103,8 +104,8 @@ function mendInWords({ command, note }: Mend): string {
 async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
   const broken = all.filter(({ state }) => state !== 'good')
   let left = 0
-  for (const { title, found, mends, id } of broken) {
-    process.stdout.write(`# ${title}: ${found}\n`)
+  for (const { title, found, mends, id, state } of broken) {
+    process.stdout.write(`# ${title}: ${found.replaceAll('\n', '\n# ')}\n`)
     if (!yes) {
       for (const mend of mends) process.stdout.write(`${mend.command === '' ? '# ' : ''}${mendInWords(mend)}\n`)
       continue
@@ -113,7 +114,7 @@ async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
     // Each endpoint, and each blackhole, has a mend of its own; of others the first is enough.
     const chosen = id === 'endpoints' || id === 'blackhole' ? doable : doable.slice(0, 1)
     if (chosen.length === 0) {
-      left++
+      if (state === 'bad') left++
       process.stdout.write(`by hand: ${mends.map(mendInWords).join('; or ') || 'see above'}\n`)
     }
     for (const { command, action } of chosen) {

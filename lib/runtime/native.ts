@@ -128,12 +128,18 @@ export interface Support {
   reason?: string
 }
 
-let loaded: Addon | undefined
+let loaded: { addon: Addon; path: string } | undefined
 
 /** The addon; throws `ERR_ATSSS_ADDON` with what was tried and what to do when there is none for this system. */
 export function native(): Addon {
   loaded ??= load()
-  return loaded
+  return loaded.addon
+}
+
+/** The file of the addon: of a prebuilt binary, or of one that was built here. Throws as `native` does. */
+export function nativeFile(): string {
+  loaded ??= load()
+  return loaded.path
 }
 
 /**
@@ -151,7 +157,7 @@ function candidates(): string[] {
   ]
 }
 
-function load(): Addon {
+function load(): { addon: Addon; path: string } {
   if (process.platform !== 'linux')
     throw new AtsssError('ERR_ATSSS_ADDON', `MPTCP sockets need Linux; this is ${process.platform}`)
   const require = createRequire(import.meta.url)
@@ -162,7 +168,7 @@ function load(): Addon {
       continue
     }
     try {
-      return require(path) as Addon
+      return { addon: require(path) as Addon, path }
     } catch (error) {
       tried.push(`${path}: ${(error as Error).message}`)
     }

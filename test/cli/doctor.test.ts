@@ -5,7 +5,10 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { blackholes, type Facts, type Interface, sysctlPath } from '../../lib/cli/doctor/facts.js'
 import { findings } from '../../lib/cli/doctor/findings.js'
 import { kindOf } from '../../lib/cli/doctor/interfaces.js'
-import { aboutPath, type Probe } from '../../lib/cli/doctor/probe.js'
+import { aboutPath, type Probe, probe } from '../../lib/cli/doctor/probe.js'
+import { resolveOptions } from '../../lib/options.js'
+import { dnsServer } from '../support/dns-server.js'
+import { referenceConverter } from '../support/reference-converter.js'
 import { atsss } from './atsss.js'
 
 const wlan: Interface = {
@@ -24,6 +27,7 @@ const GOOD: Facts = {
   kernel: '6.12.0',
   executable: '/usr/bin/node',
   addon: undefined,
+  addonFile: '/opt/app/node_modules/atsss/prebuilds/linux-x64/atsss.node',
   mptcp: undefined,
   sysctls: {
     'net.mptcp.enabled': '1',
@@ -52,7 +56,7 @@ test('where everything holds, all is good, and the accesses are named', () => {
 describe('what is wrong, how bad that is, and the first mend', () => {
   test.each<[string, Partial<Facts>, string, 'warning' | 'bad', string]>([
     ['an old Node', { node: '20.18.1' }, 'node', 'bad', 'nvm install --lts'],
-    ['no addon', { addon: 'no native addon for linux-arm', mptcp: 'unknown' }, 'addon', 'bad', 'npx node-gyp rebuild'],
+    ['no addon', { addon: 'no native addon for linux-arm', mptcp: 'unknown' }, 'addon', 'bad', 'npm rebuild atsss'],
     [
       'MPTCP switched off',
       { mptcp: 'off', ...sysctls({ 'net.mptcp.enabled': '0' }) },
@@ -125,11 +129,38 @@ describe('what is wrong, how bad that is, and the first mend', () => {
     })
   })
 
+  test('whether the addon is a prebuilt one', () => {
+    const found = (addonFile: string) =>
+      findings({ ...GOOD, addonFile }, undefined).find(({ id }) => id === 'addon')!.found
+    expect(found(GOOD.addonFile!)).toBe('loaded: the prebuilt binary for linux-x64')
+    expect(found('/src/atsss/build/Release/atsss.node')).toBe(
+      'loaded: one that was built here, /src/atsss/build/Release/atsss.node',
+    )
+  })
+
+  test("endpoints of others: none, some without effect, some that the kernel's path manager uses", () => {
+    const endpoint = { id: 3, address: '192.0.2.10', flags: ['subflow'] } as unknown as Facts['endpoints'][number]
+    const about = (change: Partial<Facts>) =>
+      findings({ ...GOOD, networkManager: true, ...change }, undefined).find(({ id }) => id === 'endpoints')
+    expect(about({})).toMatchObject({ state: 'good', found: 'none, although NetworkManager is running' })
+    expect(about({ endpoints: [endpoint] })).toMatchObject({ state: 'good', mends: [] })
+    const bad = about({ endpoints: [endpoint], pathManager: 'kernel' })!
+    expect(bad.state).toBe('warning')
+    expect(bad.found).toBe("192.0.2.10 (id 3, subflow): NetworkManager's, or the administrator's")
+    expect(bad.mends.map(({ command }) => command)).toEqual([
+      'ip mptcp endpoint delete id 3',
+      'nmcli connection modify NAME connection.mptcp-flags disabled',
+    ])
+    expect(about({ limits: undefined })).toBeUndefined()
+  })
+
   test('a strict filter matters where there are two networks', () => {
     const strict = { ...wwan, rpFilter: 1 }
-    const ids = (interfaces: Interface[]) => findings({ ...GOOD, interfaces }, undefined).map(({ id }) => id)
-    expect(ids([wlan, strict])).toContain('rp-filter-wwan0')
-    expect(ids([strict])).not.toContain('rp-filter-wwan0')
+    const of = (interfaces: Interface[], name: string) =>
+      findings({ ...GOOD, interfaces }, undefined).find(({ id }) => id === `rp-filter-${name}`)
+    expect(of([wlan, strict], 'wwan0')).toMatchObject({ state: 'warning', found: 'strict (1)' })
+    expect(of([wlan, strict], 'wlan0')).toMatchObject({ state: 'good', found: 'loose (2)', mends: [] })
+    expect(of([strict], 'wwan0')).toBeUndefined()
   })
 
   test('the filter of a VLAN, whose name has a dot', () => {
@@ -173,6 +204,10 @@ describe('the path to a converter', () => {
     expect(finding.found).toContain(found)
     expect(finding.mends.length > 0).toBe(state !== 'good')
   })
+
+  test('a second converter has findings with ids of their own', () => {
+    expect([aboutPath(GOOD_PATH).id, aboutPath(GOOD_PATH, 2).id]).toEqual(['path-wlan0', 'path-wlan0-2'])
+  })
 })
 
 describe('kinds of interfaces, by a tree like sysfs', () => {
@@ -212,12 +247,39 @@ test('counters of /proc/net/netstat', () => {
   expect(blackholes('')).toEqual({ fastOpen: 0, mptcp: 0 })
 })
 
+test('converters as a configuration has them: objects, and a domain', async () => {
+  await using running = await referenceConverter()
+  const srv = { priority: 0, weight: 0, port: running.port, target: '127.0.0.1' }
+  await using _ = await dnsServer({ '_convert._tcp.operator.example': [srv] })
+  const converters = [
+    { host: '127.0.0.1', port: running.port },
+    { domain: 'operator.example' },
+    '_convert._tcp.other.example',
+  ]
+  const specs = resolveOptions({ converters }).converters
+  const common = { interface: undefined, destination: undefined, allowLoopback: true }
+  const [object, domain, missing] = await Promise.all(specs.map(converter => probe({ ...common, converter })))
+  for (const found of [object, domain])
+    expect(found).toMatchObject({ rtt: expect.any(Number), answer: expect.any(String) })
+  expect(domain!.converter).toBe('_convert._tcp.operator.example')
+  expect(aboutPath(missing!, 3)).toMatchObject({
+    id: 'path-default-3',
+    state: 'bad',
+    found: expect.stringMatching(/^not reachable: Converter _convert\._tcp\.other\.example cannot be found: /),
+  })
+})
+
 test('doctor here: JSON with every finding; --yes alone is a wrong command line', async () => {
-  const [json, wrong] = await Promise.all([atsss(['doctor', '--json']), atsss(['doctor', '--yes'])])
+  const [json, wrong, both] = await Promise.all([
+    atsss(['doctor', '--json']),
+    atsss(['doctor', '--yes']),
+    atsss(['doctor', '--json', '--fix', '--yes']),
+  ])
   const { findings: all } = JSON.parse(json.stdout)
   expect(all.map(({ id }: { id: string }) => id)).toEqual(
     expect.arrayContaining(['node', 'addon', 'mptcp', 'fast-open', 'interfaces']),
   )
   expect(json.status).toBe(all.some(({ state }: { state: string }) => state === 'bad') ? 1 : 0)
   expect([wrong.status, wrong.stderr.split('\n')[0]]).toEqual([2, 'atsss doctor: --yes goes with --fix'])
+  expect([both.status, both.stdout]).toEqual([2, ''])
 }, 15_000)

@@ -68,6 +68,8 @@ function configured(access: string, name: string, interfaces: readonly Interface
   }
 }
 
+/** Linux, ip-sysctl rp_filter. */
+const RP_FILTER = ['off (0)', 'strict (1)', 'loose (2)']
 const STRICT = 1
 
 function aboutInterface(
@@ -94,17 +96,21 @@ function aboutInterface(
             },
           ],
   }
-  if (rpFilter !== STRICT || usable.length < 2) return [route]
+  // With one network its answers come over the one that the routes prefer.
+  if (usable.length < 2) return [route]
+  const strict = rpFilter === STRICT
   return [
     route,
     {
       id: `rp-filter-${name}`,
       title: `Reverse path filter of ${name}`,
-      state: 'warning',
-      found: 'strict (1)',
-      why: 'answers are dropped that come over an access which the routes do not prefer',
+      state: strict ? 'warning' : 'good',
+      found: RP_FILTER[rpFilter] ?? String(rpFilter),
+      why: strict
+        ? 'answers are dropped that come over an access which the routes do not prefer'
+        : 'answers are taken over every access, whichever the routes prefer',
       // A dot in an interface's name (a VLAN's) is a slash in a sysctl's.
-      mends: [sysctlMend(`net.ipv4.conf.${name.replaceAll('.', '/')}.rp_filter`, '2')],
+      mends: strict ? [sysctlMend(`net.ipv4.conf.${name.replaceAll('.', '/')}.rp_filter`, '2')] : [],
     },
   ]
 }

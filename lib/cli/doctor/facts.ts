@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import type { DefaultRoute } from '../../runtime/link-monitor.js'
 import { type Link, openLinkMonitor } from '../../runtime/link-monitor.js'
-import { native } from '../../runtime/native.js'
+import { nativeFile } from '../../runtime/native.js'
 import { type MptcpEndpoint, type MptcpLimits, openPathManager, pathManagerType } from '../../runtime/path-manager.js'
 import { isSupported } from '../../runtime/support.js'
 import { type InterfaceKind, kindOf } from './interfaces.js'
@@ -15,6 +15,8 @@ export interface Facts {
   executable: string
   /** Why the addon cannot be loaded, if it cannot. */
   addon: string | undefined
+  /** What was loaded. */
+  addonFile: string | undefined
   /** Why MPTCP sockets cannot be opened, if they cannot. */
   mptcp: string | undefined
   /** By name, as text; `undefined` where the kernel has none. */
@@ -38,7 +40,7 @@ export interface Interface {
   /** Those that reach beyond the link. */
   addresses: readonly string[]
   routes: readonly Pick<DefaultRoute, 'family' | 'gateway' | 'metric'>[]
-  /** The stricter of the interface's and of `all`: 0 off, 1 strict, 2 loose. */
+  /** The larger of the interface's and of `all`: 0 off, 1 strict, 2 loose. */
   rpFilter: number
 }
 
@@ -53,13 +55,14 @@ export const SYSCTLS = [
 export type SysctlName = (typeof SYSCTLS)[number]
 
 export async function gather(): Promise<Facts> {
-  const addon = whyNoAddon()
+  const { addon, addonFile } = ofAddon()
   const support = addon === undefined ? isSupported() : { supported: false }
   return {
     node: process.versions.node,
     kernel: release(),
     executable: process.execPath,
     addon,
+    addonFile,
     mptcp: support.supported ? undefined : (support.reason ?? 'without the addon it cannot be tried'),
     sysctls: Object.fromEntries(SYSCTLS.map(name => [name, sysctl(name)])) as Facts['sysctls'],
     pathManager: pathManagerType(),
@@ -140,12 +143,11 @@ function ofLink({ name, up, carrier, addresses }: Link, routes: readonly Default
   }
 }
 
-function whyNoAddon(): string | undefined {
+function ofAddon(): Pick<Facts, 'addon' | 'addonFile'> {
   try {
-    native()
-    return undefined
+    return { addon: undefined, addonFile: nativeFile() }
   } catch (error) {
-    return (error as Error).message
+    return { addon: (error as Error).message, addonFile: undefined }
   }
 }
 

@@ -67,17 +67,25 @@ function aboutNode({ node }: Facts): Finding {
   }
 }
 
-function aboutAddon({ addon }: Facts): Finding {
+function aboutAddon({ addon, addonFile = '' }: Facts): Finding {
+  const [, system] = /\/prebuilds\/([^/]+)\//.exec(addonFile) ?? []
+  const origin = system ? `the prebuilt binary for ${system}` : `one that was built here, ${addonFile}`
   return {
     id: 'addon',
     title: 'Native addon',
     state: addon === undefined ? 'good' : 'bad',
-    found: addon === undefined ? 'loaded' : addon.split('\n')[0]!,
+    found: addon === undefined ? `loaded: ${origin}` : addon,
     why: 'sockets are opened by it; without it there is no MPTCP',
     mends:
       addon === undefined
         ? []
-        : [{ command: 'npx node-gyp rebuild', note: "in the package's folder, with a C++ compiler" }],
+        : [
+            {
+              command: 'npm rebuild atsss',
+              note: "in the application's folder; with a C++ compiler, make and Python 3",
+            },
+            { command: 'npm install', note: 'in a checkout; with a C++ compiler and CMake' },
+          ],
   }
 }
 
@@ -229,16 +237,26 @@ function aboutLimits({ limits }: Facts): Finding[] {
   ]
 }
 
-function aboutEndpoints({ endpoints, networkManager, pathManager }: Facts): Finding[] {
-  if (endpoints.length === 0) return []
+function aboutEndpoints({ endpoints, networkManager, pathManager, limits }: Facts): Finding[] {
+  if (limits === undefined) return [] // nor are the endpoints known
+  const about = { id: 'endpoints', title: 'MPTCP endpoints of others' }
+  if (endpoints.length === 0)
+    return [
+      {
+        ...about,
+        state: 'good',
+        found: networkManager ? 'none, although NetworkManager is running' : 'none',
+        why: "the kernel's path manager would make subflows from them that nobody steers",
+        mends: [],
+      },
+    ]
   const named = endpoints.map(
     ({ id, address, flags }) => `${address} (id ${id}${flags.length > 0 ? `, ${flags.join(' ')}` : ''})`,
   )
   const whose = networkManager ? "NetworkManager's, or the administrator's" : "the administrator's"
   return [
     {
-      id: 'endpoints',
-      title: 'MPTCP endpoints of others',
+      ...about,
       state: pathManager === 'kernel' ? 'warning' : 'good',
       found: `${named.join(', ')}: ${whose}`,
       why:

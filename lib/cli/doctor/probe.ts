@@ -1,20 +1,27 @@
 /** The path to a converter over one access, tried: three connections that carry nothing but a Convert message. */
 import { once } from 'node:events'
-import { connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
+import { type ConverterOptions, connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
+import type { ConverterSpec } from '../../options.js'
+import { findConverters } from '../../runtime/resolve.js'
 import type { Finding } from './findings.js'
 
 export interface ProbeTarget {
   /** Undefined: as the routes say. */
   interface: string | undefined
-  converter: { host: string; port: number }
-  /** What the converter is asked to connect to. */
-  destination: { host: string; port: number }
+  converter: ConverterSpec
+  /** What the converter is asked to connect to; undefined: to itself. */
+  destination: Place | undefined
   allowLoopback: boolean
+}
+
+interface Place {
+  host: string
+  port: number
 }
 
 export interface Probe {
   interface: string | undefined
-  /** `198.51.100.1:5124`. */
+  /** Its name: `198.51.100.1:5124`, `_convert._tcp.example`. */
   converter: string
   /** Milliseconds of a TCP handshake. */
   rtt?: number
@@ -34,25 +41,48 @@ export interface Probe {
 
 const TIMEOUT = 5000
 
-export async function probe({ interface: device, converter, destination, allowLoopback }: ProbeTarget): Promise<Probe> {
-  const name = converter.host.includes(':')
-    ? `[${converter.host}]:${converter.port}`
-    : `${converter.host}:${converter.port}`
+export async function probe(target: ProbeTarget): Promise<Probe> {
+  const { interface: device, converter, allowLoopback } = target
   const over: MptcpOptions = device === undefined ? {} : { interface: device }
-  const result: Probe = { interface: device, converter: name }
-  const plain = await attempt({ ...converter, ...over, mptcp: 'off' })
+  const result: Probe = { interface: device, converter: converter.name }
+  const places = await placesOf(converter)
+  if (places instanceof Error) return { ...result, unreachable: places.message }
+  const { place, plain } = await firstToAnswer(places, over)
   if (plain.error) return { ...result, unreachable: plain.error.message }
   result.rtt = plain.ms
-  const direct = await attempt({ ...converter, ...over })
+  const direct = await attempt({ ...place, ...over })
   result.mptcp = direct.report.protocol === 'mptcp'
   // A memory of its own: what earlier connections have learned would answer otherwise.
-  const how: MptcpOptions = { converters: name, info: true, allowLoopback, cookies: new Map() }
-  const { error, report } = await attempt({ ...destination, ...over, ...how })
+  const how: MptcpOptions = { converters: withCookie(place, converter), info: true, allowLoopback, cookies: new Map() }
+  const { error, report } = await attempt({ ...(target.destination ?? place), ...over, ...how })
   const answer = error === undefined ? 'connected' : answerIn(error)
   if (answer === undefined) return { ...result, synData: false, failure: error!.message }
   // The form that was answered is the second one when something was learned from the first.
   const convert = report.convert ?? (report.lessons.length === 0 ? '0rtt' : '1rtt')
   return { ...result, convert, synData: convert === '0rtt', answer }
+}
+
+/** Of a name Node tries the addresses; a domain's converters are tried here. */
+async function placesOf(converter: ConverterSpec): Promise<Place[] | Error> {
+  if ('host' in converter.where) return [converter.where]
+  try {
+    return (await findConverters([converter])).map(({ address, port }) => ({ host: address, port }))
+  } catch (error) {
+    return error as Error
+  }
+}
+
+async function firstToAnswer(places: readonly Place[], over: MptcpOptions): Promise<{ place: Place; plain: Attempt }> {
+  let last: { place: Place; plain: Attempt } | undefined
+  for (const place of places) {
+    last = { place, plain: await attempt({ ...place, ...over, mptcp: 'off' }) }
+    if (last.plain.error === undefined) break
+  }
+  return last!
+}
+
+function withCookie(place: Place, { cookie }: ConverterSpec): ConverterOptions {
+  return cookie === undefined ? place : { ...place, cookie }
 }
 
 /** What the converter's Error TLV said, if it was one that ended the attempt. */
@@ -80,11 +110,16 @@ async function attempt(options: { host: string; port: number } & MptcpOptions): 
   }
 }
 
-/** Pure. */
-export function aboutPath(path: Probe): Finding {
+/**
+ * Pure.
+ *
+ * @param number of the converter, counted from 1: the first one's findings need none in their ids
+ */
+export function aboutPath(path: Probe, number = 1): Finding {
   const { converter, rtt, unreachable, mptcp, synData, convert, answer, failure } = path
   const over = path.interface === undefined ? '' : ` over ${path.interface}`
-  const about = { id: `path-${path.interface ?? 'default'}`, title: `Converter ${converter}${over}` }
+  const id = `path-${path.interface ?? 'default'}${number === 1 ? '' : `-${number}`}`
+  const about = { id, title: `Converter ${converter}${over}` }
   if (unreachable !== undefined)
     return {
       ...about,
