@@ -124,7 +124,9 @@ async function build(plan: Plan, { ue, converter, server }: Hosts, emulator: Emu
 
 /** What there is in a lab that has been built. */
 function parts(plan: Plan, { ue, converter, server }: Hosts, emulator: Emulator) {
-  const links = new Map<string, Link>(plan.profiles.map(({ name }) => [name, new EmulatedLink(name, emulator)]))
+  const links = new Map<string, Link>(
+    plan.profiles.map(({ name, profile }) => [name, new EmulatedLink(name, emulator, profile)]),
+  )
   const link = (name: string): Link => {
     const found = links.get(name)
     if (found !== undefined) return found

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Emulator } from './emulator.js'
 import { type Packet, readPcap } from './pcap.js'
-import { commandsFor, type LinkChange } from './profile.js'
+import { commandsFor, type LinkChange, type LinkProfile, together } from './profile.js'
 
 /** What happened in one direction since the lab was opened. */
 export interface DirectionStats {
@@ -43,6 +43,8 @@ export interface Capture {
 
 export interface Link {
   readonly name: string
+  /** What it is like at present: all that has been set. */
+  readonly present: Readonly<LinkChange>
   /** Resolves when the change is in force. What is left out stays as it is. */
   set(change: LinkChange): Promise<void>
   stats(): Promise<LinkStats>
@@ -57,14 +59,22 @@ export class EmulatedLink implements Link {
   readonly name: string
   readonly #emulator: Emulator
   readonly #captures: { [end in LinkEnd]?: Capture } = {}
+  #present: LinkChange
 
-  constructor(name: string, emulator: Emulator) {
+  /** @param profile what the emulator has been told already */
+  constructor(name: string, emulator: Emulator, profile: LinkProfile) {
     this.name = name
     this.#emulator = emulator
+    this.#present = { ...profile, carrier: true, down: false }
+  }
+
+  get present(): LinkChange {
+    return this.#present
   }
 
   async set(change: LinkChange): Promise<void> {
     await Promise.all(commandsFor(this.name, change).map(words => this.#emulator.command(words)))
+    this.#present = together(this.#present, change)
   }
 
   async stats(): Promise<LinkStats> {

@@ -115,6 +115,17 @@ export function commandsFor(link: string, change: LinkChange): string[] {
   return commands
 }
 
+/** Two changes, the second one later, as one. What is said of both directions holds for what was said of one. */
+export function together(first: LinkChange, second: LinkChange): LinkChange {
+  const { uplink, downlink, ...before } = first
+  const { uplink: up, downlink: down, ...after } = second
+  const { carrier: _, ...both } = after
+  const of = (direction?: DirectionChange, more?: DirectionChange) =>
+    direction || more ? { ...direction, ...both, ...more } : undefined
+  const [one, other] = [of(uplink, up), of(downlink, down)]
+  return { ...before, ...after, ...(one && { uplink: one }), ...(other && { downlink: other }) }
+}
+
 function directionCommands(link: string, direction: string, change: DirectionChange): string[] {
   const { mangle, ...values } = change
   const words = Object.entries(values).flatMap(([name, value]) => {

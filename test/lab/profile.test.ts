@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { commandsFor, type LinkChange } from '../../lib/lab/profile.js'
+import { commandsFor, type LinkChange, together } from '../../lib/lab/profile.js'
 
 describe('a change of a link becomes commands', () => {
   const cases: [string, LinkChange, string[]][] = [
@@ -45,4 +45,24 @@ describe('what cannot be is refused', () => {
     expect(attempt).toThrow(message)
     expect(attempt).toThrow(expect.objectContaining({ code: 'ERR_ATSSS_OPTION' }))
   })
+})
+
+describe('what a link is like after two changes', () => {
+  const cases: [string, LinkChange, LinkChange, LinkChange][] = [
+    ['what is not said stays', { rateMbps: 5, delayMs: 1 }, { delayMs: 2 }, { rateMbps: 5, delayMs: 2 }],
+    [
+      'both directions after one: that one too',
+      { delayMs: 1, uplink: { delayMs: 2, lossPercent: 3 } },
+      { delayMs: 4, carrier: false },
+      { delayMs: 4, carrier: false, uplink: { delayMs: 4, lossPercent: 3 } },
+    ],
+    ['one after both', { delayMs: 1 }, { downlink: { delayMs: 9 } }, { delayMs: 1, downlink: { delayMs: 9 } }],
+    [
+      'both and one at once',
+      {},
+      { rateMbps: 1, uplink: { down: true } },
+      { rateMbps: 1, uplink: { rateMbps: 1, down: true } },
+    ],
+  ]
+  test.each(cases)('%s', (_, first, second, all) => expect(together(first, second)).toEqual(all))
 })
