@@ -6,10 +6,11 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
 import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace, type Scenario } from '../lab/index.js'
+import { BOTH } from '../policy/accesses.js'
 import { didYouMean, parseArguments, UsageError, wholeNumber } from './arguments.js'
-import { liveView } from './lab/live-view.js'
-import { entering, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
-import { coloursFor } from './terminal.js'
+import { openLiveView } from './lab/live-view.js'
+import { entering, inheritedListener, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
+import { coloursFor, progress } from './terminal.js'
 
 export const help = `Usage: atsss lab [options] [-- COMMAND [ARGUMENT…]]
 
@@ -25,7 +26,7 @@ commands of atsss do.
                      command, of an application of the lab's own
   --port NUMBER      of the page                                                      any
   --json             what there is, and each change of a link, as a JSON object per line
-  --quiet            with a command: nothing of the lab's own
+  --quiet            with a command: nothing of the lab's own, but where the page is
 
 Exit status: the command's, 128 and the signal's number when one ended it; without a command 0 after ^C; 1 when the lab
 cannot be opened, 2 wrong command line. It needs root, or user namespaces and /dev/net/tun open to the user.
@@ -62,40 +63,39 @@ export async function run(args: string[]): Promise<number> {
   if (port > 65_535) throw new UsageError('--port must be at most 65535')
   const scenario =
     values.topology === undefined ? profileNamed(values.profile ?? 'wifi+lte') : fromFile(values.topology)
-  if (needsUserNamespace()) {
-    // There, 127.0.0.1 is another one than the browser's.
-    if (values.web)
-      throw new UsageError('--web needs root: the page of a user namespace cannot be reached from outside')
-    return await runInUserNamespace(['lab', ...args])
-  }
+  const types = scenario.accesses?.map(({ access }) => access)
+  if (values.web && types && !BOTH.every(type => types.includes(type)))
+    throw new UsageError('--web shows a session, which needs an access of each type')
+  if (needsUserNamespace()) return await runInUserNamespace(['lab', ...args], values.web ? port : undefined)
 
+  const [json, quiet, command] = [values.json ?? false, values.quiet ?? false, positionals.length > 0]
+  using busy = progress() // also where it cannot be opened
+  if (!quiet) busy.say('opening the lab')
   await using lab = await openLab(scenario)
-  const view = values.web ? liveView() : undefined
+  await using view = values.web ? await openLiveView(lab, inheritedListener() ?? port) : undefined
   const config = { ...configOf(lab, values.rules ?? 'handover'), ...(view ? { watch: view.watch } : {}) }
   await prepare(lab)
-  const say = saying(values.json ?? false, values.quiet ?? false, positionals.length > 0)
-  say(banner(lab, scenario, config, positionals.length === 0), { event: 'open', ...inside(lab), config })
+  busy.end()
+  const say = saying(json, quiet, command)
+  say(banner(lab, scenario, config, !command), { event: 'open', ...inside(lab), config })
+  // Also with --quiet: whoever asks for a page wants to know where it is.
+  if (view) saying(json, false, command)(`  live page  ${view.url}`, { event: 'view', url: view.url })
 
   const end = new AbortController()
   const told = signal(end)
-  const playing = playTrace(scenario, lab.link, end.signal, ({ link, set, note = '' }) =>
-    say(`${link}: ${note || JSON.stringify(set)}`, { event: 'change', link, set, note }),
-  )
+  const playing = playTrace(scenario, lab.link, end.signal, ({ link, set, note = '' }) => {
+    say(`${link}: ${note || JSON.stringify(set)}`, { event: 'change', link, set, note })
+    view?.linkChanged(link, set, note)
+  })
   playing.catch(() => {}) // whoever waits for it is told
-  // Without a page the lab, and the command, go on.
-  const shown = view
-    ?.follow(lab, port, url => say(`  live view  ${url}`, { event: 'view', url }))
-    .catch((error: Error) => void process.stderr.write(`atsss lab: no live view: ${error.message}\n`))
   try {
-    const [command, ...rest] = positionals
-    if (command === undefined && view) visit(lab, config)
-    if (command !== undefined) return await Promise.race([asUe(lab, command, rest, config), failing(playing)])
+    const [program, ...rest] = positionals
+    if (program !== undefined) return await Promise.race([asUe(lab, program, rest, config), failing(playing)])
+    if (view) visit(lab, config)
     await Promise.race([told, failing(playing)])
     return 0
   } finally {
     end.abort()
-    view?.close()
-    await shown
   }
 }
 
@@ -220,17 +220,13 @@ function inside({ ue, converter, server, accesses, converterAddress, serverAddre
 }
 
 /** @param forHelp whether there is somebody who has to be told how to go on */
-function banner(
-  lab: Lab,
-  { description = 'the lab', accesses = [] }: Scenario,
-  config: object,
-  forHelp: boolean,
-): string {
+function banner(lab: Lab, { description = 'the lab' }: Scenario, config: object, forHelp: boolean): string {
   const colours = coloursFor(process.stdout)
   const { ue, converterAddress, serverAddress } = lab
-  const links = accesses.map(({ name, access, link: { rateMbps, delayMs = 0 } }) => {
+  const links = Object.values(lab.accesses).map(({ name, access, address, link }) => {
+    const { rateMbps, delayMs = 0 } = link.present
     const rate = rateMbps ? `${rateMbps} Mbit/s, ` : ''
-    return `  ${name.padEnd(10)} ${access}: ${rate}${delayMs} ms one way, ${lab.accesses[name]?.address.v4}`
+    return `  ${name.padEnd(10)} ${access}: ${rate}${delayMs} ms one way, ${address.v4}`
   })
   const lines = [
     colours.strong(`The lab is open: ${description}`),

@@ -63,7 +63,8 @@ export async function run(args: string[]): Promise<number> {
 
 async function showPage(client: WatchClient, port: number): Promise<number> {
   const { startPage } = await import('./watch/page-server.js')
-  const page = await startPage(client, { port })
+  const page = await startPage({ port })
+  page.show(client)
   const end = Promise.race([interrupted(), ended(client)])
   process.stdout.write(`${page.url}\n`)
   process.stderr.write('Ctrl-C ends it\n')

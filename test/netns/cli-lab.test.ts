@@ -150,6 +150,26 @@ requires('user namespaces', all(root, netns, mptcp, userNamespaces))(
   },
 )
 
+requires('user namespaces', all(root, netns, mptcp, userNamespaces))(
+  'as another user: the page of a user namespace is on the loopback that the user has',
+  async () => {
+    const running = start(['lab', '--json', '--web'], {}, [...NOBODY, ...BUILT])
+    const { url } = (await line(running, /"event":"view"/)) as { url: string }
+    const { port, searchParams, origin } = new URL(url)
+    const cookie = `atsss-${port}=${searchParams.get('token')}`
+    const { status, body } = await fetch(`${origin}/events`, { headers: { cookie } })
+    expect(status).toBe(200)
+    let text = ''
+    for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk
+      if (/event: moment.*\n.*"connections":\[\{/.test(text)) break
+    }
+    expect(text).toContain('"name":"wifi"')
+    running.child.kill('SIGINT')
+    expect((await running.ended).status).toBe(0)
+  },
+)
+
 labTest('as another user where user namespaces are forbidden: what to do', async () => {
   const forbidding = [...NOBODY, 'env', `PATH=${directory}:/usr/bin:/bin`, ...BUILT]
   writeFileSync(

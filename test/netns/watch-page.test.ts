@@ -27,7 +27,8 @@ pageTest.describe('the page of a session', () => {
     const path = join(folder, 's')
     ue = await rig.ue({ rules: RULES.wifiThenCell, watch: { path, control: true } })
     client = await WatchClient.open(path)
-    page = await startPage(client, { links: { wifi: rig.lab.link('wifi'), cell: rig.lab.link('cell') } })
+    page = await startPage({ links: rig.lab.accesses })
+    page.show(client)
     const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
     const args = ['--no-sandbox', '--disable-component-update', '--disable-sync', ...quiet]
     chrome = await chromium.launch({ executablePath: CHROMIUM, args })
@@ -54,12 +55,25 @@ pageTest.describe('the page of a session', () => {
     await expect.poll(() => row('accesses', 'wifi').textContent()).toMatch(/available.*Mbit\/s/)
     await expect.poll(() => tab.locator('#connections tr.subflow').count(), { timeout: 5000 }).toBe(2)
 
-    await tab.locator('.link', { hasText: 'wifi' }).getByText('cut').click()
+    const control = (text: string) => tab.locator('.link', { hasText: 'wifi' }).getByText(text)
+    await control('cut').click()
     await expect.poll(() => row('accesses', 'wifi').textContent(), { timeout: 5000 }).toMatch(/lost/)
+    await expect.poll(() => control('cut').getAttribute('aria-pressed')).toBe('true')
     await expect.poll(() => row('accesses', 'cell').textContent(), { timeout: 5000 }).toMatch(/Mbit\/s/)
     expect(await tab.textContent('#happenings')).toMatch(/non-3gpp is lost: wifi has no carrier/)
-    await tab.locator('.link', { hasText: 'wifi' }).getByText('cut').click()
+    expect(await tab.textContent('#happenings')).toMatch(/link wifi: cut/)
+    await expect.poll(() => tab.textContent('#happenings')).toMatch(/handover to 3gpp/)
+    await control('cut').click()
     await ue.until('non-3gpp', true)
+
+    const slider = tab.locator('.link', { hasText: 'cell' }).getByLabel('rate')
+    await slider.fill('7')
+    await expect.poll(() => rig.lab.link('cell').present.rateMbps).toBe(7)
+    // What somebody else does to a link is shown too.
+    await rig.lab.link('cell').set({ rateMbps: 20 })
+    page.linkChanged('cell', { rateMbps: 20 }, 'in the next cell')
+    await expect.poll(() => slider.inputValue()).toBe('20')
+    expect(await tab.textContent('#happenings')).toMatch(/link cell: in the next cell/)
 
     await tab.selectOption('#preset', 'share')
     await tab.getByText('Apply').click()
@@ -69,9 +83,17 @@ pageTest.describe('the page of a session', () => {
     await tab.fill('#json', '[{"precedence": 300}]')
     await tab.getByText('Apply').click()
     await expect.poll(() => tab.textContent('#refused')).toMatch(/rules\[0\]/)
+    // Nothing is wider than a small window: what is, scrolls in a box of its own.
+    await tab.setViewportSize({ width: 380, height: 700 })
+    const across = () => tab.evaluate(() => (globalThis as unknown as Window).document.documentElement.scrollWidth)
+    await expect.poll(across).toBeLessThanOrEqual(380)
     // Both charts have been drawn: not one colour all over.
     for (const chart of ['throughput', 'rtt']) expect(await inks(chart)).toBeGreaterThan(4)
     expect(new Set(asked)).toEqual(new Set([new URL(page.url).origin]))
+    client.close()
+    await expect.poll(() => tab.textContent('#state')).toBe('the session has gone')
+    expect(await tab.locator('#change').isVisible()).toBe(false)
+    expect(await tab.textContent('#connections tbody')).toBe('none')
 
     async function inks(chart: string): Promise<number> {
       return tab.evaluate(id => {
@@ -86,6 +108,7 @@ pageTest.describe('the page of a session', () => {
 /** As much of a browser's as is used here. */
 interface Window {
   document: {
+    documentElement: { scrollWidth: number }
     querySelector(selector: string): {
       width: number
       height: number

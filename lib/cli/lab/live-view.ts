@@ -5,53 +5,43 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Lab } from '../../lab/index.js'
 import { WatchClient } from '../watch/client.js'
-import { startPage } from '../watch/page-server.js'
+import { type Page, startPage } from '../watch/page-server.js'
 
-export interface LiveView {
+export interface LiveView extends Pick<Page, 'url' | 'linkChanged'>, AsyncDisposable {
   /** What the configuration of the session is to have besides. */
   watch: { path: string; control: true }
-  /** Shows one session after the other, until it is closed. */
-  follow(lab: Lab, port: number, tell: (url: string) => void): Promise<void>
-  close(): void
 }
 
 /** How often it is looked whether a session is there, in milliseconds. */
 const LOOK = 100
 
-export function liveView(): LiveView {
+/** Shows one session after the other, until it is closed. */
+export async function openLiveView({ accesses }: Lab, port: number | { fd: number }): Promise<LiveView> {
+  const page = await startPage({ port, links: accesses })
   const folder = mkdtempSync(join(tmpdir(), 'atsss-lab-view-'))
   const path = join(folder, 'session.sock')
   const end = new AbortController()
+  const following = follow(path, page, end.signal)
   return {
+    url: page.url,
+    linkChanged: page.linkChanged,
     watch: { path, control: true },
-    async follow({ accesses, link }, port, tell) {
-      const links = Object.fromEntries(Object.keys(accesses).map(name => [name, link(name)]))
-      while (!end.signal.aborted) {
-        const client = await session(path, end.signal)
-        if (!client) return
-        const page = await startPage(client, { port, links })
-        tell(page.url)
-        const aborted = new Promise(resolve => end.signal.addEventListener('abort', resolve, { once: true }))
-        await Promise.race([client.ended, aborted])
-        client.close()
-        await page.close()
-      }
-    },
-    close() {
+    async [Symbol.asyncDispose]() {
       end.abort()
+      await Promise.all([following, page.close()])
       rmSync(folder, { recursive: true, force: true })
     },
   }
 }
 
-/** The next one that lets itself be watched; undefined: there shall be none. */
-async function session(path: string, end: AbortSignal): Promise<WatchClient | undefined> {
+async function follow(path: string, page: Page, end: AbortSignal): Promise<void> {
+  const aborted = new Promise(resolve => end.addEventListener('abort', resolve, { once: true }))
   while (!end.aborted) {
-    if (existsSync(path)) {
-      const client = await WatchClient.open(path).catch(() => undefined)
-      if (client) return client
-    }
-    await wait(LOOK)
+    const client = existsSync(path) ? await WatchClient.open(path).catch(() => undefined) : undefined
+    if (client) {
+      page.show(client)
+      await Promise.race([client.ended, aborted])
+      client.close()
+    } else await Promise.race([wait(LOOK), aborted])
   }
-  return undefined
 }

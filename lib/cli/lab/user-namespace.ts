@@ -1,10 +1,14 @@
 /** Being root where one is not: the command again, in a user namespace of its own. */
-import { spawn, spawnSync } from 'node:child_process'
+import { type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { AtsssError } from '../../errors.js'
+import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../../runtime/linux.js'
+import { native } from '../../runtime/native.js'
 
 /** Set in the second run, which does not try a third. */
 const MARK = 'ATSSS_LAB_UNSHARED'
+/** Set beside it when the second run has been given a socket, which listens where the first one is. */
+const LISTENER = 'ATSSS_LAB_LISTENER'
 
 /** Whether making namespaces needs another run of this command. */
 export function needsUserNamespace(): boolean {
@@ -17,13 +21,20 @@ export function entering(): string {
   return `nsenter --target ${process.pid} --user --net --mount --preserve-credentials `
 }
 
+/** The socket that the first run has opened for this one: a namespace's 127.0.0.1 is another one than the browser's. */
+export function inheritedListener(): { fd: number } | undefined {
+  const fd = process.env[LISTENER]
+  return fd === undefined ? undefined : { fd: Number(fd) }
+}
+
 /**
  * Runs `atsss` with these arguments as root of a new user namespace, with its own network and mounts.
  *
+ * @param port of a socket on 127.0.0.1 that it shall find listening, 0 for any; undefined: none
  * @returns its exit status
  * @throws ERR_LAB_PRIVILEGE where the system does not allow such namespaces, with what to do
  */
-export async function runInUserNamespace(args: readonly string[]): Promise<number> {
+export async function runInUserNamespace(args: readonly string[], port?: number): Promise<number> {
   const unshare = ['--user', '--map-root-user', '--net', '--mount']
   const { status, stderr, error } = spawnSync('unshare', [...unshare, 'true'], { encoding: 'utf8' })
   if (status !== 0) {
@@ -36,9 +47,25 @@ export async function runInUserNamespace(args: readonly string[]): Promise<numbe
     )
   }
   const again = [process.execPath, ...process.execArgv, process.argv[1]!, ...args]
-  const child = spawn('unshare', [...unshare, ...again], { stdio: 'inherit', env: { ...process.env, [MARK]: '1' } })
+  const listener = port === undefined ? undefined : listen(port)
+  const env = { ...process.env, [MARK]: '1', ...(listener === undefined ? {} : { [LISTENER]: String(FOURTH) }) }
+  const stdio: StdioOptions = ['inherit', 'inherit', 'inherit', ...(listener === undefined ? [] : [listener])]
+  const child = spawn('unshare', [...unshare, ...again], { stdio, env })
+  if (listener !== undefined) native().close(listener)
   // The terminal tells both; this one waits for the other to clear up.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void child.kill(signal))
   const [code] = await once(child, 'close')
   return code ?? 1
+}
+
+/** The descriptor behind standard input, output and error. */
+const FOURTH = 3
+
+/** Throws EADDRINUSE, EACCES. */
+function listen(port: number): number {
+  const fd = native().socket(4, IPPROTO_TCP)
+  native().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
+  native().bind(fd, '127.0.0.1', port)
+  native().listen(fd, 16)
+  return fd
 }

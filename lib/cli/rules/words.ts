@@ -1,6 +1,6 @@
 /** Rules in words. */
 import type { Rule, Steering, Thresholds } from '../../policy/rules.js'
-import { rulesToJson } from '../../policy/rules-json.js'
+import { trafficToJson } from '../../policy/rules-json-traffic.js'
 
 /** `rule 'web', precedence 10`. */
 export function titleOf({ id, precedence }: Rule): string {
@@ -8,9 +8,8 @@ export function titleOf({ id, precedence }: Rule): string {
 }
 
 /** What the rule is about: kinds that must all be so, each with its alternatives. */
-export function trafficInWords(rule: Rule): string {
-  const [{ trafficDescriptor } = { trafficDescriptor: {} }] = rulesToJson([rule])
-  const { matchAll, ...lists } = trafficDescriptor as { matchAll?: true } & Record<string, unknown[]>
+export function trafficInWords({ traffic }: Pick<Rule, 'traffic'>): string {
+  const { matchAll, ...lists } = trafficToJson(traffic) as { matchAll?: true } & Record<string, unknown[]>
   const parts = Object.entries(lists).map(([kind, items]) => `${KINDS[kind]} ${items.map(shown).join(' or ')}`)
   if (matchAll) parts.unshift('everything')
   return parts.join(', and ') || 'nothing'

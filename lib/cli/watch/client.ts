@@ -125,7 +125,8 @@ export function findSocket(wanted: string | undefined): string {
   throw new AtsssError(
     'ERR_ATSSS_WATCH',
     only === undefined
-      ? `no session can be watched: give one the option "watch: true" (there is no socket in ${folder})`
+      ? `no session of this user can be watched: give one the option "watch: true" (there is no socket in ${folder}; what ` +
+          'another user runs, root for one, is watched as that user)'
       : `several sessions can be watched: say which: ${ids}`,
   )
 }

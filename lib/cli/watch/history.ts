@@ -1,6 +1,7 @@
 /** Snapshots, one after the other, as rates over time. Pure. */
 import type { AccessType } from '../../policy/rules.js'
-import type { Snapshot, WatchedConnection } from '../../runtime/watch-messages.js'
+import type { Snapshot, WatchedAccess, WatchedConnection } from '../../runtime/watch-messages.js'
+import { openOnes } from './words.js'
 
 /** Bits per second. */
 export interface Rates {
@@ -38,7 +39,7 @@ export function next({ moments, last, connections }: History, snapshot: Snapshot
   const moment: Moment = {
     at: snapshot.at,
     rates: { '3gpp': rate('3gpp'), 'non-3gpp': rate('non-3gpp') },
-    rttMs: { '3gpp': accesses['3gpp'].rttMs, 'non-3gpp': accesses['non-3gpp'].rttMs },
+    rttMs: { '3gpp': rttNow(accesses['3gpp']), 'non-3gpp': rttNow(accesses['non-3gpp']) },
   }
   return {
     moments: [...moments.slice(1 - MOMENTS), moment],
@@ -47,10 +48,32 @@ export function next({ moments, last, connections }: History, snapshot: Snapshot
   }
 }
 
+/**
+ * What has gone over to the other access since the snapshot before, in words. Load balancing by percentages goes over all the
+ * time: that is no news.
+ */
+export function handoverBetween(before: Snapshot | undefined, now: Snapshot): string | undefined {
+  const news = ({ rules }: Snapshot) =>
+    rules.reduce((sum, { steering, handovers }) => sum + (steering?.mode === 'load-balancing' ? 0 : handovers), 0)
+  const count = before ? news(now) - news(before) : 0
+  if (count <= 0) return undefined
+  const had = new Map(before!.connections.map(({ id, handovers }) => [id, handovers]))
+  const gone = now.connections.filter(({ id, handovers }) => handovers > (had.get(id) ?? 0))
+  const carrying = gone.flatMap(one => openOnes(one).filter(({ backup, state }) => !backup && state === 'established'))
+  const [to, ...others] = new Set(carrying.map(({ access }) => access))
+  const where = to !== undefined && others.length === 0 ? ` to ${to}` : ''
+  return count === 1 ? `handover${where}` : `${count} handovers${where}`
+}
+
 /** The share of an access in what both carry in a direction, percent; undefined while they carry nothing. */
 export function shareOf(access: AccessType, { rates }: Moment, direction: keyof Rates): number | undefined {
   const all = rates['3gpp'][direction] + rates['non-3gpp'][direction]
   return all === 0 ? undefined : (100 * rates[access][direction]) / all
+}
+
+/** What was measured before an access was lost is none of now. */
+export function rttNow({ available, rttMs }: WatchedAccess): number | undefined {
+  return available ? rttMs : undefined
 }
 
 interface Counters {

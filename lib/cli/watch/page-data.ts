@@ -1,20 +1,22 @@
 /** A snapshot as the page shows it: words and numbers, ready to be put into tables. Pure. */
 import { BOTH } from '../../policy/accesses.js'
 import type { Snapshot } from '../../runtime/watch-messages.js'
-import { steeringInWords } from '../rules/words.js'
-import type { History } from './history.js'
-import { bytesInWords, openOnes, rateInWords, totalOf } from './words.js'
+import { steeringInWords, trafficInWords } from '../rules/words.js'
+import { type History, rttNow } from './history.js'
+import { bytesInWords, openOnes, rateInWords, speedInWords, totalOf } from './words.js'
 
 export interface PageData {
   level: string
   counts: string
   accesses: { name: string; interface: string; state: 'available' | 'silent' | 'lost'; why: string; cells: string[] }[]
-  rules: { precedence: string; steering: string; cells: string[] }[]
+  rules: { precedence: string; name: string; traffic: string; steering: string; cells: string[] }[]
   connections: {
     id: number
     title: string
     cells: string[]
     isTcp: boolean
+    /** Why it is TCP. */
+    fallback: string | undefined
     subflows: { access: string; kind: 'in use' | 'backup' | 'joining'; cells: string[] }[]
   }[]
 }
@@ -25,7 +27,8 @@ export function describeSnapshot(snapshot: Snapshot, { moments, connections }: H
     level: snapshot.level ?? 'not known yet',
     counts: `${snapshot.connectionsOpen} open, ${snapshot.handovers} handovers, ${snapshot.fallbacks} became TCP`,
     accesses: BOTH.map(name => {
-      const { interface: device, available, suspected, why, rttMs, lossPermille, ...carried } = snapshot.accesses[name]
+      const { interface: device, available, suspected, why, lossPermille, ...carried } = snapshot.accesses[name]
+      const rttMs = rttNow(snapshot.accesses[name])
       const rates = moment?.rates[name]
       return {
         name,
@@ -42,17 +45,19 @@ export function describeSnapshot(snapshot: Snapshot, { moments, connections }: H
         ],
       }
     }),
-    rules: snapshot.rules.map(({ precedence, steering, connections: open, handovers, carried }) => {
+    rules: snapshot.rules.map(({ precedence, name, traffic, steering, connections: open, handovers, carried }) => {
       const sent = BOTH.reduce((sum, access) => sum + carried[access].bytesSent, 0)
       const share = sent === 0 ? '–' : `${((100 * carried['3gpp'].bytesSent) / sent).toFixed(1)} %`
       return {
         precedence: precedence === undefined ? '–' : String(precedence),
-        steering: steering ? steeringInWords(steering) : 'no rule matches: not steered',
+        name: name ?? '',
+        traffic: steering ? trafficInWords({ traffic }) : 'what no rule matches',
+        steering: steering ? steeringInWords(steering) : 'not steered',
         cells: [String(open), String(handovers), bytesInWords(sent), share],
       }
     }),
     connections: snapshot.connections.map(connection => {
-      const { id, host, port, rule, protocol, converter, convert, handovers } = connection
+      const { id, host, port, rule, protocol, converter, convert, handovers, fallback } = connection
       const { sent, received } = totalOf(connection)
       const way = converter ? `${converter}${convert === '0rtt' ? ', 0-RTT' : ''}` : 'direct'
       const rates = connections.get(id)
@@ -60,10 +65,11 @@ export function describeSnapshot(snapshot: Snapshot, { moments, connections }: H
         id,
         title: `${host}:${port}`,
         isTcp: protocol === 'tcp',
+        fallback,
         cells: [String(rule ?? '–'), way, bytesInWords(sent), bytesInWords(received), String(handovers)],
         subflows: openOnes(connection).map(({ access, state, backup, rttMs, local, remote }) => {
           const now = access && rates?.[access]
-          const speed = now ? `${rateInWords(now.up)} up, ${rateInWords(now.down)} down` : ''
+          const speed = now ? speedInWords(now) : ''
           const kind = state === 'joining' ? state : backup ? 'backup' : 'in use'
           return {
             access: access ?? '?',

@@ -1,6 +1,6 @@
 /**
  * The live page: on a loopback address, for who knows its token, without anything from elsewhere. It shows what a session
- * says; where it is given links, those of a lab, it can change them.
+ * says, one session after the other; where it is given links, those of a lab, it can change them.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
@@ -8,35 +8,35 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import type { Link } from '../../lab/index.js'
-import type { Snapshot } from '../../runtime/watch-messages.js'
+import { AtsssError } from '../../errors.js'
+import type { LinkChange } from '../../lab/index.js'
 import type { WatchClient } from './client.js'
-import { type History, MOMENTS, NO_HISTORY, next } from './history.js'
-import { describeSnapshot } from './page-data.js'
-import { happeningInWords } from './words.js'
+import { type PageLink, Story } from './page-story.js'
 
 export interface PageOptions {
-  /** 0: any. */
-  port?: number
+  /** 0: any. A descriptor: a socket that listens already, on a loopback address. */
+  port?: number | { fd: number }
   /** Those of a lab, by name: they may be changed from the page. */
-  links?: Readonly<Record<string, Pick<Link, 'set'>>>
+  links?: Readonly<Record<string, PageLink>>
 }
 
 export interface Page {
   /** With its token. */
   url: string
+  /** From now on this session, until it has gone; before the first one, and between two, the page says that there is none. */
+  show(client: WatchClient): void
+  /** A link has changed otherwise than by the page. */
+  linkChanged(name: string, change: LinkChange, why?: string): void
   close(): Promise<void>
 }
 
 const HOST = '127.0.0.1'
 /** A request's body longer than this is refused, in bytes. */
 const LONGEST_BODY = 262_144
-/** How many happenings a page that is opened late gets. */
-const HAPPENINGS = 200
 
-export async function startPage(client: WatchClient, { port = 0, links = {} }: PageOptions = {}): Promise<Page> {
+export async function startPage({ port = 0, links = {} }: PageOptions = {}): Promise<Page> {
   const token = randomBytes(16).toString('hex')
-  const story = new Story(client)
+  const story = new Story(links)
   const files = pageFiles()
   const server = createServer((request, response) => {
     answer(request, response).catch((error: Error) => refuse(response, 400, error.message))
@@ -51,10 +51,10 @@ export async function startPage(client: WatchClient, { port = 0, links = {} }: P
     if (!isToken(searchParams.get('token') ?? cookieOf(request, cookie), token))
       return refuse(response, 403, 'open the address that atsss printed, with its token')
     response.setHeader('Set-Cookie', `${cookie}=${token}; HttpOnly; SameSite=Strict; Path=/`)
-    if (pathname === '/events') return story.follow(response, { links: Object.keys(links), hello: client.hello })
+    if (pathname === '/events') return story.follow(response)
     if (request.method === 'POST') {
       const wish = JSON.parse(await bodyOf(request))
-      if (pathname === '/rules') await client.ask({ do: 'update', rules: wish.rules })
+      if (pathname === '/rules') await changeRules(wish)
       else if (pathname === '/link') await changeLink(wish)
       else return refuse(response, 404, 'nothing there')
       return void response.writeHead(204).end()
@@ -69,16 +69,24 @@ export async function startPage(client: WatchClient, { port = 0, links = {} }: P
     response.end(file.content)
   }
 
-  async function changeLink({ name, change }: { name: string; change: object }): Promise<void> {
-    if (!Object.hasOwn(links, name)) throw new Error(`there is no link ${name} to change`)
-    await links[name]!.set(change)
-    story.note({ at: Date.now(), text: `link ${name}: ${inWords(change)}`, kind: 'link' })
+  async function changeRules({ rules }: { rules: unknown }): Promise<void> {
+    if (!story.client) throw new AtsssError('ERR_ATSSS_WATCH', 'there is no session whose rules could be replaced')
+    await story.client.ask({ do: 'update', rules })
   }
 
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, HOST, resolve))
+  async function changeLink({ name, change }: { name: string; change: LinkChange }): Promise<void> {
+    if (!Object.hasOwn(links, name)) throw new AtsssError('ERR_ATSSS_WATCH', `there is no link ${name} to change`)
+    await links[name]!.link.set(change)
+    story.linkChanged(name, change)
+  }
+
+  const where = typeof port === 'number' ? { port, host: HOST } : port
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(where, resolve))
   const { port: actual } = server.address() as AddressInfo
   return {
     url: `http://${HOST}:${actual}/?token=${token}`,
+    show: client => story.show(client),
+    linkChanged: (name, change, why) => story.linkChanged(name, change, why),
     close: () =>
       new Promise(resolve => {
         server.close(() => resolve())
@@ -88,56 +96,7 @@ export async function startPage(client: WatchClient, { port = 0, links = {} }: P
 }
 
 /** Only what it brings itself; styles of its own elements are the chart's. */
-const POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
-
-interface Noted {
-  at: number
-  text: string
-  kind: string
-}
-
-/** What has been until now, for pages that are opened late, and what comes, for all of them. */
-class Story {
-  #history: History = NO_HISTORY
-  readonly #happenings: Noted[] = []
-  readonly #readers = new Set<ServerResponse>()
-
-  constructor(client: WatchClient) {
-    client.on('snapshot', snapshot => this.#show(snapshot))
-    client.on('event', happening =>
-      this.note({ at: happening.at, text: happeningInWords(happening), kind: happening.event }),
-    )
-    client.on('close', () => this.#send('gone', {}))
-  }
-
-  note(happened: Noted): void {
-    this.#happenings.push(happened)
-    this.#happenings.splice(0, this.#happenings.length - HAPPENINGS)
-    this.#send('happening', happened)
-  }
-
-  follow(response: ServerResponse, about: object): void {
-    response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
-    const past = { ...about, moments: this.#history.moments, happenings: this.#happenings, most: MOMENTS }
-    response.write(frame('past', past))
-    this.#readers.add(response)
-    response.on('close', () => this.#readers.delete(response))
-  }
-
-  #show(snapshot: Snapshot): void {
-    this.#history = next(this.#history, snapshot)
-    const moment = this.#history.moments.at(-1)
-    if (moment) this.#send('moment', { moment, ...describeSnapshot(snapshot, this.#history) })
-  }
-
-  #send(event: string, data: object): void {
-    for (const reader of this.#readers) if (reader.writableLength < 1_048_576) reader.write(frame(event, data))
-  }
-}
-
-function frame(event: string, data: object): string {
-  return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
-}
+const POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 interface PageFile {
   type: string
@@ -177,12 +136,6 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
     if (body.length > LONGEST_BODY) throw new Error('that is too long')
   }
   return body
-}
-
-function inWords(change: object): string {
-  return Object.entries(change)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ')
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {

@@ -2,10 +2,10 @@
 import { BOTH } from '../../policy/accesses.js'
 import type { AccessType } from '../../policy/rules.js'
 import type { Happening, Hello, Snapshot, WatchedConnection } from '../../runtime/watch-messages.js'
-import { steeringInWords } from '../rules/words.js'
+import { steeringInWords, trafficInWords } from '../rules/words.js'
 import type { Colours } from '../terminal.js'
-import { type History, type Rates, shareOf } from './history.js'
-import { bytesInWords, happeningInWords, openOnes, rateInWords, timeInWords, totalOf } from './words.js'
+import { type History, type Rates, rttNow, shareOf } from './history.js'
+import { bytesInWords, happeningInWords, openOnes, rateInWords, speedInWords, timeInWords, totalOf } from './words.js'
 
 export interface View {
   hello: Hello
@@ -24,42 +24,75 @@ export function table(view: View): string[] {
   const title = `${colours.strong(hello.title)} ${colours.faint(`process ${hello.pid}`)}`
   if (!last) return [title, '', 'nothing is known yet']
   const head = [title, '', ...accessLines(view, last), '', ...ruleLines(view, last), '']
-  const events = eventLines(view)
-  const room = height - head.length - Math.min(events.length, 6) - 2
-  const connections = connectionLines(view, last, Math.max(3, room))
-  const rest = Math.max(0, height - head.length - connections.length - 2)
-  return [...head, ...connections, '', ...events.slice(-rest)].slice(0, height).map(line => cut(line, width))
+  const least = Math.min(view.happenings.length, Math.max(3, Math.floor(height / 5)))
+  const connections = connectionLines(view, last, Math.max(3, height - head.length - least - 2))
+  const rest = Math.max(0, height - head.length - connections.length - 1)
+  return [...head, ...connections, '', ...eventLines(view, rest)].slice(0, height).map(line => cut(line, width))
 }
 
-function accessLines({ history, colours, width }: View, last: Snapshot): string[] {
-  const columns = Math.max(8, Math.min(40, width - 86))
-  const moment = history.moments.at(-1)
-  const heading = row(['ACCESS', 'INTERFACE', 'RTT', 'LOSS', 'UP', 'DOWN', 'SHARE UP', 'OVER TIME'])
-  const lines = BOTH.map(access => {
-    const { interface: name, rttMs, lossPermille } = last.accesses[access]
-    const now = moment?.rates[access]
-    const share = moment && shareOf(access, moment, 'up')
-    const cells = row([
-      access,
-      name,
-      rttMs === undefined ? '–' : `${rttMs.toFixed(1)} ms`,
-      lossPermille === undefined ? '–' : `${(lossPermille / 10).toFixed(1)} %`,
-      now ? rateInWords(now.up) : '–',
-      now ? rateInWords(now.down) : '–',
-      share === undefined ? '–' : `${share.toFixed(0)} %`,
-      sparkline(history, access, columns),
-    ])
+/** A row of numbers for each access, and under it what it has carried over time. */
+function accessLines(view: View, last: Snapshot): string[] {
+  const { history, colours, width } = view
+  const rows = BOTH.map(access => accessCells(history, last, access))
+  const all = [HEADINGS, ...rows]
+  const widths = HEADINGS.map((_, column) => Math.max(...all.map(cells => cells[column]!.length)))
+  const padded = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column]!))
+  const indent = widths[0]! + 2
+  const columns = Math.max(8, Math.min(60, width - indent - 40))
+  const lines = BOTH.map((access, index) => {
     const { available, suspected, why } = last.accesses[access]
-    const state = available ? colours.good('available') : colours.bad(suspected ? 'silent' : 'lost')
-    return [cells, `  ${state}${colours.faint(`: ${why}`)}`]
+    const [first, name, state, ...rest] = padded(rows[index]!)
+    const coloured = available ? colours.good(state!) : suspected ? colours.warning(state!) : colours.bad(state!)
+    const story = sparkline(history, access, columns).padStart(columns)
+    return [
+      [colours.strong(first!), name, coloured, ...rest].join('  '),
+      `${' '.repeat(indent)}${story}  ${colours.faint(why)}`,
+    ]
   })
-  return [colours.faint(heading), ...lines.flat()]
+  const peak = Math.max(
+    0,
+    ...history.moments.slice(-columns).flatMap(({ rates }) => BOTH.map(each => sumOf(rates[each]))),
+  )
+  const scale = `█ is ${rateInWords(peak)}, up and down together`
+  return [
+    colours.faint(padded(HEADINGS).join('  ').trimEnd()),
+    ...lines.flat(),
+    ...(peak < 1 || view.height < TALL ? [] : [`${' '.repeat(indent)}${colours.faint(scale.padStart(columns))}`]),
+  ]
 }
 
-const WIDTHS = [9, 10, 10, 7, 13, 13, 9]
+/** Rows from which on there is room for more than what is needed. */
+const TALL = 30
 
-function row(cells: readonly string[]): string {
-  return cells.map((cell, index) => cell.padEnd(WIDTHS[index] ?? 0)).join(' ')
+const HEADINGS = ['ACCESS', 'INTERFACE', 'STATE', 'RTT', 'LOSS', 'UP', 'SHARE', 'DOWN', 'SHARE']
+
+function accessCells(history: History, last: Snapshot, access: AccessType): string[] {
+  const { interface: name, available, suspected, lossPermille } = last.accesses[access]
+  const rttMs = rttNow(last.accesses[access])
+  const moment = history.moments.at(-1)
+  const now = moment?.rates[access]
+  const share = (direction: keyof Rates) => {
+    const percent = moment && shareOf(access, moment, direction)
+    return percent === undefined ? '–' : `${percent.toFixed(0)} %`.padStart(5)
+  }
+  return [
+    access,
+    name,
+    available ? 'available' : suspected ? 'silent' : 'lost',
+    rttMs === undefined ? '–' : `${rttMs.toFixed(1)} ms`,
+    lossPermille === undefined ? '–' : `${(lossPermille / 10).toFixed(1)} %`,
+    (now ? rateInWords(now.up) : '–').padEnd(RATE),
+    share('up'),
+    (now ? rateInWords(now.down) : '–').padEnd(RATE),
+    share('down'),
+  ]
+}
+
+/** Columns of the longest rate but for a moment's: so that nothing jumps. */
+const RATE = '12.3 Mbit/s'.length
+
+function sumOf({ up, down }: Rates): number {
+  return up + down
 }
 
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
@@ -67,23 +100,28 @@ const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /** What both directions carried, against the most that either access carried in that time. */
 export function sparkline({ moments }: History, access: AccessType, columns: number): string {
   const shown = moments.slice(-columns)
-  const sum = ({ up, down }: Rates) => up + down
-  const most = Math.max(1, ...shown.flatMap(({ rates }) => BOTH.map(each => sum(rates[each]))))
+  const most = Math.max(1, ...shown.flatMap(({ rates }) => BOTH.map(each => sumOf(rates[each]))))
   const bar = (value: number) => BARS[Math.min(7, Math.floor((8 * value) / most))]!
-  return shown.map(({ rates }) => (sum(rates[access]) < 1 ? ' ' : bar(sum(rates[access])))).join('')
+  return shown.map(({ rates }) => (sumOf(rates[access]) < 1 ? ' ' : bar(sumOf(rates[access])))).join('')
 }
 
 function ruleLines({ colours }: View, last: Snapshot): string[] {
-  const lines = last.rules.map(rule => {
-    const [one, other] = [rule.carried['3gpp'], rule.carried['non-3gpp']]
-    const all = one.bytesSent + other.bytesSent
-    const share =
-      all === 0 ? '' : `, ${((100 * one.bytesSent) / all).toFixed(0)} % of ${bytesInWords(all)} up over 3gpp`
-    const what = rule.steering ? steeringInWords(rule.steering) : 'no rule matches: not steered'
-    const count = `${rule.connections} open, ${rule.handovers} handovers${share}`
-    return `${String(rule.precedence ?? '–').padStart(4)}  ${what} ${colours.faint(`(${count})`)}`
+  const heading = ['RULE', 'OPEN', 'HANDOVERS', 'SENT', '3GPP']
+  const rows = last.rules.map(({ precedence, connections, handovers, carried }) => {
+    const [one, other] = [carried['3gpp'].bytesSent, carried['non-3gpp'].bytesSent]
+    const share = one + other === 0 ? '–' : `${((100 * one) / (one + other)).toFixed(0)} %`
+    return [String(precedence ?? '–'), String(connections), String(handovers), bytesInWords(one + other), share]
   })
-  return [colours.faint('RULES, BY PRECEDENCE'), ...lines]
+  const widths = heading.map((_, column) => Math.max(...[heading, ...rows].map(cells => cells[column]!.length)))
+  const padded = (cells: readonly string[]) => cells.map((cell, column) => cell.padStart(widths[column]!)).join('  ')
+  return [
+    colours.faint(`${padded(heading)}  FOR: HOW`),
+    ...last.rules.map((rule, index) => {
+      const how = rule.steering ? steeringInWords(rule.steering) : 'not steered'
+      const what = rule.steering ? trafficInWords(rule) : 'what no rule matches'
+      return `${padded(rows[index]!)}  ${colours.strong(what)}: ${how}`
+    }),
+  ]
 }
 
 function connectionLines(view: View, last: Snapshot, room: number): string[] {
@@ -118,21 +156,22 @@ function connectionBlock({ colours, history }: View, connection: WatchedConnecti
   const rates = history.connections.get(id)
   const subflows = openOnes(connection).map(({ access, state, backup, rttMs, local }) => {
     const now = access && rates?.[access]
-    const speed = now ? `${rateInWords(now.up)} up, ${rateInWords(now.down)} down` : ''
+    const speed = now ? speedInWords(now) : ''
     const kind = state === 'joining' ? colours.warning(state) : backup ? 'backup' : colours.good('in use')
-    return `     ${(access ?? '?').padEnd(9)} ${kind}, ${rttMs.toFixed(1)} ms, ${speed} ${colours.faint(local)}`
+    return `     ${(access ?? '?').padEnd(9)} ${kind}, ${rttMs.toFixed(1)} ms${speed && `, ${speed}`} ${colours.faint(local)}`
   })
   return [`  ${colours.strong(`#${id} ${host}:${port}`)} ${facts.join(' · ')}`, ...subflows]
 }
 
-function eventLines({ happenings, colours }: View): string[] {
+/** The last ones, in at most so many lines. */
+function eventLines({ happenings, colours }: View, room: number): string[] {
   const lines = happenings.map(happening => {
     const text = happeningInWords(happening)
     const bad = happening.event === 'degraded' || happening.event === 'problem'
     const lost = happening.event === 'access' && !happening.available
     return `  ${colours.faint(timeInWords(happening.at))} ${bad ? colours.warning(text) : lost ? colours.bad(text) : text}`
   })
-  return lines.length === 0 ? [] : [colours.faint('EVENTS'), ...lines.slice(-20)]
+  return room < 2 || lines.length === 0 ? [] : [colours.faint('EVENTS'), ...lines.slice(1 - room)]
 }
 
 /** To so many columns, colours left whole. */

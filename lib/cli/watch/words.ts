@@ -9,6 +9,12 @@ export function rateInWords(bits: number): string {
   return bits < 1e9 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${(bits / 1e9).toFixed(2)} Gbit/s`
 }
 
+/** `1.2 Mbit/s up, 34.0 kbit/s down`: what there is of it. */
+export function speedInWords({ up, down }: { up: number; down: number }): string {
+  const parts = [...(up < 1 ? [] : [`${rateInWords(up)} up`]), ...(down < 1 ? [] : [`${rateInWords(down)} down`])]
+  return parts.join(', ') || 'idle'
+}
+
 /** `1.2 MB`. */
 export function bytesInWords(bytes: number): string {
   if (bytes < 1e3) return `${bytes} B`

@@ -32,7 +32,11 @@ beforeAll(async () => {
   socket.write('hello')
   await once(socket, 'data')
   client = await WatchClient.open(path)
-  page = await startPage(client, { links: { wifi: { set: async change => void changes.push(change) } } })
+  const link = { present: { rateMbps: 50 }, set: async (change: object) => void changes.push(change) }
+  page = await startPage({
+    links: { wifi: { access: 'non-3gpp', link } },
+  })
+  page.show(client)
 })
 afterAll(async () => {
   await page.close()
@@ -96,7 +100,10 @@ describe('the page', () => {
       .trimEnd()
       .split('\n\n')
       .map(part => JSON.parse(/^data: (.*)$/m.exec(part)![1]!))
-    expect(past).toMatchObject({ links: ['wifi'], hello: { pid: process.pid, control: true } })
+    expect(past).toMatchObject({
+      links: [{ name: 'wifi', access: 'non-3gpp', rateMbps: 50 }],
+      hello: { pid: process.pid, control: true },
+    })
     expect(moment.connections).toMatchObject([{ title: expect.stringMatching(/^127\.0\.0\.1:/) }])
     expect(moment.moment.rates['non-3gpp']).toBeDefined()
   })
@@ -109,12 +116,44 @@ describe('the page', () => {
     expect(await post('/rules', { rules: 'agregate' })).toMatchObject({ status: 400, text: /agregate/ })
     expect(await post('/link', { name: 'wifi', change: { carrier: false } })).toMatchObject({ status: 204 })
     expect(changes).toEqual([{ carrier: false }])
+    page.linkChanged('wifi', { lossPercent: 3 }, 'leaving the station')
+    page.linkChanged('wifi', { lossPercent: 3, down: false })
+    const told = (await get('/events', { headers: cookie() })).text
+    expect(told).toContain('"text":"link wifi: cut","kind":"link"')
+    expect(told).toContain('"text":"link wifi: leaving the station"')
+    expect(told).toContain('"text":"link wifi: 3 % loss, no black hole any more"')
     expect(await post('/link', { name: 'toString', change: {} })).toMatchObject({ status: 400, text: /no link/ })
     expect(await post('/nowhere', {})).toMatchObject({ status: 404 })
     expect(await get('/link', { method: 'POST', headers: cookie(), body: '{' })).toMatchObject({ status: 400 })
     expect(await get('/link', { method: 'POST', body: '{}' })).toMatchObject({ status: 403 })
     expect(await get('/../../package.json', { headers: cookie() })).toMatchObject({ status: 404 })
   })
+})
+
+test('a page before there is a session, and after it', async () => {
+  const other = await startPage()
+  const from = async (where: string, init: RequestInit = {}) =>
+    fetch(new URL(where, other.url), {
+      ...init,
+      headers: { cookie: `atsss-${new URL(other.url).port}=${tokenIn(other)}` },
+    })
+  const tokenIn = ({ url }: Page) => new URL(url).searchParams.get('token')!
+  const told = (await from('/events')).body!.pipeThrough(new TextDecoderStream())
+  let text = ''
+  const reading = (async () => {
+    for await (const chunk of told) text += chunk
+  })().catch(() => {}) // it is cut off
+  await expect.poll(() => text).toMatch(/event: past\ndata: \{"links":\[\]/)
+  const refused = await from('/rules', { method: 'POST', body: '{"rules":"handover"}' })
+  expect([refused.status, await refused.text()]).toEqual([400, 'there is no session whose rules could be replaced\n'])
+  const watching = await WatchClient.open(path)
+  other.show(watching)
+  await expect.poll(() => text).toMatch(/event: past\ndata: \{"hello":\{/)
+  await expect.poll(() => text).toMatch(/event: moment/)
+  watching.close()
+  await expect.poll(() => text).toMatch(/event: gone/)
+  await other.close()
+  await reading
 })
 
 describe('atsss watch', () => {

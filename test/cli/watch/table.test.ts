@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { coloursFor } from '../../../lib/cli/terminal.js'
-import { MOMENTS, NO_HISTORY, next, shareOf } from '../../../lib/cli/watch/history.js'
+import { handoverBetween, MOMENTS, NO_HISTORY, next, shareOf } from '../../../lib/cli/watch/history.js'
 import { describeSnapshot } from '../../../lib/cli/watch/page-data.js'
 import { cut, sparkline, table } from '../../../lib/cli/watch/table.js'
 import { bytesInWords, happeningInWords, rateInWords, timeInWords } from '../../../lib/cli/watch/words.js'
@@ -46,6 +46,32 @@ describe('rates', () => {
   })
 })
 
+describe('handovers between two snapshots', () => {
+  const nothing = carried(sent(0), sent(0))
+  const [rule] = snapshot(0, nothing).rules
+  /** Of one rule: how often its connections have gone over, and over which subflow the one with the id 1 goes now. */
+  const at = (handovers: number, access: '3gpp' | 'non-3gpp', steering = rule!.steering) => {
+    const one = connection(1, nothing)
+    const subflows = one.subflows.map(subflow => ({ ...subflow, backup: subflow.access !== access }))
+    const rules = [{ ...rule!, steering, handovers }]
+    return snapshot(handovers, nothing, { rules, connections: [{ ...one, handovers, subflows }] })
+  }
+
+  test('how many, and where to', () => {
+    expect(handoverBetween(undefined, at(3, '3gpp'))).toBeUndefined()
+    expect(handoverBetween(at(3, '3gpp'), at(3, '3gpp'))).toBeUndefined()
+    expect(handoverBetween(at(2, 'non-3gpp'), at(3, '3gpp'))).toBe('handover to 3gpp')
+    expect(handoverBetween(at(2, 'non-3gpp'), at(7, 'non-3gpp'))).toBe('5 handovers to non-3gpp')
+    // The connection has been closed since.
+    expect(handoverBetween(at(2, 'non-3gpp'), { ...at(3, '3gpp'), connections: [] })).toBe('handover')
+  })
+
+  test('of load balancing they are no news', () => {
+    const shares = { mode: 'load-balancing', percent3gpp: 20 } as const
+    expect(handoverBetween(at(2, 'non-3gpp', shares), at(3, '3gpp', shares))).toBeUndefined()
+  })
+})
+
 describe('the table', () => {
   const view = (width = 160, height = 40, happenings: Happening[] = []) =>
     table({ hello: HELLO, history: two(), happenings, width, height, colours: plain })
@@ -53,9 +79,12 @@ describe('the table', () => {
   test('says what there is', () => {
     const text = view().join('\n')
     expect(text).toMatch(/\/srv\/app\.js process 4711/)
-    expect(text).toMatch(/3gpp +wwan0 +– +– +2\.0 Mbit\/s +4\.0 Mbit\/s +20 %/)
-    expect(text).toMatch(/non-3gpp +wlan0 +20\.0 ms +1\.5 % +8\.0 Mbit\/s +– +80 %/)
-    expect(text).toMatch(/255 {2}active-standby: non-3gpp.*1 open, 2 handovers, 20 % of 1\.3 MB up over 3gpp/)
+    expect(text).toMatch(/3gpp +wwan0 +available +– +– +2\.0 Mbit\/s +20 % +4\.0 Mbit\/s +100 %/)
+    expect(text).toMatch(/non-3gpp +wlan0 +available +20\.0 ms +1\.5 % +8\.0 Mbit\/s +80 % +– +0 %/)
+    expect(text).toMatch(/█ {2}wlan0 is up\n +█ is 8\.0 Mbit\/s, up and down together/)
+    expect(text).toMatch(
+      /RULE +OPEN +HANDOVERS +SENT +3GPP +FOR: HOW\n +255 +1 +2 +1\.3 MB +20 % +everything: active-standby/,
+    )
     expect(text).toMatch(
       /#1 example\.com:443 rule 255 · MPTCP · via 192\.0\.2\.1:5124, 0-RTT · 1\.3 MB up, 500\.0 kB down/,
     )
@@ -114,7 +143,14 @@ test('the page gets the same in words', () => {
       { name: '3gpp', state: 'available' },
       { cells: ['20.0 ms', '1.5 %', '8.0 Mbit/s', '–', '1.0 MB', '0 B'] },
     ],
-    rules: [{ precedence: '255', cells: ['1', '2', '1.3 MB', '20.0 %'] }],
+    rules: [
+      {
+        precedence: '255',
+        name: 'the rule of precedence 255',
+        traffic: 'everything',
+        cells: ['1', '2', '1.3 MB', '20.0 %'],
+      },
+    ],
     connections: [{ title: 'example.com:443', subflows: [{ kind: 'in use' }, { kind: 'backup' }] }],
   })
 })
