@@ -97,8 +97,11 @@ function findingLines({ title, state, found, why, mends }: Finding, colours: Col
 
 function mendInWords({ command, note }: Mend): string {
   if (command === '') return note ?? ''
-  return note === undefined ? command : `${command}   # ${note}`
+  const typed = process.geteuid?.() !== 0 && FOR_ROOT.test(command) ? `sudo ${command}` : command
+  return note === undefined ? typed : `${typed}   # ${note}`
 }
+
+const FOR_ROOT = /^(sysctl|ip|setcap|nmcli) /
 
 /** Of alternatives the first that can be carried out. */
 async function fix(all: readonly Finding[], yes: boolean): Promise<number> {

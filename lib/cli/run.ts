@@ -1,11 +1,11 @@
 /** `atsss run`: runs a command, and every Node in it goes over MPTCP and the session of a configuration. */
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../preload/config.js'
-import { CONFIG, findConfig } from '../preload/find-config.js'
+import { CONFIG, defaultPath, findConfig } from '../preload/find-config.js'
 import { parseArguments, UsageError } from './arguments.js'
 
 export const help = `Usage: atsss run [options] -- command [argument…]
@@ -65,7 +65,7 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
 
   const env = values.config === undefined ? process.env : { ...process.env, [CONFIG]: values.config }
   if (Object.keys(given).length === 0) {
-    const { origin } = findConfig(env, process.cwd())
+    const { origin } = found(env)
     return origin === CONFIG ? process.env[CONFIG]! : origin
   }
   if (values.config === undefined) {
@@ -76,6 +76,17 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
   const all = { ...JSON.parse(readFileSync(resolve(values.config), 'utf8')), ...given }
   parseConfig(all, 'the command line')
   return JSON.stringify(all)
+}
+
+/** Where nothing is configured, there are the options. */
+function found(env: NodeJS.ProcessEnv): ReturnType<typeof findConfig> {
+  try {
+    return findConfig(env, process.cwd())
+  } catch (error) {
+    if (error instanceof Error && env[CONFIG] === undefined && !existsSync(defaultPath(process.cwd())))
+      error.message += '; name a file with --config, or give options: atsss run --help'
+    throw error
+  }
 }
 
 function runWith(command: string, args: string[], config: string): Promise<number> {

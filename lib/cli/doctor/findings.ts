@@ -49,7 +49,7 @@ export function findings(facts: Facts, accesses: Accesses): Finding[] {
 export function sysctlMend(name: SysctlName | string, value: string): Mend {
   return {
     command: `sysctl -w ${name}=${value}`,
-    note: `to keep it: echo '${name}=${value}' > /etc/sysctl.d/90-atsss-${name.split('.').at(-1)}.conf`,
+    note: `to keep it: echo '${name}=${value}' | sudo tee /etc/sysctl.d/90-atsss-${name.split('.').at(-1)}.conf`,
     action: { do: 'sysctl', name, value },
   }
 }

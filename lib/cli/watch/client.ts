@@ -46,7 +46,7 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
   static async open(path: string): Promise<WatchClient> {
     const socket = connect(path).setEncoding('utf8')
     await once(socket, 'connect').catch((error: Error) => {
-      throw new AtsssError('ERR_ATSSS_WATCH', `no session can be watched at ${path}: ${error.message}`)
+      throw new AtsssError('ERR_ATSSS_WATCH', `no session can be watched at ${path}: ${whyNot(error)}`)
     })
     return new Promise((resolve, reject) => {
       const lines = new Lines()
@@ -105,6 +105,19 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
     for (const answer of this.#answers.values()) answer(GONE)
     this.#answers.clear()
     this.emit('close', error)
+  }
+}
+
+function whyNot({ code, message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'ENOENT':
+      return 'there is no such socket: the session needs the option "watch", and its process has to be running'
+    case 'ECONNREFUSED':
+      return 'nobody listens there any more: its process has ended'
+    case 'EACCES':
+      return "it is another user's: watch it as that user"
+    default:
+      return message
   }
 }
 

@@ -179,7 +179,12 @@ describe('atsss watch', () => {
   })
 
   test.each<[string, string[], number, RegExp]>([
-    ['nothing there', ['/nowhere.sock'], 1, /no session can be watched at \/nowhere\.sock/],
+    [
+      'nothing there',
+      ['/nowhere.sock'],
+      1,
+      /no session can be watched at \/nowhere\.sock: there is no such socket: .*"watch"/,
+    ],
     ['none at all', [], 1, /watch: true/],
     ['two', ['1', '2'], 2, /one session at a time/],
     ['too often', ['--every', '1', path], 2, /50…60000/],
