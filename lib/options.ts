@@ -128,7 +128,7 @@ export interface MptcpOptions {
   /**
    * Milliseconds until the next address is tried beside one that has not connected (RFC 8305 §5).
    *
-   * @defaultValue 250
+   * @defaultValue net.connect's `autoSelectFamilyAttemptTimeout` where that is given to the same `connect()`, else 250
    * @remarks Range 10…60_000.
    */
   attemptDelay?: number

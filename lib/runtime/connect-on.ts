@@ -75,6 +75,8 @@ export class Connecting {
     this.#opened = opened
     this.#options = options
     this.#settings = settings
+    const attemptDelay = nodesAttemptDelay(options)
+    if (attemptDelay !== undefined) this.#settings = { ...settings, attemptDelay }
     this.#memory = memory
     this.#plan = {
       mptcp: settings.mptcp,
@@ -223,6 +225,10 @@ export class Connecting {
     attemptFailed: ({ destination: { address, port, family } }, error) => {
       if (!this.#over) this.#socket.emit('connectionAttemptFailed', address, port, family, error)
     },
+    // Node gives an attempt up when it begins the next one; ours goes on beside it.
+    overtaken: ({ destination: { address, port, family } }) => {
+      this.#socket.emit('connectionAttemptTimeout', address, port, family)
+    },
     sent: bytes => {
       const gone = this.#writes.filter(write => write.end <= bytes)
       this.#writes = this.#writes.filter(write => write.end > bytes)
@@ -283,6 +289,13 @@ export function protocolNow(socket: Socket, report: Readonly<MptcpReport>): Pick
     return { protocol: report.protocol, fallback: report.fallback }
   const { name, why } = protocolOf(fd, { name: 'mptcp' })
   return { protocol: name, fallback: why }
+}
+
+/** Node's name for `attemptDelay`, which is the one that counts where both are given; below 10 ms Node takes 10. */
+function nodesAttemptDelay(options: TcpNetConnectOpts & { attemptDelay?: number }): number | undefined {
+  const { autoSelectFamilyAttemptTimeout: nodes, attemptDelay } = options
+  // What is no number Node complains of.
+  return typeof nodes === 'number' && attemptDelay === undefined ? Math.max(nodes, 10) : undefined
 }
 
 /** The addresses among what a lookup has found, each once. */

@@ -30,6 +30,8 @@ export interface DialEvents {
   /** A SYN is about to be sent on this way. */
   attempting(candidate: Candidate): void
   attemptFailed(candidate: Candidate, error: Error): void
+  /** It has taken `attemptDelay`: another destination is about to be tried beside it. */
+  overtaken(candidate: Candidate): void
   /** So many of the application's pending bytes have left. */
   sent(bytes: number): void
   connected(attempt: Attempt, history: DialHistory): void
@@ -261,7 +263,8 @@ export class Dial {
       const next = nextBeside(this.#queue, attempt.candidate, attempt.phase === 'answer')
       if (!next || this.#delivered()) return
       this.#queue = this.#queue.filter(other => other !== next)
-      this.#launchBeside(next)
+      if (next.destination !== attempt.candidate.destination) this.#events.overtaken(attempt.candidate)
+      if (!this.#over) this.#launchBeside(next)
     }, this.#request.settings.attemptDelay).unref()
   }
 

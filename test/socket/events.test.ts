@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import type net from 'node:net'
 import { expect, test } from 'vitest'
+import { MptcpSocket } from '../../lib/socket.js'
+import { blackHole } from '../support/black-hole.js'
 import { echoServer, server } from '../support/echo-server.js'
 import { leavesNothingOpen } from '../support/open-things.js'
 import { mptcp } from '../support/probes.js'
@@ -11,11 +13,13 @@ const mptcpTest = requires('MPTCP', mptcp)
 
 leavesNothingOpen()
 
-const twoAddresses = (_: string, __: object, done: (error: null, found: object[]) => void) =>
-  setImmediate(done, null, [
-    { address: '127.0.0.1', family: 4 },
-    { address: '127.0.0.2', family: 4 },
-  ])
+const answering = (...addresses: string[]) =>
+  ((_: string, __: object, done: (error: null, found: object[]) => void) =>
+    setImmediate(
+      done,
+      null,
+      addresses.map(address => ({ address, family: 4 })),
+    )) as unknown as net.LookupFunction
 
 /** Each is run with net.connect and with ours, and must read the same. */
 const conversations: Record<string, (connect: Connect, port: number) => net.Socket> = {
@@ -55,7 +59,7 @@ const conversations: Record<string, (connect: Connect, port: number) => net.Sock
   'destroyed with an error at once': (connect, port) =>
     connect(port, '127.0.0.1').destroy(Object.assign(new Error('x'), { code: 'EXAMPLE' })),
   'destroyed in the lookup listener': (connect, port) => {
-    const socket = connect({ port, host: 'localhost', lookup: twoAddresses as net.LookupFunction })
+    const socket = connect({ port, host: 'localhost', lookup: answering('127.0.0.1', '127.0.0.2') })
     return socket.on('lookup', () => socket.destroy())
   },
   'destroyed in the connect listener': (connect, port) => {
@@ -109,6 +113,48 @@ for (const [name, talk] of Object.entries(conversations))
     })
     expect(entries.at(-1)).toMatch(/^close /)
   })
+
+mptcpTest.describe('an address that does not answer', () => {
+  const lookup = answering('127.0.0.2', '127.0.0.1')
+
+  test('the next one after autoSelectFamilyAttemptTimeout, and an event', async () => {
+    await using echo = await echoServer()
+    using _ = blackHole('127.0.0.2', echo.port)
+    const entries = await sameAsNet(connect => {
+      const options = { lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 50 }
+      const socket = connect({ port: echo.port, host: 'n.example', ...options }).resume()
+      return diary(socket.on('connect', () => socket.end()))
+    })
+    expect(entries.map(entry => entry.split(' ').slice(0, 2).join(' '))).toEqual(
+      expect.arrayContaining(['connectionAttemptTimeout 127.0.0.2', 'connectionAttempt 127.0.0.1']),
+    )
+  })
+
+  test('destroyed in that event, nothing is tried any more', async () => {
+    await using echo = await echoServer()
+    using _ = blackHole('127.0.0.2', echo.port)
+    await sameAsNet(connect => {
+      const options = { lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 20 }
+      const socket = connect({ port: echo.port, host: 'n.example', ...options }).resume()
+      return diary(socket.on('connectionAttemptTimeout', () => socket.destroy()))
+    })
+  })
+
+  test("Node's name for the delay: less than 10 ms are 10; beside attemptDelay that one counts", async () => {
+    await using echo = await echoServer()
+    using _ = blackHole('127.0.0.2', echo.port)
+    const to = { port: echo.port, host: 'n.example', lookup, autoSelectFamilyAttemptTimeout: 1 }
+    const long = 60_000 // more than the test may take
+    for (const socket of [
+      new MptcpSocket({ attemptDelay: long }).connect(to),
+      new MptcpSocket().connect({ ...to, autoSelectFamilyAttemptTimeout: long, attemptDelay: 10 }),
+    ]) {
+      await once(socket, 'connect')
+      expect(socket.remoteAddress).toBe('127.0.0.1')
+      socket.destroy()
+    }
+  })
+})
 
 mptcpTest('the peer resets', async () => {
   await using resetting = await server(socket => socket.once('data', () => socket.resetAndDestroy()))

@@ -64,6 +64,7 @@ export function diary(socket: net.Socket): Promise<string[]> {
     })
   note('lookup', (_: unknown, address: string, family: number, host: string) => ` ${address} ${family} ${host}`)
   note('connectionAttempt', (address: string, _: number, family: number) => ` ${address} ${family}`)
+  note('connectionAttemptTimeout', (address: string, _: number, family: number) => ` ${address} ${family}`)
   note('connectionAttemptFailed', (address: string, _: number, family: number, error: { code: string }) => {
     return ` ${address} ${family} ${error.code}`
   })
