@@ -26,6 +26,12 @@ interface NewerOptions {
   keepAliveCount?: number
 }
 
+/** Methods of newer versions of Node. */
+interface NewerSocket {
+  setTypeOfService?(value: number): Socket
+  getTypeOfService?(): number
+}
+
 /** What we use of Node's handle. */
 interface Handle {
   setNoDelay?(on: boolean): number
@@ -134,6 +140,22 @@ export class MptcpSocket extends Socket {
     return super.setKeepAlive(...args)
   }
 
+  static {
+    // Only where Node has them: programs ask whether it does.
+    const { setTypeOfService: set, getTypeOfService: get } = Socket.prototype as NewerSocket
+    if (set && get)
+      Object.assign(MptcpSocket.prototype, {
+        setTypeOfService(this: MptcpSocket, value: number): MptcpSocket {
+          withoutDescriptor(this, () => set.call(this, value))
+          this.#typeOfService = value
+          return this
+        },
+        getTypeOfService(this: MptcpSocket): number {
+          return this.connecting ? (this.#typeOfService ?? 0) : get.call(this)
+        },
+      })
+  }
+
   override ref(): this {
     this.#connecting?.keepAlive(true)
     return super.ref()
@@ -234,6 +256,19 @@ export function memoryOf(cookies: CookieStore | undefined): ConverterMemory {
   const memory = memories.get(cookies) ?? new ConverterMemory(cookies)
   memories.set(cookies, memory)
   return memory
+}
+
+/**
+ * Sets what Node keeps and asks its handle for at once: while we connect, that has no descriptor to set it on.
+ *
+ * @internal
+ */
+export function withoutDescriptor(socket: Socket, set: () => unknown): void {
+  try {
+    set()
+  } catch (error) {
+    if (!socket.connecting || (error as NodeJS.ErrnoException).code !== 'EBADF') throw error
+  }
 }
 
 /** Whether its handle is open already. */

@@ -11,6 +11,7 @@ import { endsInstead } from '../runtime/end-of-stream.js'
 import { closeLikeTcp } from '../runtime/lingering-close.js'
 import { emptyReport, type MptcpReport } from '../runtime/report.js'
 import type { Steerer } from '../runtime/steerer.js'
+import { withoutDescriptor } from '../socket.js'
 
 const taken = new WeakMap<Socket, TakenConnection>()
 
@@ -75,7 +76,7 @@ export class TakenConnection {
 }
 
 /** What the class of the socket has under this name. */
-function own<Name extends keyof Socket | '_bytesDispatched'>(socket: Socket, name: Name): never {
+function own(socket: Socket, name: keyof Socket | '_bytesDispatched' | 'setTypeOfService' | 'getTypeOfService'): never {
   return Reflect.get(Object.getPrototypeOf(socket), name, socket) as never
 }
 
@@ -125,6 +126,25 @@ const TAKEN: PropertyDescriptorMap = {
       return Reflect.apply(own(this, 'unref') as Method, this, [])
     },
   },
+  // Only where Node has them: programs ask whether it does.
+  ...('setTypeOfService' in Socket.prototype && {
+    setTypeOfService: {
+      configurable: true,
+      writable: true,
+      value(this: Socket, value: number) {
+        withoutDescriptor(this, () => Reflect.apply(own(this, 'setTypeOfService') as Method, this, [value]))
+        return this
+      },
+    },
+    getTypeOfService: {
+      configurable: true,
+      writable: true,
+      value(this: Socket) {
+        if (this.connecting) return wish(this, 'kSetTOS') ?? 0
+        return Reflect.apply(own(this, 'getTypeOfService') as Method, this, [])
+      },
+    },
+  }),
 }
 
 const WRITING_EARLY: PropertyDescriptorMap = {
@@ -163,19 +183,23 @@ interface Handle {
 }
 
 /** Where Node keeps what was asked for before there was a connection: under symbols of its own. */
-let symbols: Record<string, symbol> | undefined
+const symbols = new Map<string, symbol>()
+
+function wish(socket: Socket, name: string): unknown {
+  const symbol = symbols.get(name) ?? Object.getOwnPropertySymbols(socket).find(key => key.description === name)
+  if (!symbol) return undefined
+  symbols.set(name, symbol)
+  return (socket as unknown as Record<symbol, unknown>)[symbol]
+}
 
 /** As Node does after a connect of its own: no delay, keep-alive, type of service. */
 function setWhatNodeWouldSet(socket: Socket): void {
   const { _handle: handle } = socket as unknown as { _handle: Handle | null }
-  symbols ??= Object.fromEntries(Object.getOwnPropertySymbols(new Socket()).map(key => [key.description, key]))
-  const wanted = (name: string) => (socket as unknown as Record<symbol, unknown>)[symbols?.[name] ?? Symbol()]
-  if (wanted('kSetNoDelay')) handle?.setNoDelay?.(true)
-  if (wanted('kSetKeepAlive'))
-    handle?.setKeepAlive?.(
-      true,
-      ...['kSetKeepAliveInitialDelay', 'kSetKeepAliveInterval', 'kSetKeepAliveCount'].map(wanted),
-    )
-  const typeOfService = wanted('kSetTOS')
+  if (wish(socket, 'kSetNoDelay')) handle?.setNoDelay?.(true)
+  if (wish(socket, 'kSetKeepAlive')) {
+    const how = ['kSetKeepAliveInitialDelay', 'kSetKeepAliveInterval', 'kSetKeepAliveCount']
+    handle?.setKeepAlive?.(true, ...how.map(name => wish(socket, name)))
+  }
+  const typeOfService = wish(socket, 'kSetTOS')
   if (typeof typeOfService === 'number') handle?.setTypeOfService?.(typeOfService)
 }

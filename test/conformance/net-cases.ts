@@ -550,20 +550,53 @@ export const cases: Case[] = [
       setTimeout(() => socket.destroy(), 60)
     },
   ],
+  // The type of service, where Node has it; the last value is the kernel's.
+  ...(
+    [
+      ['given to connect()', kit => kit.connect({ ...kit.to, typeOfService: 0x10 } as never)],
+      ['given to the constructor', kit => kit.create({ typeOfService: 0x10 }).connect(kit.to)],
+      ['set before connect()', kit => settingTypeOfService(kit.create(), 0x10).connect(kit.to)],
+      [
+        'set while connecting',
+        kit => {
+          const socket = kit.connect(kit.to)
+          // Before that Node has no descriptor either.
+          process.nextTick(() => process.nextTick(() => settingTypeOfService(socket, 0x10)))
+          return socket
+        },
+      ],
+      [
+        'set when connected',
+        kit => {
+          const socket = kit.connect(kit.to)
+          return socket.on('connect', () => settingTypeOfService(socket, 0x10))
+        },
+      ],
+    ] as [string, (kit: Kit & { to: net.TcpNetConnectOpts }) => WithTypeOfService][]
+  ).map(
+    ([how, make]): Case => [
+      `type of service: ${how}`,
+      async (kit, port) => {
+        const socket = make({ ...kit, to: { port, host: '127.0.0.1' } })
+        await once(socket, 'connect')
+        const connected = socket.getTypeOfService?.()
+        const wrong = [256, -1, 'x', Number.NaN].map(value => thrownBy(() => settingTypeOfService(socket, value)))
+        socket.destroy()
+        await closed(socket)
+        return [typeof socket.setTypeOfService, connected, wrong, thrownBy(() => socket.getTypeOfService?.())]
+      },
+      silent,
+    ],
+  ),
   [
-    'setTypeOfService, where Node has it',
-    async ({ connect }, port) => {
-      const socket = connect(port, '127.0.0.1') as net.Socket & {
-        setTypeOfService?(value: number): unknown
-        getTypeOfService?(): number
-      }
-      await once(socket, 'connect')
-      socket.setTypeOfService?.(0x10)
-      const value = socket.getTypeOfService?.()
-      socket.destroy()
-      await closed(socket)
-      return [typeof socket.setTypeOfService, value]
-    },
-    silent,
+    'type of service: options that cannot be',
+    ({ create }) => [256, -1, 'x'].map(typeOfService => thrownBy(() => create({ typeOfService }))),
   ],
 ]
+
+type WithTypeOfService = net.Socket & { setTypeOfService?(value: unknown): unknown; getTypeOfService?(): number }
+
+function settingTypeOfService(socket: WithTypeOfService, value: unknown): WithTypeOfService {
+  socket.setTypeOfService?.(value)
+  return socket
+}

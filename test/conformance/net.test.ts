@@ -1,5 +1,6 @@
 import net from 'node:net'
 import { afterAll, expect } from 'vitest'
+import { preload } from '../../lib/preload/preload.js'
 import { MptcpSocket } from '../../lib/socket.js'
 import { server } from '../support/echo-server.js'
 import { leavesNothingOpen } from '../support/open-things.js'
@@ -27,7 +28,14 @@ for (const protocol of ['mptcp', 'tcp'] as const)
       mptcpTest(name, async () => {
         await using served = peer && (await server(peer, { protocol }))
         const port = served?.port ?? 0
-        expect(await run(mine, port)).toEqual(await run(theirs, port))
+        const expected = await run(theirs, port)
+        expect(await run(mine, port)).toEqual(expected)
+        const release = preload({}, { includeLocal: true })
+        try {
+          expect(await run(theirs, port), 'under the preload').toEqual(expected)
+        } finally {
+          release()
+        }
         passed++
       })
   })
