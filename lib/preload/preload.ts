@@ -10,6 +10,7 @@ import type { Steerer } from '../runtime/steerer.js'
 import type { MaPduSession } from '../session.js'
 import { callForm, isPipe, type MptcpSocket, memoryOf, opened } from '../socket.js'
 import { Exclusion } from './exclusion.js'
+import { Resting } from './resting.js'
 import { TakenConnection } from './taken-connection.js'
 
 export interface PreloadOptions {
@@ -52,10 +53,10 @@ export function preload(via: Via, { exclude = [], includeLocal = false }: Preloa
       return Reflect.apply(nodes, this, args)
     const { host } = options
     if (typeof host === 'string' && exclusion.hasHost(host)) return Reflect.apply(nodes, this, args)
-    const { settings, steerer } = wayOf(this)
+    const { settings, steerer, resting } = wayOf(this)
     const leaves = (addresses: readonly { address: string }[]) => exclusion.hasOneOf(addresses)
     const memory = memoryOf(settings.cookies)
-    const taken = new TakenConnection(this, options, settings, memory, { ...steerer, leaves })
+    const taken = new TakenConnection(this, options, settings, memory, { ...steerer, leaves }, resting)
     return Reflect.apply(nodes, this, [taken.nodeOptions, listener])
   }
 
@@ -72,16 +73,25 @@ function isOthers(socket: Socket): boolean {
   return opened(socket) || parent != null || 'mptcp' in Object.getPrototypeOf(socket)
 }
 
+interface Way {
+  settings: Settings
+  steerer: Steerer
+  /** Of a session only: without one there is nothing that a connection might not fit. */
+  resting?: Resting
+}
+
 /** How one socket is connected, and who steers it. */
-function waysOver(via: Via): (socket: Socket) => { settings: Settings; steerer: Steerer } {
+function waysOver(via: Via): (socket: Socket) => Way {
   if (!isSession(via) && typeof via !== 'function') {
     const settings = resolveOptions(via)
     return () => ({ settings, steerer: {} })
   }
   let session = typeof via === 'function' ? undefined : via
+  let resting: Resting | undefined
   return (socket: Socket) => {
     session ??= (via as () => MaPduSession)()
-    return { settings: session.socketSettings, steerer: session.steererOf(() => socket as MptcpSocket) }
+    resting ??= new Resting(session)
+    return { settings: session.socketSettings, steerer: session.steererOf(() => socket as MptcpSocket), resting }
   }
 }
 

@@ -12,6 +12,7 @@ import { closeLikeTcp } from '../runtime/lingering-close.js'
 import { emptyReport, type MptcpReport } from '../runtime/report.js'
 import type { Steerer } from '../runtime/steerer.js'
 import { withoutDescriptor } from '../socket.js'
+import type { Resting } from './resting.js'
 
 const taken = new WeakMap<Socket, TakenConnection>()
 
@@ -20,6 +21,7 @@ export class TakenConnection {
   readonly nodeOptions: TcpNetConnectOpts
   readonly #socket: Socket
   readonly #steerer: Steerer
+  readonly #resting: Resting | undefined
   readonly #report: Partial<MptcpReport>
   #connecting: Connecting | undefined
 
@@ -29,9 +31,11 @@ export class TakenConnection {
     settings: Settings,
     memory: ConverterMemory,
     steerer: Steerer,
+    resting?: Resting,
   ) {
     this.#socket = socket
     this.#steerer = steerer
+    this.#resting = resting
     taken.get(socket)?.release()
     const opened = () => {
       this.#connecting = undefined // a connection lives longer than what made it
@@ -60,8 +64,16 @@ export class TakenConnection {
     return this.#connecting
   }
 
+  /** Whether the event loop waits for it. */
+  keepAlive(on: boolean): void {
+    this.#connecting?.keepAlive(on)
+    if (on) this.#resting?.delete(this.#socket)
+    else this.#resting?.add(this.#socket)
+  }
+
   closing(): void {
     this.#connecting?.cancel()
+    this.#resting?.delete(this.#socket)
     this.#steerer.closing?.()
     if (this.#report.protocol && !this.#socket.connecting) closeLikeTcp(this.#socket)
   }
@@ -69,6 +81,7 @@ export class TakenConnection {
   /** The socket is Node's again. */
   release(): void {
     this.#connecting?.cancel()
+    this.#resting?.delete(this.#socket)
     for (const name of Object.keys({ ...TAKEN, ...WRITING_EARLY }))
       delete (this.#socket as unknown as Record<string, unknown>)[name]
     taken.delete(this.#socket)
@@ -114,7 +127,7 @@ const TAKEN: PropertyDescriptorMap = {
     configurable: true,
     writable: true,
     value(this: Socket) {
-      taken.get(this)?.connecting?.keepAlive(true)
+      taken.get(this)?.keepAlive(true)
       return Reflect.apply(own(this, 'ref') as Method, this, [])
     },
   },
@@ -122,7 +135,7 @@ const TAKEN: PropertyDescriptorMap = {
     configurable: true,
     writable: true,
     value(this: Socket) {
-      taken.get(this)?.connecting?.keepAlive(false)
+      taken.get(this)?.keepAlive(false)
       return Reflect.apply(own(this, 'unref') as Method, this, [])
     },
   },

@@ -56,7 +56,7 @@ labTest.describe('libraries, across a handover', () => {
       expect(after.wifi!.uplink).toBe(0)
     })
 
-  for (const name of ['http', 'https', 'undici'])
+  for (const name of ['http', 'https', 'undici', 'fetch'])
     labTest(
       `${name}, over TCP, which cannot be moved: the idle connection is not left stranded in its pool`,
       async () => {

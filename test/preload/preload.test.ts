@@ -1,5 +1,5 @@
 /** What the preload takes, and what it leaves alone. That taken sockets are as Node's: `sameAsNet` in all tests of sockets. */
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import http from 'node:http'
 import http2 from 'node:http2'
@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { MptcpOptions } from '../../lib/options.js'
+import { type MptcpOptions, resolveOptions } from '../../lib/options.js'
 import { type PreloadOptions, preload } from '../../lib/preload/preload.js'
 import type { MptcpReport } from '../../lib/runtime/report.js'
 import { MptcpSocket } from '../../lib/socket.js'
@@ -206,6 +206,102 @@ mptcpTest.describe('through a converter', () => {
     const then = asked
     await pause(1_000) // longer than until the next SYN
     expect(asked).toBe(then)
+  })
+})
+
+/** As a session looks to the preload; its connections fit until it is told otherwise. */
+class StubSession extends EventEmitter {
+  fits = true
+  readonly socketSettings = resolveOptions({})
+  steererOf = () => ({})
+  explain() {}
+  misfit(socket: net.Socket): string | undefined {
+    expect(reportOf(socket)?.protocol).toBeDefined()
+    return this.fits ? undefined : 'its access is lost'
+  }
+  get listening(): number {
+    return this.listenerCount('access') + this.listenerCount('update')
+  }
+}
+
+mptcpTest.describe('connections of a session, at rest in a pool', () => {
+  const agents = () => [new http.Agent({ keepAlive: true }), new https.Agent({ keepAlive: true, ca: cert })]
+  const got = async (url: string, agent: http.Agent) => {
+    const request = (url.startsWith('https') ? https : http).get(url, { agent, servername: 'localhost' } as object)
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    return text(response)
+  }
+  const clients: Record<string, { secure: boolean; open(): { ask(url: string): Promise<string>; close(): void } }> = {
+    'http.Agent': { secure: false, open: () => clientOf(agents()[0]!) },
+    'https.Agent': { secure: true, open: () => clientOf(agents()[1]!) },
+    fetch: { secure: false, open: () => ({ ask: async url => (await fetch(url)).text(), close() {} }) },
+  }
+  const clientOf = (agent: http.Agent) => ({
+    ask: (url: string) => got(url, agent),
+    close: () => agent.destroy(),
+  })
+
+  for (const [name, { secure, open }] of Object.entries(clients))
+    test(`${name}: closed when it no longer fits, and else kept`, async () => {
+      const session = new StubSession()
+      release = preload(session as never, { includeLocal: true })
+      const numbers = new Map<object, number>()
+      let finish = () => {}
+      const answer: http.RequestListener = (request, response) => {
+        if (!numbers.has(request.socket)) numbers.set(request.socket, numbers.size + 1)
+        const end = () => response.end(String(numbers.get(request.socket)))
+        if (request.url === '/slow') finish = end
+        else end()
+      }
+      let closed = 0
+      const web = secure ? https.createServer({ cert, key }, answer) : http.createServer(answer)
+      web.on('connection', socket => socket.on('close', () => closed++))
+      await using server = await listening(web)
+      const url = `${secure ? 'https' : 'http'}://127.0.0.1:${server.port}`
+      const client = open()
+
+      const ask = async () => {
+        const number = await client.ask(url)
+        await pause(20) // the pool takes the connection back in a later turn
+        return number
+      }
+
+      expect([await ask(), await ask()]).toEqual(['1', '1'])
+      session.emit('access')
+      expect(await ask()).toBe('1')
+
+      session.fits = false
+      session.emit('update')
+      await until(() => closed === 1)
+      session.fits = true
+      expect(await ask()).toBe('2')
+
+      // One that is busy is left to finish.
+      const slow = client.ask(`${url}/slow`)
+      await pause(20)
+      session.fits = false
+      session.emit('access')
+      await pause(20)
+      expect(closed).toBe(1)
+      finish()
+      expect(await slow).toBe('2')
+      await until(() => closed === 2)
+      expect(session.listening).toBe(0)
+      client.close()
+    })
+
+  test('what the application lets go of by itself is its own affair', async () => {
+    const session = new StubSession()
+    release = preload(session as never, { includeLocal: true })
+    await using server = await echoServer()
+    const socket = net.connect(server.port, '127.0.0.1').unref()
+    await once(socket, 'connect')
+    session.fits = false
+    session.emit('access')
+    await pause(20)
+    expect(socket.destroyed).toBe(false)
+    socket.end('hello')
+    expect(await text(socket)).toBe('hello')
   })
 })
 
