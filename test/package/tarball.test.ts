@@ -111,6 +111,34 @@ requires('MPTCP, and what makes the tarball', all(mptcp, tools)).describe('the i
     await once(converter, 'close')
   }, 60_000)
 
+  test('an unmodified app, by node --import atsss/register, with the atsss.json beside its package.json', () => {
+    writeFileSync(join(project, 'atsss.json'), JSON.stringify({ includeLocal: true, mptcp: 'require' }))
+    writeFileSync(
+      join(project, 'unmodified.cjs'),
+      `const { connect, createServer } = require('node:net')
+       const server = createServer(socket => socket.on('error', () => {}).end()).listen(0, '127.0.0.1', () => {
+         const socket = connect(server.address().port, '127.0.0.1', () => console.log('connected'))
+         socket.on('error', ({ code }) => console.log(code)).on('close', () => server.close())
+       })`,
+    )
+    // Its server speaks TCP only: that is what tells ours from Node's.
+    const expected = { stdout: 'ERR_MPTCP_FALLBACK\n', stderr: '', status: 0 }
+    expect(node(project, ['--import', 'atsss/register', 'unmodified.cjs'])).toEqual(expected)
+    expect(node(project, ['node_modules/.bin/atsss', 'run', '--', process.execPath, 'unmodified.cjs'])).toEqual(
+      expected,
+    )
+    expect(node(project, ['unmodified.cjs']).stdout).toBe('connected\n')
+  }, 30_000)
+
+  test('everything that it exports is there', () => {
+    const names = Object.keys(manifest.exports).filter(name => name !== './register')
+    const json = (name: string) => (name.endsWith('.json') ? `, { with: { type: 'json' } }` : '')
+    const script = names.map(name => `await import('atsss${name.slice(1)}'${json(name)})`).join('\n')
+    expect(node(project, ['--no-warnings', '--input-type=module', '-e', script])).toEqual({
+      ...{ stdout: '', stderr: '', status: 0 },
+    })
+  })
+
   test('npx atsss --help', () => {
     const options = { cwd: project, env, encoding: 'utf8' } as const
     expect(execFileSync('npx', ['--offline', 'atsss', '--help'], options)).toMatch(/^Usage: atsss [\s\S]*converter/)
