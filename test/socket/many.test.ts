@@ -13,15 +13,22 @@ interface Measured {
   heap: number
 }
 
-/** Connections one after the other, some at once, to a server of the same process; in the middle and at the end, what is held. */
+/**
+ * Connections one after the other, some at once, to a server of the same process, by connect() and by net.connect under the
+ * preload; in the middle and at the end, what is held.
+ */
 const SCRIPT = `
 import { createServer } from ${JSON.stringify(compiledUrl('lib/server.ts'))}
+import { preload } from ${JSON.stringify(compiledUrl('lib/preload/index.ts'))}
 import { native } from ${JSON.stringify(compiledUrl('lib/runtime/native.ts'))}
+import net from 'node:net'
 import { readdirSync } from 'node:fs'
 import { once } from 'node:events'
 const server = createServer(socket => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')
 await once(server, 'listening')
 const { port } = server.address()
+preload({}, { includeLocal: true })
+const ways = [connect, net.connect]
 const ends = [
   socket => socket.resume().end('x'),
   socket => socket.destroy(),
@@ -29,7 +36,7 @@ const ends = [
   socket => socket.once('data', () => socket.destroy()).write('x'),
 ]
 async function cycle(index) {
-  const socket = connect(port, '127.0.0.1').on('error', () => {})
+  const socket = ways[(index >> 2) % 2](port, '127.0.0.1').on('error', () => {})
   if (index % 10 === 0) socket.destroy() // while it connects
   else socket.on('connect', () => ends[index % 4](socket))
   await new Promise(resolve => socket.once('close', resolve))
