@@ -18,15 +18,19 @@ const SOL_SOCKET = 1
 const SO_KEEPALIVE = 9
 const TCP_NODELAY = 1
 const TCP_KEEPIDLE = 4
+const TCP_KEEPINTVL = 5
+const TCP_KEEPCNT = 6
 
 /** What the kernel has set on a socket. */
-function kernelOptions(socket: net.Socket): { noDelay: number; keepAlive: number; idle: number } {
+function kernelOptions(socket: net.Socket): Record<'noDelay' | 'keepAlive' | 'idle' | 'interval' | 'count', number> {
   const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
   const number = (level: number, name: number) => native().getsockopt(fd, level, name, 4).readInt32LE()
   return {
     noDelay: number(TCP, TCP_NODELAY),
     keepAlive: number(SOL_SOCKET, SO_KEEPALIVE),
     idle: number(TCP, TCP_KEEPIDLE),
+    interval: number(TCP, TCP_KEEPINTVL),
+    count: number(TCP, TCP_KEEPCNT),
   }
 }
 
@@ -69,6 +73,19 @@ mptcpTest.describe('noDelay and keepAlive, by what the kernel says', () => {
       socket.destroy()
     })
 
+  test('all that setKeepAlive() takes while connecting, as far as this Node does', async () => {
+    await using echo = await echoServer()
+    await sameAsNet(async connect => {
+      const socket = connect(echo.port, '127.0.0.1')
+      const setKeepAlive = socket.setKeepAlive as (...how: unknown[]) => net.Socket
+      setKeepAlive.call(socket, true, 54_321, 6_000, 4)
+      await once(socket, 'connect')
+      const set = kernelOptions(socket)
+      socket.destroy()
+      return set
+    })
+  })
+
   test('after the connection is there', async () => {
     await using echo = await echoServer()
     const socket = ours(echo.port)
@@ -89,7 +106,7 @@ mptcpTest.describe('noDelay and keepAlive, by what the kernel says', () => {
     for (const socket of sockets) {
       socket.connect(echo.port)
       await once(socket, 'connect')
-      expect(kernelOptions(socket)).toEqual({ noDelay: 1, keepAlive: 1, idle: 7 })
+      expect(kernelOptions(socket)).toMatchObject({ noDelay: 1, keepAlive: 1, idle: 7 })
       socket.destroy()
     }
   })
