@@ -3,7 +3,6 @@
  * `net.connect`, `net.createConnection`, `new net.Socket` and http's agents are ours then; tls' own connections are not
  * (the package's preload has them).
  */
-import http from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
 import { connect, MptcpSocket } from '../../dist/index.js'
@@ -19,5 +18,5 @@ Socket.prototype = Stock.prototype
 Object.setPrototypeOf(Socket, Stock)
 
 Object.assign(net, { connect, createConnection: connect, Socket, Stream: Socket })
-http.Agent.prototype.createConnection = connect
+// http is not loaded yet, and some tests mind: it takes its agents' createConnection from net.
 syncBuiltinESMExports()
