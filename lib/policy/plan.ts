@@ -91,6 +91,12 @@ export function retryAfter(failures: number, random: number): number {
   return Math.min(250 * 2 ** (failures - 1), 8_000) * (0.75 + 0.5 * random)
 }
 
+/** After one more failure. @param random as above */
+export function nextRetry(before: Retry | undefined, now: number, random: number): Retry {
+  const failures = (before?.failures ?? 0) + 1
+  return { failures, notBefore: now + retryAfter(failures, random) }
+}
+
 /** A join without an answer is given up after the kernel's first repetition of its SYN, which comes after a second. */
 const JOIN_MS = 1_900
 

@@ -1,12 +1,13 @@
 /** One steered connection, as it is followed from sample to sample: what its subflows are, and what was asked for. */
 import { BOTH } from '../policy/accesses.js'
 import type { Carrying } from '../policy/load-balance.js'
-import { NO_RETRIES, type Retry, retryAfter } from '../policy/plan.js'
+import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../policy/plan.js'
 import type { AccessType } from '../policy/rules.js'
 import type { SubflowState } from '../policy/snapshot.js'
 import { carryingOf } from './carrying.js'
 import { type Carriage, carriage, type Followed, NEW, next } from './followed-subflow.js'
 import type { AddressPort, SubflowName } from './path-manager.js'
+import { RefusedActions } from './refused-actions.js'
 import { SOCKET, type SocketSample, type SubflowAddresses } from './sampler.js'
 
 /** What the session says of a connection. */
@@ -39,6 +40,7 @@ export class SteeredConnection {
   readonly family: 4 | 6
   rule: number
   readonly retries: Record<AccessType, Retry> = { ...NO_RETRIES }
+  readonly refused = new RefusedActions()
   readonly #subflows = new Map<number, Followed>()
   readonly #joins: Partial<Record<AccessType, Join>> = {}
   /** By address: the kernel wants each address under one id. */
@@ -134,7 +136,7 @@ export class SteeredConnection {
 
   get #isSettled(): boolean {
     const joining = this.subflows.some(({ state }) => state === 'joining')
-    return !joining && BOTH.every(access => this.retries[access].failures === 0)
+    return !joining && !this.refused.any && BOTH.every(access => this.retries[access].failures === 0)
   }
 
   /** It is to be followed at the next look. */
@@ -168,6 +170,7 @@ export class SteeredConnection {
     for (const [id, subflow] of [...this.#subflows]) {
       if (sample.subflows.some(seen => seen.id === id)) continue
       this.#subflows.delete(id)
+      this.refused.forget(id)
       if (subflow.access) this.#judge(subflow.access, subflow, { ...subflow, state: 'closed' }, now, random)
     }
     this.#carried = carried
@@ -198,6 +201,7 @@ export class SteeredConnection {
   setBackup(id: number, backup: boolean): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.backup = backup
+    this.disturb()
   }
 
   /** The peer has been asked over this subflow what has arrived. */
@@ -217,6 +221,13 @@ export class SteeredConnection {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.state = 'closed'
     if (subflow?.localId === 0) this.#farewell = { at: now, times: 1 }
+    this.disturb()
+  }
+
+  /** It has been asked for, and refused: what becomes of it, the next sample says. */
+  notDestroyed(id: number): void {
+    const subflow = this.#subflows.get(id)
+    if (subflow) subflow.state = 'established'
     this.disturb()
   }
 
@@ -273,8 +284,7 @@ export class SteeredConnection {
   }
 
   #failed(access: AccessType, now: number, random: () => number): void {
-    const failures = this.retries[access].failures + 1
-    this.retries[access] = { failures, notBefore: now + retryAfter(failures, random()) }
+    this.retries[access] = nextRetry(this.retries[access], now, random())
   }
 }
 

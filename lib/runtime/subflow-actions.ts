@@ -18,7 +18,10 @@ export interface ActionReport {
   error?: string
 }
 
-/** What is asked for is taken for done, so that the next look does not ask again; a refusal is found by it. */
+/**
+ * What is asked for is taken for done, so that the next look does not ask again. What is refused is as it was: it is planned
+ * again, and asked for ever less often.
+ */
 export async function applyAction(
   connection: SteeredConnection,
   action: Action,
@@ -34,20 +37,30 @@ export async function applyAction(
       action.do === 'ask' ? ask(connection, action.subflow, effects) : request(connection, action, manager, links, now)
     if (!done) return
     await done
+    if ('subflow' in action) connection.refused.forget(action.subflow)
     tell({ event: 'action', token, action })
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
+    const { code = '', message } = error as NodeJS.ErrnoException
     if (action.do === 'ask') connection.mayAsk = false
-    if (action.do === 'create') connection.joinFailed(action.access, now(), random)
+    if (action.do === 'create' && !UNANSWERED.has(code)) connection.joinFailed(action.access, now(), random)
     if (action.do === 'set-backup') {
       connection.setBackup(action.subflow, !action.backup)
       // The handshake of a young one is not done yet; an old one has ended by itself.
       if (code === 'EINVAL') return
     }
     // ENOTCONN: the connection has not carried data yet. ESRCH: the subflow has ended by itself.
-    if (code !== 'ENOTCONN' && code !== 'ESRCH') tell({ event: 'action', token, action, error: message })
+    if (code === 'ENOTCONN' || code === 'ESRCH') return
+    if (action.do === 'destroy') connection.notDestroyed(action.subflow)
+    if (action.do === 'destroy' || action.do === 'set-backup') connection.refused.note(action.subflow, now(), random)
+    tell({ event: 'action', token, action, error: message })
   }
 }
+
+/**
+ * The answer has been lost, and nobody knows whether it was done: a join that the samples do not show soon has come to
+ * nothing, and one that they show is ours.
+ */
+const UNANSWERED: ReadonlySet<string> = new Set(['ENOBUFS', 'ETIMEDOUT'])
 
 /** A kernel that cannot is not asked again: what is lost is then sent again at once. */
 async function ask(
@@ -74,7 +87,7 @@ function request(
     return manager.createSubflow({ token, localId, local, remote, backup: action.backup })
   }
   const name = connection.name(action.subflow)
-  if (!name) return undefined
+  if (!name || connection.refused.isFresh(action.subflow, now())) return undefined
   if (action.do === 'destroy') {
     connection.destroyed(action.subflow, now())
     const localId = connection.idOfItsOwn(action.subflow)

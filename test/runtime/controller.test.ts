@@ -232,6 +232,47 @@ describe('what the kernel refuses', () => {
     expect(world.of('destroy')).toHaveLength(1)
   })
 
+  test('EPERM to the end of one, and to a flag: as it was, asked for again, ever less often, and done once it may be', async () => {
+    const world = new World()
+    const [wifi] = world.connect(5).subflows
+    await world.pass(100)
+    wifi!.sample.lastAckRecv = 100_000
+    world.refuses = { destroy: 'EPERM', 'set-backup': 'EPERM', remove: 'EPERM' }
+    world.links({ 'non-3gpp': false })
+    await world.pass(1000)
+    for (const kind of ['destroy', 'set-backup'] as const) {
+      expect(world.of(kind).length).toBeGreaterThan(1)
+      expect(world.of(kind).length).toBeLessThan(5)
+    }
+    await world.pass(60_000, 250)
+    expect(world.of('destroy').length).toBeLessThan(15)
+    expect(world.errors().length).toBeLessThan(30)
+    expect(world.connections[0]!.subflows).toHaveLength(2)
+    world.refuses = {}
+    await world.pass(15_000, 250)
+    expect(world.connections[0]!.subflows).toMatchObject([{ addresses: { local: { address: LOCAL['3gpp'] } } }])
+    expect(world.of('set-backup').at(-1)).toMatchObject({ backup: false, local: { address: LOCAL['3gpp'] } })
+    const asked = world.calls.length
+    await world.pass(5000, 250)
+    expect(world.calls).toHaveLength(asked)
+  })
+
+  test('an answer that is lost: what has been made is ours, under its id', async () => {
+    const world = new World()
+    world.losesAnswers = true
+    world.connect(5)
+    await world.pass(2000)
+    expect(world.of('create')).toHaveLength(1)
+    world.losesAnswers = false
+    world.links({ '3gpp': false })
+    await world.settled()
+    expect(world.of('destroy')).toMatchObject([{ local: { address: LOCAL['3gpp'] } }])
+    // The id 0 is the address of the first subflow, which is not to go.
+    expect(world.of('remove').map(({ localId }) => localId)).toEqual([1])
+    // It was asked for as a backup, and need not be told.
+    expect(world.of('set-backup')).toEqual([])
+  })
+
   test('EINVAL to the word for the peer, which only hastens things', async () => {
     const world = new World()
     world.connect(5)

@@ -1,6 +1,7 @@
 /** What is planned, carried out: with a kernel that refuses. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
+import { RefusedActions } from '../../lib/runtime/refused-actions.js'
 import type { SteeredConnection } from '../../lib/runtime/steered-connection.js'
 import { applyAction, type SubflowManager } from '../../lib/runtime/subflow-actions.js'
 
@@ -16,6 +17,7 @@ test('a subflow that has ended by itself, while the peer is yet to be told: noth
   const end = { address: '10.0.0.1', port: 1 }
   const connection = {
     token: 7,
+    refused: new RefusedActions(),
     name: () => ({ token: 7, local: end, remote: end }),
     destroyed: () => {},
     idOfItsOwn: () => 1,

@@ -40,7 +40,9 @@ export class World {
   readonly told: ControllerEvent[] = []
   readonly connections: Connection[] = []
   /** The code of the error with which the kernel refuses such calls. */
-  readonly refuses: Partial<Record<Call['call'], string>> = {}
+  refuses: Partial<Record<Call['call'], string>> = {}
+  /** It makes subflows, but its answer is lost (ENOBUFS). */
+  losesAnswers = false
   /** What it does when asked for a subflow: makes it, or only says that it will. */
   joins = true
   /** Whether the peer answers the third ACK of a join. */
@@ -197,7 +199,7 @@ export class World {
   async #ask(call: Call): Promise<void> {
     this.calls.push(call)
     const code = this.refuses[call.call]
-    if (code !== undefined) throw Object.assign(new Error(`mptcp_pm ${call.call} ${code}`), { code })
+    if (code !== undefined) throw refusal(call.call, code)
   }
 
   async #create(subflow: NewSubflow): Promise<void> {
@@ -207,6 +209,7 @@ export class World {
     if (!this.joins || !connection) return
     const { sample } = this.subflow(connection, access)
     if (!this.accepts) sample.segsIn = 1
+    if (this.losesAnswers) throw refusal('create', 'ENOBUFS')
   }
 
   async #destroy(name: SubflowName): Promise<void> {
@@ -216,6 +219,10 @@ export class World {
     const at = connection.subflows.findIndex(({ addresses }) => addresses.local.port === name.local.port)
     if (at >= 0) connection.subflows.splice(at, 1)
   }
+}
+
+function refusal(call: Call['call'], code: string): Error {
+  return Object.assign(new Error(`mptcp_pm ${call} ${code}`), { code })
 }
 
 const NUMBERS = [
