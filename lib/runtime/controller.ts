@@ -14,7 +14,7 @@ import { Announced } from './announced.js'
 import { together } from './carrying.js'
 import type { ControllerEvent, Effects } from './controller-seam.js'
 import type { Carriage } from './followed-subflow.js'
-import { endpointsOfAll } from './kernel-steering.js'
+import { EndpointWishes } from './kernel-steering.js'
 import type { MptcpEvent } from './path-manager.js'
 import { periodMs, QUIET_MS } from './period.js'
 import { whomToAsk } from './rest.js'
@@ -62,14 +62,17 @@ export class Controller {
   /** When each access was last heard on. */
   readonly #heardAt: Record<AccessType, number> = { '3gpp': NEVER, 'non-3gpp': NEVER }
   #toldAt = Number.NEGATIVE_INFINITY
-  #endpointsWhy = ''
   readonly #telling = new SubflowTelling()
+  /** Where the kernel's path manager has one wish for all connections. */
+  readonly #endpoints: EndpointWishes | undefined
   readonly #announced = new Announced()
   #closed = false
 
   constructor(effects: Effects, accesses: Record<AccessType, AccessConfig>, tell: (event: ControllerEvent) => void) {
     this.#effects = effects
     this.#tell = tell
+    const { kernel, random } = effects
+    this.#endpoints = kernel && new EndpointWishes(kernel, random, why => tell({ event: 'endpoints', why }))
     this.#interfaces = BOTH.map(access => accesses[access].interface)
     this.#links = new AccessLinks(accesses, effects.links.state)
     effects.links.on('change', (_, state) => {
@@ -130,7 +133,7 @@ export class Controller {
     const accesses = this.#judgeAccesses(awake, now)
     const decisions = this.#decide(accesses, now)
     this.#steerAll(awake, decisions, accesses, now)
-    this.#steerByEndpoints(decisions)
+    this.#endpoints?.steer(decisions, [...this.#connections.values()], this.#links, now)
     this.#tellAccesses(accesses, now)
     this.#carried = []
     if (!awake.every(connection => connection.idle)) this.#busyAt = now
@@ -289,18 +292,6 @@ export class Controller {
     }
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
       void applyAction(connection, action, this.#effects.pathManager, this.#links, this.#effects, this.#tell)
-  }
-
-  #steerByEndpoints(decisions: ReadonlyMap<number, Decision>): void {
-    const { kernel } = this.#effects
-    if (!kernel) return
-    const { wanted, why } = endpointsOfAll(decisions, [...this.#connections.values()], this.#links)
-    const told = (complaint: string) => {
-      if (complaint !== this.#endpointsWhy && complaint !== '') this.#tell({ event: 'endpoints', why: complaint })
-      this.#endpointsWhy = complaint
-    }
-    told(why)
-    if (wanted) kernel.apply(wanted).catch((error: Error) => told(error.message))
   }
 
   #hear(event: MptcpEvent): void {

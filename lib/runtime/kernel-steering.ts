@@ -3,6 +3,7 @@
  * one rule's wishes are everybody's; the session says whose they are.
  */
 import { BOTH, type Wanted } from '../policy/accesses.js'
+import { nextRetry, type Retry } from '../policy/plan.js'
 import type { AccessType } from '../policy/rules.js'
 import type { Uses } from '../policy/snapshot.js'
 import type { AccessLinks } from './access-links.js'
@@ -44,44 +45,97 @@ export function endpointsOfAll(
   return { wanted: endpointsFor(decision.uses, access => links.addresses(access)), why: different ? why : '' }
 }
 
+/** From what the rules want to endpoints; what stands in the way is said once, until there is nothing or something else. */
+export class EndpointWishes {
+  readonly #kernel: Pick<KernelSteering, 'apply'>
+  readonly #random: () => number
+  readonly #complain: (why: string) => void
+  readonly #complaints = { conflict: '', refusal: '' }
+
+  constructor(kernel: Pick<KernelSteering, 'apply'>, random: () => number, complain: (why: string) => void) {
+    this.#kernel = kernel
+    this.#random = random
+    this.#complain = complain
+  }
+
+  steer(
+    decisions: ReadonlyMap<number, Wanted>,
+    connections: readonly { rule: number }[],
+    links: Pick<AccessLinks, 'addresses'>,
+    now: number,
+  ): void {
+    const { wanted, why } = endpointsOfAll(decisions, connections, links)
+    this.#note('conflict', why)
+    const applied = wanted && this.#kernel.apply(wanted, now, this.#random)
+    applied?.then(
+      () => this.#note('refusal', ''),
+      (error: Error) => this.#note('refusal', error.message),
+    )
+  }
+
+  #note(of: 'conflict' | 'refusal', why: string): void {
+    if (why !== '' && why !== this.#complaints[of]) this.#complain(why)
+    this.#complaints[of] = why
+  }
+}
+
 export class KernelSteering {
   readonly #kernel: KernelPathManager
   /** By address: the endpoints that we have made; others' are left alone. */
   readonly #ours = new Map<string, { id: number; backup: boolean }>()
   #work: Promise<void> = Promise.resolve()
   #asked = ''
+  /** When to try again what the kernel has refused; undefined: it has not, or not yet. */
+  #retry: Retry | undefined
+  /** How many subflows a connection might have before we raised it, and since. */
+  #raised: { from: number; to: number } | undefined
 
   constructor(kernel: KernelPathManager) {
     this.#kernel = kernel
   }
 
-  /** Does nothing when the wish is the one before. Rejects with the first thing that the kernel refuses. */
-  apply(wanted: readonly WantedEndpoint[]): Promise<void> {
+  /**
+   * Rejects with the first thing that the kernel refuses, which is asked for again later.
+   *
+   * @returns undefined when nothing is done: the wish is the one before, and has been fulfilled or only just refused
+   */
+  apply(wanted: readonly WantedEndpoint[], now: number, random: () => number): Promise<void> | undefined {
     const asked = JSON.stringify(wanted)
-    if (asked === this.#asked) return Promise.resolve()
+    const before = asked === this.#asked ? this.#retry : undefined
+    if (asked === this.#asked && (before === undefined || now < before.notBefore)) return undefined
     this.#asked = asked
-    return this.#next(() => this.#change(wanted))
+    this.#retry = undefined
+    const refused = (error: Error) => {
+      if (asked === this.#asked) this.#retry = nextRetry(before, now, random())
+      throw error
+    }
+    return this.#next(() => this.#change(wanted)).catch(refused)
   }
 
   /** Takes away what we have made. */
   close(): Promise<void> {
-    return this.#next(() => this.#change([]))
+    return this.#next(async () => {
+      await this.#change([])
+      await this.#lowerLimit()
+    })
   }
 
   /** One after the other: the kernel's answers are what the next change starts from. */
   #next(change: () => Promise<void>): Promise<void> {
     const done = this.#work.then(change)
-    this.#work = done.catch(() => {
-      this.#asked = '' // to be tried again
-    })
+    this.#work = done.catch(() => {})
     return done
   }
 
   async #change(wanted: readonly WantedEndpoint[]): Promise<void> {
+    const there = await this.#kernel.endpoints()
+    const isThere = (address: string, id: number) => there.some(one => one.address === address && one.id === id)
+    // What somebody has taken away is to be made again.
+    for (const [address, { id }] of this.#ours) if (!isThere(address, id)) this.#ours.delete(address)
     if (wanted.length > 0) await this.#roomFor(wanted.length)
     // First what makes an access usable, then what takes one away.
-    for (const endpoint of wanted.filter(({ backup }) => !backup)) await this.#set(endpoint)
-    for (const endpoint of wanted.filter(({ backup }) => backup)) await this.#set(endpoint)
+    for (const endpoint of wanted.filter(({ backup }) => !backup)) await this.#set(endpoint, there)
+    for (const endpoint of wanted.filter(({ backup }) => backup)) await this.#set(endpoint, there)
     for (const [address, { id }] of [...this.#ours]) {
       if (wanted.some(endpoint => endpoint.address === address)) continue
       this.#ours.delete(address)
@@ -89,7 +143,10 @@ export class KernelSteering {
     }
   }
 
-  async #set({ address, interfaceIndex, backup }: WantedEndpoint): Promise<void> {
+  async #set(
+    { address, interfaceIndex, backup }: WantedEndpoint,
+    there: readonly Pick<MptcpEndpoint, 'address'>[],
+  ): Promise<void> {
     const own = this.#ours.get(address)
     if (own?.backup === backup) return
     const flags: MptcpEndpoint['flags'] = backup ? ['subflow', 'backup'] : ['subflow']
@@ -98,7 +155,6 @@ export class KernelSteering {
       own.backup = backup
       return
     }
-    const there = await this.#kernel.endpoints()
     // The administrator's, or NetworkManager's: not ours to change.
     if (there.some(endpoint => endpoint.address === address)) return
     await this.#kernel.addEndpoint({ address, interfaceIndex, flags })
@@ -109,6 +165,20 @@ export class KernelSteering {
   /** The kernel makes as many subflows as its limits allow, for each connection. */
   async #roomFor(subflows: number): Promise<void> {
     const limits = await this.#kernel.limits()
-    if (limits.subflows < subflows) await this.#kernel.setLimits({ ...limits, subflows: Math.min(subflows, 8) })
+    const to = Math.min(subflows, MOST_SUBFLOWS)
+    if (limits.subflows >= to) return
+    await this.#kernel.setLimits({ ...limits, subflows: to })
+    this.#raised = { from: this.#raised?.from ?? limits.subflows, to }
+  }
+
+  /** Unless somebody else has set it since. */
+  async #lowerLimit(): Promise<void> {
+    if (!this.#raised) return
+    const limits = await this.#kernel.limits()
+    if (limits.subflows === this.#raised.to) await this.#kernel.setLimits({ ...limits, subflows: this.#raised.from })
+    this.#raised = undefined
   }
 }
+
+/** The kernel's own limit (MPTCP_PM_ADDR_MAX). */
+const MOST_SUBFLOWS = 8

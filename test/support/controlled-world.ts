@@ -63,7 +63,11 @@ export class World {
   readonly #manager = new EventEmitter<PathManagerEvents>()
   #lastPort = 40_000
 
-  constructor({ pathManager = true, rules = [[255, WIFI_THEN_CELL]] as [number, Steering][] } = {}) {
+  constructor({
+    pathManager = true,
+    kernel = undefined as Effects['kernel'],
+    rules = [[255, WIFI_THEN_CELL]] as [number, Steering][],
+  } = {}) {
     const sample = (fds: Int32Array) => {
       const known = new Map(this.connections.map(connection => [connection.fd, connection]))
       return Array.from(fds, fd => this.#sample(fd, known.get(fd)))
@@ -83,6 +87,7 @@ export class World {
             removeAnnounced: (what: { token: number; localId: number }) => this.#ask({ call: 'remove', ...what }),
           })
         : undefined,
+      kernel,
       sample,
       sampleConnections: (fds: Int32Array) => {
         this.asked += fds.length
