@@ -1,8 +1,10 @@
 /** Over which access a session's connections begin. */
 import { beginning } from './policy/load-balance.js'
+import type { Match } from './policy/match.js'
 import type { AccessType, Rule } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
 import { decide, firstAccesses } from './policy/steering.js'
+import type { Route } from './runtime/steerer.js'
 
 export class Beginnings {
   /** By rule with a load balance: how many percent of its new connections begin over 3GPP access, as the steering loop told. */
@@ -22,4 +24,32 @@ export class Beginnings {
     if (begins) this.#credit.set(rule.precedence, credit)
     return firstAccesses(rule.steering, decision, access)
   }
+}
+
+/**
+ * The way to each address, as the rule says that it is under: the addresses of one name may be under different ones.
+ *
+ * @param interfacesOf asked once for each rule; what it throws is thrown when it is so of all addresses
+ */
+export function routeBy(
+  addresses: readonly string[],
+  matchOf: (address: string) => Match,
+  interfacesOf: (match: Match) => Route['interfaces'][number],
+): Route {
+  const known = new Map<Rule | undefined, { interfaces: Route['interfaces'][number]; error?: unknown }>()
+  const ask = (found: Match) => {
+    try {
+      return { interfaces: interfacesOf(found) }
+    } catch (error) {
+      return { interfaces: [], error }
+    }
+  }
+  const asked = addresses.map(address => {
+    const found = matchOf(address)
+    const answer = known.get(found.rule) ?? ask(found)
+    known.set(found.rule, answer)
+    return answer
+  })
+  if (asked.every(({ error }) => error !== undefined)) throw asked[0]?.error
+  return { interfaces: asked.map(({ interfaces }) => interfaces) }
 }

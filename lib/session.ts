@@ -17,7 +17,7 @@ import type { Steered } from './runtime/steered-connection.js'
 import type { Destination, Route, Steerer } from './runtime/steerer.js'
 import type { WatchServer } from './runtime/watch-server.js'
 import { serverHost } from './session-accept.js'
-import { Beginnings } from './session-beginnings.js'
+import { Beginnings, routeBy } from './session-beginnings.js'
 import type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
 import {
   permit,
@@ -88,7 +88,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#serverHost = serverHost(this.#settings.accesses, this.#socketSettings, {
       preferred: () => this.#rules.slice(-1).flatMap(rule => this.#beginnings.first(rule, this.#accesses ?? UNSEEN))[0],
       degraded: message => void this.emit('degraded', { what: 'fast-open', message }),
-      permit: remote => void this.#permit(remote, 'from'),
+      permit: remote => void this.#permit(this.#match(remote), `from ${remote.host}:${remote.port}`),
       steer: (...about) => this.#steer(...about),
       closing: socket => this.#accounts.remove(socket),
     })
@@ -231,20 +231,21 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#watch?.close()
   }
 
-  async #route(destination: Destination): Promise<Route> {
+  async #route({ host, addresses, port }: Destination): Promise<Route> {
     await this.ready.catch(() => {})
-    const rule = this.#permit(destination, 'to')
-    if (!rule) return { interfaces: [undefined] }
-    return {
-      interfaces: this.#beginnings
-        .first(rule, this.#accesses ?? UNSEEN, true)
-        .map(access => this.#settings.accesses[access].interface),
-    }
+    const matchOf = (address: string) => this.#match({ host, addresses: [address], port })
+    return routeBy(addresses, matchOf, found => this.#interfaces(this.#permit(found, `to ${host}:${port}`)))
+  }
+
+  #interfaces(rule: Rule | undefined): (string | undefined)[] {
+    if (!rule) return [undefined]
+    const accesses = this.#beginnings.first(rule, this.#accesses ?? UNSEEN, true)
+    return accesses.map(access => this.#settings.accesses[access].interface)
   }
 
   /** The rule that a new connection is under, if any. @throws ERR_ATSSS_NO_RULE, ERR_ATSSS_STEERING: there shall be none */
-  #permit(peer: Destination, direction: 'to' | 'from'): Rule | undefined {
-    const { rule, message } = permit(this.#match(peer), `${direction} ${peer.host}:${peer.port}`, this.#settings)
+  #permit(found: Match, peer: string): Rule | undefined {
+    const { rule, message } = permit(found, peer, this.#settings)
     if (message) this.emit('degraded', { what: 'rule', message })
     return rule
   }

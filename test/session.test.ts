@@ -177,23 +177,6 @@ requires('MPTCP', mptcp).describe('connections', () => {
     return Object.assign(server, { port: (server.address() as net.AddressInfo).port })
   }
 
-  for (const [name, Session, controller] of [
-    ['inline', MaPduSession, 'inline'],
-    ['worker', PublishedSession, 'worker'],
-  ] as const)
-    test(`over the access that the rule wants, the controller ${name}`, async () => {
-      const { port } = await echo()
-      const session = new Session({ accesses: ACCESSES, controller })
-      open.push(session)
-      const socket = session.connect(port, '127.0.0.1')
-      socket.end('hello')
-      const [data] = await once(socket, 'data')
-      expect(String(data)).toBe('hello')
-      expect(socket.mptcp.interface).toBe('lo')
-      await once(socket, 'close')
-      await expect.poll(() => session.stats().connections).toEqual([])
-    })
-
   test("net.connect's call forms, and createConnection", async () => {
     const { port } = await echo()
     const session = sessionOf()
@@ -229,6 +212,33 @@ requires('MPTCP', mptcp).describe('connections', () => {
     expect(steering).toMatchObject({ code: 'ERR_ATSSS_STEERING' })
   })
 
+  test('of several addresses each is under its own rule', async () => {
+    const { port } = await echo()
+    const rule = (precedence: number, address: string, steeringMode: AtsssRule['steeringMode']): AtsssRule => ({
+      precedence,
+      trafficDescriptor: { remoteAddresses: [address] },
+      steeringMode,
+    })
+    const lookup = (_: string, __: object, done: (error: null, addresses: object[]) => void) =>
+      done(
+        null,
+        ['127.0.0.2', '127.0.0.1'].map(address => ({ address, family: 4 })),
+      )
+    const outcome = async (options: Partial<SessionOptions>) => {
+      const socket = sessionOf(options).connect({ port, host: 'two.example', lookup: lookup as never })
+      const connected = once(socket, 'connect').then(() => socket.remoteAddress)
+      return connected.catch((error: NodeJS.ErrnoException) => error.code).finally(() => socket.destroy())
+    }
+    // Nobody listens on the first address, which any access may reach; the server's own is for one that is not there.
+    const first = rule(1, '127.0.0.2', CELL_FIRST)
+    expect(await outcome({ rules: [first, rule(2, '127.0.0.1', CELL_FIRST)] })).toBe('127.0.0.1')
+    expect(await outcome({ rules: [first, rule(2, '127.0.0.1', CELL_ONLY)] })).not.toBe('127.0.0.1')
+    // One that the rules refuse is left out; all of them refused is an error.
+    expect(await outcome({ rules: [first], unmatched: 'refuse' })).toBe('ECONNREFUSED')
+    expect(await outcome({ rules: [rule(1, '127.0.0.2', REDUNDANT)] })).toBe('127.0.0.1')
+    expect(await outcome({ rules: [rule(1, '127.0.0.0/8', REDUNDANT)] })).toBe('ERR_ATSSS_STEERING')
+  })
+
   test('not after close(), which ends no connection and may be called twice', async () => {
     const { port } = await echo()
     const session = sessionOf()
@@ -250,4 +260,22 @@ requires('MPTCP', mptcp).describe('connections', () => {
     await once(socket, 'close')
     expect(session.stats().connections).toEqual([])
   })
+
+  // At last: the published copy of the library takes over what the addon tells, from this one.
+  for (const [name, Session, controller] of [
+    ['inline', MaPduSession, 'inline'],
+    ['worker', PublishedSession, 'worker'],
+  ] as const)
+    test(`over the access that the rule wants, the controller ${name}`, async () => {
+      const { port } = await echo()
+      const session = new Session({ accesses: ACCESSES, controller })
+      open.push(session)
+      const socket = session.connect(port, '127.0.0.1')
+      socket.end('hello')
+      const [data] = await once(socket, 'data')
+      expect(String(data)).toBe('hello')
+      expect(socket.mptcp.interface).toBe('lo')
+      await once(socket, 'close')
+      await expect.poll(() => session.stats().connections).toEqual([])
+    })
 })

@@ -24,6 +24,13 @@ export interface Via {
   tcpOptions: readonly TcpOption[]
 }
 
+/** A destination's address, and how it may be reached. */
+export interface Reach {
+  to: Endpoint
+  /** For the first subflow, best first; undefined leaves it to the routing table. */
+  interfaces: readonly (string | undefined)[]
+}
+
 /** One way: a destination's address, through a converter's address or directly. */
 export interface Candidate {
   destination: Endpoint
@@ -51,21 +58,24 @@ export interface WayIn {
 }
 
 /**
- * Every way, best first: each way in with each destination address, the destination addresses varying fastest, since a
- * converter is more likely to be well than every address of a destination.
+ * Every way, best first: through each converter to each destination address over its best interface, then over its next best.
+ * The destination addresses vary fastest, since a converter is more likely to be well than every address of a destination.
  */
-export function candidates(waysIn: readonly WayIn[], destinations: readonly Endpoint[]): Candidate[] {
-  return waysIn.flatMap(({ via, interface: name }) =>
-    destinations.map(destination => candidate(destination, via, name)),
-  )
+export function candidates(waysIn: readonly WayIn[], destinations: readonly Reach[]): Candidate[] {
+  const places = Math.max(0, ...destinations.map(({ interfaces }) => interfaces.length))
+  const over = (ways: readonly WayIn[], { to, interfaces }: Reach, place: number) =>
+    ways
+      .filter(way => place < interfaces.length && way.interface === interfaces[place])
+      .map(way => candidate(to, way.via, way.interface))
+  return [...new Set(waysIn.map(({ via }) => via.endpoint))].flatMap(endpoint => {
+    const ways = waysIn.filter(({ via }) => via.endpoint === endpoint)
+    return Array.from({ length: places }, (_, place) => destinations.flatMap(reach => over(ways, reach, place))).flat()
+  })
 }
 
-/** The ways without a converter: each destination address over each interface, the interfaces varying fastest. */
-export function directCandidates(
-  destinations: readonly Endpoint[],
-  interfaces: readonly (string | undefined)[],
-): Candidate[] {
-  return destinations.flatMap(destination => interfaces.map(name => candidate(destination, undefined, name)))
+/** The ways without a converter: each destination address over each of its interfaces, the interfaces varying fastest. */
+export function directCandidates(destinations: readonly Reach[]): Candidate[] {
+  return destinations.flatMap(({ to, interfaces }) => interfaces.map(name => candidate(to, undefined, name)))
 }
 
 /**

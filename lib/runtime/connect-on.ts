@@ -8,7 +8,14 @@ import { type BlockList, isIP, type LookupFunction, Socket, type TcpNetConnectOp
 import { constants } from 'node:os'
 import { systemError } from '../errors.js'
 import type { Settings } from '../options.js'
-import { type Candidate, candidates, directCandidates, type Endpoint, interleave } from '../policy/candidates.js'
+import {
+  type Candidate,
+  candidates,
+  directCandidates,
+  type Endpoint,
+  interleave,
+  type Reach,
+} from '../policy/candidates.js'
 import type { ConverterMemory } from '../policy/converter-memory.js'
 import type { Attempt } from './attempt.js'
 import { Dial, type DialEvents, type DialHistory } from './dial.js'
@@ -17,7 +24,7 @@ import { showPeer } from './peer-name.js'
 import { PendingBytes } from './pending-bytes.js'
 import { converterOf, type MptcpReport } from './report.js'
 import { resolveConverters } from './resolve.js'
-import type { Route, Steerer } from './steerer.js'
+import type { Steerer } from './steerer.js'
 
 /** What we use of net.Socket beyond its public interface. */
 interface SocketInside {
@@ -175,17 +182,20 @@ export class Connecting {
     )
     if (allowed.length === 0) return void this.#socket.destroy(blocked(addresses))
     const destinations = interleave(allowed.map(found => ({ ...found, port }) as Endpoint))
-    if (!this.#steerer?.route) return this.#resolveWays(destinations, [this.#settings.interface])
+    const resolveWays = (interfaces: (index: number) => Reach['interfaces']) =>
+      this.#resolveWays(destinations.map((to, index) => ({ to, interfaces: interfaces(index) })))
+    if (!this.#steerer?.route) return resolveWays(() => [this.#settings.interface])
     const { host = 'localhost' } = this.#options
     this.#steerer.route({ host, addresses: destinations.map(found => found.address), port }).then(
-      ({ interfaces }) => this.#resolveWays(destinations, interfaces),
+      ({ interfaces }) => resolveWays(index => interfaces[index] ?? []),
       (error: Error) => this.#socket.destroy(error),
     )
   }
 
-  #resolveWays(destinations: Endpoint[], interfaces: Route['interfaces']): void {
+  #resolveWays(destinations: Reach[]): void {
     if (this.#over) return
-    const direct = directCandidates(destinations, interfaces)
+    const direct = directCandidates(destinations)
+    const interfaces = [...new Set(destinations.flatMap(reach => reach.interfaces))]
     const { converters, fallback } = this.#settings
     if (converters.length === 0) return this.#start(direct, [], 0)
     this.#start([], fallback === 'direct' ? direct : [], converters.length)

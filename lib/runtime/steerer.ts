@@ -10,8 +10,11 @@ export interface Destination {
 }
 
 export interface Route {
-  /** The interfaces for the first subflow, best first; undefined leaves it to the routing table. */
-  interfaces: readonly (string | undefined)[]
+  /**
+   * For each of the destination's addresses, in their order, the interfaces for the first subflow, best first; undefined leaves
+   * it to the routing table. None: the rules do not let this address be connected to.
+   */
+  interfaces: readonly (readonly (string | undefined)[])[]
 }
 
 export interface Steerer {

@@ -3,9 +3,11 @@ import {
   type Candidate,
   candidates,
   directCandidates,
+  type Endpoint,
   interleave,
   LIFE_OF_SYN,
   nextBeside,
+  type Reach,
   synPause,
   type Via,
   type WayIn,
@@ -21,6 +23,9 @@ const second = via('198.51.100.2')
 /** A way in short: "converter>server". */
 /** Over the routing table's choice of interface. */
 const waysIn = (vias: Via[]): WayIn[] => vias.map(via => ({ via, interface: undefined }))
+/** All of them over the same interfaces. */
+const reached = (to: Endpoint[], interfaces: (string | undefined)[] = [undefined]): Reach[] =>
+  to.map(endpoint => ({ to: endpoint, interfaces }))
 const short = ({ via, destination }: Candidate) => `${via?.endpoint.address ?? ''}>${destination.address}`
 
 describe('all ways, best first', () => {
@@ -35,15 +40,34 @@ describe('all ways, best first', () => {
       ['198.51.100.1>2001:db8::1', '198.51.100.1>192.0.2.1', '198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1'],
     ],
   ])('%s', (_, vias, destinations, expected) => {
-    expect(candidates(waysIn(vias), destinations).map(short)).toEqual(expected)
+    expect(candidates(waysIn(vias), reached(destinations)).map(short)).toEqual(expected)
   })
 
   test('direct ones keep the order of the destinations', () => {
-    expect(directCandidates([server6, server4], [undefined]).map(short)).toEqual(['>2001:db8::1', '>192.0.2.1'])
+    expect(directCandidates(reached([server6, server4])).map(short)).toEqual(['>2001:db8::1', '>192.0.2.1'])
+  })
+
+  test('each destination over its own interfaces, in their order', () => {
+    const ways = [first, second].flatMap(via => ['wifi', 'cell'].map(name => ({ via, interface: name })))
+    const reaches = [
+      { to: server6, interfaces: ['cell', 'wifi'] },
+      { to: server4, interfaces: ['wifi'] },
+    ]
+    const shown = (way: Candidate) => `${way.interface} ${short(way)}`
+    expect(candidates(ways, reaches).map(shown)).toEqual([
+      'cell 198.51.100.1>2001:db8::1',
+      'wifi 198.51.100.1>192.0.2.1',
+      'wifi 198.51.100.1>2001:db8::1',
+      'cell 198.51.100.2>2001:db8::1',
+      'wifi 198.51.100.2>192.0.2.1',
+      'wifi 198.51.100.2>2001:db8::1',
+    ])
+    expect(directCandidates(reaches).map(shown)).toEqual(['cell >2001:db8::1', 'wifi >2001:db8::1', 'wifi >192.0.2.1'])
+    expect(candidates(ways, [{ to: server4, interfaces: [] }])).toEqual([])
   })
 
   test('none has been tried', () => {
-    for (const fresh of [...candidates(waysIn([first]), [server4]), ...directCandidates([server4], [undefined])])
+    for (const fresh of [...candidates(waysIn([first]), reached([server4])), ...directCandidates(reached([server4]))])
       expect(fresh).toMatchObject({ unanswered: 0, retriedAfter: [] })
   })
 })
@@ -72,7 +96,7 @@ describe('address families alternate (RFC 8305 §4)', () => {
 })
 
 describe('what to try beside a way that is slow', () => {
-  const queue = candidates(waysIn([first, second]), [server6, server4]).slice(1)
+  const queue = candidates(waysIn([first, second]), reached([server6, server4])).slice(1)
   const current = way(server6, first)
 
   test.each([
@@ -86,7 +110,7 @@ describe('what to try beside a way that is slow', () => {
       true,
       '198.51.100.2>2001:db8::1',
     ],
-    ['a direct way: the next one', directCandidates([server4], [undefined]), way(server6), false, '>192.0.2.1'],
+    ['a direct way: the next one', directCandidates(reached([server4])), way(server6), false, '>192.0.2.1'],
     [
       'a silent converter whose form has been changed is still the same converter',
       queue,
@@ -106,7 +130,7 @@ describe('what to try beside a way that is slow', () => {
 })
 
 describe('what a failure leaves', () => {
-  const all = candidates(waysIn([first, second]), [server6, server4])
+  const all = candidates(waysIn([first, second]), reached([server6, server4]))
 
   test.each([
     ['attempt', ['198.51.100.1>192.0.2.1', '198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
@@ -120,7 +144,8 @@ describe('what a failure leaves', () => {
 
   test('a pair is ruled out over every interface', () => {
     const ways = ['wifi', 'cell'].map(name => ({ via: first, interface: name }))
-    const [failed, ...queue] = candidates(ways, [server6, server4]) as [Candidate, ...Candidate[]]
+    const over = reached([server6, server4], ['wifi', 'cell'])
+    const [failed, ...queue] = candidates(ways, over) as [Candidate, ...Candidate[]]
     expect(without(queue, failed, 'pair').map(way => `${way.interface} ${way.destination.address}`)).toEqual([
       'wifi 192.0.2.1',
       'cell 192.0.2.1',
@@ -136,7 +161,7 @@ describe('what a failure leaves', () => {
   })
 
   test('a destination that a converter reports as dead is dead directly, too', () => {
-    expect(without(directCandidates([server6, server4], [undefined]), all[0]!, 'destination').map(short)).toEqual([
+    expect(without(directCandidates(reached([server6, server4])), all[0]!, 'destination').map(short)).toEqual([
       '>192.0.2.1',
     ])
   })
@@ -175,16 +200,12 @@ test('over two interfaces: silence calls for the other one, and failures of one 
     { via: first, interface: 'cell' },
     { via: second, interface: 'wifi' },
   ]
-  const [current, ...queue] = candidates(ways, [server6, server4]) as [Candidate, ...Candidate[]]
+  const over = reached([server6, server4], ['wifi', 'cell'])
+  const [current, ...queue] = candidates(ways, over) as [Candidate, ...Candidate[]]
   const shown = (way: Candidate) => `${way.interface} ${short(way)}`
   expect(shown(nextBeside(queue, current, false)!)).toBe('cell 198.51.100.1>2001:db8::1')
   expect(shown(nextBeside(queue, current, true)!)).toBe('wifi 198.51.100.1>192.0.2.1')
   expect(without(queue, current, 'way').map(way => way.interface)).toEqual(['cell', 'cell', 'wifi', 'wifi'])
   expect(without(queue, current, 'converter').map(way => way.via?.name)).toEqual([second.name, second.name])
-  expect(directCandidates([server6, server4], ['wifi', 'cell']).map(way => way.interface)).toEqual([
-    'wifi',
-    'cell',
-    'wifi',
-    'cell',
-  ])
+  expect(directCandidates(over).map(way => way.interface)).toEqual(['wifi', 'cell', 'wifi', 'cell'])
 })
