@@ -10,7 +10,7 @@ export interface SessionEvents {
   access: [change: { access: AccessType; available: boolean; why: string }]
   /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
   action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
-  /** Less can be done than the rules want; `remedy` says what to do about it. */
+  /** Less can be done than the rules want, or later; `message` says why, and what to do about it where that is known. */
   degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'watch' | 'fast-open'; message: string }]
   /** The rules have been replaced, or changed, by whomever. */
   update: [update: SessionUpdate]
@@ -23,7 +23,7 @@ export interface SessionUpdate {
   rules: readonly Rule[]
   changes: readonly RuleChange[]
   problems: readonly UpdateProblem[]
-  /** Live connections that are under another rule now. */
+  /** Live connections that are under another rule now: one that is itself `replaced` in `changes` steers its own as it says now. */
   moved: { socket: MptcpSocket; from: Rule | undefined; to: Rule | undefined }[]
 }
 

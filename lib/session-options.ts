@@ -5,7 +5,7 @@ import type { MptcpOptions } from './options.js'
 import { BOTH } from './policy/accesses.js'
 import type { Match } from './policy/match.js'
 import { presetRules } from './policy/presets.js'
-import { applyContainer, type RuleUpdate } from './policy/rule-store.js'
+import { applyContainer, changesBetween, type RuleUpdate } from './policy/rule-store.js'
 import { type AccessType, nameOf, type Rule } from './policy/rules.js'
 import { type AtsssRule, parseRules } from './policy/rules-json.js'
 import type { AccessConfig } from './runtime/access-links.js'
@@ -99,7 +99,7 @@ export function resolveSession(options: SessionOptions): SessionSettings {
 export function readRules(before: readonly Rule[], input: RulesInput): RuleUpdate {
   if (input instanceof Uint8Array) return applyContainer(before, decodeContainer(input))
   const rules = typeof input === 'string' ? presetRules(input) : parseRules(input)
-  return { rules, changes: [], problems: [] }
+  return { rules, changes: changesBetween(before, rules), problems: [] }
 }
 
 /** Why no connection can be steered so here, if none can. */

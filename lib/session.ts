@@ -6,18 +6,16 @@ import { BOTH } from './policy/accesses.js'
 import type { Candidate } from './policy/candidates.js'
 import { type Match, match } from './policy/match.js'
 import { misfit } from './policy/pooling.js'
-import type { AccessType, Rule } from './policy/rules.js'
+import type { AccessType, Rule, Steering } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
 import { decide } from './policy/steering.js'
-import { Accounts } from './runtime/accounts.js'
 import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/controller-host.js'
-import { tokenOf } from './runtime/open-socket.js'
-import { Sampler } from './runtime/sampler.js'
 import type { Steered } from './runtime/steered-connection.js'
 import type { Destination, Route, Steerer } from './runtime/steerer.js'
 import type { WatchServer } from './runtime/watch-server.js'
 import { serverHost } from './session-accept.js'
 import { Beginnings, routeBy } from './session-beginnings.js'
+import { keyOf, SessionConnections } from './session-connections.js'
 import type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
 import {
   permit,
@@ -28,15 +26,11 @@ import {
   type SessionSettings,
   unenforceableBecause,
 } from './session-options.js'
-import type { Live, Place } from './session-places.js'
 import { type ServerForm, type ServerHost, SessionServer, serverForm } from './session-server.js'
 import { type SessionStats, sessionStats, UNSEEN } from './session-stats.js'
 import { watchSession } from './session-watch.js'
 import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
 import { withResolvers } from './with-resolvers.js'
-
-/** Of connections that are under no rule. */
-const NO_RULE = -1
 
 /**
  * A multi-access PDU session as an application sees it: two accesses, converters, rules. Its connections are `MptcpSocket`s.
@@ -52,16 +46,13 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   readonly #settings: SessionSettings
   readonly #socketSettings: Settings
   readonly #controller: ControllerHost
-  readonly #live = new Map<number, Live>()
+  readonly #connections = new SessionConnections()
   readonly #watch: WatchServer | undefined
-  readonly #accounts: Accounts<MptcpSocket>
   #level: SteeringLevel['level'] | undefined
   #rules: readonly Rule[] = []
   #accesses: Accesses | undefined
   readonly #beginnings = new Beginnings()
   readonly #serverHost: ServerHost
-  /** Of all its connections, whatever they speak. */
-  readonly #places = new WeakMap<MptcpSocket, Place>()
   #closed = false
 
   /** @throws ERR_ATSSS_OPTION, ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED */
@@ -70,8 +61,6 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#settings = resolveSession(options)
     this.#socketSettings = resolveOptions(options)
     this.#options = options
-    const sampler = new Sampler()
-    this.#accounts = new Accounts(fds => sampler.sample(fds))
     const first = readRules([], options.rules ?? 'handover')
     this.#rules = first.rules
     const { promise, resolve, reject } = withResolvers<SteeringLevel>()
@@ -90,7 +79,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       degraded: message => void this.emit('degraded', { what: 'fast-open', message }),
       permit: remote => void this.#permit(this.#match(remote), `from ${remote.host}:${remote.port}`),
       steer: (...about) => this.#steer(...about),
-      closing: socket => this.#accounts.remove(socket),
+      closing: socket => this.#connections.accounts.remove(socket),
     })
     const { watch } = this.#settings
     const complain = ({ message }: Error) => this.emit('degraded', { what: 'watch', message })
@@ -142,7 +131,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         return this.#route(destination)
       },
       opened: (fd, way) => this.#opened(socket(), asked, fd, way),
-      closing: () => this.#accounts.remove(socket()),
+      closing: () => this.#connections.accounts.remove(socket()),
     }
   }
 
@@ -166,23 +155,16 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     return this.createServer(...args).listen(port)
   }
 
-  /** Replaces the rules, or applies a container to them, all at once; live connections follow. Throws, and changes nothing then. */
+  /**
+   * Replaces the rules, or applies a container to them, all at once; live connections follow.
+   *
+   * @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED: then nothing is changed
+   */
   update(input: RulesInput): SessionUpdate {
     const { rules, changes, problems } = readRules(this.#rules, input)
     this.#rules = rules
+    const moved = this.#connections.reassign(destination => this.#match(destination).rule)
     this.#sendRules()
-    const moved: SessionUpdate['moved'] = []
-    for (const live of this.#live.values()) {
-      const { rule } = this.#match(live.destination)
-      if (rule?.precedence !== live.rule?.precedence || rule?.id !== live.rule?.id)
-        moved.push({ socket: live.socket, from: live.rule, to: rule })
-      live.rule = rule
-      this.#accounts.assign(live.socket, rule)
-    }
-    this.#controller.send({
-      command: 'assign',
-      rules: [...this.#live].map(([token, { rule }]) => [token, rule?.precedence ?? NO_RULE]),
-    })
     for (const problem of problems) this.emit('problem', problem)
     const update = { rules, changes, problems, moved }
     this.emit('update', update)
@@ -195,15 +177,15 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
    * `userspace`). Undefined: it is well; so is a connection that is still being made.
    */
   misfit(socket: MptcpSocket): string | undefined {
-    const place = this.#places.get(socket)
+    const place = this.#connections.placeOf(socket)
     if (!place) return undefined
     const { rule, why } = this.#match(place.destination)
     if (!rule && this.#settings.unmatched === 'refuse') return why
     const refused = rule && unenforceableBecause(rule)
     if (refused && this.#settings.unenforceable === 'refuse') return refused
     const level = this.#level
-    const movable = place.token !== undefined && this.#live.has(place.token) && level !== undefined && level !== 'none'
-    const { access } = place
+    const { access, token } = place
+    const movable = this.#connections.isSteered(token) && level !== undefined && level !== 'none'
     return misfit({ access, movable }, rule?.steering, this.#accesses ?? UNSEEN, performance.now())
   }
 
@@ -214,13 +196,14 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const refused = unenforceableBecause(found.rule)
     if (refused && this.#settings.unenforceable === 'refuse') return { ...found, accesses: [], steering: refused }
     const accesses = this.#accesses ?? UNSEEN
-    const decision = decide(found.rule.steering, accesses, {}, performance.now())
-    return { ...found, accesses: this.#beginnings.first(found.rule, accesses), steering: decision.why }
+    const { why } = decide(found.rule.steering, accesses, {}, performance.now())
+    return { ...found, accesses: this.#beginnings.first(found.rule, accesses), steering: why }
   }
 
   /** What is there, and what has been carried, counted now: one native call. */
   stats(): SessionStats {
-    return sessionStats(this.#accounts, this.#rules, this.#settings.accesses, this.#accesses ?? UNSEEN, this.#level)
+    const { accounts } = this.#connections
+    return sessionStats(accounts, this.#rules, this.#settings.accesses, this.#accesses ?? UNSEEN, this.#level)
   }
 
   /** Ends the steering; the connections stay as they are, unsteered. */
@@ -267,25 +250,23 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     access: AccessType | undefined,
     about: Omit<Steered, 'token' | 'rule'>,
   ): void {
-    const token = tokenOf(about.fd)
     const { rule } = this.#match(destination)
-    const { host, port, addresses } = destination
-    this.#places.set(socket, { destination, access, token })
-    this.#accounts.add({ socket, host, port, rule, fd: about.fd, token, access })
-    if (token === undefined) {
-      const message = `The connection to ${addresses[0]} is TCP, and stays on its access`
-      this.emit('degraded', { what: 'fallback', message })
-      return
-    }
-    this.#live.set(token, { socket, destination, rule })
-    this.#controller.send({ command: 'add', steered: { token, rule: rule?.precedence ?? NO_RULE, ...about } })
+    const token = this.#connections.add(socket, about.fd, destination, access, rule)
+    if (token === undefined) return this.#fellBack(destination)
+    this.#controller.send({ command: 'add', steered: { token, rule: keyOf(rule), ...about } })
     socket.once('close', () => {
-      if (this.#live.delete(token)) this.#controller.send({ command: 'remove', token })
+      if (this.#connections.release(token)) this.#controller.send({ command: 'remove', token })
     })
   }
 
+  #fellBack({ addresses }: Destination): void {
+    const message = `The connection to ${addresses[0]} is TCP, and stays on its access`
+    this.emit('degraded', { what: 'fallback', message })
+  }
+
   #sendRules(): void {
-    this.#controller.send({ command: 'rules', rules: this.#rules.map(rule => [rule.precedence, rule.steering]) })
+    const rules = this.#rules.map((rule): [number, Steering] => [keyOf(rule), rule.steering])
+    this.#controller.send({ command: 'rules', rules, assigned: this.#connections.assigned })
   }
 
   #hear(report: Report): void {
@@ -296,6 +277,9 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
         break
       case 'failed':
         this.emit('degraded', { what: 'controller', message: report.error.message })
+        break
+      case 'deaf':
+        this.emit('degraded', { what: 'controller', message: report.why })
         break
       case 'accesses':
         this.#accesses = report.accesses
@@ -310,18 +294,23 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       }
       case 'action': {
         const { token, event: _, ...change } = report
-        this.emit('action', { socket: this.#live.get(token)?.socket, ...change })
+        this.emit('action', { socket: this.#connections.socketOf(token), ...change })
         break
       }
       case 'subflows':
-        this.#accounts.hear(report)
+        this.#connections.accounts.hear(report)
         break
       case 'endpoints':
         this.emit('degraded', { what: 'rule', message: report.why })
         break
       case 'gone':
-        this.#live.delete(report.token)
+        this.#connections.release(report.token)
         break
+      case 'fallback': {
+        const destination = this.#connections.fellBack(report.token)
+        if (destination) this.#fellBack(destination)
+        break
+      }
     }
   }
 }

@@ -5,7 +5,7 @@ import { MaPduSession as PublishedSession } from 'atsss'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { AtsssRule } from '../lib/policy/rules-json.js'
 import { MaPduSession } from '../lib/session.js'
-import type { SessionOptions } from '../lib/session-options.js'
+import type { RulesInput, SessionOptions } from '../lib/session-options.js'
 import { hex } from './support/hex.js'
 import { mptcp } from './support/probes.js'
 import { requires } from './support/requires.js'
@@ -98,6 +98,18 @@ describe('rules', () => {
     expect(rules.map(({ id }) => id)).toEqual(['6'])
     expect(session.update('aggregate').rules).toHaveLength(1)
     expect(session.rules).toMatchObject([{ precedence: 255 }])
+  })
+
+  test('what has changed is told, whatever the rules come from', () => {
+    const session = sessionOf({ rules: 'handover' })
+    const changed = (input: RulesInput) =>
+      session.update(input).changes.map(({ change, rule }) => `${change} ${rule.precedence} ${rule.steering.mode}`)
+    expect(changed('interactive')).toEqual(['replaced 255 smallest-delay'])
+    expect(changed('interactive')).toEqual([])
+    expect(changed([forName(3, 'example.com', CELL_ONLY)])).toEqual([
+      'added 3 active-standby',
+      'removed 255 smallest-delay',
+    ])
   })
 
   test('part of a container that cannot be applied is told, at the beginning too', async () => {

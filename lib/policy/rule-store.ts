@@ -70,6 +70,21 @@ export function rulesToContainer(rules: readonly Rule[], framing: Partial<RuleFr
   return { type: 'rules', layout, ruleLength, rules: rules.map(rule => toEntry(rule, layout)), otherwise: [] }
 }
 
+/** By identifier; rules without one are the same when their precedence is. In the order of precedence, the removed ones last. */
+export function changesBetween(before: readonly Rule[], after: readonly Rule[]): RuleChange[] {
+  const same = (a: Rule, b: Rule) =>
+    a.id === undefined || b.id === undefined ? a.precedence === b.precedence && a.id === b.id : a.id === b.id
+  const changes: RuleChange[] = []
+  for (const rule of byPrecedence(after)) {
+    const previous = before.find(other => same(rule, other))
+    if (previous === undefined) changes.push({ change: 'added', rule })
+    else if (!isDeepStrictEqual(previous, rule)) changes.push({ change: 'replaced', rule, previous })
+  }
+  for (const rule of byPrecedence(before))
+    if (!after.some(other => same(rule, other))) changes.push({ change: 'removed', rule })
+  return changes
+}
+
 /** The last one stands last, also when it replaces an earlier one: that is by whom a clash is won. */
 function applyRules(before: readonly Rule[], entries: readonly RuleEntry[], problems: UpdateProblem[]): Rule[] {
   const after = [...before]
@@ -96,20 +111,6 @@ function withoutClashes(rules: readonly Rule[], problems: UpdateProblem[]): Rule
     if (winner !== rule) problems.push(problem(`${shown(rule)} gives way to ${shown(winner)}, of the same precedence`))
     return winner === rule
   })
-}
-
-function changesBetween(before: readonly Rule[], after: readonly Rule[]): RuleChange[] {
-  const same = (a: Rule, b: Rule) =>
-    a.id === undefined || b.id === undefined ? a.precedence === b.precedence && a.id === b.id : a.id === b.id
-  const changes: RuleChange[] = []
-  for (const rule of byPrecedence(after)) {
-    const previous = before.find(other => same(rule, other))
-    if (previous === undefined) changes.push({ change: 'added', rule })
-    else if (!isDeepStrictEqual(previous, rule)) changes.push({ change: 'replaced', rule, previous })
-  }
-  for (const rule of byPrecedence(before))
-    if (!after.some(other => same(rule, other))) changes.push({ change: 'removed', rule })
-  return changes
 }
 
 function fromEntry({ id, precedence, traffic, access }: Extract<RuleEntry, { type: 'rule' }>): Rule {

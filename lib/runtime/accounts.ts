@@ -115,6 +115,16 @@ export class Accounts<Socket> {
     account.rule = rule
   }
 
+  /** It has become TCP: what it carries from now on is its first subflow's. */
+  fellBack(socket: Socket): void {
+    const account = this.#open.get(socket)
+    if (account?.token === undefined) return
+    this.#byToken.delete(account.token)
+    account.token = undefined
+    account.told = []
+    this.fallbacks++
+  }
+
   /** While its descriptor is still open. */
   remove(socket: Socket): void {
     const account = this.#open.get(socket)

@@ -27,13 +27,18 @@ export interface SteeringLevel {
 }
 
 export type Command =
-  | { command: 'rules'; rules: [number, Steering][] }
+  /** All at once: the loop never looks at connections under rules that are not theirs. */
+  | { command: 'rules'; rules: [number, Steering][]; assigned: [token: number, rule: number][] }
   | { command: 'add'; steered: Steered }
-  | { command: 'assign'; rules: [token: number, rule: number][] }
   | { command: 'remove'; token: number }
   | { command: 'close' }
 
-export type Report = ControllerEvent | { event: 'ready'; level: SteeringLevel } | { event: 'failed'; error: Error }
+export type Report =
+  | ControllerEvent
+  | { event: 'ready'; level: SteeringLevel }
+  | { event: 'failed'; error: Error }
+  /** What the kernel tells of links or subflows cannot be heard, or read: what is done may come late. */
+  | { event: 'deaf'; why: string }
 
 export interface HostConfig {
   accesses: Record<AccessType, AccessConfig>
@@ -71,25 +76,36 @@ export function runController(
   let waiting: Command[] | undefined = []
   let run: Running | undefined
   const obey = (command: Command) => {
-    if (!run) return
+    if (!run) {
+      // It could not be opened: there is nothing to command, but for the end.
+      if (command.command === 'close') closed?.()
+      return
+    }
     const { controller } = run
-    if (command.command === 'rules') controller.setRules(command.rules)
-    else if (command.command === 'add') controller.add(command.steered)
-    else if (command.command === 'assign') controller.assign(command.rules)
+    if (command.command === 'rules') {
+      controller.setRules(command.rules)
+      controller.assign(command.assigned)
+    } else if (command.command === 'add') controller.add(command.steered)
     else if (command.command === 'remove') controller.remove(command.token)
     else {
       run.close()
       closed?.()
     }
   }
+  const obeyAll = () => {
+    for (const command of waiting ?? []) obey(command)
+    waiting = undefined
+  }
   open(config, report).then(
     running => {
       run = running
       report({ event: 'ready', level: running.level })
-      for (const command of waiting ?? []) obey(command)
-      waiting = undefined
+      obeyAll()
     },
-    (error: Error) => report({ event: 'failed', error }),
+    (error: Error) => {
+      report({ event: 'failed', error })
+      obeyAll()
+    },
   )
   return { send: command => (waiting ? waiting.push(command) : obey(command)) }
 }
@@ -104,6 +120,9 @@ async function open({ accesses }: HostConfig, report: (report: Report) => void):
   const links = await openLinkMonitor()
   const { level, pathManager } = await openLevel()
   const kernel = level.level === 'kernel' && pathManager ? new KernelSteering(pathManager.kernel) : undefined
+  const deaf = (error: Error) => report({ event: 'deaf', why: error.message })
+  links.on('error', deaf)
+  pathManager?.on('error', deaf)
   const sampler = new Sampler()
   const effects: Effects = {
     links,

@@ -40,3 +40,5 @@ export type ControllerEvent =
   | { event: 'endpoints'; why: string }
   /** The kernel knows the connection no more. */
   | { event: 'gone'; token: number; why: string }
+  /** It has become TCP: nothing can be done about it any more. */
+  | { event: 'fallback'; token: number }

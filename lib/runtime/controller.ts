@@ -2,6 +2,7 @@
  * The steering loop: look at all connections and accesses, ask the policy what is wanted, change what is different. It is
  * level-triggered: an event only says when to look, and what was lost or failed is found again at the next look.
  */
+import { constants } from 'node:os'
 import { BOTH, type Measured, measure, UNMEASURED } from '../policy/accesses.js'
 import { type Health, health, hear, lookAgainIn, UNKNOWN_HEALTH } from '../policy/health.js'
 import { type Carrying, type Division, divide } from '../policy/load-balance.js'
@@ -182,7 +183,8 @@ export class Controller {
       const sample = samples[index]
       // The descriptor's number may be another's by now.
       if (sample?.errno !== 0 || sample.token !== connection.token) {
-        this.#forget(connection.token, 'its socket is closed')
+        if (sample?.errno === constants.errno.EOPNOTSUPP) this.#forget({ event: 'fallback', token: connection.token })
+        else this.#forget({ event: 'gone', token: connection.token, why: 'its socket is closed' })
         continue
       }
       const carried = connection.follow(
@@ -297,14 +299,14 @@ export class Controller {
   #hear(event: MptcpEvent): void {
     if (event.type === 'announced') this.#announced.note(event, this.#connections.get(event.token))
     if (!('token' in event) || !this.#connections.has(event.token)) return
-    if (event.type === 'closed') return this.#forget(event.token, 'it has ended')
+    if (event.type === 'closed') return this.#forget({ event: 'gone', token: event.token, why: 'it has ended' })
     this.#connections.get(event.token)?.disturb()
     this.#lookSoon()
   }
 
-  #forget(token: number, why: string): void {
-    this.#telling.forget(token)
-    if (this.#connections.delete(token)) this.#tell({ event: 'gone', token, why })
+  #forget(about: Extract<ControllerEvent, { event: 'gone' | 'fallback' }>): void {
+    this.#telling.forget(about.token)
+    if (this.#connections.delete(about.token)) this.#tell(about)
   }
 
   #tellAccesses(accesses: Accesses, now: number): void {

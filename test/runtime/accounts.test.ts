@@ -48,6 +48,20 @@ describe('accounts', () => {
     })
   })
 
+  test('one that has become TCP is counted on, as what it is', () => {
+    const accounts = opened(3, 7)
+    hear(accounts, [told(1, 'non-3gpp')])
+    samples.set(3, sampleOf(7, subflow(1, 100)))
+    accounts.read([])
+    accounts.fellBack('s')
+    accounts.fellBack('s')
+    samples.set(3, sampleOf(0, subflow(0, 250)))
+    const { connections, rules } = accounts.read([])
+    expect(connections).toMatchObject([{ protocol: 'tcp', subflows: [{ id: 0, access: 'non-3gpp' }] }])
+    expect(rules[0]!.carried).toEqual({ '3gpp': sent(0), 'non-3gpp': sent(250) })
+    expect(accounts.fallbacks).toBe(1)
+  })
+
   test('what has ended still counts, once, and what is closed too', () => {
     const accounts = opened(3, 7)
     hear(accounts, [told(1, 'non-3gpp')])

@@ -352,6 +352,19 @@ describe('descriptors', () => {
     expect(world.told.filter(({ event }) => event === 'gone')).toHaveLength(1)
   })
 
+  test('one that has become TCP is left alone, and that is told', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const before = world.calls.length
+    Object.assign(connection, { errno: 95, token: 0 })
+    await world.pass(1500)
+    expect(world.told.filter(({ event }) => event === 'gone' || event === 'fallback')).toEqual([
+      { event: 'fallback', token: 1005 },
+    ])
+    expect(world.calls).toHaveLength(before)
+  })
+
   test('one whose number is another connection by now is left alone', async () => {
     const world = new World()
     const connection = world.connect(5)
