@@ -37,6 +37,7 @@ export type {
 } from './policy/rules-json.js'
 export type { TrafficDescriptor } from './policy/rules-json-traffic.js'
 export type { Accesses, AccessState } from './policy/snapshot.js'
+export type { Assistance } from './policy/steering.js'
 export type { ConnectionStats, RuleStats, SubflowStats } from './runtime/accounts.js'
 export type { SteeringLevel } from './runtime/controller-host.js'
 export type { Support } from './runtime/native.js'

@@ -3,7 +3,7 @@ import { beginning } from './policy/load-balance.js'
 import type { Match } from './policy/match.js'
 import type { AccessType, Rule } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
-import { decide, firstAccesses } from './policy/steering.js'
+import { type Assistance, type Decision, decide, firstAccesses } from './policy/steering.js'
 import type { Route } from './runtime/steerer.js'
 
 export class Beginnings {
@@ -11,10 +11,17 @@ export class Beginnings {
   newOver3gpp: Record<number, number> = {}
   /** And what of that is left over. */
   readonly #credit = new Map<number, number>()
+  /** The device's own wish; undefined: as the rules say. */
+  assistance: Assistance | undefined
+
+  /** What the rule wants of each access at this moment. */
+  decide({ steering }: Rule, accesses: Accesses): Decision {
+    return decide(steering, accesses, {}, performance.now(), this.assistance)
+  }
 
   /** The accesses for the first subflow, the best first. @param begins whether a connection begins so, and counts */
   first(rule: Rule, accesses: Accesses, begins = false): AccessType[] {
-    const decision = decide(rule.steering, accesses, {}, performance.now())
+    const decision = this.decide(rule, accesses)
     const { percent3gpp } = decision
     if (percent3gpp === undefined) return firstAccesses(rule.steering, decision)
     const { access, credit } = beginning(

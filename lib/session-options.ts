@@ -1,5 +1,5 @@
 /** What a `MaPduSession` takes, and how its rules are read. */
-import { invalid, oneOf, refuseMisspelled, text } from './checks.js'
+import { integer, invalid, oneOf, refuseMisspelled, text } from './checks.js'
 import { AtsssError } from './errors.js'
 import type { MptcpOptions } from './options.js'
 import { BOTH } from './policy/accesses.js'
@@ -8,6 +8,7 @@ import { presetRules } from './policy/presets.js'
 import { applyContainer, changesBetween, type RuleUpdate } from './policy/rule-store.js'
 import { type AccessType, nameOf, type Rule } from './policy/rules.js'
 import { type AtsssRule, parseRules } from './policy/rules-json.js'
+import type { Assistance } from './policy/steering.js'
 import type { AccessConfig } from './runtime/access-links.js'
 import { resolveWatch, type WatchOptions } from './session-watch.js'
 import { decodeContainer } from './wire/atsss.js'
@@ -100,6 +101,14 @@ export function readRules(before: readonly Rule[], input: RulesInput): RuleUpdat
   if (input instanceof Uint8Array) return applyContainer(before, decodeContainer(input))
   const rules = typeof input === 'string' ? presetRules(input) : parseRules(input)
   return { rules, changes: changesBetween(before, rules), problems: [] }
+}
+
+/** Throws `ERR_ATSSS_OPTION`. */
+export function resolveAssistance(wish: Assistance | undefined): Assistance | undefined {
+  if (wish === undefined) return undefined
+  if (typeof wish !== 'object' || wish === null) throw invalid('wish', 'an object or undefined', wish)
+  refuseMisspelled(wish, ['percent3gpp', 'why'])
+  return { percent3gpp: integer('percent3gpp', wish.percent3gpp, 0, 100), why: text('why', wish.why) }
 }
 
 /** Why no connection can be steered so here, if none can. */

@@ -8,7 +8,7 @@ import { type Match, match } from './policy/match.js'
 import { misfit } from './policy/pooling.js'
 import type { AccessType, Rule, Steering } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
-import { decide } from './policy/steering.js'
+import type { Assistance } from './policy/steering.js'
 import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/controller-host.js'
 import type { Steered } from './runtime/steered-connection.js'
 import type { Destination, Route, Steerer } from './runtime/steerer.js'
@@ -21,6 +21,7 @@ import {
   permit,
   type RulesInput,
   readRules,
+  resolveAssistance,
   resolveSession,
   type SessionOptions,
   type SessionSettings,
@@ -172,6 +173,18 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   }
 
   /**
+   * What the device itself wants, as when its battery is low: obeyed from now on under load-balancing rules with the indicator
+   * `UE_ASSISTANCE`, whose percentages hold otherwise. Undefined ends it. The network is not told.
+   *
+   * @throws ERR_ATSSS_OPTION
+   */
+  assist(wish: Assistance | undefined): void {
+    const checked = resolveAssistance(wish)
+    this.#beginnings.assistance = checked
+    this.#controller.send({ command: 'assist', wish: checked })
+  }
+
+  /**
    * Why a connection of the session, which is at rest in a pool, had better not be used again: the rules refuse it now, or
    * it is on an access that is lost or no longer wanted, and cannot be moved (it fell back to TCP, or `ready` is not
    * `userspace`). Undefined: it is well; so is a connection that is still being made.
@@ -196,7 +209,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const refused = unenforceableBecause(found.rule)
     if (refused && this.#settings.unenforceable === 'refuse') return { ...found, accesses: [], steering: refused }
     const accesses = this.#accesses ?? UNSEEN
-    const { why } = decide(found.rule.steering, accesses, {}, performance.now())
+    const { why } = this.#beginnings.decide(found.rule, accesses)
     return { ...found, accesses: this.#beginnings.first(found.rule, accesses), steering: why }
   }
 

@@ -181,6 +181,41 @@ describe('explain', () => {
   })
 })
 
+describe('assist', () => {
+  const balanced = (ind?: 'UE_ASSISTANCE'): AtsssRule[] => [
+    {
+      precedence: 1,
+      trafficDescriptor: { matchAll: true },
+      steeringMode: { steerModeValue: 'LOAD_BALANCING', '3gLoad': 70, ...(ind ? { steerModeInd: ind } : {}) },
+    },
+  ]
+  const wish = { percent3gpp: 10, why: 'the battery is low' }
+
+  test('what the device wants holds where the rule lets it', () => {
+    const steering = (session: MaPduSession) => session.explain('a.example', 443).steering
+    const session = sessionOf({ rules: balanced('UE_ASSISTANCE') })
+    expect(steering(session)).toBe('70 % over 3gpp, as the rule says')
+    session.assist(wish)
+    expect(steering(session)).toBe("10 % over 3gpp, of the device's choice: the battery is low")
+    session.update(balanced())
+    expect(steering(session)).toBe('70 % over 3gpp, as the rule says')
+    session.update(balanced('UE_ASSISTANCE'))
+    session.assist(undefined)
+    expect(steering(session)).toBe('70 % over 3gpp, as the rule says')
+  })
+
+  test.each<[string, unknown]>([
+    ['a number', 10],
+    ['nothing', null],
+    ['101 %', { ...wish, percent3gpp: 101 }],
+    ['half a percent', { ...wish, percent3gpp: 0.5 }],
+    ['no reason', { percent3gpp: 10 }],
+    ['a misspelled share', { ...wish, percent3gp: 5 }],
+  ])('%s is refused', (_name, wrong) => {
+    expect(() => sessionOf().assist(wrong as never)).toThrow(expect.objectContaining({ code: 'ERR_ATSSS_OPTION' }))
+  })
+})
+
 requires('MPTCP', mptcp).describe('connections', () => {
   async function echo(): Promise<net.Server & { port: number }> {
     const server = net.createServer(socket => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')

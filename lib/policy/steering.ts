@@ -14,9 +14,14 @@ export interface SteeringMemory {
   congestion?: CongestionMemory
 }
 
-/** The device's own wish for how to divide the traffic, as from a low battery: obeyed where the rule lets it be. */
+/**
+ * The device's own wish for how to divide the traffic, as from a low battery: obeyed under load-balancing rules with the
+ * UE-assistance indicator (`UE_ASSISTANCE`), and no others. TS 23.501 §5.32.8.
+ */
 export interface Assistance {
+  /** Percent of the rule's traffic over 3GPP access: an integer in 0…100. */
   percent3gpp: number
+  /** For people to read. */
   why: string
 }
 

@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import type { AccessType, Steering } from '../policy/rules.js'
+import type { Assistance } from '../policy/steering.js'
 import type { AccessConfig } from './access-links.js'
 import { askForAcknowledgement } from './acknowledgement.js'
 import { setSendBuffer } from './carrying.js'
@@ -30,6 +31,7 @@ export type Command =
   /** All at once: the loop never looks at connections under rules that are not theirs. */
   | { command: 'rules'; rules: [number, Steering][]; assigned: [token: number, rule: number][] }
   | { command: 'add'; steered: Steered }
+  | { command: 'assist'; wish: Assistance | undefined }
   | { command: 'remove'; token: number }
   | { command: 'close' }
 
@@ -86,6 +88,7 @@ export function runController(
       controller.setRules(command.rules)
       controller.assign(command.assigned)
     } else if (command.command === 'add') controller.add(command.steered)
+    else if (command.command === 'assist') controller.assist(command.wish)
     else if (command.command === 'remove') controller.remove(command.token)
     else {
       run.close()

@@ -9,7 +9,7 @@ import { type Carrying, type Division, divide } from '../policy/load-balance.js'
 import { plan } from '../policy/plan.js'
 import type { AccessType, Steering } from '../policy/rules.js'
 import type { Accesses, SubflowState } from '../policy/snapshot.js'
-import { allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
+import { type Assistance, allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
 import { type AccessConfig, AccessLinks } from './access-links.js'
 import { Announced } from './announced.js'
 import { together } from './carrying.js'
@@ -46,6 +46,7 @@ export class Controller {
   readonly #interfaces: readonly string[]
   readonly #connections = new Map<number, SteeredConnection>()
   readonly #rules = new Map<number, RuleState>()
+  #assistance: Assistance | undefined
   #health: Record<AccessType, Health> = { '3gpp': UNKNOWN_HEALTH, 'non-3gpp': UNKNOWN_HEALTH }
   #measured: Record<AccessType, Measured> = { '3gpp': UNMEASURED, 'non-3gpp': UNMEASURED }
   #carried: { rule: number; carriage: Carriage }[] = []
@@ -113,6 +114,12 @@ export class Controller {
       connection.rule = rule
       connection.disturb()
     }
+    this.look()
+  }
+
+  /** Undefined: as the rules say. */
+  assist(wish: Assistance | undefined): void {
+    this.#assistance = wish
     this.look()
   }
 
@@ -236,7 +243,7 @@ export class Controller {
   #decide(accesses: Accesses, now: number): Map<number, Decision> {
     const decisions = new Map<number, Decision>()
     for (const [key, rule] of this.#rules) {
-      const decision = decide(rule.steering, accesses, rule.memory, now)
+      const decision = decide(rule.steering, accesses, rule.memory, now, this.#assistance)
       rule.memory = decision.memory
       const { percent3gpp } = decision
       rule.division = percent3gpp === undefined ? undefined : this.#divide(key, rule, percent3gpp, now)
