@@ -119,6 +119,36 @@ labTest.describe('a session', () => {
     await ue.whole(number)
   })
 
+  labTest('smallest delay and priority-based: the access that carries lost, flapping, and back', async () => {
+    const priority = rules({ steerModeValue: 'PRIORITY_BASED', prioAcc: 'NON_3GPP_ACCESS' })
+    const ue = await rig.ue({ rules: forPort(SINK, 1, RULES.smallestDelay, priority) })
+    const one = await ue.bulk({ chunk: 5_000, every: 10 })
+    const other = await ue.sparse()
+    await settles().toBeLessThan(0.02)
+    for (const carrier of [false, true, false, true, false]) {
+      await rig.lab.link('wifi').set({ carrier })
+      await pause(150)
+    }
+    await ue.until('non-3gpp', false)
+    await settles().toBe(1)
+    await rig.lab.link('wifi').set({ carrier: true })
+    await settles(30_000).toBeLessThan(0.02)
+    expect(await ue.whole(one.number)).toBeGreaterThan(100_000)
+    await ue.whole(other.number)
+  })
+
+  labTest('what the device wants itself, under a rule with UE assistance', async () => {
+    const assisted = rules({ steerModeValue: 'LOAD_BALANCING', '3gLoad': 100, steerModeInd: 'UE_ASSISTANCE' })
+    const ue = await rig.ue({ rules: assisted })
+    const { number } = await ue.bulk({ chunk: 5_000, every: 10 })
+    await settles().toBeGreaterThan(0.98)
+    await ue.call('assist', { percent3gpp: 0, why: 'the battery is low' })
+    await settles().toBeLessThan(0.02)
+    await ue.call('assist', null)
+    await settles().toBeGreaterThan(0.98)
+    await ue.whole(number)
+  })
+
   labTest('rules updated while bytes flow: the connections follow, and it is said which have moved', async () => {
     const ue = await rig.ue({ rules: RULES.wifiThenCell })
     const { number } = await ue.bulk({ chunk: 5_000, every: 10 })

@@ -457,6 +457,31 @@ describe('rules', () => {
     expect(world.calls.every(({ token }) => token === connection.token)).toBe(true)
   })
 
+  test('what the device wants itself, under a rule with UE assistance', async () => {
+    const rules = [[255, { mode: 'load-balancing', percent3gpp: 100, indicator: 'ue-assistance' }]] as never
+    const world = new World({ rules })
+    world.connect(5, '3gpp')
+    await world.pass(100)
+    expect(world.of('create')).toMatchObject([{ local: { address: LOCAL['non-3gpp'] }, backup: true }])
+    const flags = async (wish: Parameters<typeof world.controller.assist>[0]) => {
+      const before = world.of('set-backup').length
+      world.controller.assist(wish)
+      await world.pass(100)
+      return world
+        .of('set-backup')
+        .slice(before)
+        .map(({ local, backup }) => [local.address, backup])
+    }
+    expect(await flags({ percent3gpp: 0, why: 'the battery is low' })).toEqual([
+      [LOCAL['non-3gpp'], false],
+      [LOCAL['3gpp'], true],
+    ])
+    expect(await flags(undefined)).toEqual([
+      [LOCAL['3gpp'], false],
+      [LOCAL['non-3gpp'], true],
+    ])
+  })
+
   test('where nothing may be changed, nothing is tried, and everything is seen', async () => {
     const world = new World({ pathManager: false })
     world.connect(5)

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MaPduSession, type MptcpConnectOptions, type MptcpSocket, type RulesInput } from 'atsss'
+import { type Assistance, MaPduSession, type MptcpConnectOptions, type MptcpSocket, type RulesInput } from 'atsss'
 import { openPathManager } from '../../../lib/runtime/path-manager.js'
 import { blockFor } from '../../support/block-for.js'
 import { pattern } from './pattern.js'
@@ -151,6 +151,7 @@ const calls = {
     }
   },
   explain: session.explain.bind(session),
+  assist: (wish: Assistance | null) => session.assist(wish ?? undefined),
   stats() {
     const { connections, ...rest } = session.stats()
     return { ...rest, connections: connections.map(({ socket, rule }) => [numberOf(socket), rule?.precedence]) }
