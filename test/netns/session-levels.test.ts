@@ -5,6 +5,7 @@ import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { RULES, SessionLab } from '../support/session-lab.js'
 import { Ue } from '../support/ue.js'
+import { ECHO } from './programs/server.js'
 
 const labTest = requires('MPTCP in network namespaces', all(root, netns, mptcp))
 
@@ -59,7 +60,8 @@ labTest.describe('a session', () => {
   labTest("endpoints of others, and other programs' connections, are left alone", async () => {
     await rig.lab.ue.run('ip', ['mptcp', 'endpoint', 'add', '10.2.0.2', 'id', '77', 'dev', 'cell', 'subflow'])
     const other = await Ue.start(rig.lab.ue)
-    const { fd } = await other.call('connect', '192.0.2.1', rig.port, 'cell')
+    // Not the converter: it gives up those who say nothing.
+    const { fd } = await other.call('connect', rig.lab.serverAddress.v4, ECHO, 'cell')
     const ue = await rig.ue({ rules: RULES.wifiThenCell })
     const { number } = await ue.sparse()
     await pause(500)
@@ -104,7 +106,7 @@ labTest.describe('a session', () => {
       await rig.lab.ue.run('ip', ['link', 'del', 'usb'])
       await ue.until('non-3gpp', false)
       await pause(700)
-      expect((await rig.shares(500)).cell).toBeGreaterThan(5_000)
+      expect((await rig.shares(500)).cell).toBeGreaterThan(2_000)
     }
     await ue.whole(number)
   })
@@ -121,7 +123,7 @@ labTest.describe('a session', () => {
     await pause(9000) // the SYN under way is repeated, or another one asked for
     await rig.lab.link('wifi').set({ carrier: false })
     await pause(2000)
-    expect((await rig.shares(500)).cell).toBeGreaterThan(5_000)
+    expect((await rig.shares(500)).cell).toBeGreaterThan(2_000)
     await ue.whole(number)
   })
 })
