@@ -171,6 +171,11 @@ export function connectMessage({ destination, via }: Candidate): Tlv[] {
   ]
 }
 
+/** Whether both go by the same converter, or none, to the same destination. */
+export function sameEnds(one: Candidate, other: Candidate): boolean {
+  return one.via?.endpoint === other.via?.endpoint && one.destination === other.destination
+}
+
 function candidate(destination: Endpoint, via: Via | undefined, name: string | undefined): Candidate {
   return { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [] }
 }

@@ -34,3 +34,23 @@ export function anyAddress(family: 4 | 6): string {
 export function lacksFastOpen({ errno }: SystemError): boolean {
   return errno === -constants.errno.EOPNOTSUPP || errno === -constants.errno.ENOPROTOOPT
 }
+
+/** As dns.lookup says it. */
+export function notFound(hostname: string): Error {
+  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), {
+    code: 'ENOTFOUND',
+    errno: -3008, // UV_EAI_NONAME
+    syscall: 'getaddrinfo',
+    hostname,
+  })
+}
+
+/** As net.connect: one failure is the error, several are an AggregateError with the first one's code. */
+export function oneError(all: Error[], withConverters: boolean): Error {
+  // One way may have been tried with MPTCP and without, and have failed alike.
+  const errors = all.filter((error, index) => all.findIndex(({ message }) => message === error.message) === index)
+  const [first] = errors
+  if (first && errors.length === 1) return first
+  const message = withConverters ? errors.map(error => error.message).join('; ') : ''
+  return Object.assign(new AggregateError(errors, message), { code: (first as NodeJS.ErrnoException)?.code })
+}

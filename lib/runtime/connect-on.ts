@@ -18,6 +18,8 @@ import {
 } from '../policy/candidates.js'
 import type { ConverterMemory } from '../policy/converter-memory.js'
 import type { Attempt } from './attempt.js'
+import { type Refusal, refusalBy } from './block-list.js'
+import { notFound, oneError } from './connect-error.js'
 import { Dial, type DialEvents, type DialHistory } from './dial.js'
 import { protocolOf, type SocketPlan } from './open-socket.js'
 import { showPeer } from './peer-name.js'
@@ -58,6 +60,9 @@ export class Connecting {
   readonly #steerer: Steerer | undefined
   readonly #left: (() => void) | undefined
   #dial: Dial | undefined
+  #refusal: Refusal = () => undefined
+  /** Whether there is more than one address. */
+  #several = false
   #over = false
   #refed = true
   #writes: { end: number; done: WriteDone }[] = []
@@ -177,17 +182,19 @@ export class Connecting {
     const { blockList = (this.#socket as { blockList?: BlockList }).blockList } = this.#options as {
       blockList?: BlockList
     }
-    const allowed = addresses.filter(
-      ({ address, family }) => !blockList?.check?.(address, family === 6 ? 'ipv6' : 'ipv4'),
-    )
-    if (allowed.length === 0) return void this.#socket.destroy(blocked(addresses))
-    const destinations = interleave(allowed.map(found => ({ ...found, port }) as Endpoint))
-    const resolveWays = (interfaces: (index: number) => Reach['interfaces']) =>
-      this.#resolveWays(destinations.map((to, index) => ({ to, interfaces: interfaces(index) })))
-    if (!this.#steerer?.route) return resolveWays(() => [this.#settings.interface])
+    this.#refusal = refusalBy(blockList)
+    const destinations = interleave(addresses.map(found => ({ ...found, port }) as Endpoint))
+    this.#several = destinations.length > 1
+    const allowed = destinations.filter(destination => !this.#refusal(destination))
+    if (allowed.length === 0) return this.#start(directCandidates(reachedOver([undefined], destinations)), [], 0) // and hears why
+    if (!this.#steerer?.route) return this.#resolveWays(reachedOver([this.#settings.interface], destinations))
     const { host = 'localhost' } = this.#options
-    this.#steerer.route({ host, addresses: destinations.map(found => found.address), port }).then(
-      ({ interfaces }) => resolveWays(index => interfaces[index] ?? []),
+    this.#steerer.route({ host, addresses: allowed.map(found => found.address), port }).then(
+      // One that is blocked has its turn all the same, and fails then.
+      ({ interfaces }) =>
+        this.#resolveWays(
+          destinations.map(to => ({ to, interfaces: interfaces[Math.max(0, allowed.indexOf(to))] ?? [] })),
+        ),
       (error: Error) => this.#socket.destroy(error),
     )
   }
@@ -214,6 +221,7 @@ export class Connecting {
           plan: this.#plan,
           pending: this.pending,
           memory: this.#memory,
+          refusal: this.#refusal,
         },
         this.#events,
       )
@@ -233,6 +241,8 @@ export class Connecting {
       this.#socket.emit('connectionAttempt', address, port, family)
     },
     attemptFailed: ({ destination: { address, port, family } }, error) => {
+      // Of a single address that is blocked Node makes no attempt that might fail.
+      if (!this.#several && (error as NodeJS.ErrnoException).code === 'ERR_IP_BLOCKED') return
       if (!this.#over) this.#socket.emit('connectionAttemptFailed', address, port, family, error)
     },
     // Node gives an attempt up when it begins the next one; ours goes on beside it.
@@ -308,32 +318,12 @@ function nodesAttemptDelay(options: TcpNetConnectOpts & { attemptDelay?: number 
   return typeof nodes === 'number' && attemptDelay === undefined ? Math.max(nodes, 10) : undefined
 }
 
+function reachedOver(interfaces: Reach['interfaces'], destinations: readonly Endpoint[]): Reach[] {
+  return destinations.map(to => ({ to, interfaces }))
+}
+
 /** The addresses among what a lookup has found, each once. */
 function usable(found: Addresses): Addresses {
   const addresses = found.filter(each => isIP(each?.address) !== 0 && (each.family === 4 || each.family === 6))
   return addresses.filter(({ address }, index) => addresses.findIndex(other => other.address === address) === index)
-}
-
-/** As dns.lookup says it. */
-function notFound(hostname: string): Error {
-  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), {
-    code: 'ENOTFOUND',
-    errno: -3008, // UV_EAI_NONAME
-    syscall: 'getaddrinfo',
-    hostname,
-  })
-}
-
-/** As net.connect: one failure is the error, several are an AggregateError with the first one's code. */
-function oneError(all: Error[], withConverters: boolean): Error {
-  // One way may have been tried with MPTCP and without, and have failed alike.
-  const errors = all.filter((error, index) => all.findIndex(({ message }) => message === error.message) === index)
-  const [first] = errors
-  if (first && errors.length === 1) return first
-  const message = withConverters ? errors.map(error => error.message).join('; ') : ''
-  return Object.assign(new AggregateError(errors, message), { code: (first as NodeJS.ErrnoException)?.code })
-}
-
-function blocked([first]: Addresses): Error {
-  return Object.assign(new Error(`IP(${first?.address}) is blocked by net.BlockList`), { code: 'ERR_IP_BLOCKED' })
 }

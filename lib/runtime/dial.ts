@@ -5,10 +5,11 @@
 import { constants } from 'node:os'
 import { systemError } from '../errors.js'
 import type { Settings } from '../options.js'
-import { type Candidate, nextBeside, type Scope, without, withoutMptcp } from '../policy/candidates.js'
+import { type Candidate, nextBeside, type Scope, sameEnds, without, withoutMptcp } from '../policy/candidates.js'
 import type { ConverterMemory, Lesson, OneRttReason, Path } from '../policy/converter-memory.js'
 import { type Failure, react } from '../policy/reaction.js'
 import { Attempt, type AttemptEvents } from './attempt.js'
+import type { Refusal } from './block-list.js'
 import type { SocketPlan } from './open-socket.js'
 import type { PendingBytes } from './pending-bytes.js'
 import { reactor } from './reactor.js'
@@ -24,6 +25,7 @@ export interface DialRequest {
   plan: SocketPlan
   pending: PendingBytes
   memory: ConverterMemory
+  refusal: Refusal
 }
 
 export interface DialEvents {
@@ -137,7 +139,9 @@ export class Dial {
   }
 
   #launch(candidate: Candidate): boolean {
-    const { settings, plan, pending } = this.#request
+    const { settings, plan, pending, refusal } = this.#request
+    const refused = refusal(candidate.destination)
+    if (refused) return this.#failedAtOnce(candidate, refused, 'destination')
     const attempt = new Attempt(candidate, settings, plan, pending, this.#attemptEvents)
     this.#history.attempts++
     this.#events.attempting(candidate)
@@ -145,15 +149,19 @@ export class Dial {
     try {
       attempt.start()
     } catch (error) {
-      this.#events.attemptFailed(candidate, error as Error)
-      this.#errors.push(error as Error)
       const { scope } = react({ kind: 'system', error: error as Error }, candidate, false)
-      this.#queue = without(this.#queue, candidate, scope)
-      return false
+      return this.#failedAtOnce(candidate, error as Error, scope)
     }
     this.#active.add(attempt)
     this.#armBeside(attempt)
     return true
+  }
+
+  #failedAtOnce(candidate: Candidate, error: Error, scope: Scope): false {
+    this.#events.attemptFailed(candidate, error)
+    this.#errors.push(error)
+    this.#queue = without(this.#queue, candidate, scope)
+    return false
   }
 
   readonly #attemptEvents: AttemptEvents = {
@@ -304,10 +312,6 @@ export class Dial {
     for (const attempt of this.#active) this.#drop(attempt)
     if (this.#holding) reactor().letGo()
   }
-}
-
-function sameEnds(one: Candidate, other: Candidate): boolean {
-  return one.via?.endpoint === other.via?.endpoint && one.destination === other.destination
 }
 
 /** What the memory knows a converter by, over the access that a socket is bound to. */

@@ -481,6 +481,28 @@ export const cases: Case[] = [
       return errorOf(connect({ port: 9, host: '127.0.0.1', blockList } as never))
     },
   ],
+  ...([['the first'], ['the last'], ['the first', 'the last']] as const).map(
+    (which): Case => [
+      `blockList, of two addresses ${which.join(' and ')}`,
+      ({ connect }, port) => {
+        if (!('isBlockList' in net.BlockList)) return 'Node has no blockList option'
+        const blockList = new net.BlockList()
+        if (which[0] === 'the first') blockList.addAddress('::1', 'ipv6')
+        if (which.at(-1) === 'the last') blockList.addAddress('127.0.0.1')
+        const lookup = byLookup(done =>
+          done(null, [
+            { address: '::1', family: 6 },
+            { address: '127.0.0.1', family: 4 },
+          ]),
+        )
+        const socket = connect({ port, host: 'x.example', lookup, autoSelectFamily: true, blockList } as never).resume()
+        const error = new Promise(resolve => socket.on('error', why => resolve(plain(why))))
+        socket.on('connect', () => socket.end())
+        return Promise.all([diary(socket), Promise.race([error, closed(socket)])])
+      },
+      silent,
+    ],
+  ),
   [
     'AsyncLocalStorage in every listener',
     async ({ connect }, port) => {
