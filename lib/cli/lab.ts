@@ -190,14 +190,14 @@ async function failing(playing: Promise<void>): Promise<never> {
   return await new Promise(() => {})
 }
 
-/** The first SIGINT or SIGTERM. A command is told too, and its status tells. */
+/** The first SIGINT, SIGTERM, or SIGHUP of a terminal that is closed. A command is told too, and its status tells. */
 function signal(end: AbortController): Promise<void> {
   return new Promise(resolve => {
     const told = () => {
       end.abort()
       resolve()
     }
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, told)
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, told)
   })
 }
 
@@ -220,7 +220,12 @@ function inside({ ue, converter, server, accesses, converterAddress, serverAddre
 }
 
 /** @param forHelp whether there is somebody who has to be told how to go on */
-function banner(lab: Lab, { description = 'the lab' }: Scenario, config: object, forHelp: boolean): string {
+function banner(
+  lab: Lab,
+  { description = 'a topology of your own' }: Scenario,
+  config: object,
+  forHelp: boolean,
+): string {
   const colours = coloursFor(process.stdout)
   const { ue, converterAddress, serverAddress } = lab
   const links = Object.values(lab.accesses).map(({ name, access, address, link }) => {

@@ -124,16 +124,19 @@ labTest('bench: what is no download', async () => {
   expect(none.stderr).toContain("the URL must begin with http:// or https://; it is 'ftp://198.51.100.2/'")
 })
 
-/** As another user: `setpriv` leaves no privilege behind. */
-const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all']
+/**
+ * As another user: `setpriv` leaves no privilege behind. /dev/net/tun is open to all, as udev has it, whatever this machine's
+ * is like: in a mount namespace of the command's own.
+ */
+const OPEN_TUN = 'mount -t tmpfs tmpfs "$0" && mknod -m 0666 "$0/tun" c 10 200 && mount --bind "$0/tun" /dev/net/tun'
+const devices = mkdtempSync(join(tmpdir(), 'atsss-lab-devices-'))
+afterAll(() => rmSync(devices, { recursive: true }))
+const UNPRIVILEGED = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all']
+const NOBODY = ['unshare', '--mount', 'sh', '-c', `${OPEN_TUN} && exec "$@"`, devices, ...UNPRIVILEGED]
 const userNamespaces = () => {
-  const { status, stderr } = spawnSync(NOBODY[0]!, [...NOBODY.slice(1), 'unshare', '-Urnm', 'true'], {
-    encoding: 'utf8',
-  })
-  if (status !== 0) return stderr.trim()
-  return spawnSync(NOBODY[0]!, [...NOBODY.slice(1), 'test', '-w', '/dev/net/tun']).status === 0
-    ? undefined
-    : '/dev/net/tun is closed to users'
+  const [command, ...args] = [...NOBODY, 'unshare', '-Urnm', 'test', '-w', '/dev/net/tun'] as const
+  const { status, stderr } = spawnSync(command!, args, { encoding: 'utf8' })
+  return status === 0 ? undefined : stderr.trim() || '/dev/net/tun cannot be opened to users'
 }
 
 requires('user namespaces', all(root, netns, mptcp, userNamespaces))(
@@ -171,7 +174,7 @@ requires('user namespaces', all(root, netns, mptcp, userNamespaces))(
 )
 
 labTest('as another user where user namespaces are forbidden: what to do', async () => {
-  const forbidding = [...NOBODY, 'env', `PATH=${directory}:/usr/bin:/bin`, ...BUILT]
+  const forbidding = [...UNPRIVILEGED, 'env', `PATH=${directory}:/usr/bin:/bin`, ...BUILT]
   writeFileSync(
     join(directory, 'unshare'),
     '#!/bin/sh\necho "unshare: unshare failed: Operation not permitted" >&2; exit 1\n',

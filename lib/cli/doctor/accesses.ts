@@ -29,16 +29,18 @@ function aboutChoice(interfaces: readonly Interface[], usable: readonly Interfac
   const guess = (wanted: AccessType) => usable.find(({ kind }) => LIKELY_ACCESS[kind] === wanted)?.name
   const cellular = guess('3gpp')
   const other = guess('non-3gpp')
-  const likely = cellular !== undefined && other !== undefined && accesses === undefined
+  const likely = cellular !== undefined && other !== undefined
   return {
     id: 'interfaces',
     title: 'Interfaces',
     state: good ? 'good' : 'warning',
     found: list || 'none but loopback',
     why: good
-      ? likely
-        ? `two accesses are there: --3gpp ${cellular} --non-3gpp ${other} looks right`
-        : 'two accesses are there; which of them is 3gpp and which non-3gpp is yours to say'
+      ? accesses !== undefined
+        ? 'two accesses are there'
+        : likely
+          ? `two accesses are there: --3gpp ${cellular} --non-3gpp ${other} looks right`
+          : 'two accesses are there; which of them is 3gpp and which non-3gpp is yours to say'
       : 'with fewer than two that are up and have an address there is nothing to steer',
     mends: good
       ? []

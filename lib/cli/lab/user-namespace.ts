@@ -24,6 +24,7 @@ export function entering(): string {
 /** The socket that the first run has opened for this one: a namespace's 127.0.0.1 is another one than the browser's. */
 export function inheritedListener(): { fd: number } | undefined {
   const fd = process.env[LISTENER]
+  delete process.env[LISTENER] // the commands of the lab have no such descriptor
   return fd === undefined ? undefined : { fd: Number(fd) }
 }
 
@@ -53,7 +54,7 @@ export async function runInUserNamespace(args: readonly string[], port?: number)
   const child = spawn('unshare', [...unshare, ...again], { stdio, env })
   if (listener !== undefined) native().close(listener)
   // The terminal tells both; this one waits for the other to clear up.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void child.kill(signal))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void child.kill(signal))
   const [code] = await once(child, 'close')
   return code ?? 1
 }
