@@ -103,6 +103,9 @@ interface PageFile {
   content: Buffer
 }
 
+const SCRIPT = 'text/javascript; charset=utf-8'
+const SCRIPTS = ['page.js', 'charts.js', 'links.js', 'wishes.js']
+
 function pageFiles(): Record<string, PageFile> {
   // Beside the sources, which the package has too: a compiler copies no pages.
   const folder = ['./page/', '../../../lib/cli/watch/page/']
@@ -113,9 +116,9 @@ function pageFiles(): Record<string, PageFile> {
   const charts = (name: string) => readFileSync(chart.resolve(`uplot/dist/${name}`))
   return {
     '/': { type: 'text/html; charset=utf-8', content: own('index.html') },
-    '/page.js': { type: 'text/javascript; charset=utf-8', content: own('page.js') },
+    ...Object.fromEntries(SCRIPTS.map(name => [`/${name}`, { type: SCRIPT, content: own(name) }])),
     '/page.css': { type: 'text/css; charset=utf-8', content: own('page.css') },
-    '/uPlot.js': { type: 'text/javascript; charset=utf-8', content: charts('uPlot.iife.min.js') },
+    '/uPlot.js': { type: SCRIPT, content: charts('uPlot.iife.min.js') },
     '/uPlot.css': { type: 'text/css; charset=utf-8', content: charts('uPlot.min.css') },
   }
 }

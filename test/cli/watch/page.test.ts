@@ -71,7 +71,7 @@ describe('the page', () => {
     expect(headers['set-cookie']![0]).toBe(`atsss-${portOf()}=${tokenOf()}; HttpOnly; SameSite=Strict; Path=/`)
     // Nothing from elsewhere.
     expect(text.match(/https?:\/\//)).toBeNull()
-    for (const name of ['page.js', 'page.css', 'uPlot.js', 'uPlot.css'])
+    for (const name of ['page.js', 'charts.js', 'links.js', 'wishes.js', 'page.css', 'uPlot.js', 'uPlot.css'])
       expect(await get(`/${name}`, { headers: cookie() })).toMatchObject({ status: 200 })
   })
 
