@@ -4,7 +4,7 @@ import type { ClientRequestArgs } from 'node:http'
 import type { NetConnectOpts } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import type { MptcpOptions } from './options.js'
-import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
+import { callForm, type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from './socket.js'
 
 type Listener = () => void
 
@@ -27,14 +27,27 @@ export function connect(port: number, connectionListener?: Listener): MptcpSocke
 export function connect(path: string, connectionListener?: Listener): MptcpSocket
 export function connect(...args: unknown[]): MptcpSocket {
   const [options] = callForm(args)
-  const { signal } = (options ?? {}) as { signal?: AbortSignal }
+  const start = (socket: MptcpSocket) => (socket.connect as (...args: unknown[]) => MptcpSocket)(...args)
+  return connectAs(options, given => new MptcpSocket(given), start)
+}
+
+/**
+ * What net.connect does beyond the socket's own `connect`: its timeout, a signal that is aborted already, the diagnostics
+ * channel.
+ *
+ * @internal
+ */
+export function connectAs(
+  options: Partial<MptcpConnectOptions> | undefined,
+  make: (options: SocketConstructorOpts & MptcpOptions) => MptcpSocket,
+  start: (socket: MptcpSocket) => MptcpSocket,
+): MptcpSocket {
+  const given = options as (SocketConstructorOpts & MptcpOptions & { signal?: AbortSignal }) | undefined
   // net.Socket's constructor would be ended by such a signal, and brought back to life by connect().
-  if (signal?.aborted)
-    return addAbortSignal(signal, new MptcpSocket({ ...options, signal: undefined } as SocketConstructorOpts))
-  const socket = new MptcpSocket(options as SocketConstructorOpts & MptcpOptions)
+  if (given?.signal?.aborted) return addAbortSignal(given.signal, make({ ...given, signal: undefined as never }))
+  const socket = make(given as SocketConstructorOpts & MptcpOptions)
   if (options?.timeout) socket.setTimeout(options.timeout)
-  const start = () => (socket.connect as (...args: unknown[]) => MptcpSocket)(...args)
-  return created.hasSubscribers ? told(socket, start) : start()
+  return created.hasSubscribers ? told(socket, () => start(socket)) : start(socket)
 }
 
 /** Of `connect`, with what `http.request` and http.Agent hand on. */

@@ -1,5 +1,6 @@
 /** `MaPduSession`: connections that follow ATSSS rules over two accesses. */
 import { EventEmitter } from 'eventemitter3'
+import { connectAs } from './connect.js'
 import { AtsssError } from './errors.js'
 import { type MptcpOptions, resolveOptions, type Settings } from './options.js'
 import { BOTH } from './policy/accesses.js'
@@ -30,7 +31,7 @@ import {
 import { type ServerForm, type ServerHost, SessionServer, serverForm } from './session-server.js'
 import { type SessionStats, sessionStats, UNSEEN } from './session-stats.js'
 import { watchSession } from './session-watch.js'
-import { callForm, MptcpSocket, type SocketConstructorOpts } from './socket.js'
+import { callForm, type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from './socket.js'
 import { withResolvers } from './with-resolvers.js'
 
 /**
@@ -100,10 +101,12 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   connect = ((...args: unknown[]): MptcpSocket => {
     if (this.#closed) throw new AtsssError('ERR_ATSSS_CLOSED', 'The session is closed')
     const [options, listener] = callForm(args)
-    const all = { ...this.#options, ...options } as SocketConstructorOpts & MptcpOptions
-    const socket = this.createSocket(all)
-    if (options?.timeout) socket.setTimeout(options.timeout)
-    return (socket.connect as (...args: unknown[]) => MptcpSocket)(all, listener)
+    const all = { ...this.#options, ...options } as MptcpConnectOptions
+    return connectAs(
+      all,
+      given => this.createSocket(given),
+      socket => socket.connect(all, listener as () => void),
+    )
   }) as typeof import('./connect.js').connect
 
   /** The same as `connect`, for `http.request({ createConnection })`. */

@@ -1,4 +1,5 @@
 /** Sessions as any user has them: options, rules, explanations, updates. What they do to connections: test/netns/session-*. */
+import diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import net from 'node:net'
 import { MaPduSession as PublishedSession } from 'atsss'
@@ -237,6 +238,25 @@ requires('MPTCP', mptcp).describe('connections', () => {
     await Promise.all(sockets.map(socket => once(socket, 'connect')))
     for (const socket of sockets) socket.destroy()
     expect(connected).toBe(3)
+  })
+
+  test('what net.connect does beyond the socket: its timeout, an aborted signal, the diagnostics channel', async () => {
+    const { port } = await echo()
+    const session = sessionOf()
+    const told: unknown[] = []
+    const hear = (message: unknown) => told.push((message as { socket: net.Socket }).socket)
+    diagnostics.subscribe('net.client.socket', hear)
+    const socket = session.connect({ port, host: '127.0.0.1', timeout: 12_345 })
+    diagnostics.unsubscribe('net.client.socket', hear)
+    expect(told.map(each => each === socket)).toEqual([true])
+    expect(socket.timeout).toBe(12_345)
+    socket.destroy()
+
+    const connected = () => expect.unreachable('a socket that is ended is not brought back to life')
+    const signal = AbortSignal.abort()
+    const aborted = session.connect({ port, host: '127.0.0.1', signal } as net.TcpNetConnectOpts, connected)
+    expect((await once(aborted, 'error'))[0]).toMatchObject({ code: 'ABORT_ERR' })
+    expect(aborted.destroyed).toBe(true)
   })
 
   test('none over an access that is not there, without a standby', async () => {
