@@ -1,6 +1,8 @@
 /** TS 29.244 E.2.3, RFC 8803 §5.2: hosts of the data network reach the UE, and an access that goes takes nothing with it. */
+import { readFileSync, rmSync, statSync } from 'node:fs'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { echoes, IncomingLab, intruder, PORTS } from '../support/incoming-lab.js'
+import { hashOf, LARGE_PAGE } from '../support/large-page.js'
 import { all, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
@@ -25,7 +27,8 @@ labTest.describe('a service of the UE', () => {
   afterEach(() => rig?.close())
 
   labTest('curl opens its page over IPv4 and IPv6; it knows the host; the Connect TLV is in the SYN', async () => {
-    const ue = await rig.ue(['http'])
+    // In any spelling they are the converters that connections come from.
+    const ue = await rig.ue(['http'], {}, { converters: ['192.0.2.1:5124', '[2001:DB8:C:0::1]:5124'] })
     await rig.reachable(ue, 1)
     for (const [family, url] of [
       ['v4', `http://192.0.2.1:${PORTS.http}/`],
@@ -72,14 +75,42 @@ labTest.describe('a service of the UE', () => {
     expect(await ue.asks('stats', 'stats')).toMatchObject({ refusals: { echo: {} } })
   })
 
-  for (const [name, lose] of [
-    ['its carrier', { carrier: false }],
-    ['without a word', { down: true }],
+  labTest(
+    'curl fetches a page while its access is cut: not a byte is lost, and the log has the real address',
+    async () => {
+      const ue = await rig.ue(['http'])
+      await rig.reachable(ue, 1)
+      const file = `/tmp/incoming-${process.pid}.bin`
+      const about = '%{http_code} %{local_port} %{size_download}'
+      const fetched = rig.curl(`http://192.0.2.1:${PORTS.http}/large`, '-o', file, '-w', about)
+      // 8 MB at 50 Mbit/s.
+      await expect
+        .poll(() => statSync(file, { throwIfNoEntry: false })?.size ?? 0, { interval: 10 })
+        .toBeGreaterThan(1e6)
+      await rig.lab.link('wifi').set({ carrier: false })
+      const size = statSync(file).size
+      const { stdout, stderr } = await fetched
+      const [code, port, received] = stdout.split(' ')
+      expect({ stderr, code, received }).toEqual({ stderr: '', code: '200', received: '8000000' })
+      expect(size).toBeLessThan(8_000_000)
+      expect(hashOf(readFileSync(file))).toBe(hashOf(LARGE_PAGE))
+      rmSync(file)
+      expect(ue.of('request')).toMatchObject([{ url: '/large', remoteAddress: HOST.v4, remotePort: Number(port) }])
+      expect((await ue.asks('stats', 'stats')).handovers).toBeGreaterThanOrEqual(1)
+    },
+  )
+
+  for (const [name, family, lose] of [
+    ['its carrier', 'v4', { carrier: false }],
+    ['without a word', 'v6', { down: true }],
   ] as const)
     labTest(`an access is lost (${name}) in the middle of a stream, and comes back: nothing else is`, async () => {
       const ue = await rig.ue(['echo'])
       await rig.reachable(ue, 1)
-      const script = echoes('192.0.2.1', PORTS.echo, { bytes: 4_000_000, pace: 15 })
+      const address = family === 'v4' ? '192.0.2.1' : '2001:db8:c::1'
+      // With timestamps an IPv6 address and a port to join at do not fit into the TCP options (ADD_ADDR: 30 bytes of 28).
+      if (family === 'v6') await rig.lab.converter.sysctl('net.ipv4.tcp_timestamps', 0)
+      const script = echoes(address, PORTS.echo, { bytes: 4_000_000, pace: 15 })
       const running = rig.run<Ends[]>(rig.lab.server, script)
       await pause(1500)
       await rig.lab.link('wifi').set(lose)
@@ -107,6 +138,37 @@ labTest.describe('a service of the UE', () => {
     await pause(500)
     const { stdout: again } = await rig.curl(`http://192.0.2.1:${PORTS.http}/`)
     expect(JSON.parse(again).mptcp).toMatchObject({ interface: 'cell' })
+  })
+
+  labTest('under the rule that matches the remote host: on its access; or, without any, refused', async () => {
+    const over = (active: string, standby: string) => ({ steerModeValue: 'ACTIVE_STANDBY', active, standby })
+    const rules = [
+      {
+        ...{ precedence: 1, trafficDescriptor: { remoteAddresses: ['198.51.100.0/24'] } },
+        steeringMode: over('3GPP_ACCESS', 'NON_3GPP_ACCESS'),
+      },
+      {
+        ...{ precedence: 2, trafficDescriptor: { remoteAddresses: ['203.0.113.0/24'] } },
+        steeringMode: over('NON_3GPP_ACCESS', '3GPP_ACCESS'),
+      },
+    ]
+    const ue = await rig.ue(['echo', 'http'], {}, { rules, unmatched: 'refuse' })
+    await rig.reachable(ue, 2)
+    // Connections begin over the access of the last rule. This one's is the other.
+    const bytes = async () => ({
+      wifi: (await rig.lab.link('wifi').stats()).uplink.bytes,
+      cell: (await rig.lab.link('cell').stats()).uplink.bytes,
+    })
+    const { stdout } = await rig.curl(`http://192.0.2.1:${PORTS.http}/`)
+    expect(JSON.parse(stdout).mptcp).toMatchObject({ interface: 'wifi' })
+    const before = await bytes()
+    const [end] = await rig.run<Ends[]>(rig.lab.server, echoes('192.0.2.1', PORTS.echo, { bytes: 2_000_000, pace: 10 }))
+    const after = await bytes()
+    expect(end).toMatchObject({ received: 2_000_000, whole: true })
+    expect(after.cell - before.cell).toBeGreaterThan(2 * (after.wifi - before.wifi))
+    const { stderr } = await rig.curl(`http://[2001:db8:c::1]:${PORTS.http}/`)
+    expect(stderr).toMatch(/reset by peer|Empty reply/)
+    expect(ue.of('refused')).toMatchObject([{ name: 'http', why: 'by-rule', address: HOST.v6 }])
   })
 
   labTest('who is no converter, says nothing, garbage or a lie is reset; other connections do not notice', async () => {

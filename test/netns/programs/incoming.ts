@@ -1,5 +1,5 @@
 /**
- * A UE that offers services through its converters: an echo, a web page and the same over TLS, that say who asks. Its argument
+ * A UE that offers services through its converters: an echo, a web page (and a large one) and the same over TLS, that say who asks. Its argument
  * is `{ session, servers: { echo?, http?, https? }, options }` as JSON. It says what happens as a line of JSON each; a line on
  * its standard input is asked of it: `stats`, `close`.
  */
@@ -8,6 +8,7 @@ import { createServer as createHttps } from 'node:https'
 import { createInterface } from 'node:readline'
 import { MaPduSession, type MptcpSocket, type SessionServer } from 'atsss'
 import { cert, key } from '../../support/certificate.js'
+import { LARGE_PAGE } from '../../support/large-page.js'
 
 const { session: given, servers: ports, options } = JSON.parse(process.argv[2]!)
 const start = performance.now()
@@ -25,6 +26,8 @@ function page(request: IncomingMessage, response: ServerResponse): void {
   const socket = request.socket as MptcpSocket & { _parent?: MptcpSocket }
   const { remoteAddress, remotePort, remoteFamily } = socket
   const { mptcp } = socket._parent ?? socket
+  say('request', { url: request.url, remoteAddress, remotePort })
+  if (request.url === '/large') return void response.end(LARGE_PAGE)
   response.end(JSON.stringify({ remoteAddress, remotePort, remoteFamily, mptcp }))
 }
 
