@@ -3,6 +3,7 @@ import diagnostics from 'node:diagnostics_channel'
 import { type ListenOptions, Server, type ServerOpts, Socket } from 'node:net'
 import { oneOf, refuseMisspelled } from './checks.js'
 import { AtsssError } from './errors.js'
+import { whenEndMayBeSent } from './runtime/end-of-sending.js'
 import { closeLikeTcp } from './runtime/lingering-close.js'
 import { isMptcpSocket, openListenSocket } from './runtime/listen-socket.js'
 import { native } from './runtime/native.js'
@@ -171,6 +172,10 @@ export class AcceptedSocket extends Socket {
     const { name, why } = protocolOf(fd, undefined)
     if (name === 'mptcp') return { protocol: 'mptcp', fallback: undefined }
     return { protocol: 'tcp', fallback: _server?.mptcp.protocol === 'mptcp' ? why : _server?.mptcp.fallback }
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    whenEndMayBeSent(this, () => super._final(done))
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

@@ -10,6 +10,7 @@ import { type CookieStore, type MptcpOptions, resolveOptions, type Settings } fr
 import { ConverterMemory } from './policy/converter-memory.js'
 import { Connecting, protocolNow } from './runtime/connect-on.js'
 import { type Chunk, type WriteDone, writeEarly } from './runtime/early-writes.js'
+import { whenEndMayBeSent } from './runtime/end-of-sending.js'
 import { endsInstead } from './runtime/end-of-stream.js'
 import { closeLikeTcp } from './runtime/lingering-close.js'
 import { showPeer } from './runtime/peer-name.js'
@@ -172,6 +173,11 @@ export class MptcpSocket extends Socket {
 
   override _writev(chunks: Chunk[], done: WriteDone): void {
     if (!writeEarly(this, this.#connecting, chunks, done)) super._writev?.(chunks, done)
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    if (this.connecting) return super._final(done)
+    whenEndMayBeSent(this, () => super._final(done))
   }
 
   override destroy(error?: Error): this {

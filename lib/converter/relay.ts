@@ -1,6 +1,7 @@
 /** One direction of a proxied connection. */
 import type { Socket } from 'node:net'
 import { systemError } from '../errors.js'
+import { whenEndMayBeSent } from '../runtime/end-of-sending.js'
 import { unreadError } from './kernel.js'
 
 /**
@@ -15,7 +16,7 @@ export function relay(from: Socket, to: Socket, count: (bytes: number) => void):
   to.on('drain', () => from.resume())
   const end = (): void => {
     const errno = unreadError(from)
-    if (errno === 0) to.end()
+    if (errno === 0) whenEndMayBeSent(to, () => to.end())
     else from.destroy(systemError(errno, 'read'))
   }
   // Node tells of an end behind no data even while it is paused.
