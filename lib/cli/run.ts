@@ -93,13 +93,14 @@ function runWith(command: string, args: string[], config: string): Promise<numbe
   // --require where --import would do but for worker threads made of a text (`eval: true`), which no --import reaches.
   const register = fileURLToPath(new URL('../preload/register.js', import.meta.url)).replace(/["\\]/g, '\\$&')
   const NODE_OPTIONS = [process.env.NODE_OPTIONS, `--require="${register}"`].filter(Boolean).join(' ')
-  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, NODE_OPTIONS, [CONFIG]: config } })
   const pass = (signal: NodeJS.Signals) => {
     // The terminal tells all processes in front of it.
     if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  // Before there is a command that could do without us: a signal is handled in a later turn.
   for (const signal of signals) process.on(signal, pass)
+  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, NODE_OPTIONS, [CONFIG]: config } })
   return new Promise((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') return reject(error)
