@@ -1,6 +1,10 @@
 import { once } from 'node:events'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Finding } from '../../lib/cli/doctor/findings.js'
+import { cert, key } from '../support/certificate.js'
 import { CONVERTER, type Laptop, openLaptop, SERVER } from '../support/laptop.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -186,6 +190,26 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
     expect(said.out).toBe('got hello')
     expect(said.err).toContain(`MPTCP to ${SERVER} port 8080, through the converter ${PLACE}, 0-RTT, on wlan0`)
     expect(status).toBe(0)
+  })
+
+  test('connect --tls: end to end through the converter, the certificate checked', async () => {
+    const secure = `
+      require('tls').createServer(${JSON.stringify({ key, cert })}, socket => socket.on('error', () => {}).end('secret'))
+        .listen(8443, '${SERVER}', () => console.log('ready'))
+    `
+    await once(laptop.spawn('internet', process.execPath, '-e', secure).stdout, 'data')
+    const folder = mkdtempSync(join(tmpdir(), 'atsss-laptop-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const ca = join(folder, 'ca.pem')
+    writeFileSync(ca, cert)
+    const place = [...ACCESSES, SERVER, '8443']
+    const good = await laptop.atsss('connect', '-v', '--tls', '--ca', ca, '--servername', 'localhost', ...place)
+    expect([good.status, good.stdout]).toEqual([0, 'secret'])
+    expect(good.stderr).toContain(`through the converter ${PLACE}`)
+    expect(good.stderr).toMatch(/^TLSv1\.3, /m)
+    const bad = await laptop.atsss('connect', '--tls', '--servername', 'localhost', ...place)
+    expect([bad.status, bad.stdout]).toEqual([1, ''])
+    expect(bad.stderr).toMatch(/self-signed certificate/)
   })
 
   test('explain: the access goes by the links', async () => {

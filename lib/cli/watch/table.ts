@@ -151,7 +151,7 @@ function connectionBlock({ colours, history }: View, connection: WatchedConnecti
     protocol === 'tcp' ? colours.warning(`TCP${fallback ? `: ${fallback}` : ''}`) : 'MPTCP',
     ...(converter ? [`via ${converter}${convert === '0rtt' ? ', 0-RTT' : ''}`] : []),
     `${bytesInWords(sent)} up, ${bytesInWords(received)} down`,
-    ...(handovers > 0 ? [`${handovers} handovers`] : []),
+    ...(handovers > 0 ? [handovers === 1 ? '1 handover' : `${handovers} handovers`] : []),
   ]
   const rates = history.connections.get(id)
   const subflows = openOnes(connection).map(({ access, state, backup, rttMs, local }) => {
