@@ -19,7 +19,10 @@ export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Pr
   watch: { summary: 'a running session live, in the terminal or on a page', load: () => import('./watch.js') },
   explain: { summary: 'which rule a connection would be under, and why', load: () => import('./explain.js') },
   rules: { summary: 'check ATSSS rules, and print them as they are understood', load: () => import('./rules.js') },
-  decode: { summary: 'take Convert, ATSSS and NAS bytes and captures apart', load: () => import('./decode.js') },
+  decode: {
+    summary: 'take Convert, ATSSS, NAS and PCP messages and captures apart',
+    load: () => import('./decode.js'),
+  },
   bench: {
     summary: 'what your two accesses carry: alone, together, across a handover',
     load: () => import('./bench.js'),

@@ -22,7 +22,7 @@ export const help = `Usage: atsss explain [options] HOST:PORT
 Says which ATSSS rule a connection would be under, what it asks for, over which access it would begin, and why; and of
 each rule before that one why it does not match. No connection is made; a name is resolved when a rule depends on it.
 
-  --config FILE      accesses and rules: $ATSSS_CONFIG, or atsss.json in this folder
+  --config FILE      accesses and rules: $ATSSS_CONFIG, or atsss.json beside package.json
   --rules FILE       rules instead of the configuration's: a file as for 'atsss rules check', or a preset
   --address ADDRESS  the destination's address, instead of asking the DNS
   --app NAME         the application that connects, for rules about applications

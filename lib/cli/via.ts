@@ -20,7 +20,7 @@ export const VIA_OPTIONS = {
   'allow-loopback': { type: 'boolean' },
 } as const satisfies OptionTable
 
-export const VIA_HELP = `  --config FILE              atsss.json; the options below stand in place of its     $ATSSS_CONFIG, or atsss.json here
+export const VIA_HELP = `  --config FILE              options below stand in place of its    $ATSSS_CONFIG, or atsss.json beside package.json
   --3gpp INTERFACE           with --non-3gpp: a session over both accesses
   --non-3gpp INTERFACE
   --rules PRESET             handover, interactive or aggregate                      handover
