@@ -1,6 +1,6 @@
 /** A session's connections: where each goes, under which rule it is, what it has carried. */
 import type { AccessType, Rule } from './policy/rules.js'
-import { Accounts } from './runtime/accounts.js'
+import { Accounts, keyOf } from './runtime/accounts.js'
 import { tokenOf } from './runtime/open-socket.js'
 import { Sampler } from './runtime/sampler.js'
 import type { Destination } from './runtime/steerer.js'
@@ -94,10 +94,3 @@ export class SessionConnections {
     return [...this.#live].map(([token, { rule }]) => [token, keyOf(rule)])
   }
 }
-
-/** How the steering loop knows a rule: of no rule it knows nothing. */
-export function keyOf(rule: Rule | undefined): number {
-  return rule?.precedence ?? NO_RULE
-}
-
-const NO_RULE = -1

@@ -3,6 +3,7 @@ import type { Match } from './policy/match.js'
 import type { Action } from './policy/plan.js'
 import type { RuleChange, UpdateProblem } from './policy/rule-store.js'
 import type { AccessType, Rule } from './policy/rules.js'
+import type { Report } from './runtime/controller-host.js'
 import type { MptcpSocket } from './socket.js'
 
 export interface SessionEvents {
@@ -33,4 +34,19 @@ export interface Explanation extends Match {
   accesses: AccessType[]
   /** What the mode wants of each access at this moment, in words. */
   steering: string
+}
+
+/** What of the steering loop's reports is one of `degraded`. */
+export function complaintOf(report: Report): SessionEvents['degraded'][0] | undefined {
+  switch (report.event) {
+    case 'ready':
+      return report.level.why ? { what: 'level', message: report.level.why } : undefined
+    case 'failed':
+      return { what: 'controller', message: report.error.message }
+    case 'deaf':
+      return { what: 'controller', message: report.why }
+    case 'endpoints':
+      return { what: 'rule', message: report.why }
+  }
+  return undefined
 }

@@ -4,6 +4,7 @@ import { flag, integer, invalid, refuseMisspelled } from './checks.js'
 import type { PcpServer } from './policy/pcp-servers.js'
 import { plainAddress } from './policy/prefixes.js'
 import type { PeerFilter } from './runtime/pcp-mapping.js'
+import type { MptcpSocket } from './socket.js'
 import { PCP_SERVER_PORT } from './wire/pcp.js'
 
 export interface SessionServerOptions {
@@ -130,4 +131,13 @@ function servers(given: NonNullable<SessionServerOptions['pcpServers']>): Sessio
     // As answers will have it; a link-local address is one of each access's own interface.
     return { address: plainAddress(address), port }
   })
+}
+
+export type ConnectionListener = (socket: MptcpSocket) => void
+
+/** `([options][, listener])`. */
+export type ServerForm = [optionsOrListener?: SessionServerOptions | ConnectionListener, listener?: ConnectionListener]
+
+export function serverForm([first, second]: ServerForm): [SessionServerOptions, ConnectionListener?] {
+  return typeof first === 'function' ? [{}, first] : second ? [first ?? {}, second] : [first ?? {}]
 }

@@ -14,7 +14,12 @@ import type { External } from './runtime/pcp-mapping.js'
 import { type Received, Reception, type Refusal } from './runtime/reception.js'
 import { findConverters } from './runtime/resolve.js'
 import { fastOpenServerOff } from './runtime/support.js'
-import { resolveServer, type SessionServerOptions, type SessionServerSettings } from './session-server-options.js'
+import {
+  type ConnectionListener,
+  resolveServer,
+  type SessionServerOptions,
+  type SessionServerSettings,
+} from './session-server-options.js'
 import type { MptcpSocket } from './socket.js'
 import { PCP_PROTOCOL } from './wire/pcp.js'
 
@@ -55,15 +60,6 @@ export interface ServerHost {
   take(received: Received, access: AccessType, settings: SessionServerSettings): MptcpSocket
 }
 
-type Listener = (socket: MptcpSocket) => void
-
-/** `([options][, listener])`. */
-export type ServerForm = [optionsOrListener?: SessionServerOptions | Listener, listener?: Listener]
-
-export function serverForm([first, second]: ServerForm): [SessionServerOptions, Listener | undefined] {
-  return typeof first === 'function' ? [{}, first] : [first ?? {}, second]
-}
-
 /** As they come from JavaScript. */
 interface ListenOptions {
   port?: unknown
@@ -93,7 +89,7 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
   #ref = true
 
   /** @internal `session.createServer` makes it. @throws ERR_ATSSS_OPTION */
-  constructor(host: ServerHost, options: SessionServerOptions = {}, listener?: Listener | undefined) {
+  constructor(host: ServerHost, options: SessionServerOptions = {}, listener?: ConnectionListener) {
     super()
     this.#settings = resolveServer(options)
     if (host.converters.length === 0)
@@ -228,14 +224,18 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
       this.#listener.ref(this.#ref)
       links.on('change', (_, state) => this.#follow(state))
       links.on('error', error => this.emit('problem', error))
-      this.#state = 'listening'
       this.#map(links)
+      this.#state = 'listening'
     } finally {
       clearInterval(hold)
     }
-    this.emit('listening')
-    const lacking = fastOpenServerOff()
-    if (lacking) this.#host.degraded(lacking)
+    // What a listener throws is uncaught, as with Node, and not lost in a promise.
+    process.nextTick(() => {
+      if (opening !== this.#opening || !this.listening) return
+      this.emit('listening')
+      const lacking = fastOpenServerOff()
+      if (lacking) this.#host.degraded(lacking)
+    })
   }
 
   #follow(state: NetworkState): void {

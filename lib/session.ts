@@ -10,14 +10,15 @@ import { misfit } from './policy/pooling.js'
 import type { AccessType, Rule, Steering } from './policy/rules.js'
 import type { Accesses } from './policy/snapshot.js'
 import type { Assistance } from './policy/steering.js'
+import { keyOf } from './runtime/accounts.js'
 import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/controller-host.js'
 import type { Steered } from './runtime/steered-connection.js'
 import type { Destination, Route, Steerer } from './runtime/steerer.js'
 import type { WatchServer } from './runtime/watch-server.js'
 import { serverHost } from './session-accept.js'
 import { Beginnings, routeBy } from './session-beginnings.js'
-import { keyOf, SessionConnections } from './session-connections.js'
-import type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
+import { SessionConnections } from './session-connections.js'
+import { complaintOf, type Explanation, type SessionEvents, type SessionUpdate } from './session-events.js'
 import {
   permit,
   type RulesInput,
@@ -28,7 +29,8 @@ import {
   type SessionSettings,
   unenforceableBecause,
 } from './session-options.js'
-import { type ServerForm, type ServerHost, SessionServer, serverForm } from './session-server.js'
+import { type ServerHost, SessionServer } from './session-server.js'
+import { type ServerForm, serverForm } from './session-server-options.js'
 import { type SessionStats, sessionStats, UNSEEN } from './session-stats.js'
 import { watchSession } from './session-watch.js'
 import { callForm, type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from './socket.js'
@@ -184,6 +186,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   assist(wish: Assistance | undefined): void {
     const checked = resolveAssistance(wish)
     this.#beginnings.assistance = checked
+    this.#beginnings.newOver3gpp = {} // it was of before; the loop will tell
     this.#controller.send({ command: 'assist', wish: checked })
   }
 
@@ -286,16 +289,11 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   }
 
   #hear(report: Report): void {
+    const complaint = complaintOf(report)
+    if (complaint) this.emit('degraded', complaint)
     switch (report.event) {
       case 'ready':
         this.#level = report.level.level
-        if (report.level.why) this.emit('degraded', { what: 'level', message: report.level.why })
-        break
-      case 'failed':
-        this.emit('degraded', { what: 'controller', message: report.error.message })
-        break
-      case 'deaf':
-        this.emit('degraded', { what: 'controller', message: report.why })
         break
       case 'accesses':
         this.#accesses = report.accesses
@@ -315,9 +313,6 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       }
       case 'subflows':
         this.#connections.accounts.hear(report)
-        break
-      case 'endpoints':
-        this.emit('degraded', { what: 'rule', message: report.why })
         break
       case 'gone':
         this.#connections.release(report.token)

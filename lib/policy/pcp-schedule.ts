@@ -85,7 +85,8 @@ export function refused(schedule: Schedule, result: number, lifetime: number, no
   }
 }
 
-/** The server may have lost what it granted: it is asked anew, `delay` milliseconds from now. §8.5, §14.1.3. */
+/** The server may have lost what it granted: it is asked anew, `delay` milliseconds from now, and `LEAST_PAUSE` after the last time at the
+ * earliest. §8.5, §14.1.3. */
 export function disturbed(schedule: Schedule, now: number, delay: number): Schedule {
   return { ...schedule, pace: 'ask', timeout: 0, dueAt: Math.max(now + delay, schedule.sentAt + LEAST_PAUSE) }
 }

@@ -19,9 +19,11 @@ export class Resting {
 
   /** The event loop no longer waits for it: whoever pools it lets go of it so, before it is put into the pool. */
   add(socket: Socket): void {
-    if (this.#sockets.size === 0) this.#stop = onChange(this.#session, () => this.#look())
+    if (this.#sockets.size === 0) this.#stop = onChange(this.#session, () => this.#judgeAll())
     this.#sockets.add(socket)
-    setImmediate(() => this.#look())
+    setImmediate(() => {
+      if (this.#sockets.has(socket)) this.#judge(socket)
+    })
   }
 
   delete(socket: Socket): void {
@@ -30,9 +32,12 @@ export class Resting {
     this.#stop = undefined
   }
 
-  #look(): void {
-    for (const socket of [...this.#sockets])
-      if (isPooled(socket) && misfitOf(this.#session, socket as MptcpSocket) !== undefined) socket.destroy()
+  #judgeAll(): void {
+    for (const socket of [...this.#sockets]) this.#judge(socket)
+  }
+
+  #judge(socket: Socket): void {
+    if (isPooled(socket) && misfitOf(this.#session, socket as MptcpSocket) !== undefined) socket.destroy()
   }
 }
 

@@ -7,6 +7,7 @@ import type { Settings } from '../options.js'
 import type { ConverterMemory } from '../policy/converter-memory.js'
 import { Connecting, protocolNow } from '../runtime/connect-on.js'
 import { type Chunk, type WriteDone, writeEarly } from '../runtime/early-writes.js'
+import { whenEndMayBeSent } from '../runtime/end-of-sending.js'
 import { endsInstead } from '../runtime/end-of-stream.js'
 import { closeLikeTcp } from '../runtime/lingering-close.js'
 import { emptyReport, type MptcpReport } from '../runtime/report.js'
@@ -68,7 +69,7 @@ export class TakenConnection {
   keepAlive(on: boolean): void {
     this.#connecting?.keepAlive(on)
     if (on) this.#resting?.delete(this.#socket)
-    else this.#resting?.add(this.#socket)
+    else if (!this.#socket.destroyed) this.#resting?.add(this.#socket)
   }
 
   closing(): void {
@@ -88,8 +89,11 @@ export class TakenConnection {
   }
 }
 
+/** What Node's types do not tell of. */
+type OwnName = '_bytesDispatched' | '_final' | 'setTypeOfService' | 'getTypeOfService'
+
 /** What the class of the socket has under this name. */
-function own(socket: Socket, name: keyof Socket | '_bytesDispatched' | 'setTypeOfService' | 'getTypeOfService'): never {
+function own(socket: Socket, name: keyof Socket | OwnName): never {
   return Reflect.get(Object.getPrototypeOf(socket), name, socket) as never
 }
 
@@ -107,6 +111,15 @@ const TAKEN: PropertyDescriptorMap = {
     writable: true,
     value(this: Socket, error?: Error) {
       return endsInstead(this, error) ? this : Reflect.apply(own(this, 'destroy') as Method, this, [error])
+    },
+  },
+  _final: {
+    configurable: true,
+    writable: true,
+    value(this: Socket, done: WriteDone) {
+      const final = () => Reflect.apply(own(this, '_final') as Method, this, [done])
+      if (this.connecting) final()
+      else whenEndMayBeSent(this, final)
     },
   },
   _destroy: {

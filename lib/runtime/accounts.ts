@@ -199,6 +199,7 @@ function statsOf(sample: SubflowSample, told: readonly SubflowTold[], access: Ac
   return { ...known, ...countersOf(sample), rttMs: sample.rtt / 1000, deliveryRate: sample.deliveryRate * 8 }
 }
 
-function keyOf(rule: Rule | undefined): number {
+/** How the steering loop knows a rule: of no rule it knows nothing. */
+export function keyOf(rule: Rule | undefined): number {
   return rule?.precedence ?? NO_RULE
 }

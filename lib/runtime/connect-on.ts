@@ -311,7 +311,7 @@ export function protocolNow(socket: Socket, report: Readonly<MptcpReport>): Pick
   return { protocol: name, fallback: why }
 }
 
-/** Node's name for `attemptDelay`, which is the one that counts where both are given; below 10 ms Node takes 10. */
+/** Node's name for `attemptDelay`, which is the one that counts where both are given to one `connect()`; below 10 ms Node takes 10. */
 function nodesAttemptDelay(options: TcpNetConnectOpts & { attemptDelay?: number }): number | undefined {
   const { autoSelectFamilyAttemptTimeout: nodes, attemptDelay } = options
   // What is no number Node complains of.

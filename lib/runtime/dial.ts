@@ -272,7 +272,8 @@ export class Dial {
       if (!next || this.#delivered()) return
       this.#queue = this.#queue.filter(other => other !== next)
       if (next.destination !== attempt.candidate.destination) this.#events.overtaken(attempt.candidate)
-      if (!this.#over) this.#launchBeside(next)
+      // What fails at once is no reason to wait once more.
+      if (!this.#over && !this.#launch(next)) this.#startNext()
     }, this.#request.settings.attemptDelay).unref()
   }
 

@@ -15,17 +15,26 @@ import { native } from './native.js'
 
 /**
  * Calls `then` when the end of what the socket sends may be sent: at once, where it speaks no MPTCP, has nothing under way, or
- * where what is under way will hardly be sent again; else once all of it is acknowledged, or after some seconds without that.
- * Not at all when the socket is destroyed before.
+ * where what is under way will hardly be sent again; else once all of it is acknowledged, or after some seconds without any
+ * acknowledgement. Not at all when the socket is destroyed before, or connected anew.
  */
 export function whenEndMayBeSent(socket: Socket, then: () => void): void {
   if (!mayBeSentAgain(socket) || isAcknowledged(socket)) return then()
-  const deadline = performance.now() + PATIENCE_MS
+  const handle = handleOf(socket)
+  let acknowledged = mptcpInfo(socket)?.sndUna
+  let deadline = performance.now() + PATIENCE_MS
   const polling = setInterval(() => {
-    if (!socket.destroyed && !isAcknowledged(socket) && performance.now() < deadline) return
+    // One that is connected anew is not destroyed any more.
+    const gone = socket.destroyed || handleOf(socket) !== handle
+    const before = acknowledged
+    acknowledged = mptcpInfo(socket)?.sndUna
+    if (acknowledged !== before) deadline = performance.now() + PATIENCE_MS
+    if (!gone && !isAcknowledged(socket) && performance.now() < deadline) return
     clearInterval(polling)
-    if (!socket.destroyed) then()
+    if (!gone) then()
   }, POLL_MS)
+  // The kernel sends the end of what a process leaves.
+  if (handle?.hasRef?.() === false) polling.unref()
 }
 
 /**
@@ -53,12 +62,16 @@ function mptcpInfo(socket: Socket): ReturnType<typeof decodeMptcpInfo> | undefin
 }
 
 function read(socket: Socket, level: number, name: number): Buffer | undefined {
-  const { fd = -1 } = (socket as unknown as { _handle: { fd?: number } | null })._handle ?? {}
+  const { fd = -1 } = handleOf(socket) ?? {}
   try {
     return fd < 0 ? undefined : native().getsockopt(fd, level, name, INFO_MAX)
   } catch {
     return undefined
   }
+}
+
+function handleOf(socket: Socket): { fd?: number; hasRef?(): boolean } | null {
+  return (socket as unknown as { _handle: ReturnType<typeof handleOf> })._handle
 }
 
 /** Half of what the kernel waits before it sends again. */

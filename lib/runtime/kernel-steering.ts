@@ -130,7 +130,7 @@ export class KernelSteering {
   async #change(wanted: readonly WantedEndpoint[]): Promise<void> {
     const there = await this.#kernel.endpoints()
     const isThere = (address: string, id: number) => there.some(one => one.address === address && one.id === id)
-    // What somebody has taken away is to be made again.
+    // What somebody has taken away since the last change is to be made again.
     for (const [address, { id }] of this.#ours) if (!isThere(address, id)) this.#ours.delete(address)
     if (wanted.length > 0) await this.#roomFor(wanted.length)
     // First what makes an access usable, then what takes one away.
@@ -138,8 +138,8 @@ export class KernelSteering {
     for (const endpoint of wanted.filter(({ backup }) => backup)) await this.#set(endpoint, there)
     for (const [address, { id }] of [...this.#ours]) {
       if (wanted.some(endpoint => endpoint.address === address)) continue
-      this.#ours.delete(address)
       await this.#kernel.deleteEndpoint(id)
+      this.#ours.delete(address)
     }
   }
 

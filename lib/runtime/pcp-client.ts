@@ -70,7 +70,7 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     this.#schedule()
   }
 
-  /** The access is back: everything is asked for at once, as it may be that the server has changed. */
+  /** The access is back: everything is asked for, four seconds after the last time at the earliest, as it may be that the server has changed. */
   resume(): void {
     this.#paused = false
     for (const mapping of this.#mappings) mapping.disturb(performance.now(), 0)

@@ -90,6 +90,28 @@ test('of a peer that takes nothing any more: after five seconds all the same', (
   expect(ends).toBe(1)
 })
 
+test('of a peer that takes it slowly: five seconds after the last acknowledgement', () => {
+  Object.assign(kernel, { totalRetrans: 1, unacked: 1_000n })
+  end()
+  for (let seconds = 0; seconds < 12; seconds += 4) {
+    kernel.unacked -= 100n
+    vi.advanceTimersByTime(4_000)
+    expect(ends).toBe(0)
+  }
+  kernel.unacked = 0n
+  vi.advanceTimersByTime(5)
+  expect(ends).toBe(1)
+})
+
+test('connected anew meanwhile: the new connection does not end', () => {
+  kernel.totalRetrans = 1
+  end()
+  socket._handle = { fd: 8 }
+  kernel.unacked = 0n
+  vi.advanceTimersByTime(10_000)
+  expect(ends).toBe(0)
+})
+
 test('destroyed meanwhile: never', () => {
   kernel.totalRetrans = 1
   end()

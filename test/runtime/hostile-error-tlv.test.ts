@@ -34,13 +34,16 @@ const askingFor = (cookie: string): Step[] => [message, send(answer(errorTlv(3, 
 const refusing = (code: number, value?: string): Step[] => [message, send(answer(errorTlv(code, value)))]
 
 let converter: HostileConverter
+/** What is remembered goes with it: the port of one may be a later one's. */
+let cookies = new Map<string, Uint8Array>()
 
 async function converterOf(...scripts: Step[][]): Promise<void> {
+  cookies = new Map()
   converter = await hostileConverter(scripts)
 }
 
 function dial(options: Partial<MptcpConnectOptions> = {}, early?: string) {
-  const all = { ...SERVER, converters: converter.name, convert: '1rtt', converterTimeout: 3000, ...options }
+  const all = { ...SERVER, converters: converter.name, convert: '1rtt', converterTimeout: 3000, cookies, ...options }
   return outcomeOf(all as MptcpConnectOptions, early)
 }
 

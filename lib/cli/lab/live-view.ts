@@ -42,6 +42,6 @@ async function follow(path: string, page: Page, end: AbortSignal): Promise<void>
       page.show(client)
       await Promise.race([client.ended, aborted])
       client.close()
-    } else await Promise.race([wait(LOOK), aborted])
+    } else await wait(LOOK, undefined, { signal: end }).catch(() => {}) // aborted
   }
 }

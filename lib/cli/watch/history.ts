@@ -53,9 +53,12 @@ export function next({ moments, last, connections }: History, snapshot: Snapshot
  * time: that is no news.
  */
 export function handoverBetween(before: Snapshot | undefined, now: Snapshot): string | undefined {
-  const news = ({ rules }: Snapshot) =>
-    rules.reduce((sum, { steering, handovers }) => sum + (steering?.mode === 'load-balancing' ? 0 : handovers), 0)
-  const count = before ? news(now) - news(before) : 0
+  const divides = (rule?: Snapshot['rules'][number]) => rule?.steering?.mode === 'load-balancing'
+  const since = (rule: Snapshot['rules'][number]) => {
+    const was = before?.rules.find(({ precedence }) => precedence === rule.precedence)
+    return divides(rule) || divides(was) ? 0 : rule.handovers - (was?.handovers ?? 0)
+  }
+  const count = before ? now.rules.reduce((sum, rule) => sum + since(rule), 0) : 0
   if (count <= 0) return undefined
   const had = new Map(before!.connections.map(({ id, handovers }) => [id, handovers]))
   const gone = now.connections.filter(({ id, handovers }) => handovers > (had.get(id) ?? 0))

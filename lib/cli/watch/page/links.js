@@ -86,6 +86,10 @@ function slider(text, unit, [min, max, step], read, change) {
     held = false
     change(Number(input.value))
   }
+  // One that is back where it was tells of no change.
+  input.onblur = input.onpointerup = () => {
+    held = false
+  }
   const show = present => {
     if (held) return
     const value = read(present)
