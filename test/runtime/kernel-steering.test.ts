@@ -105,6 +105,17 @@ describe('endpoints', () => {
     expect(other.subflows).toBe(5)
   })
 
+  test('one whose removal is refused is not forgotten', async () => {
+    const kernel = new Kernel()
+    await kernel.apply([wifi, cell])
+    kernel.refuses = 'ENOBUFS'
+    await expect(kernel.apply([wifi])).rejects.toMatchObject({ code: 'ENOBUFS' })
+    expect(kernel.list).toHaveLength(2)
+    kernel.refuses = undefined
+    await kernel.apply([wifi], 10_000)
+    expect(kernel.list).toMatchObject([{ address: LOCAL['non-3gpp'] }])
+  })
+
   test('what is refused is asked for again, ever less often; another wish at once', async () => {
     const kernel = new Kernel()
     kernel.refuses = 'EPERM'

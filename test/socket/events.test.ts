@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type net from 'node:net'
+import net from 'node:net'
 import { expect, test } from 'vitest'
 import { MptcpSocket } from '../../lib/socket.js'
 import { blackHole } from '../support/black-hole.js'
@@ -138,6 +138,22 @@ mptcpTest.describe('an address that does not answer', () => {
       const socket = connect({ port: echo.port, host: 'n.example', ...options }).resume()
       return diary(socket.on('connectionAttemptTimeout', () => socket.destroy()))
     })
+  })
+
+  test('one on the block list is passed over, and holds nothing up', async () => {
+    await using echo = await echoServer()
+    using _ = blackHole('127.0.0.2', echo.port)
+    const blockList = new net.BlockList()
+    blockList.addAddress('127.0.0.3')
+    const options = { blockList, lookup: answering('127.0.0.2', '127.0.0.3', '127.0.0.1'), attemptDelay: 10 }
+    const socket = new MptcpSocket()
+    const attempts: string[] = []
+    socket.on('connectionAttempt', address => attempts.push(address))
+    socket.connect({ port: echo.port, host: 'n.example', synTimeout: 1_900, ...options } as never)
+    await once(socket, 'connect')
+    // Held up, it would have waited for the second SYN to the first.
+    expect(attempts).toEqual(['127.0.0.2', '127.0.0.1'])
+    socket.destroy()
   })
 
   test("Node's name for the delay: less than 10 ms are 10; beside attemptDelay that one counts", async () => {
