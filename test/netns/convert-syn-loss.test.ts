@@ -257,7 +257,10 @@ labTest.describe('a SYN with data', () => {
 
   labTest('is lost, and the local port is given: connected all the same', async () => {
     await uplink({ action: 'drop', match: 'syn', count: 1 })
-    const { connections } = await rig.run(ping({ localAddress: rig.lab.accesses.wifi!.address.v4, localPort: 45_670 }))
+    const { v4 } = rig.lab.accesses.wifi!.address
+    // Below the range that the kernel chooses from: what had the port by chance may still be in TIME-WAIT.
+    const { connections } = await rig.run(ping({ localAddress: v4, localPort: 25_670 }))
+    expect(connections[0]!.error).toBeUndefined()
     expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'mptcp' } })
     expect(connections[0]!.firstByteAt).toBeLessThan(3000)
   })

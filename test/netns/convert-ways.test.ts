@@ -121,7 +121,7 @@ labTest.describe('a connection', () => {
 
   labTest('bound to a local address', async () => {
     const { v4 } = rig.lab.accesses.wifi!.address
-    const { connections } = await rig.run(ping({ localAddress: v4, localPort: 45_678 }))
+    const { connections } = await rig.run(ping({ localAddress: v4, localPort: 25_678 }))
     expect(connections[0]).toMatchObject({ text: 'ping', localAddress: v4, report: { protocol: 'mptcp' } })
   })
 
@@ -131,7 +131,7 @@ labTest.describe('a connection', () => {
       const own = rig.nextPort()
       await rig.converter(own)
       const { v4 } = rig.lab.accesses.wifi!.address
-      const { connections } = await rig.run(ping({ localAddress: v4, localPort: 45_679, converters: rig.at(own) }))
+      const { connections } = await rig.run(ping({ localAddress: v4, localPort: 25_679, converters: rig.at(own) }))
       expect(connections[0]).toMatchObject({ text: 'ping', report: { convert: '1rtt', protocol: 'mptcp' } })
     } finally {
       await rig.lab.link('wifi').set({ mangle: [] })
