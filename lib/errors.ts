@@ -101,6 +101,8 @@ export type ErrorCode =
   | 'ERR_NAS_MALFORMED'
   /** A NAS message whose contents are ciphered. */
   | 'ERR_NAS_CIPHERED'
+  /** The converter may not ignore SYNs on its external ports; the message says what it needs. */
+  | 'ERR_CONVERTER_PRIVILEGE'
   /** The lab may not make network namespaces or TUN devices here; the message says what it needs. */
   | 'ERR_LAB_PRIVILEGE'
   /** The lab could not be set up or changed, for another reason. */

@@ -4,6 +4,7 @@
  * Converter silently ignores the message."
  */
 import { createServer, isIPv4, type Server, type Socket } from 'node:net'
+import { AtsssError } from '../errors.js'
 import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../runtime/linux.js'
 import { native } from '../runtime/native.js'
 import type { FilterOption } from '../wire/pcp.js'
@@ -75,7 +76,7 @@ export class ExternalPorts {
     try {
       addon.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
       // Before it listens: not a SYN is answered.
-      addon.attachFilter(fd, ignoreAll())
+      attach(fd)
       addon.bind(fd, place.address, place.port)
       addon.listen(fd, backlog)
       copy = addon.duplicate(fd)
@@ -92,5 +93,19 @@ export class ExternalPorts {
       })
     })
     return { place, server, fd: copy, filters: undefined }
+  }
+}
+
+function attach(fd: number): void {
+  try {
+    native().attachFilter(fd, ignoreAll())
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
+    throw new AtsssError(
+      'ERR_CONVERTER_PRIVILEGE',
+      'pcp: this kernel lets only CAP_NET_ADMIN put a filter on a TCP socket, and without one it would answer remote hosts ' +
+        'at ports without a mapping: sudo, or setcap cap_net_admin+ep on a copy of node',
+      { cause: error },
+    )
   }
 }

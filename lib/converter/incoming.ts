@@ -69,7 +69,7 @@ export class Incoming {
     })
   }
 
-  /** Throws system errors, and `ERR_ATSSS_ADDON`. @returns where PCP requests are heard */
+  /** Throws system errors, `ERR_CONVERTER_PRIVILEGE` and `ERR_ATSSS_ADDON`. @returns where PCP requests are heard */
   async open(): Promise<Place[]> {
     native()
     const { pool } = this.#mappings

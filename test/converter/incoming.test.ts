@@ -8,16 +8,16 @@ import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { encodePcpRequest, type PcpOption } from '../../lib/wire/pcp.js'
 import { hex } from '../support/hex.js'
-import { addon } from '../support/probes.js'
+import { tcpFilters } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { clientListener, incomingRig, NONCE, pcpClient, remote, somePorts } from './incoming-rig.js'
 import { closing, until } from './rig.js'
 
-const needsAddon = requires('the addon', addon)
+const needsFilters = requires('filters on TCP sockets', tcpFilters)
 /** A bare header: yes. */
 const YES = hex('01 01 22 63')
 
-needsAddon.describe('a remote host and a client', () => {
+needsFilters.describe('a remote host and a client', () => {
   test('the client hears who it is; bytes go both ways, and both ends', async () => {
     const { pcpPort, heard, converter } = await incomingRig()
     const client = await clientListener(YES, socket => socket.pipe(socket))
@@ -128,7 +128,7 @@ needsAddon.describe('a remote host and a client', () => {
   })
 })
 
-needsAddon.describe('a client that is not as it should be', () => {
+needsFilters.describe('a client that is not as it should be', () => {
   const fails = async (answer: Uint8Array | undefined, failure: string, options = {}) => {
     const { pcpPort, heard, converter } = await incomingRig({}, options)
     const client = await clientListener(answer, socket => answer?.length === 0 && socket.end())
@@ -187,7 +187,7 @@ needsAddon.describe('a client that is not as it should be', () => {
 })
 
 // Such a datagram takes a raw socket to send: here Node's socket says that it has come.
-needsAddon('a request from port 0, which nobody can be answered at, is ignored, and harms nobody', async () => {
+needsFilters('a request from port 0, which nobody can be answered at, is ignored, and harms nobody', async () => {
   const bound = vi.spyOn(Socket.prototype, 'bind')
   closing(() => bound.mockRestore())
   const { converter, pcpPort } = await incomingRig()
@@ -199,7 +199,7 @@ needsAddon('a request from port 0, which nobody can be answered at, is ignored, 
   expect(await (await pcpClient(pcpPort)).map(8080)).toMatchObject({ result: 0 })
 })
 
-needsAddon(
+needsFilters(
   'a remote host that cannot be accepted, for lack of descriptors say: it is told of, and harms nobody',
   async () => {
     const listening = vi.spyOn(Server.prototype, 'listen')
@@ -213,7 +213,7 @@ needsAddon(
   },
 )
 
-needsAddon.describe('a restart', () => {
+needsFilters.describe('a restart', () => {
   function stateFile(): string {
     const directory = mkdtempSync(join(tmpdir(), 'pcp-'))
     closing(() => rmSync(directory, { recursive: true }))

@@ -145,7 +145,13 @@ function inNamespace(protocol: number, { cookie }: { cookie: boolean }): unknown
       // The server's data event must come after the completion.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
     })`,
-    [...ownNamespace.command, 'sh', '-c', 'ip link set lo up && sysctl -qw net.ipv4.tcp_fastopen=3 && exec "$@"', 'sh'],
+    [
+      ...ownNamespace.command,
+      'sh',
+      '-c',
+      'ip link set lo up && echo 3 > /proc/sys/net/ipv4/tcp_fastopen && exec "$@"',
+      'sh',
+    ],
   )
   if (!out) throw new Error(err)
   return JSON.parse(out)

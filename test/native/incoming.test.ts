@@ -5,7 +5,7 @@ import net, { type AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
 import { Completions, int, leavesNothing, MPTCP, pause, TCP, until } from '../support/native-addon.js'
-import { mptcp } from '../support/probes.js'
+import { mptcp, tcpFilters } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 const SOL_SOCKET = 1
@@ -157,7 +157,7 @@ describe('accept', () => {
   })
 })
 
-describe('attachFilter', () => {
+requires('filters on TCP sockets', tcpFilters).describe('attachFilter', () => {
   test('a SYN that the program drops is not answered; let pass, its repetition is', async () => {
     const fd = addon.socket(4, TCP)
     addon.attachFilter(fd, DROP)

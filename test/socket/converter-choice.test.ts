@@ -21,7 +21,12 @@ mptcpTest.describe('several converters', () => {
     await using echo = await echoServer()
     await using first = await referenceConverter()
     await using second = await referenceConverter()
-    const { socket } = await outcomeOf({ host: '127.0.0.1', port: echo.port, ...through(first, second) })
+    const { socket } = await outcomeOf({
+      host: '127.0.0.1',
+      port: echo.port,
+      ...through(first, second),
+      attemptDelay: 30_000,
+    })
     expect(socket.mptcp.converter?.port).toBe(first.port)
     socket.destroy()
     expect(second.connections).toHaveLength(0)

@@ -1,5 +1,7 @@
 /** Probes for `requires`: each tries the thing itself and gives `undefined`, or why it does not work. */
 import { spawnSync } from 'node:child_process'
+import { ignoreAll } from '../../lib/converter/socket-filter.js'
+import { IPPROTO_TCP } from '../../lib/runtime/linux.js'
 import { native } from '../../lib/runtime/native.js'
 
 const IPPROTO_MPTCP = 262
@@ -15,6 +17,19 @@ export function mptcp(): string | undefined {
 /** The addon loads. */
 export function addon(): string | undefined {
   return whyNot(() => void native())
+}
+
+/** The kernel lets us put filters on TCP sockets. */
+export function tcpFilters(): string | undefined {
+  return whyNot(() => {
+    const addon = native()
+    const fd = addon.socket(4, IPPROTO_TCP)
+    try {
+      addon.attachFilter(fd, ignoreAll())
+    } finally {
+      addon.close(fd)
+    }
+  })
 }
 
 /** New network namespaces can be made, as root does. */
