@@ -10,7 +10,7 @@ import { Incoming, type IncomingStats } from './incoming.js'
 import type { IncomingInfo } from './incoming-session.js'
 import { sysctl } from './kernel.js'
 import { type Degraded, type Listener, noMptcp, openListener } from './listener.js'
-import type { Mapping, Place } from './mappings.js'
+import type { Mapping, Place } from './mapping.js'
 import type { ConverterOptions } from './options.js'
 import type { Target } from './request.js'
 import { resolveOptions, type Settings } from './settings.js'
@@ -32,8 +32,8 @@ export interface ConverterEvents {
   'client-error': (info: ConnectionInfo, why: Ignored) => void
   /** Both connections are over. `info` does not change any more. */
   closed: (info: ConnectionInfo) => void
-  /** A client is reachable from outside, or no longer so. */
-  mapping: (mapping: Mapping, change: 'made' | 'ended') => void
+  /** A client is reachable from outside, since a restart elsewhere, or no longer so. */
+  mapping: (mapping: Mapping, change: 'made' | 'moved' | 'ended') => void
   /** A remote host's connection to a client: the client has confirmed it. */
   incoming: (info: IncomingInfo) => void
   /** It is over; with `failure`, the client was never reached. */
@@ -185,6 +185,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
   #openIncoming(degraded: (what: Degraded) => void): Promise<Place[]> {
     this.#incoming = new Incoming(this.#settings, this.#clients, isSupported().supported ? 'mptcp' : 'tcp', {
       made: mapping => this.emit('mapping', mapping, 'made'),
+      moved: mapping => this.emit('mapping', mapping, 'moved'),
       ended: mapping => this.emit('mapping', mapping, 'ended'),
       established: info => this.emit('incoming', info),
       closed: info => this.emit('incoming-closed', info),

@@ -18,7 +18,7 @@ import { native } from '../runtime/native.js'
 import { fixReceiveBuffer } from '../runtime/open-socket.js'
 import { reactor } from '../runtime/reactor.js'
 import { decodeTcpInfo } from '../wire/tcp-info.js'
-import type { Place } from './mappings.js'
+import type { Place } from './mapping.js'
 
 export interface ClientDial {
   to: Place

@@ -8,7 +8,8 @@ import { type IncomingFailure, type IncomingInfo, IncomingSession } from './inco
 import { openJoinEndpoints } from './join-endpoints.js'
 import { reset } from './kernel.js'
 import type { Degraded } from './listener.js'
-import { type Mapping, Mappings, type Place } from './mappings.js'
+import type { Mapping, Place } from './mapping.js'
+import { Mappings } from './mappings.js'
 import { PcpServer } from './pcp-server.js'
 import { ClientMemory } from './reach-client.js'
 import type { Settings } from './settings.js'
@@ -27,6 +28,7 @@ export interface IncomingStats {
 
 export interface IncomingEvents {
   made(mapping: Mapping): void
+  moved(mapping: Mapping): void
   ended(mapping: Mapping): void
   established(info: IncomingInfo): void
   closed(info: IncomingInfo): void
@@ -61,6 +63,7 @@ export class Incoming {
     this.#pcp = new PcpServer(settings, this.#mappings, {
       changed: () => this.#ports.follow(this.#mappings.all),
       made: mapping => events.made(mapping),
+      moved: mapping => events.moved(mapping),
       ended: mapping => events.ended(mapping),
       answered: result => {
         this.#requests[result] = (this.#requests[result] ?? 0) + 1

@@ -22,7 +22,7 @@ export {
 export type { IncomingStats } from './incoming.js'
 export type { IncomingFailure, IncomingInfo } from './incoming-session.js'
 export type { Degraded } from './listener.js'
-export type { Mapping, Path, Place } from './mappings.js'
+export type { Mapping, Path, Place } from './mapping.js'
 export type { ConverterOptions, CookieOptions, ListenAddress } from './options.js'
 export type { PcpOptions } from './pcp-options.js'
 export type { NotConvert, Target } from './request.js'

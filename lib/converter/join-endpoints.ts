@@ -4,7 +4,7 @@
  */
 import { type MptcpEndpoint, openPathManager } from '../runtime/path-manager.js'
 import type { Degraded } from './listener.js'
-import type { Place } from './mappings.js'
+import type { Place } from './mapping.js'
 
 /** Endpoints of the kernel's path manager, for this whole network namespace; until `close`. */
 export async function openJoinEndpoints(

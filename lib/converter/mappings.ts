@@ -9,32 +9,8 @@
 import { isIPv4 } from 'node:net'
 import { clientKey } from '../policy/prefixes.js'
 import type { FilterOption, MapOperation, PcpOption, PcpResult } from '../wire/pcp.js'
+import { keyOf, type Mapping, type Path, type Place, pathOf, remaining } from './mapping.js'
 import type { PcpSettings } from './pcp-options.js'
-
-export interface Place {
-  address: string
-  port: number
-}
-
-export interface Path {
-  /** The client's. */
-  address: string
-  expiresAt: number
-  /** When it was asked for last: the newest is the first choice. */
-  askedAt: number
-  /** Where the client asks from, and where it asked: answers come from there, and connections. */
-  client: Place
-  server: string
-}
-
-export interface Mapping {
-  external: Place
-  protocol: number
-  internalPort: number
-  nonce: Uint8Array
-  filters: FilterOption[]
-  paths: Path[]
-}
 
 /** A request to map, as far as the table is concerned. */
 export interface MapRequest {
@@ -132,7 +108,7 @@ export class Mappings {
     const granted = Math.min(Math.max(lifetime, this.#limits.minLifetime), this.#limits.maxLifetime)
     const path = { address: internalAddress, expiresAt: now + granted * 1000, askedAt: now }
     mapping.paths = [
-      { ...path, client: request.client, server: request.server },
+      { ...path, client: request.client, server: request.server, required: has('prefer-failure') },
       ...mapping.paths.filter(({ address }) => address !== internalAddress),
     ]
     return { result: 'success', lifetime: granted, external: mapping.external, mapping, isNew: !shared }
@@ -165,6 +141,37 @@ export class Mappings {
     return true
   }
 
+  /**
+   * Another external address and port for a mapping of an earlier run that could not be restored: "the PCP server device
+   * automatically repairs its mappings" (§14.2). After all others, so that none has to make room.
+   *
+   * @returns `undefined` when it has been moved; else why it has not been
+   */
+  move(mapping: Mapping, now: number): Exclude<PcpResult, 'success'> | undefined {
+    const { external, protocol, internalPort, nonce, paths } = mapping
+    if (paths.some(({ required }) => required)) return 'cannot-provide-external'
+    const family = isIPv4(external.address) ? 4 : 6
+    // The port may be had on another address, where this one is no more.
+    const isThere = this.#limits.external.includes(external.address)
+    const externalAddress = isThere ? external.address : family === 4 ? '0.0.0.0' : '::'
+    const operation: MapOperation = {
+      ...{ type: 'map', nonce, protocol, internalPort },
+      ...{ externalAddress, externalPort: external.port },
+    }
+    const found = this.#assign({ operation, internalAddress: paths[0]!.address }, family, false, now)
+    if ('result' in found) return found.result === 'success' ? undefined : found.result
+    mapping.external = found
+    this.#byExternal.set(keyOf(found), mapping)
+    return undefined
+  }
+
+  /** How a client's port is reached now, under an external address of the mapping's family. */
+  pathOf(mapping: Mapping, address: string): Path | undefined {
+    const isFour = isIPv4(mapping.external.address)
+    const now = this.#of(address, mapping).find(({ external }) => isIPv4(external.address) === isFour)
+    return now && pathOf(now, address)
+  }
+
   #delete({ operation, internalAddress }: MapRequest, mine: readonly Mapping[], now: number): MapAnswer {
     for (const mapping of mine) {
       mapping.paths = mapping.paths.filter(({ address }) => address !== internalAddress)
@@ -188,8 +195,12 @@ export class Mappings {
     return mapping
   }
 
-  #assign(request: MapRequest, family: 4 | 6, isRequired: boolean, now: number): Place | MapAnswer {
-    const { operation, internalAddress } = request
+  #assign(
+    { operation, internalAddress }: Pick<MapRequest, 'operation' | 'internalAddress'>,
+    family: 4 | 6,
+    isRequired: boolean,
+    now: number,
+  ): Place | MapAnswer {
     const ofFamily = this.#limits.external.filter(address => isIPv4(address) === (family === 4))
     const addresses = this.#paired(internalAddress, ofFamily)
     const free = (place: Place) => this.#isFree(place) && this.#mayHave(place, operation, now)
@@ -197,7 +208,8 @@ export class Mappings {
     const honoured = this.#suggested(operation, ofFamily, addresses).find(free)
     if (honoured) return honoured
     if (isRequired) return refusal('cannot-provide-external', this.#conflict(operation, now))
-    const [address] = addresses
+    const { externalAddress } = operation
+    const address = addresses.includes(externalAddress) ? externalAddress : addresses[0]
     if (address === undefined) return refusal('network-failure')
     const preserved = { address, port: operation.internalPort }
     if (free(preserved)) return preserved
@@ -233,7 +245,7 @@ export class Mappings {
   }
 
   /** Of this client's address, protocol and port. */
-  #of(internalAddress: string, { protocol, internalPort }: MapOperation): Mapping[] {
+  #of(internalAddress: string, { protocol, internalPort }: Pick<MapOperation, 'protocol' | 'internalPort'>): Mapping[] {
     return this.all.filter(
       mapping =>
         mapping.protocol === protocol && mapping.internalPort === internalPort && pathOf(mapping, internalAddress),
@@ -300,19 +312,6 @@ function isSuggested(external: Place, { externalAddress, externalPort }: MapOper
   return external.port === externalPort && (external.address === externalAddress || ANY.has(externalAddress))
 }
 
-function pathOf({ paths }: Mapping, address: string): Path | undefined {
-  return paths.find(path => path.address === address)
-}
-
-/** Seconds, rounded up. */
-function remaining({ expiresAt }: Path, now: number): number {
-  return Math.max(Math.ceil((expiresAt - now) / 1000), 0)
-}
-
 function same(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0
-}
-
-export function keyOf({ address, port }: Place): string {
-  return `${address} ${port}`
 }

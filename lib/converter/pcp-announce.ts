@@ -3,7 +3,7 @@ import type { Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { encodePcpResponse, PCP_CLIENT_PORT, PCP_MULTICAST, RESULTS } from '../wire/pcp.js'
-import type { Place } from './mappings.js'
+import type { Place } from './mapping.js'
 
 /**
  * Milliseconds. "up to ten times […] provided that the interval between the first two notifications is at least 250 ms, and

@@ -13,7 +13,8 @@ import {
   RESULTS,
 } from '../wire/pcp.js'
 import { clientAddressOf } from '../wire/pcp-decode.js'
-import { ERROR_LIFETIME, type MapAnswer, type Mappings, type Place } from './mappings.js'
+import type { Place } from './mapping.js'
+import { ERROR_LIFETIME, type MapAnswer, type Mappings } from './mappings.js'
 
 export interface PcpPolicy {
   /** The internal realm. */

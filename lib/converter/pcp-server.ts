@@ -3,16 +3,20 @@ import { createSocket, type Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
 import { plainAddress } from '../policy/prefixes.js'
 import type { PcpResult } from '../wire/pcp.js'
-import type { Mapping, Mappings, Place } from './mappings.js'
+import type { Mapping, Path, Place } from './mapping.js'
+import type { Mappings } from './mappings.js'
 import { announceRestart } from './pcp-announce.js'
 import { answerPcp } from './pcp-answer.js'
 import { readState, writeState } from './pcp-state.js'
+import { type MappingUpdate, sendUpdates } from './pcp-update.js'
 import type { Settings } from './settings.js'
 
 export interface PcpServerEvents {
   /** A mapping is there, has gone, or has other filters. */
   changed(): void
   made(mapping: Mapping): void
+  /** Its external address and port are others than before the restart. */
+  moved(mapping: Mapping): void
   ended(mapping: Mapping): void
   /** Of requests: counted. */
   answered(result: PcpResult | 'ignored'): void
@@ -28,6 +32,7 @@ export class PcpServer {
   #epochStart = 0
   #timer: NodeJS.Timeout | undefined
   #stopAnnouncing = (): void => {}
+  #stopUpdating = (): void => {}
   #writing: NodeJS.Immediate | undefined
 
   constructor(settings: Settings, mappings: Mappings, events: PcpServerEvents) {
@@ -57,6 +62,7 @@ export class PcpServer {
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#stopAnnouncing()
+    this.#stopUpdating()
     if (this.#writing) this.#write()
     await Promise.all(
       this.#sockets.splice(0).map(socket => new Promise<void>(resolve => socket.close(() => resolve()))),
@@ -130,17 +136,46 @@ export class PcpServer {
     try {
       const state = readState(stateFile)
       if (!state) return []
-      const lost = state.mappings.filter(mapping => !this.#mappings.restore(mapping))
+      const lost = this.#repair(state.mappings.filter(mapping => !this.#mappings.restore(mapping)))
       this.#events.changed()
-      // RFC 6887 §8.5: "If the PCP server resets or loses the state of its explicit dynamic mappings […] it MUST reset its
-      // Epoch time".
-      if (lost.length > 0) return lost.flatMap(({ paths }) => paths)
-      this.#epochStart = Math.min(state.epochStart, now)
-      return undefined
+      if (!lost) this.#epochStart = Math.min(state.epochStart, now)
+      return lost
     } catch (error) {
       this.#events.failed(error as Error)
       return []
     }
+  }
+
+  /**
+   * What can no longer be had as it was is moved, or ended where its client wants no other; and they are told (RFC 6887 §14.2).
+   *
+   * @returns `undefined` when the epoch may go on; else who has lost a mapping, and is not told so
+   */
+  #repair(displaced: readonly Mapping[]): Path[] | undefined {
+    const now = this.#settings.now()
+    const updates: MappingUpdate[] = []
+    const lost: Path[] = []
+    let isRenumbered = false
+    for (const mapping of displaced) {
+      mapping.paths = mapping.paths.filter(({ expiresAt }) => expiresAt > now)
+      if (mapping.paths.length === 0) continue
+      const before = mapping.external
+      const refusal = this.#mappings.move(mapping, now)
+      if (refusal) this.#events.ended(mapping)
+      else this.#events.moved(mapping)
+      isRenumbered ||= before.address !== mapping.external.address
+      const isRefused = refusal === 'cannot-provide-external'
+      if (refusal && !isRefused) lost.push(...mapping.paths)
+      else updates.push(...mapping.paths.map(path => ({ mapping, path, isRefused })))
+    }
+    const isNews = ({ mapping, path, isRefused }: MappingUpdate) =>
+      this.#mappings.pathOf(mapping, path.address) === (isRefused ? undefined : path)
+    const clock = { epoch: () => this.epoch, now: this.#settings.now }
+    this.#stopUpdating = sendUpdates(this.#sockets, updates, isNews, clock)
+    if (displaced.length > 0) this.#keep()
+    // §8.5: "If the PCP server resets or loses the state of its explicit dynamic mappings […] it MUST reset its Epoch time",
+    // and "if the external IP address(es) of the NAT […] changes, the Epoch time MUST be reset."
+    return isRenumbered || lost.length > 0 ? lost : undefined
   }
 
   /** In this turn's end: a burst of requests is written once. */

@@ -2,7 +2,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { NONCE_LENGTH } from '../wire/pcp.js'
-import type { Mapping, Place } from './mappings.js'
+import type { Mapping, Path, Place } from './mapping.js'
 
 export interface PcpState {
   /** When the epoch began, in milliseconds since 1970. */
@@ -45,9 +45,14 @@ function mapping(item: unknown, path: string): Mapping {
     [protocol, internalPort].every(Number.isInteger) &&
     Array.isArray(filters) &&
     Array.isArray(paths) &&
-    paths.every(each => isIP(each?.address) !== 0 && Number.isFinite(each?.expiresAt) && isPlace(each?.client))
+    paths.every(isPath)
   if (!isWell) throw new Error(`${path} holds a mapping that is none`)
   return { ...(item as Mapping), nonce: bytes }
+}
+
+function isPath(path: unknown): boolean {
+  const { address, expiresAt, client, required } = (path ?? {}) as Partial<Path>
+  return isIP(address ?? '') !== 0 && Number.isFinite(expiresAt) && isPlace(client) && typeof required === 'boolean'
 }
 
 function isPlace(place: unknown): place is Place {

@@ -1,6 +1,6 @@
 /** Which of a client's addresses answers: the one that it asked from last, then the others beside it. */
 import { type ClientDial, type Dialed, dialClient } from './dial-client.js'
-import type { Mapping, Path } from './mappings.js'
+import type { Mapping, Path } from './mapping.js'
 
 export interface Reached extends Dialed {
   path: Path

@@ -56,13 +56,16 @@ export async function pcpClient(pcpPort: number, address = '127.0.0.1') {
   socket.on('message', bytes => heard.push(decodePcpResponse(bytes)))
   return {
     heard,
-    async map(internalPort: number, { lifetime = 600, externalPort = 0, options = [] as PcpOption[] } = {}) {
+    async map(
+      internalPort: number,
+      { lifetime = 600, externalPort = 0, options = [] as PcpOption[], at = pcpPort } = {},
+    ) {
       const before = heard.length
       const operation = { type: 'map' as const, nonce: NONCE, protocol: 6, internalPort, externalPort }
       const request = { lifetime, clientAddress: address, options }
       socket.send(
         encodePcpRequest({ ...request, operation: { ...operation, externalAddress: '0.0.0.0' } }),
-        pcpPort,
+        at,
         '127.0.0.1',
       )
       await until(() => heard.length > before)

@@ -5,8 +5,10 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
-import { encodePcpRequest, type PcpOption } from '../../lib/wire/pcp.js'
+import type { PcpOptions } from '../../lib/converter/pcp-options.js'
+import { encodePcpRequest, type PcpOption, RESULTS } from '../../lib/wire/pcp.js'
 import { hex } from '../support/hex.js'
 import { tcpFilters } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -258,18 +260,91 @@ needsFilters.describe('a restart', () => {
     host.socket.end()
   })
 
-  test('with a state file whose mappings are no longer to be had: clients are told, the epoch begins anew', async () => {
-    const file = stateFile()
+  /** A converter with two ports of which a client has the first, with these options; and it again, with the second only. */
+  async function restart(options: PcpOption[], announce = false) {
+    const [file, ports] = [stateFile(), somePorts(2)]
+    const [low, high] = ports.split('-').map(Number) as [number, number]
     let now = 1_000_000_000_000
-    const options = { now: () => now }
-    const first = await incomingRig({ stateFile: file }, options)
+    const clock = { now: () => now }
+    const first = await incomingRig({ stateFile: file, ports: [ports] }, clock)
+    const client = await clientListener(YES, socket => socket.end('still here'))
     const pcp = await pcpClient(first.pcpPort)
-    await pcp.map(8080)
+    expect(await pcp.map(client.port, { externalPort: low, options })).toMatchObject({ result: 0, port: low })
     await first.converter.close()
     now += 100_000
-    await incomingRig({ stateFile: file, announce: true }, options)
-    await until(() => pcp.heard.length >= 3)
-    for (const announced of pcp.heard.slice(1))
+    const again = (changed: PcpOptions = { ports: [String(high)] }) =>
+      incomingRig({ stateFile: file, announce, ...changed }, clock)
+    return { low, high, client, pcp, again, told: () => pcp.heard.slice(1) }
+  }
+
+  test('with a state file, and its port no longer to be had: moved, and told three times (RFC 6887 §14.2)', async () => {
+    const filter: PcpOption = { type: 'filter', address: '127.0.0.1', prefixLength: 32, port: 0 }
+    const { low, high, client, again, told } = await restart([filter])
+    const { converter, heard } = await again()
+    expect(heard.mappings).toEqual([`moved ${high}`])
+    expect(converter.mappings).toMatchObject([{ external: { port: high }, paths: [{ required: false }] }])
+    await until(() => told().length === 3)
+    for (const each of told())
+      expect(each).toEqual({
+        // What is left of 600 s; and the epoch goes on, as nothing has been lost.
+        ...{ version: 2, result: 0, lifetime: 500, epoch: 100 },
+        operation: {
+          ...{ type: 'map', nonce: NONCE, protocol: 6, internalPort: client.port },
+          ...{ externalPort: high, externalAddress: '127.0.0.1' },
+        },
+        options: [filter],
+      })
+    const host = remote(high)
+    await host.ended()
+    expect(host.text()).toBe('still here')
+    host.socket.end()
+    expect(converter.mappings).not.toContainEqual(expect.objectContaining({ external: { port: low } }))
+  })
+
+  test('told no more once the client has asked', async () => {
+    const { high, client, pcp, again, told } = await restart([])
+    const { pcpPort } = await again()
+    await until(() => told().length === 1)
+    await pcp.map(client.port, { externalPort: high, at: pcpPort })
+    // The answer: updates have what is left.
+    await until(() => told().some(({ lifetime }) => lifetime === 600))
+    const heard = told().length
+    await pause(1_000)
+    expect(told()).toHaveLength(heard)
+  })
+
+  test('where the client wants no other (PREFER_FAILURE): ended, and told so', async () => {
+    const { low, client, again, told } = await restart([{ type: 'prefer-failure' }])
+    const { converter, heard } = await again()
+    expect(heard.mappings).toEqual([`ended ${low}`])
+    expect(converter.mappings).toEqual([])
+    await until(() => told().length === 3)
+    expect(told()[0]).toEqual({
+      ...{ version: 2, result: RESULTS['cannot-provide-external'], lifetime: 30, epoch: 100 },
+      operation: {
+        ...{ type: 'map', nonce: NONCE, protocol: 6, internalPort: client.port },
+        ...{ externalPort: low, externalAddress: '127.0.0.1' },
+      },
+      options: [{ type: 'prefer-failure' }],
+    })
+  })
+
+  test('under another external address: the epoch begins anew (§8.5)', async () => {
+    const { low, again, told } = await restart([])
+    await again({ external: ['127.0.0.2'], ports: [String(low)] })
+    await until(() => told().length === 3)
+    expect(told()[2]).toMatchObject({
+      epoch: 0,
+      operation: { externalAddress: '127.0.0.2', externalPort: low },
+    })
+  })
+
+  test('and none left to move to: its client is told of the loss, the epoch begins anew', async () => {
+    const { again, told } = await restart([], true)
+    const { heard } = await again({ external: ['::1'], ports: [somePorts(1)] })
+    expect(heard.mappings).toMatchObject([expect.stringContaining('ended')])
+    await until(() => told().length >= 2)
+    for (const announced of told())
       expect(announced).toEqual({
         ...{ version: 2, result: 0, lifetime: 0, epoch: 0, operation: { type: 'announce' }, options: [] },
       })

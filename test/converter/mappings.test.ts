@@ -262,6 +262,53 @@ describe('several addresses of one client: known by the nonce', () => {
   })
 })
 
+describe('moving what cannot be restored (§14.2)', () => {
+  /** One that had this before, in a table that gives away these. */
+  function move(change: Asked, limits: Partial<typeof LIMITS>, before?: (table: Mappings) => void) {
+    ask(change)
+    const [mapping] = table.all
+    const again = new Mappings({ ...LIMITS, ...limits }, () => 0)
+    before?.(again)
+    expect(again.restore(mapping!)).toBe(false)
+    const refusal = again.move(mapping!, NOW + 1)
+    return refusal ?? given({ result: 'success', external: again.all.at(-1)!.external } as MapAnswer)
+  }
+  const ports = (...each: number[]) => each.map((port): [number, number] => [port, port])
+
+  test.each<[string, Asked, Partial<typeof LIMITS>, string]>([
+    ['its port is no more', { externalPort: 20000 }, { ports: ports(443, 20003) }, '192.0.2.1:443'],
+    [
+      'nor is it the first address that it is of',
+      { externalPort: 20000, externalAddress: '192.0.2.2' },
+      { ports: ports(443) },
+      '192.0.2.2:443',
+    ],
+    ['its address is no more: the same port', { externalPort: 20000 }, { external: ['192.0.2.2'] }, '192.0.2.2:20000'],
+    ['nor is there one of its family', { externalPort: 20000 }, { external: ['2001:db8:c::1'] }, 'network-failure'],
+    [
+      'it wants no other',
+      { externalPort: 20000, options: [preferFailure] },
+      { ports: ports(443) },
+      'cannot-provide-external',
+    ],
+  ])('%s', (_, change, limits, expected) => expect(move(change, limits)).toBe(expected))
+
+  test('what others have stays theirs', () => {
+    const taken = (again: Mappings) => {
+      ask({ from: '10.1.0.3', externalPort: 443, externalAddress: '192.0.2.1' })
+      expect(again.restore(table.all.find(({ external }) => external.port === 443)!)).toBe(true)
+    }
+    expect(move({ externalPort: 20000 }, { ports: ports(443), external: ['192.0.2.1'] }, taken)).toBe('no-resources')
+  })
+
+  test('the client is known as before', () => {
+    move({ externalPort: 20000, options: [filter('198.51.100.2')] }, { ports: ports(443) })
+    const [mapping] = table.all
+    expect(mapping).toMatchObject({ external: { port: 443 }, nonce: nonce(2), filters: [{ address: '198.51.100.2' }] })
+    expect(mapping!.paths).toMatchObject([{ address: '10.1.0.2', expiresAt: NOW + 600_000, required: false }])
+  })
+})
+
 test('restoring: what is still to be had', () => {
   ask({ externalPort: 20000 })
   const [mapping] = table.all
