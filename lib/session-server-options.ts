@@ -25,7 +25,8 @@ export interface SessionServerOptions {
   keepAliveInitialDelay?: number
   /**
    * Under which address and port remote hosts shall find it; what is left out is the PCP server's to choose. `required`:
-   * rather not at all than under another (PREFER_FAILURE, RFC 6887 §13.2).
+   * rather not at all than under another (PREFER_FAILURE, RFC 6887 §13.2): of any address, where only a port is named; under the port
+   * that it listens on, where only an address is.
    *
    * @defaultValue the port that it listens on, if that is free
    */

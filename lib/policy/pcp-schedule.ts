@@ -85,6 +85,11 @@ export function refused(schedule: Schedule, result: number, lifetime: number, no
   }
 }
 
+/** It is gone, and something else is to be asked for instead, of which the server has not said anything. */
+export function reconsidered(schedule: Schedule, now: number): Schedule {
+  return { ...schedule, pace: 'ask', timeout: 0, dueAt: now, expiresAt: Math.min(schedule.expiresAt, now) }
+}
+
 /** The server may have lost what it granted: it is asked anew, `delay` milliseconds from now, and `LEAST_PAUSE` after the last time at the
  * earliest. §8.5, §14.1.3. */
 export function disturbed(schedule: Schedule, now: number, delay: number): Schedule {

@@ -46,8 +46,8 @@ export interface ExternalAddressOptions {
   accesses: Record<AccessType, AccessConfig>
   links: Pick<LinkMonitor, 'state' | 'on' | 'off'>
   servers: Omit<KnownServers, 'routers'>
-  /** All but the nonce, which is drawn for each server. */
-  wish: Omit<MappingWish, 'nonce'>
+  /** All but the nonce, which is drawn for each server, and what there was before. */
+  wish: Omit<MappingWish, 'nonce' | 'former'>
   /** Over which access connections had best begin. */
   preferred(): AccessType | undefined
   /** Of the default servers. @defaultValue 5351 */
@@ -158,13 +158,13 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
         open: receive => openTransport(server, local, receive),
       })
       client.on('ignored', why => this.emit('ignored', why))
-      const external = remembered ?? this.#suggestion(internal.address)
-      const mapping = client.map({ ...wish, nonce: this.#nonceOf(server), external }, this.#holdBack(about))
+      const suggested = { external: this.#suggestion(internal.address), former: remembered }
+      const mapping = client.map({ ...wish, ...suggested, nonce: this.#nonceOf(server) }, this.#holdBack(about))
       const path: Path = { ...about, client, mapping, external: undefined }
       this.#paths.set(key, path)
       mapping.on('made', () => this.#tell(path, ''))
       mapping.on('granted', () => this.#preferOthers(path, mapping.askedAt))
-      mapping.on('changed', () => this.#tell(path, 'the server has moved it'))
+      mapping.on('changed', (now, before) => this.#moved(path, now, before))
       mapping.on('lost', (_, why) => this.#tell(path, why))
       mapping.on('refused', error => {
         this.#preferOthers(path, Number.NEGATIVE_INFINITY)
@@ -175,6 +175,20 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
       // The address, or its interface, has gone since the links were read: they will be read again.
       this.emit('problem', error as Error)
     }
+  }
+
+  /**
+   * Where the server has one external address for two of ours, it has one mapping for both: what it says of one is true of
+   * the other, of which it will say so, too, or is asked.
+   */
+  #moved(path: Path, now: External, before: External): void {
+    for (const other of this.#paths.values()) {
+      const there = other.mapping.external
+      if (other === path || !sameServer(other.server, path.server) || !there || keyOf(there) !== keyOf(before)) continue
+      other.mapping.follow(now)
+      other.client.refresh()
+    }
+    this.#tell(path, 'the server has moved it')
   }
 
   /** The address has gone. The mapping is the server's to keep until its end: the address may come back. */

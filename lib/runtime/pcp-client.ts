@@ -117,10 +117,27 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     const mapping = [...this.#mappings].find(({ wish }) => matches(wish, operation))
     if (operation.type !== 'map' || !mapping) return this.#ignore('the answer to a request that was not sent')
     const now = performance.now()
+    const isUpdate = !mapping.awaitsAnswer
+    if (!isUpdate) this.#checkEpoch(response.epoch, mapping, 0)
+    else if (!this.#isNews(response.epoch, mapping)) return this.#ignore('an update that may be an old one')
     if (result === RESULTS['no-resources']) this.#roomAt = now + Math.min(response.lifetime, LONGEST_LIFETIME) * 1000
-    this.#checkEpoch(response.epoch, mapping, 0)
-    if (!mapping.answered(response, now, this.#random())) this.#ignore('another external address or port than required')
+    if (!mapping.answered(response, now, this.#random())) {
+      this.#ignore('another external address or port than required')
+      // It has been moved all the same: the server is to say whether what is required can be had.
+      if (isUpdate) mapping.disturb(now, 0)
+    }
     this.#schedule()
+  }
+
+  /**
+   * RFC 6887 §14.2: what nobody has asked for is believed, too. But it may be an earlier answer that was held up, or that
+   * somebody has recorded: one that does not fit the epoch makes the server be asked (§8.5), and is not believed itself.
+   */
+  #isNews(epoch: number, mapping: PcpMapping): boolean {
+    const before = this.#seen?.server ?? 0
+    // Overtaken on its way, which §8.5 lets pass.
+    if (epoch < before && epoch >= before - 1) return false
+    return this.#checkEpoch(epoch, undefined, 0) && !mapping.isInDoubt
   }
 
   /** RFC 6887 §14.1.3: "the ANNOUNCE Opcode MUST have result code equal to zero". */
@@ -142,16 +159,21 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     this.#schedule()
   }
 
-  /** RFC 6887 §8.5: "promptly renews all its active port mapping leases". @param fresh what the answer itself renews */
-  #checkEpoch(server: number, fresh: PcpMapping | undefined, delay: number): void {
+  /**
+   * RFC 6887 §8.5: "promptly renews all its active port mapping leases".
+   *
+   * @param fresh what the answer itself renews. @returns whether the epoch is as it should be
+   */
+  #checkEpoch(server: number, fresh: PcpMapping | undefined, delay: number): boolean {
     const now = performance.now()
     const seen = { client: Math.floor(now / 1000), server }
     const isValid = isEpochValid(this.#seen, seen)
     this.#seen = seen
-    if (isValid) return
+    if (isValid) return true
     this.emit('restarted')
     for (const mapping of this.#mappings) if (mapping !== fresh) mapping.disturb(now, delay)
     this.#schedule()
+    return false
   }
 
   #ignore(why: string): void {

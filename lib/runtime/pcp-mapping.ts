@@ -7,6 +7,7 @@ import {
   granted,
   hastened,
   isHeld,
+  reconsidered,
   refreshed,
   refused,
   type Schedule,
@@ -41,7 +42,9 @@ export interface MappingWish {
   lifetime: number
   /** What is suggested; `undefined` and 0: any. */
   external: { address: string | undefined; port: number }
-  /** Rather no mapping than another port. */
+  /** What there was before: suggested rather than `external`, and never required. */
+  former: External | undefined
+  /** Rather no mapping than another one than `external`. */
   required: boolean
   /** None lets all in. */
   filters: readonly PeerFilter[]
@@ -68,12 +71,15 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
   readonly #clientAddress: string
   #schedule: Schedule
   #external: External | undefined
+  #former: External | undefined
   #unanswered = 0
+  #isInDoubt = true
 
   /** @internal `PcpClient` makes it */
   constructor(wish: MappingWish, server: PcpServer, clientAddress: string, schedule: Schedule) {
     super()
     this.wish = wish
+    this.#former = wish.former
     this.#server = server
     this.#clientAddress = clientAddress
     this.#schedule = schedule
@@ -87,6 +93,11 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
   /** Whether a request is on its way, or will be without anybody asking. */
   get awaitsAnswer(): boolean {
     return this.#unanswered > 0
+  }
+
+  /** Whether the server has yet to say how things are, at first and since it may have lost the mapping. */
+  get isInDoubt(): boolean {
+    return this.#isInDoubt
   }
 
   /** Whether there is none yet, and one is asked for. */
@@ -130,6 +141,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
 
   /** The server may have lost it. */
   disturb(now: number, delay: number): void {
+    this.#isInDoubt = true
     this.#schedule = disturbed(this.#schedule, now, delay)
   }
 
@@ -142,6 +154,11 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     this.#schedule = refreshed(this.#schedule, now)
   }
 
+  /** The server has told of another mapping, which is the same to it, that it is elsewhere now. */
+  follow(external: External): void {
+    if (this.#external) this.#external = external
+  }
+
   /** An answer of the server, which has been matched with this mapping. @returns whether it is believed */
   answered(response: PcpResponse, now: number, random: number): boolean {
     if (response.result !== RESULTS.success) {
@@ -151,9 +168,11 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     if (response.operation.type !== 'map') return false
     const { externalAddress: address, externalPort: port } = response.operation
     // RFC 6887 §13.2: "the PCP client MUST validate that the external IP address, protocol, port, and nonce in a success
-    // response match the associated suggested values from the request."
-    if (this.wish.required && !isSuggested({ address, port }, this.#suggested)) return false
+    // response match the associated suggested values from the request." An update (§14.2) has no request.
+    const suggested = this.awaitsAnswer ? this.#suggested : this.wish.external
+    if (this.wish.required && !isSuggested({ address, port }, suggested)) return false
     this.#unanswered = 0
+    this.#isInDoubt = false
     this.#schedule = granted(this.#schedule, response.lifetime, now, random)
     const before = this.#external
     if (!isHeld(this.#schedule, now)) {
@@ -170,6 +189,8 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
   /** @param version of the answer: 0 is a NAT-PMP server */
   refuse(result: number, lifetime: number, now: number, version = 2): void {
     this.#unanswered = 0
+    this.#isInDoubt = false
+    if (result === RESULTS['cannot-provide-external'] && this.#insistsOnFormer) return this.#giveUpFormer(now)
     this.#schedule = refused(this.#schedule, result, lifetime, now)
     const name = resultName(result)
     const code = (name ? `ERR_PCP_${name.replaceAll('-', '_').toUpperCase()}` : 'ERR_PCP_UNKNOWN') as ErrorCode
@@ -180,7 +201,24 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
   }
 
   get #suggested(): MappingWish['external'] {
-    return this.#external ?? this.wish.external
+    return this.#external ?? this.#former ?? this.wish.external
+  }
+
+  /** Whether what is asked for is more than what is required: an address, say, where a port is. */
+  get #insistsOnFormer(): boolean {
+    const { address, port } = this.#suggested
+    const { required, external } = this.wish
+    return required && (address !== external.address || port !== external.port)
+  }
+
+  /**
+   * PREFER_FAILURE is about all that a request suggests. Where the former address is no longer to be had, what is required may be,
+   * under another one; and that is another request, which has not been refused.
+   */
+  #giveUpFormer(now: number): void {
+    this.#schedule = reconsidered(this.#schedule, now)
+    this.#lose('the server can no longer provide it')
+    this.#former = undefined
   }
 
   #make(lifetime: number, externalAddress: string, externalPort: number, options: PcpOption[]): PcpRequest {
@@ -197,7 +235,9 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
   #lose(why: string): void {
     const before = this.#external
     this.#external = undefined
-    if (before) this.emit('lost', before, why)
+    if (!before) return
+    this.#former = before
+    this.emit('lost', before, why)
   }
 
   #error(code: ErrorCode, what: string, result?: number, retryAfter?: number): PcpError {

@@ -104,12 +104,14 @@ class Rig {
   /** Each server's, seconds. */
   epoch = 1000
   readonly #startedAt = performance.now()
+  readonly #ways = new Map<string, (bytes: Uint8Array) => void>()
 
   constructor(first: NetworkState, change: Partial<ExternalAddressOptions> = {}) {
     network.sent = (from, to, bytes, receive) => {
       const request = decodePcpRequest(bytes)
       const asked = { from, server: to.address, request, map: request.operation as MapOperation }
       this.asked.push(asked)
+      this.#ways.set(from, bytes => receive(bytes, to))
       const answer = this.#answer(asked, bytes)
       if (answer) setTimeout(() => receive(answer, to), 20)
     }
@@ -136,6 +138,12 @@ class Rig {
   /** Our addresses that have asked, in their order, since then. */
   from(since = 0): string[] {
     return this.asked.slice(since).map(({ from }) => from)
+  }
+
+  /** The server tells one of our addresses, unasked, where its mapping is now. RFC 6887 §14.2. */
+  update(from: string): void {
+    const asked = this.asked.findLast(each => each.from === from)!
+    this.#ways.get(from)!(this.#answer(asked, new Uint8Array(0))!)
   }
 
   get now(): number {
@@ -343,6 +351,64 @@ test('the server moves it at its renewal: changed', async () => {
   await pass(1.9 * HOUR)
   expect(rig.heard.slice(1)).toEqual([['changed', '192.0.2.1 20005', '192.0.2.1 20000']])
   expect(rig.external.externals).toEqual([{ address: CONVERTER, port: 20005 }])
+})
+
+test('the server moves it, and says so to each of our addresses (§14.2): changed, once', async () => {
+  const rig = await open(state([WIFI, CELL]))
+  await pass(HOUR / 2)
+  rig.assign = () => ({ address: CONVERTER, port: 20005 })
+  for (const _ of [1, 2, 3]) {
+    rig.update('10.2.0.2')
+    rig.update('10.1.0.2')
+    await pass(500)
+  }
+  expect(rig.heard.slice(1)).toEqual([['changed', '192.0.2.1 20005', '192.0.2.1 20000']])
+  expect(rig.external.mappings.map(({ external }) => external?.port)).toEqual([20005, 20005])
+})
+
+test('the server says so to one of our addresses: the other asks, and nothing else is told', async () => {
+  const rig = await open(state([WIFI, CELL]))
+  await pass(HOUR / 2)
+  const since = rig.asked.length
+  rig.assign = () => ({ address: CONVERTER, port: 20005 })
+  rig.update('10.2.0.2')
+  await pass(1_000)
+  expect(rig.from(since)).toEqual(['10.1.0.2'])
+  expect(rig.asked.at(-1)!.map).toMatchObject({ externalAddress: CONVERTER, externalPort: 20005 })
+  expect(rig.heard.slice(1)).toEqual([['changed', '192.0.2.1 20005', '192.0.2.1 20000']])
+})
+
+test('what two servers have given the same name moves at one of them only', async () => {
+  const routers: [number, string][] = [
+    [3, '10.1.0.1'],
+    [4, '10.2.0.1'],
+  ]
+  const servers = { configured: [], converters: [] }
+  const rig = await open(state([WIFI, CELL], routers), { servers })
+  await pass(HOUR / 2)
+  rig.assign = () => ({ address: CONVERTER, port: 20005 })
+  rig.update('10.2.0.2')
+  await pass(1_000)
+  expect(rig.external.externals.map(({ port }) => port).sort()).toEqual([20000, 20005])
+  expect(rig.heard.slice(1)).toEqual([['made', '192.0.2.1 20005', '3gpp']])
+})
+
+test('a port is required: back, the address that there was is suggested, and given up when it is no more', async () => {
+  const rig = await open(state([WIFI]), {
+    wish: {
+      ...{ protocol: 6, internalPort: 8080, lifetime: 7200, required: true, filters: [] },
+      external: { address: undefined, port: 20000 },
+    },
+  })
+  rig.links.become(state([link(3, 'wifi')]))
+  await pass(5_000)
+  rig.assign = ({ map }) =>
+    map.externalAddress === CONVERTER ? RESULTS['cannot-provide-external'] : { address: '192.0.2.9', port: 20000 }
+  const since = rig.asked.length
+  rig.links.become(state([WIFI]))
+  await pass(1_000)
+  expect(rig.asked.slice(since).map(({ map }) => map.externalAddress)).toEqual([CONVERTER, '0.0.0.0'])
+  expect(rig.heard.slice(-1)).toEqual([['made', '192.0.2.9 20000', 'non-3gpp']])
 })
 
 test('two routers as servers: a mapping from each, and each tells of its own end', async () => {

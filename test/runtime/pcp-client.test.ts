@@ -22,6 +22,7 @@ const WISH: MappingWish = {
   nonce: hex('01 23 45 67 89 ab cd ef 10 32 54 76'),
   lifetime: 7200,
   external: { address: undefined, port: 0 },
+  former: undefined,
   required: false,
   filters: [],
 }
@@ -334,6 +335,92 @@ describe('a server that updates a mapping without being asked (§14.2)', () => {
     expect(rig.heard.at(-1)).toEqual(['changed', '192.0.2.1:20007', '192.0.2.1:20000'])
   })
 
+  test('its lifetime counts from then on; told three times, it is one change', async () => {
+    const rig = new Rig()
+    const mapping = rig.map()
+    await pass(HOUR)
+    for (const wait of [250, 500, 0]) {
+      rig.receive(rig.grant(rig.requests[0]!.request, { externalPort: 20007 }, 120), SERVER)
+      await pass(wait)
+    }
+    expect(rig.heard.slice(1)).toEqual([['changed', '192.0.2.1:20007', '192.0.2.1:20000']])
+    rig.answer = request => rig.grant(request, { externalPort: 20007 })
+    await pass(75_000)
+    expect(rig.requests.slice(1).map(({ request }) => request.operation)).toMatchObject([{ externalPort: 20007 }])
+    expect(mapping.external).toEqual({ address: '192.0.2.1', port: 20007 })
+  })
+
+  test('it has ended', async () => {
+    const rig = new Rig()
+    rig.map()
+    await pass(1000)
+    rig.receive(rig.grant(rig.requests[0]!.request, {}, 0), SERVER)
+    expect(rig.heard.at(-1)).toEqual(['lost', '192.0.2.1:20000', 'the server has ended it'])
+  })
+
+  test('renumbered, so that its epoch begins anew (§8.5): asked, and believed then', async () => {
+    const rig = new Rig()
+    rig.map()
+    await pass(60_000)
+    rig.startedAt = performance.now()
+    rig.answer = request => rig.grant(request, { externalAddress: '192.0.2.9' })
+    rig.receive(rig.grant(rig.requests[0]!.request, { externalAddress: '192.0.2.9' }), SERVER)
+    await pass(100)
+    expect(rig.requests).toHaveLength(2)
+    expect(rig.heard.at(-1)).toEqual(['changed', '192.0.2.9:20000', '192.0.2.1:20000'])
+  })
+
+  const forged: [string, (rig: Rig, request: PcpRequest) => void][] = [
+    ['another nonce', (rig, request) => rig.receive(moved(rig, request, { nonce: new Uint8Array(12) }), SERVER)],
+    ['another protocol', (rig, request) => rig.receive(moved(rig, request, { protocol: 17 }), SERVER)],
+    ['another internal port', (rig, request) => rig.receive(moved(rig, request, { internalPort: 81 }), SERVER)],
+    ['another server', (rig, request) => rig.receive(moved(rig, request), { ...SERVER, address: '192.0.2.2' })],
+    ["another port of the server's", (rig, request) => rig.receive(moved(rig, request), { ...SERVER, port: 5352 })],
+    ['a PEER', (rig, request) => rig.receive(peerAnswer(rig, request), SERVER)],
+  ]
+
+  test.each(forged)('or who says so: %s is not believed', async (_, forge) => {
+    const rig = new Rig()
+    const mapping = rig.map()
+    await pass(1000)
+    forge(rig, rig.requests[0]!.request)
+    await pass(10_000)
+    expect(mapping.external).toEqual({ address: '192.0.2.1', port: 20000 })
+    expect(rig.heard.slice(1)).toEqual([['ignored', expect.any(String)]])
+    expect(rig.requests).toHaveLength(1)
+  })
+
+  test('an earlier answer sent again, epoch and all, is not believed; the server is asked', async () => {
+    const rig = new Rig()
+    const mapping = rig.map()
+    await pass(1000)
+    const first = rig.grant(rig.requests[0]!.request)
+    await pass(60_000)
+    rig.answer = request => rig.grant(request, { externalPort: 20007 })
+    rig.receive(moved(rig, rig.requests[0]!.request), SERVER)
+    await pass(60_000)
+    for (let i = 0; i < 3; i++) rig.receive(first, SERVER)
+    await pass(20)
+    expect(mapping.external).toEqual({ address: '192.0.2.1', port: 20007 })
+    expect(rig.requests).toHaveLength(2)
+    await pass(60_000)
+    expect(mapping.external).toEqual({ address: '192.0.2.1', port: 20007 })
+    expect(rig.heard.filter(([what]) => what === 'changed')).toHaveLength(1)
+  })
+
+  test('an earlier answer that was overtaken on its way is not believed, and nobody is asked', async () => {
+    const rig = new Rig()
+    const mapping = rig.map()
+    await pass(60_000)
+    const held = rig.grant(rig.requests[0]!.request)
+    await pass(1_000)
+    rig.receive(moved(rig, rig.requests[0]!.request), SERVER)
+    rig.receive(held, SERVER)
+    await pass(10_000)
+    expect(mapping.external).toEqual({ address: '192.0.2.1', port: 20007 })
+    expect(rig.requests).toHaveLength(1)
+  })
+
   test('no longer authorized', async () => {
     const rig = new Rig()
     rig.map()
@@ -406,6 +493,102 @@ describe('who lies is not believed', () => {
     rig.receive(hex('00 81 00 01 00 00 00 00'), SERVER)
     expect(mapping.external).toBeDefined()
     expect(rig.heard.at(-1)![0]).toBe('ignored')
+  })
+})
+
+describe('what is required, and what there was', () => {
+  const REQUIRED = { external: { address: undefined, port: 443 }, required: true }
+  const suggested = (rig: Rig) =>
+    rig.requests.map(({ request: { operation, options } }) => {
+      const { externalAddress, externalPort } = operation as MapOperation
+      return [externalAddress, externalPort, ...options.map(({ type }) => type)].join(' ')
+    })
+  /** The port is to be had, of one address; where it is to be that of another one, none is. */
+  const only = (rig: Rig, address: string) => (request: PcpRequest, bytes: Uint8Array) => {
+    const { externalAddress } = request.operation as MapOperation
+    return ['0.0.0.0', address].includes(externalAddress)
+      ? rig.grant(request, { externalAddress: address, externalPort: 443 })
+      : rig.refuse(bytes, RESULTS['cannot-provide-external'], 1800)
+  }
+
+  test('a port, of whatever address: the one that there is when renewed; another one at once when that has gone', async () => {
+    const rig: Rig = new Rig((request, bytes) => only(rig, '192.0.2.1')(request, bytes))
+    const mapping = rig.map(REQUIRED)
+    await pass(2 * HOUR)
+    rig.startedAt = performance.now()
+    rig.answer = only(rig, '192.0.2.9')
+    rig.announce()
+    await pass(5_000)
+    expect(suggested(rig)).toEqual([
+      '0.0.0.0 443 prefer-failure',
+      '192.0.2.1 443 prefer-failure',
+      '192.0.2.1 443 prefer-failure',
+      '0.0.0.0 443 prefer-failure',
+    ])
+    expect(mapping.external).toEqual({ address: '192.0.2.9', port: 443 })
+    expect(rig.heard.slice(1)).toEqual([
+      ['restarted'],
+      ['lost', '192.0.2.1:443', 'the server can no longer provide it'],
+      ['made', '192.0.2.9:443'],
+    ])
+  })
+
+  test('what was there before the access went, and has gone: what is required, at once', async () => {
+    const rig: Rig = new Rig((request, bytes) => only(rig, '192.0.2.9')(request, bytes))
+    const mapping = rig.map({ ...REQUIRED, former: { address: '192.0.2.1', port: 443 } })
+    await pass(100)
+    expect(suggested(rig)).toEqual(['192.0.2.1 443 prefer-failure', '0.0.0.0 443 prefer-failure'])
+    expect(mapping.external).toEqual({ address: '192.0.2.9', port: 443 })
+    expect(rig.heard).toEqual([['made', '192.0.2.9:443']])
+  })
+
+  test('an address and a port: refused is refused, once', async () => {
+    const rig: Rig = new Rig((request, bytes) => only(rig, '192.0.2.1')(request, bytes))
+    rig.map({ external: { address: '192.0.2.1', port: 443 }, required: true })
+    await pass(1000)
+    rig.receive(rig.refuse(rig.requests[0]!.bytes, RESULTS['cannot-provide-external'], 1800), SERVER)
+    await pass(1_799_000)
+    expect(rig.heard.map(([what]) => what)).toEqual(['made', 'lost', 'refused'])
+    expect(rig.requests).toHaveLength(1)
+  })
+
+  test('refused under any address: asked once more only, then as the server says', async () => {
+    const rig: Rig = new Rig((_, bytes) => rig.refuse(bytes, RESULTS['cannot-provide-external'], 1800))
+    rig.map({ ...REQUIRED, former: { address: '192.0.2.1', port: 443 } })
+    await pass(1_799_000)
+    expect(rig.requests).toHaveLength(2)
+    expect(rig.heard).toEqual([['refused', 'ERR_PCP_CANNOT_PROVIDE_EXTERNAL', 1_800_000]])
+  })
+
+  test('an update (§14.2) to another address, as far as that is not required', async () => {
+    const rig: Rig = new Rig(request => rig.grant(request, { externalPort: 443 }))
+    const mapping = rig.map(REQUIRED)
+    await pass(1000)
+    rig.receive(rig.grant(rig.requests[0]!.request, { externalAddress: '192.0.2.9', externalPort: 443 }), SERVER)
+    expect(mapping.external).toEqual({ address: '192.0.2.9', port: 443 })
+    expect(rig.heard.at(-1)).toEqual(['changed', '192.0.2.9:443', '192.0.2.1:443'])
+  })
+
+  test('an update to another port: not believed, but the server is asked, and says', async () => {
+    const rig: Rig = new Rig(request => rig.grant(request, { externalPort: 443 }))
+    rig.map(REQUIRED)
+    await pass(1000)
+    rig.answer = (_, bytes) => rig.refuse(bytes, RESULTS['cannot-provide-external'], 1800)
+    rig.receive(moved(rig, rig.requests[0]!.request), SERVER)
+    await pass(60_000)
+    expect(rig.heard.map(([what]) => what)).toEqual(['made', 'ignored', 'lost', 'refused'])
+    expect(suggested(rig).slice(1)).toEqual(['192.0.2.1 443 prefer-failure', '0.0.0.0 443 prefer-failure'])
+  })
+
+  test('without a requirement, what was lost is suggested again', async () => {
+    const rig = new Rig()
+    rig.map()
+    await pass(100)
+    rig.client.pause()
+    await pass(3 * HOUR)
+    rig.client.resume()
+    await pass(100)
+    expect(suggested(rig)).toEqual(['0.0.0.0 0', '192.0.2.1 20000'])
   })
 })
 
@@ -514,6 +697,11 @@ function changed(bytes: Uint8Array, at: number, octet: number): Uint8Array {
   const copy = bytes.slice()
   copy[at] = octet
   return copy
+}
+
+/** What the server says when it has moved the mapping. */
+function moved(rig: Rig, request: PcpRequest, change: Partial<MapOperation> = {}): Uint8Array {
+  return rig.grant(request, { externalPort: 20007, ...change })
 }
 
 function peerAnswer(rig: Rig, { operation }: PcpRequest): Uint8Array {
