@@ -76,16 +76,16 @@ export class SessionConnections {
     return live.destination
   }
 
-  /** @returns those that are under another rule now */
+  /** Those that are TCP, too: nothing steers them, but what they carry counts as the rules are. @returns those that are under another rule now */
   reassign(ruleOf: (destination: Destination) => Rule | undefined): SessionUpdate['moved'] {
     const moved: SessionUpdate['moved'] = []
-    for (const live of this.#live.values()) {
-      const { socket, destination, rule: from } = live
-      const to = ruleOf(destination)
+    for (const { socket, rule: from } of this.accounts.open) {
+      const to = ruleOf(this.#places.get(socket)!.destination)
       if (to?.precedence !== from?.precedence || to?.id !== from?.id) moved.push({ socket, from, to })
-      live.rule = to
       this.accounts.assign(socket, to)
     }
+    // One that is closing is counted no more, but steered to its end.
+    for (const live of this.#live.values()) live.rule = ruleOf(live.destination)
     return moved
   }
 

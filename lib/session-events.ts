@@ -24,7 +24,10 @@ export interface SessionUpdate {
   rules: readonly Rule[]
   changes: readonly RuleChange[]
   problems: readonly UpdateProblem[]
-  /** Live connections that are under another rule now: one that is itself `replaced` in `changes` steers its own as it says now. */
+  /**
+   * Live connections that are under another rule now: one that is itself `replaced` in `changes` steers its own as it says now. Those
+   * that are TCP (`socket.mptcp.protocol`) count under it, and stay on their access.
+   */
   moved: { socket: MptcpSocket; from: Rule | undefined; to: Rule | undefined }[]
 }
 

@@ -328,6 +328,39 @@ requires('MPTCP', mptcp).describe('connections', () => {
     expect(session.stats().connections).toEqual([])
   })
 
+  test('one that is TCP counts under the rule that matches it now, which says so, and goes on where it is', async () => {
+    const { port } = await echo()
+    const rule = (precedence: number, remotePorts: number[], steeringMode: AtsssRule['steeringMode']): AtsssRule => {
+      return { precedence, trafficDescriptor: { remotePorts }, steeringMode }
+    }
+    const session = sessionOf({ rules: [rule(10, [port], CELL_FIRST)] })
+    const socket = session.connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    const say = async (text: string) => {
+      socket.write(text)
+      expect(String((await once(socket, 'data'))[0])).toBe(text)
+    }
+    await say('hello')
+    const [old] = session.rules
+    const { moved } = session.update([rule(20, [port], CELL_ONLY)])
+    expect(moved.map(({ from, to }) => [from, to])).toEqual([[old, session.rules[0]]])
+    expect(moved[0]!.socket).toBe(socket)
+    await say('still here')
+    const { connections, rules } = session.stats()
+    expect(connections).toMatchObject([
+      { protocol: 'tcp', rule: { precedence: 20 }, subflows: [{ access: 'non-3gpp' }] },
+    ])
+    const counted = rules.map(one => [one.rule?.precedence, one.connections, one.carried['non-3gpp'].bytesSent])
+    expect(counted).toEqual([
+      [10, 0, 5],
+      [20, 1, 10],
+    ])
+    expect(session.update([]).moved.map(({ to }) => to)).toEqual([undefined])
+    expect(session.update([]).moved).toEqual([])
+    expect(session.stats().connections).toMatchObject([{ rule: undefined }])
+    socket.destroy()
+  })
+
   // At last: the published copy of the library takes over what the addon tells, from this one.
   for (const [name, Session, controller] of [
     ['inline', MaPduSession, 'inline'],

@@ -27,6 +27,7 @@ export interface ConnectionStats<Socket> {
   /** What the application asked for. */
   host: string
   port: number
+  /** That matches it now. One that is TCP is not steered by it: it stays on the access that it began on. */
   rule: Rule | undefined
   protocol: 'mptcp' | 'tcp'
   /** How often everything has gone over from one access to the other. */
@@ -38,7 +39,7 @@ export interface ConnectionStats<Socket> {
 export interface RuleStats {
   /** Undefined: of the connections that no rule matches. */
   rule: Rule | undefined
-  /** Open ones. */
+  /** Open ones that it matches, those that are TCP included. */
   connections: number
   handovers: number
   /** By all that have ever been under it. */
@@ -91,6 +92,11 @@ export class Accounts<Socket> {
     this.#open.set(connection.socket, account)
     if (connection.token === undefined) this.fallbacks++
     else this.#byToken.set(connection.token, account)
+  }
+
+  /** Those that are open, and the rule that each counts under. */
+  get open(): { socket: Socket; rule: Rule | undefined }[] {
+    return [...this.#open.values()].map(({ socket, rule }) => ({ socket, rule }))
   }
 
   hear({ token, subflows, ended }: SubflowsTold): void {
