@@ -61,5 +61,6 @@ function unseen() {
     rttMs: undefined,
     rttAt: never,
     lossPermille: undefined,
+    bytesPerSecond: 0,
   }
 }

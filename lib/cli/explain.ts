@@ -100,7 +100,14 @@ function rulesNamed(name: string): readonly Rule[] {
 /** As the links show them now; without interfaces to look at, both are taken for there. */
 async function accessesNow(interfaces: Readonly<Record<AccessType, string>> | undefined): Promise<Accesses> {
   const never = Number.NEGATIVE_INFINITY
-  const rest = { suspected: false, lostAt: never, rttMs: undefined, rttAt: never, lossPermille: undefined }
+  const rest = {
+    suspected: false,
+    lostAt: never,
+    rttMs: undefined,
+    rttAt: never,
+    lossPermille: undefined,
+    bytesPerSecond: 0,
+  }
   if (interfaces === undefined) {
     const unknown = { ...rest, available: true, why: 'not looked at: no interface is named' }
     return { '3gpp': unknown, 'non-3gpp': unknown }

@@ -52,13 +52,16 @@ export interface Told {
   /** Bytes sent since then, the ones sent again included. */
   sent: number
   sentAgain: number
+  /** Bytes received since then. */
+  received: number
 }
 
 /** What is remembered of it, by access. */
-export interface Measured extends Pick<AccessState, 'rttMs' | 'rttAt' | 'lossPermille'> {
-  /** Bytes sent, and sent again; older ones weigh less. */
+export interface Measured extends Pick<AccessState, 'rttMs' | 'rttAt' | 'lossPermille' | 'bytesPerSecond'> {
+  /** Bytes sent, sent again, and received; older ones weigh less. */
   sent: number
   sentAgain: number
+  received: number
   at: number
 }
 
@@ -66,27 +69,32 @@ export const UNMEASURED: Measured = {
   rttMs: undefined,
   rttAt: Number.NEGATIVE_INFINITY,
   lossPermille: undefined,
+  bytesPerSecond: 0,
   sent: 0,
   sentAgain: 0,
+  received: 0,
   at: 0,
 }
 
-/** Bytes sent weigh half as much after this time. */
-const LOSS_HALF_LIFE_MS = 2_000
+/** Bytes weigh half as much after this time. */
+const HALF_LIFE_MS = 2_000
+/** How many of them there are, if there have always been as many per second: what comes is as much as what fades. */
+const SECONDS = HALF_LIFE_MS / 1000 / Math.LN2
 /** Fewer of them say nothing about a share of tenths of a percent. */
 const LOSS_LEAST_BYTES = 50_000
 /** How much of a new round-trip time enters the smoothed one; the kernel has smoothed it already. */
 const RTT_GAIN = 0.5
 
-/** Round-trip time by how much each subflow has carried; loss as the share of bytes that were sent again. */
+/** Round-trip time by how much each subflow has carried; loss as the share of bytes that were sent again; and the load. */
 export function measure(before: Measured, told: readonly Told[], now: number): Measured {
-  const faded = 0.5 ** (Math.max(0, now - before.at) / LOSS_HALF_LIFE_MS)
+  const faded = 0.5 ** (Math.max(0, now - before.at) / HALF_LIFE_MS)
   const sum = (of: (told: Told) => number) => told.reduce((total, one) => total + of(one), 0)
   const sent = before.sent * faded + sum(one => one.sent)
   const sentAgain = before.sentAgain * faded + sum(one => one.sentAgain)
+  const received = before.received * faded + sum(one => one.received)
   const lossPermille = sent < LOSS_LEAST_BYTES ? undefined : (1000 * sentAgain) / sent
   const acked = sum(one => one.acked)
-  const rest = { lossPermille, sent, sentAgain, at: now }
+  const rest = { lossPermille, bytesPerSecond: (sent + received) / SECONDS, sent, sentAgain, received, at: now }
   if (acked === 0) return { rttMs: before.rttMs, rttAt: before.rttAt, ...rest }
   const rtt = sum(one => one.rttMs * one.acked) / acked
   const known = isFresh(before, now)

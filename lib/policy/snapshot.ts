@@ -20,6 +20,8 @@ export interface AccessState {
   rttAt: number
   /** Smoothed share of bytes sent again, in tenths of a percent. Undefined: not measured lately. */
   lossPermille: number | undefined
+  /** What the session's connections send and receive over it, bytes sent again included; smoothed. */
+  bytesPerSecond: number
 }
 
 export type Accesses = Readonly<Record<AccessType, AccessState>>

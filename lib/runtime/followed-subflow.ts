@@ -98,6 +98,7 @@ export function carriage(access: AccessType, before: Followed, after: Followed):
     acked: after.bytesAcked - before.bytesAcked,
     sent: after.bytesSent - before.bytesSent,
     sentAgain: after.bytesRetrans - before.bytesRetrans,
+    received: after.bytesReceived - before.bytesReceived,
     given: givenTo(after) - givenTo(before),
     waiting: after.notsentBytes,
     leastRttMs: after.minRttMs,

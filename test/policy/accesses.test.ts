@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { isFresh, measure, onlyOneLeft, type Told, UNMEASURED } from '../../lib/policy/accesses.js'
 import type { AccessState } from '../../lib/policy/snapshot.js'
 
-const told = (changes: Partial<Told>): Told => ({ rttMs: 20, acked: 1000, sent: 1000, sentAgain: 0, ...changes })
+const told = (changes: Partial<Told>): Told => {
+  return { rttMs: 20, acked: 1000, sent: 1000, sentAgain: 0, received: 0, ...changes }
+}
 
 describe('round-trip time', () => {
   test('the first one', () =>
@@ -49,6 +51,17 @@ describe('loss', () => {
     expect(measure(before, [], 2000).lossPermille).toBe(10)
     expect(measure(before, [], 8000).lossPermille).toBeUndefined()
   })
+})
+
+test('the load: both ways, smoothed over some seconds; none is none', () => {
+  let measured = measure(UNMEASURED, [], 0)
+  expect(measured.bytesPerSecond).toBe(0)
+  for (let now = 50; now <= 20_000; now += 50)
+    measured = measure(measured, [told({ sent: 1_500, received: 3_500 }), told({ sent: 0 })], now)
+  // 100,000 bytes in a second.
+  expect(measured.bytesPerSecond / 100_000).toBeCloseTo(1, 1)
+  const after = measure(measured, [], 22_000)
+  expect(after.bytesPerSecond / measured.bytesPerSecond).toBeCloseTo(0.5)
 })
 
 test('which one is left', () => {

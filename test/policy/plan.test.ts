@@ -14,6 +14,7 @@ const UP: AccessState = {
   rttMs: 20,
   rttAt: NOW,
   lossPermille: undefined,
+  bytesPerSecond: 0,
 }
 const LOST: AccessState = { ...UP, available: false, why: 'no carrier', lostAt: NOW }
 const SUSPECTED: AccessState = { ...UP, available: false, suspected: true, why: 'silent', lostAt: NOW }

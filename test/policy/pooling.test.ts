@@ -6,6 +6,7 @@ import type { Accesses } from '../../lib/policy/snapshot.js'
 const state = (available: boolean) => ({
   ...{ available, suspected: false, why: available ? 'up' : 'no carrier', lostAt: 0, rttMs: 20, rttAt: 0 },
   lossPermille: undefined,
+  bytesPerSecond: 0,
 })
 const both: Accesses = { '3gpp': state(true), 'non-3gpp': state(true) }
 const wifiLost: Accesses = { ...both, 'non-3gpp': state(false) }

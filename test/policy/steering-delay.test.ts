@@ -11,7 +11,16 @@ type Rtt = number | [rttMs: number, rttAt: number] | 'unknown' | 'down'
 
 function access(rtt: Rtt, now: number): AccessState {
   const [rttMs, rttAt] = typeof rtt === 'number' ? [rtt, now] : typeof rtt === 'string' ? [undefined, NEVER] : rtt
-  return { available: rtt !== 'down', suspected: false, why: 'x', lostAt: NEVER, rttMs, rttAt, lossPermille: undefined }
+  return {
+    available: rtt !== 'down',
+    suspected: false,
+    why: 'x',
+    lostAt: NEVER,
+    rttMs,
+    rttAt,
+    lossPermille: undefined,
+    bytesPerSecond: 0,
+  }
 }
 
 /** The use of 3GPP and of non-3GPP access in letters, and what is to be measured. */

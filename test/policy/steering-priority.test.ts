@@ -11,6 +11,7 @@ const UP: AccessState = {
   rttMs: undefined,
   rttAt: Number.NEGATIVE_INFINITY,
   lossPermille: undefined,
+  bytesPerSecond: 0,
 }
 const DOWN: AccessState = { ...UP, available: false, why: 'no carrier' }
 
@@ -195,4 +196,96 @@ test('an access that comes back with a longer way is not congested', () => {
     [4000, 300, 'Ab'],
     [4200, 300, 'AA'],
   ])
+})
+
+/** What is measured of the access of high priority at a time; `measuredAt`: not then, but at that time. */
+interface Seen {
+  rttMs: number
+  bytesPerSecond: number
+  measuredAt?: number
+}
+
+/** When what is wanted changes, looked at every 50 ms for so long; the first look's with it. */
+function changes(until: number, seen: (now: number) => Seen): string[] {
+  const told: string[] = []
+  let memory: CongestionMemory | undefined
+  for (let now = 0; now <= until; now += 50) {
+    const { measuredAt = now, ...measured } = seen(now)
+    const accesses = { '3gpp': { ...UP, ...measured, rttAt: measuredAt }, 'non-3gpp': UP }
+    const { uses, congestion } = priorityBased({ mode: 'priority-based', high: '3gpp' }, accesses, memory, now)
+    memory = congestion
+    const wanted = uses['non-3gpp'] === 'active' ? 'both' : 'high'
+    if (!told.at(-1)?.endsWith(wanted)) told.push(`${now / 1000} ${wanted}`)
+  }
+  return told
+}
+
+describe('without thresholds, a path that changes', () => {
+  /** A call's, and a bulk transfer's. */
+  const [LITTLE, MUCH] = [12_500, 2_500_000]
+
+  test('longer for good, and little is carried: congested for the ten seconds that it takes to be sure', () => {
+    const longer = changes(600_000, now => ({ rttMs: now < 1_000 ? 20 : 150, bytesPerSecond: LITTLE }))
+    expect(longer).toEqual(['0 high', '1.2 both', '13 high'])
+  })
+
+  test('and congestion of the longer path is seen again', () => {
+    const rttMs = (now: number) => (now < 1_000 ? 20 : now < 20_000 ? 150 : 400)
+    const seen = changes(60_000, now => ({ rttMs: rttMs(now), bytesPerSecond: now < 20_000 ? LITTLE : MUCH }))
+    expect(seen).toEqual(['0 high', '1.2 both', '13 high', '20.2 both'])
+  })
+
+  test('of what is longer, the shortest counts', () => {
+    const rttMs = (now: number) => (now < 1_000 ? 20 : now < 10_900 ? 150 : now < 11_100 ? 700 : 400)
+    const seen = changes(60_000, now => ({ rttMs: rttMs(now), bytesPerSecond: now < 11_100 ? 5_000 : MUCH }))
+    expect(seen).toEqual(['0 high', '1.2 both'])
+  })
+
+  test('a queue that never empties is congestion, for an hour', () => {
+    // As a loss-based sender's: it falls to 0.7 of what it was, and grows.
+    const rttMs = (now: number) => (now < 1_000 ? 20 : 84 + (36 * (now % 3_000)) / 3_000)
+    expect(changes(3_600_000, now => ({ rttMs: rttMs(now), bytesPerSecond: MUCH }))).toEqual(['0 high', '1.2 both'])
+  })
+
+  test('on a slow link as well', () => {
+    // 1 Mbit/s.
+    const slow = changes(60_000, now => ({ rttMs: now < 1_000 ? 20 : 300, bytesPerSecond: 125_000 }))
+    expect(slow).toEqual(['0 high', '1.2 both'])
+  })
+
+  test('longer for good under load: congested until the load is over', () => {
+    const seen = changes(120_000, now => ({
+      rttMs: now < 1_000 ? 20 : now < 60_000 ? 250 : 150,
+      bytesPerSecond: now < 60_000 ? MUCH : LITTLE,
+    }))
+    expect(seen).toEqual(['0 high', '1.2 both', '72 high'])
+  })
+
+  test('what was measured under load is not taken for measured without, when the load has gone', () => {
+    const seen = changes(40_000, now => {
+      const isOver = now >= 20_000
+      const rest = isOver ? { measuredAt: 19_950 } : {}
+      if (now >= 34_000) return { rttMs: 120, bytesPerSecond: MUCH }
+      return { rttMs: now < 1_000 ? 20 : 120, bytesPerSecond: isOver ? 0 : MUCH, ...rest }
+    })
+    expect(seen).toEqual(['0 high', '1.2 both'])
+  })
+
+  test('one that is short again now and then is as short as that', () => {
+    const rttMs = (now: number) => (now < 1_000 || now % 8_000 === 0 ? 20 : 150)
+    const seen = changes(60_000, now => ({ rttMs: rttMs(now), bytesPerSecond: LITTLE }))
+    expect(seen).toEqual(['0 high', '1.2 both'])
+  })
+
+  test('a little longer, again and again: it is followed', () => {
+    const seen = changes(120_000, now => ({ rttMs: 20 + now / 1_000, bytesPerSecond: LITTLE }))
+    expect(seen).toEqual(['0 high'])
+  })
+
+  test('shorter: at once', () => {
+    const seen = changes(5_000, now => {
+      return { rttMs: now < 1_000 ? 300 : now < 2_000 ? 100 : 210, bytesPerSecond: LITTLE }
+    })
+    expect(seen).toEqual(['0 high', '2.2 both'])
+  })
 })

@@ -156,6 +156,7 @@ function access(is: string | undefined, now: number): AccessState {
     rttMs: bad ? 200 : 20,
     rttAt: now,
     lossPermille: bad ? 50 : 0,
+    bytesPerSecond: 0,
   }
 }
 

@@ -11,6 +11,7 @@ const UP: AccessState = {
   rttMs: undefined,
   rttAt: Number.NEGATIVE_INFINITY,
   lossPermille: undefined,
+  bytesPerSecond: 0,
 }
 const DOWN: AccessState = { ...UP, available: false, why: 'no carrier' }
 const rtt = (rttMs: number): AccessState => ({ ...UP, rttMs, rttAt: 0 })
@@ -286,7 +287,9 @@ describe('load-balancing', () => {
   })
 
   test('says why', () => {
-    const memory = { congestion: { '3gpp': { over: true, otherwiseSince: undefined, leastRttMs: 20 } } }
+    const memory = {
+      congestion: { '3gpp': { over: true, otherwiseSince: undefined, leastRttMs: 20, longer: undefined } },
+    }
     expect(decide(fixed(80), at(...both), {}, 0).why).toBe('80 % over 3gpp, as the rule says')
     expect(decide(fixed(80, rttMs), at(rtt(101), rtt(1)), memory, 0).why).toBe(
       '8 % over 3gpp, 3gpp is over a threshold',
