@@ -225,7 +225,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     return sessionStats(accounts, this.#rules, this.#settings.accesses, this.#accesses ?? UNSEEN, this.#level)
   }
 
-  /** Ends the steering; the connections stay as they are, unsteered. */
+  /** Ends the steering; the connections stay as they are, unsteered. Endpoints that it has made go when the last of them has ended. */
   close(): void {
     if (this.#closed) return
     this.#closed = true

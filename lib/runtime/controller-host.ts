@@ -8,6 +8,7 @@ import type { Assistance } from '../policy/steering.js'
 import type { AccessConfig } from './access-links.js'
 import { askForAcknowledgement } from './acknowledgement.js'
 import { setSendBuffer } from './carrying.js'
+import { ConnectionsLeft } from './connections-left.js'
 import { Controller } from './controller.js'
 import type { ControllerEvent, Effects } from './controller-seam.js'
 import { KernelSteering } from './kernel-steering.js'
@@ -60,13 +61,25 @@ export function startController(
     workerData: config,
     execArgv: [], // the application's own, such as --input-type or a loader, are not for it
   })
+  const left = new ConnectionsLeft()
+  // What it has made in the kernel it takes away then: the process shall not end before.
+  const waitForEnd = () => {
+    if (left.isOver) worker.ref()
+  }
   worker.on('message', (told: Report) => {
     // Whoever waits for `ready` shall hear of it; from then on the connections keep the process, not what steers them.
     if (told.event === 'ready' || told.event === 'failed') worker.unref()
+    left.hear(told)
+    waitForEnd()
     report(told)
   })
   worker.on('error', error => report({ event: 'failed', error }))
-  return { send: command => worker.postMessage(command) }
+  const send = (command: Command) => {
+    worker.postMessage(command)
+    left.obey(command)
+    waitForEnd()
+  }
+  return { send }
 }
 
 /** In this thread. Commands that come before the kernel has answered wait for it. */
@@ -77,7 +90,14 @@ export function runController(
 ): ControllerHost {
   let waiting: Command[] | undefined = []
   let run: Running | undefined
+  let isEnded = false
+  const left = new ConnectionsLeft()
+  const hear = (told: Report) => {
+    left.hear(told)
+    report(told)
+  }
   const obey = (command: Command) => {
+    left.obey(command)
     if (!run) {
       // It could not be opened: there is nothing to command, but for the end.
       if (command.command === 'close') closed?.()
@@ -90,19 +110,20 @@ export function runController(
     } else if (command.command === 'add') controller.add(command.steered)
     else if (command.command === 'assist') controller.assist(command.wish)
     else if (command.command === 'remove') controller.remove(command.token)
-    else {
-      run.close()
-      closed?.()
-    }
+    else run.stop()
+    // The kernel ends every subflow of an endpoint that is taken away, the first one of a connection as well.
+    if (isEnded || !(run.level.level === 'kernel' ? left.isOver : left.isClosed)) return
+    isEnded = true
+    void run.end().then(closed)
   }
   const obeyAll = () => {
     for (const command of waiting ?? []) obey(command)
     waiting = undefined
   }
-  open(config, report).then(
+  open(config, hear).then(
     running => {
       run = running
-      report({ event: 'ready', level: running.level })
+      hear({ event: 'ready', level: running.level })
       obeyAll()
     },
     (error: Error) => {
@@ -116,7 +137,10 @@ export function runController(
 interface Running {
   controller: Controller
   level: SteeringLevel
-  close(): void
+  /** Steers no more. */
+  stop(): void
+  /** Takes away what it has made. */
+  end(): Promise<void>
 }
 
 async function open({ accesses }: HostConfig, report: (report: Report) => void): Promise<Running> {
@@ -140,12 +164,15 @@ async function open({ accesses }: HostConfig, report: (report: Report) => void):
     random: Math.random,
   }
   const controller = new Controller(effects, accesses, report)
-  const close = () => {
+  const stop = () => {
     controller.close()
     links.close()
-    void (kernel?.close() ?? Promise.resolve()).catch(() => {}).finally(() => pathManager?.close())
   }
-  return { controller, level, close }
+  const end = async () => {
+    await kernel?.close().catch(() => {})
+    pathManager?.close()
+  }
+  return { controller, level, stop, end }
 }
 
 async function openLevel() {

@@ -57,6 +57,29 @@ labTest.describe('a session', () => {
     }
   })
 
+  labTest(
+    "under the kernel's path manager, closed: its endpoints go when its connections have, which need them",
+    async () => {
+      await rig.lab.ue.sysctl('net.mptcp.pm_type', 0)
+      try {
+        const ue = await rig.ue({ rules: RULES.wifiThenCell })
+        const { number } = await ue.sparse()
+        const addresses = async () => (await ue.call('endpoints')).map(({ address }) => address)
+        // And IPv6 ones, where the system has them.
+        const made = expect.arrayContaining(['10.1.0.2', '10.2.0.2'])
+        await expect.poll(addresses).toEqual(made)
+        await ue.call('close')
+        await pause(500)
+        expect(await addresses()).toEqual(made)
+        await ue.whole(number)
+        await expect.poll(addresses, { timeout: 10_000 }).toEqual([])
+      } finally {
+        await rig.lab.ue.sysctl('net.mptcp.pm_type', 1)
+        await rig.lab.ue.run('ip', ['mptcp', 'endpoint', 'flush'])
+      }
+    },
+  )
+
   labTest("endpoints of others, and other programs' connections, are left alone", async () => {
     await rig.lab.ue.run('ip', ['mptcp', 'endpoint', 'add', '10.2.0.2', 'id', '77', 'dev', 'cell', 'subflow'])
     const other = await Ue.start(rig.lab.ue)
