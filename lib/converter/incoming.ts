@@ -118,12 +118,13 @@ export class Incoming {
   async close(): Promise<void> {
     const closed = this.#ports.close()
     await this.#pcp.close()
-    await this.#joins?.close().catch(() => {}) // the namespace is going, or the privilege has gone
     await closed
     if (this.#sessions.size > 0)
       await new Promise<void>(resolve => {
         this.#closedAll = resolve
       })
+    // At last: the kernel ends what has joined there. It refuses where the namespace is going, or the privilege has gone.
+    await this.#joins?.close().catch(() => {})
   }
 
   /** Resets what is still open. */
