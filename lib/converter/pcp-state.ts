@@ -22,7 +22,7 @@ export function readState(path: string): PcpState | undefined {
     throw error
   }
   const { format, epochStart, mappings } = JSON.parse(text) as Record<string, unknown>
-  if (format !== FORMAT || typeof epochStart !== 'number' || !Array.isArray(mappings))
+  if (format !== FORMAT || typeof epochStart !== 'number' || epochStart < 0 || !Array.isArray(mappings))
     throw new Error(`${path} holds no mappings of a PCP server`)
   return { epochStart, mappings: mappings.map(item => mapping(item, path)) }
 }

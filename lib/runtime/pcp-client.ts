@@ -122,7 +122,7 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     else if (!this.#isNews(response.epoch, mapping)) return this.#ignore('an update that may be an old one')
     if (result === RESULTS['no-resources']) this.#roomAt = now + Math.min(response.lifetime, LONGEST_LIFETIME) * 1000
     if (!mapping.answered(response, now, this.#random())) {
-      this.#ignore('another external address or port than required')
+      this.#ignore('an external address or port that is none, or another than required')
       // It has been moved all the same: the server is to say whether what is required can be had.
       if (isUpdate) mapping.disturb(now, 0)
     }

@@ -167,6 +167,8 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     }
     if (response.operation.type !== 'map') return false
     const { externalAddress: address, externalPort: port } = response.operation
+    // Nobody can connect there.
+    if (response.lifetime > 0 && (port === 0 || address === anyOf(address))) return false
     // RFC 6887 §13.2: "the PCP client MUST validate that the external IP address, protocol, port, and nonce in a success
     // response match the associated suggested values from the request." An update (§14.2) has no request.
     const suggested = this.awaitsAnswer ? this.#suggested : this.wish.external
