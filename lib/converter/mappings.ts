@@ -26,7 +26,12 @@ export interface MapRequest {
 
 export type MapAnswer =
   | { result: 'success'; lifetime: number; external: Place; mapping: Mapping | undefined; isNew: boolean }
-  | { result: Exclude<PcpResult, 'success'>; lifetime: number }
+  | Refusal
+
+export interface Refusal {
+  result: Exclude<PcpResult, 'success'>
+  lifetime: number
+}
 
 /** Seconds. RFC 6887 §7.4: "It is RECOMMENDED that short lifetime errors use a 30-second lifetime and long […] 30-minute". */
 export const ERROR_LIFETIME = { short: 30, long: 1_800 } as const
@@ -147,7 +152,7 @@ export class Mappings {
    *
    * @returns `undefined` when it has been moved; else why it has not been
    */
-  move(mapping: Mapping, now: number): Exclude<PcpResult, 'success'> | undefined {
+  move(mapping: Mapping, now: number): Refusal['result'] | undefined {
     const { external, protocol, internalPort, nonce, paths } = mapping
     if (paths.some(({ required }) => required)) return 'cannot-provide-external'
     const family = isIPv4(external.address) ? 4 : 6
@@ -159,7 +164,7 @@ export class Mappings {
       ...{ externalAddress, externalPort: external.port },
     }
     const found = this.#assign({ operation, internalAddress: paths[0]!.address }, family, false, now)
-    if ('result' in found) return found.result === 'success' ? undefined : found.result
+    if ('result' in found) return found.result
     mapping.external = found
     this.#byExternal.set(keyOf(found), mapping)
     return undefined
@@ -200,7 +205,7 @@ export class Mappings {
     family: 4 | 6,
     isRequired: boolean,
     now: number,
-  ): Place | MapAnswer {
+  ): Place | Refusal {
     const ofFamily = this.#limits.external.filter(address => isIPv4(address) === (family === 4))
     const addresses = this.#paired(internalAddress, ofFamily)
     const free = (place: Place) => this.#isFree(place) && this.#mayHave(place, operation, now)
@@ -290,7 +295,7 @@ const LONG: ReadonlySet<PcpResult> = new Set<PcpResult>([
   ] as const),
 ])
 
-function refusal(result: Exclude<PcpResult, 'success'>, lifetime?: number): MapAnswer {
+function refusal(result: Refusal['result'], lifetime?: number): Refusal {
   return { result, lifetime: lifetime ?? (LONG.has(result) ? ERROR_LIFETIME.long : ERROR_LIFETIME.short) }
 }
 
