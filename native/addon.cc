@@ -70,7 +70,7 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::receiveNetlink>("receiveNetlink"),
                              entry<&Environment::sample>("sample"),
                              entry<&Environment::subflowAddresses>("subflowAddresses"),
-                             entry<&Environment::onCompletions>("onCompletions"),
+                             entry<&Environment::onCompletion>("onCompletion"),
                              entry<&Environment::keepAlive>("keepAlive"),
                              entry<&Environment::awaitConnected>("awaitConnected"),
                              entry<&Environment::awaitBytes>("awaitBytes"),
@@ -256,7 +256,7 @@ class Environment : public Napi::Addon<Environment> {
 
   // Waits.
 
-  Napi::Value onCompletions(Info info) {
+  Napi::Value onCompletion(Info info) {
     const Napi::Function deliver = functionAt(info, 0);
     if (!reactor_) reactor_ = std::make_unique<Reactor>(info.Env());
     reactor_->deliverTo(deliver);
@@ -308,7 +308,7 @@ class Environment : public Napi::Addon<Environment> {
   }
 
   Reactor& reactor(Info info) const {
-    if (!reactor_) throw Napi::Error::New(info.Env(), "onCompletions must be called first");
+    if (!reactor_) throw Napi::Error::New(info.Env(), "onCompletion must be called first");
     return *reactor_;
   }
 

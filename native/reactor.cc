@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -145,43 +146,48 @@ void Reactor::drop(Waits::iterator wait) {
 
 void Reactor::deliver(Napi::Env env, Napi::Function, Reactor* reactor, void*) {
   // Without an environment the call is only being discarded.
-  if (env != nullptr) reactor->deliverReady(env);
+  if (env != nullptr) reactor->deliverNext(env);
 }
 
-void Reactor::deliverReady(Napi::Env env) {
-  std::vector<std::pair<uint64_t, Wait>> reports;
+/**
+ * One wait for each call: Node runs its ticks and microtasks when a call of the ThreadSafeFunction ends, and takes the next
+ * call within the same wake-up.
+ */
+void Reactor::deliverNext(Napi::Env env) {
+  std::optional<std::pair<uint64_t, Wait>> report;
+  bool more;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    told_ = false;
-    for (const uint64_t id : std::exchange(ready_, {})) {
+    while (!report && !ready_.empty()) {
+      const uint64_t id = ready_.front();
+      ready_.pop_front();
       const auto found = waits_.find(id);
       if (found == waits_.end()) continue;  // cancelled
       Wait& wait = found->second;
       if (wait.kind == Kind::edges) {
-        reports.emplace_back(id, wait);
+        report.emplace(id, wait);
         wait.ready = false;
         wait.status = 0;
       } else {
-        reports.emplace_back(id, std::move(wait));
-        byDescriptor_.erase(reports.back().second.fd);
+        report.emplace(id, std::move(wait));
+        byDescriptor_.erase(report->second.fd);
         waits_.erase(found);
       }
     }
+    more = told_ = !ready_.empty();
   }
-  if (reports.empty()) return;
+  // Before the delivery, which may throw.
+  if (more) teller_.NonBlockingCall();
+  if (!report) return;
 
-  const Napi::Array completions = Napi::Array::New(env, reports.size());
-  uint32_t index = 0;
-  for (const auto& [id, wait] : reports) {
-    Napi::Object completion = Napi::Object::New(env);
-    completion.Set("id", Napi::Number::New(env, static_cast<double>(id)));
-    completion.Set("status", Napi::Number::New(env, wait.status));
-    if (wait.kind == Kind::bytes)
-      completion.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, wait.bytes.data(), wait.bytes.size()));
-    completions.Set(index++, completion);
-  }
+  const auto& [id, wait] = *report;
+  Napi::Object completion = Napi::Object::New(env);
+  completion.Set("id", Napi::Number::New(env, static_cast<double>(id)));
+  completion.Set("status", Napi::Number::New(env, wait.status));
+  if (wait.kind == Kind::bytes)
+    completion.Set("bytes", Napi::Buffer<uint8_t>::Copy(env, wait.bytes.data(), wait.bytes.size()));
   try {
-    deliver_.Call({completions});
+    deliver_.Call({completion});
   } catch (const Napi::Error& error) {
     // Left to itself, a ThreadSafeFunction of Node-API 8 only warns of it (DEP0168).
     napi_fatal_exception(env, error.Value());

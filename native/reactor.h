@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -73,7 +74,7 @@ class Reactor {
   // On the environment's thread.
   uint64_t add(Wait wait, uint32_t events);
   void drop(Waits::iterator wait);
-  void deliverReady(Napi::Env env);
+  void deliverNext(Napi::Env env);
   void stop();
 
   // On the reactor's thread, all but run() under the mutex.
@@ -98,8 +99,8 @@ class Reactor {
   std::mutex mutex_;
   Waits waits_;
   std::unordered_map<int, uint64_t> byDescriptor_;
-  std::vector<uint64_t> ready_;
-  /** The ThreadSafeFunction has been called, and not yet come through. */
+  std::deque<uint64_t> ready_;
+  /** The ThreadSafeFunction has been called for the first in `ready_`, and not yet come through. */
   bool told_ = false;
   uint64_t lastId_ = 0;
 

@@ -86,10 +86,10 @@ export class Attempt {
     this.protocol = this.candidate.tcp ? { name: 'tcp', why: NOT_ANSWERED } : opened.protocol
     try {
       if (via?.form !== '0rtt' || !this.#sendInSyn(address, port, via)) native().connect(this.fd, address, port)
-      // Within a host the handshake is over already; but promises of this turn come before 'connect', as with Node.
       const isEstablished = native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
-      if (isEstablished)
-        process.nextTick(queueMicrotask, () => process.nextTick(() => this.phase === 'syn' && this.#connected(0)))
+      // Within a host the handshake is over already; but 'connect' comes when the loop looks next, as with Node: behind what
+      // the peer in this process has heard, and before setImmediate.
+      if (isEstablished) this.#wait = reactor().awaitBytes(this.fd, 0, errno => this.#connected(errno), HELD)
       else this.#awaitConnected()
     } catch (error) {
       const shown = failedAtOnce(error as SystemError, this.fd)

@@ -99,10 +99,11 @@ export interface Addon {
   subflowAddresses(fd: number, asking: number): { id: number; local: SocketAddress; remote: SocketAddress }[]
 
   /**
-   * The one function that hears of finished waits, in batches, on this environment's thread.
+   * The one function that hears of finished waits, of each by itself, on this environment's thread: before the next one
+   * come the ticks and microtasks that it has brought about, as between two callbacks of Node's own.
    * Starts the reactor (an epoll thread) on its first call.
    */
-  onCompletions(deliver: (completions: Completion[]) => void): void
+  onCompletion(deliver: (completion: Completion) => void): void
   /** Keeps the event loop alive (true), or lets it end (false), whatever is being waited for. Initially false. */
   keepAlive(on: boolean): void
   /**

@@ -31,9 +31,7 @@ export class Reactor {
 
   constructor(addon: Addon) {
     this.#addon = addon
-    addon.onCompletions(completions => {
-      for (const completion of completions) this.#deliver(completion)
-    })
+    addon.onCompletion(completion => this.#deliver(completion))
   }
 
   /** `done(errno)`: 0 once the handshake is done, else why it failed. */
@@ -89,14 +87,7 @@ export class Reactor {
     const pending = this.#pending.get(completion.id)
     if (!pending) return
     if (pending.oneShot) this.#forget(completion.id)
-    try {
-      pending.context.runInAsyncScope(pending.deliver, undefined, completion)
-    } catch (error) {
-      // One wait's error is the application's, and must not swallow the other results of the batch.
-      process.nextTick(() => {
-        throw error
-      })
-    }
+    pending.context.runInAsyncScope(pending.deliver, undefined, completion)
   }
 }
 

@@ -19,14 +19,14 @@ const waiting = `${sockets}
 
 test('a wait alone does not keep the event loop alive', () => {
   const { code, out } = runScript(`${waiting}
-    addon.onCompletions(() => {})
+    addon.onCompletion(() => {})
     addon.watchEdges(listener, 1)`)
   expect([code, out]).toEqual([0, 'at once\n'])
 })
 
 test('keepAlive keeps it, until it is let go', () => {
   const { code, out } = runScript(`${waiting}
-    addon.onCompletions(completions => { console.log(completions.length); addon.keepAlive(false) })
+    addon.onCompletion(({ status }) => { console.log(status); addon.keepAlive(false) })
     addon.keepAlive(true)
     addon.watchEdges(listener, 1)
     setTimeout(() => addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port), 1200)`)
@@ -35,7 +35,7 @@ test('keepAlive keeps it, until it is let go', () => {
 
 test('it does not count: once is enough either way', () => {
   const { code, out } = runScript(`${waiting}
-    addon.onCompletions(() => {})
+    addon.onCompletion(() => {})
     for (let i = 0; i < 3; i++) addon.keepAlive(true)
     addon.keepAlive(false)`)
   expect([code, out]).toEqual([0, 'at once\n'])
@@ -43,36 +43,36 @@ test('it does not count: once is enough either way', () => {
 
 test('what completes while the loop lives is delivered also when nothing keeps it', () => {
   const { code, out } = runScript(`${sockets}
-    addon.onCompletions(([{ status }]) => console.log('status', status))
+    addon.onCompletion(({ status }) => console.log('status', status))
     addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port)
     addon.awaitConnected(connecting)
     setTimeout(() => {}, 50)`)
   expect([code, out]).toEqual([0, 'status 0\n'])
 })
 
-test('completions come in batches, each on a turn of its own with its microtasks done', () => {
+test('completions come one by one, the ticks and microtasks of each before the next', () => {
   const { out } = runScript(`${sockets}
     const { port } = addon.getsockname(listener)
-    addon.onCompletions(batch => {
-      console.log(batch.length)
+    addon.onCompletion(() => {
+      console.log('completion')
       Promise.resolve().then(() => console.log('microtask'))
       process.nextTick(() => console.log('tick'))
     })
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 3; i++) {
       const fd = addon.socket(4, 6)
       addon.connect(fd, '127.0.0.1', port)
       addon.awaitConnected(fd)
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
     setTimeout(() => {}, 20)`)
-  expect(out).toBe('10\ntick\nmicrotask\n')
+  expect(out).toBe('completion\ntick\nmicrotask\n'.repeat(3))
 })
 
 test('the last function given hears of all that comes', () => {
   const { out } = runScript(`${sockets}
-    addon.onCompletions(() => console.log('first'))
+    addon.onCompletion(() => console.log('first'))
     addon.watchEdges(listener, 1)
-    addon.onCompletions(() => console.log('second'))
+    addon.onCompletion(() => console.log('second'))
     addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port)
     setTimeout(() => {}, 50)`)
   expect(out).toBe('second\n')
@@ -83,5 +83,5 @@ test('waits before there is anybody to hear of them are refused', () => {
     const fd = addon.socket(4, 6)
     for (const wait of ['awaitConnected', 'awaitBytes', 'watchEdges'])
       try { addon[wait](fd, 1) } catch (error) { console.log(error.message) }`)
-  expect(out).toBe('onCompletions must be called first\n'.repeat(3))
+  expect(out).toBe('onCompletion must be called first\n'.repeat(3))
 })

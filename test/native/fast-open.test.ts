@@ -135,7 +135,7 @@ function inNamespace(protocol: number, { cookie }: { cookie: boolean }): unknown
     server.listen({ fd: listener }, () => {
       const fd = addon.socket(4, ${protocol})
       ${cookie ? '' : 'addon.setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, one)'}
-      addon.onCompletions(([{ status }]) => {
+      addon.onCompletion(({ status }) => {
         result.status = status
         result.synData = (addon.getsockopt(fd, IPPROTO_TCP, TCP_INFO, 8)[5] & 0x20) !== 0
         if (result.taken === 0) addon.send(fd, hello)

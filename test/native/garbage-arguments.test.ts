@@ -23,7 +23,7 @@ const garbage = `
       return /socket$|duplicate/i.test(name) ? addon.close(result) : result
     } catch (error) {
       if (!(error instanceof Error)) throw new Error(name + ' threw ' + String(error))
-      if (!(error instanceof TypeError) && error.syscall === undefined && !/onCompletions/.test(error.message)) throw error
+      if (!(error instanceof TypeError) && error.syscall === undefined && !/onCompletion/.test(error.message)) throw error
     }
   }
 `
@@ -35,15 +35,15 @@ const done = `
 test('every function, without arguments and with one of everything', () => {
   const { code, out, err } = runScript(`${garbage}
     for (const when of ['before there is a reactor', 'after']) {
-      for (const name of functions.filter(name => name !== 'onCompletions')) {
+      for (const name of functions.filter(name => name !== 'onCompletion')) {
         attempt(name, [])
         for (const value of values) attempt(name, [value])
       }
-      addon.onCompletions(() => {})
+      addon.onCompletion(() => {})
     }
     for (const value of values) attempt('keepAlive', [value])
     addon.keepAlive(false)
-    for (const value of values) attempt('onCompletions', [value])
+    for (const value of values) attempt('onCompletion', [value])
     ${done}`)
   expect({ code, out, err }).toEqual({ code: 0, out: 'alive\n', err: '' })
 })
@@ -52,7 +52,7 @@ test('every function, on a socket of its own, with random other arguments', () =
   const { code, out, err } = runScript(`${garbage}
     let seed = 42
     const random = below => (seed = (seed * 48271) % 2147483647) % below
-    addon.onCompletions(() => {})
+    addon.onCompletion(() => {})
     for (let round = 0; round < 20000; round++) {
       const name = functions[random(functions.length)]
       const fd = addon.socket(random(2) ? 4 : 6, random(2) ? 262 : 6)
@@ -68,11 +68,11 @@ test('every function, on a socket of its own, with random other arguments', () =
 
 test('what is wrong is said', () => {
   const { out } = runScript(`
-    addon.onCompletions(() => {})
+    addon.onCompletion(() => {})
     const fd = addon.socket(4, 6)
     for (const [name, ...args] of [
       ['socket', 4, 'tcp'], ['bind', fd, 0, 0], ['connect', fd, '::1', 65536], ['close', 1.5], ['getsockopt', fd, 0, 0, 2 ** 21],
-      ['onCompletions', 1], ['setsockopt', fd, 0, 0, [1]], ['keepAlive', 1], ['datagramSocket', '4'], ['accept', 'x'],
+      ['onCompletion', 1], ['setsockopt', fd, 0, 0, [1]], ['keepAlive', 1], ['datagramSocket', '4'], ['accept', 'x'],
       ['attachFilter', fd, 'ret'], ['attachFilter', 1.5, new Uint8Array(8)],
     ])
       try { addon[name](...args) } catch (error) { console.log(error.name + ': ' + error.message) }`)

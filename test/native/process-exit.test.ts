@@ -14,7 +14,7 @@ const everything = `
     addon.connect(fd, '127.0.0.1', port)
     return fd
   }
-  addon.onCompletions(completions => globalThis.delivered?.(completions))
+  addon.onCompletion(completion => globalThis.delivered?.(completion))
   addon.keepAlive(true)
   addon.awaitConnected(connect())
   addon.awaitBytes(connect(), 5)
@@ -78,7 +78,7 @@ test('process.exit() while workers wait', () => {
     for (let i = 0; i < 4; i++)
       new Worker(
         \`const addon = require(require('node:worker_threads').workerData)
-        addon.onCompletions(() => {})
+        addon.onCompletion(() => {})
         addon.keepAlive(true)
         addon.awaitConnected(addon.socket(4, 6))
         addon.watchEdges(addon.socket(4, 6), 1)

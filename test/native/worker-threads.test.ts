@@ -40,7 +40,7 @@ const echo = () => serve(addon, { protocol: TCP }, socket => socket.pipe(socket)
 
 /** Waits of every kind that never end, on descriptors that are never closed. */
 const openWaits = `
-  addon.onCompletions(completions => { if (completions.some(({ status }) => status !== 4)) say('ready') })
+  addon.onCompletion(({ status }) => { if (status !== 4) say('ready') })
   addon.keepAlive(true)
   addon.awaitConnected(connect())
   addon.watchEdges(connect(), 4)
@@ -51,7 +51,7 @@ const openWaits = `
 test('a worker has its own descriptors and its own completions', async () => {
   await using server = await echo()
   const worker = start(
-    `addon.onCompletions(([{ status, bytes }]) => {
+    `addon.onCompletion(({ status, bytes }) => {
       if (bytes) return say({ text: String(bytes), counts: addon.counts() })
       addon.send(fd, Buffer.from('hello'))
       addon.awaitBytes(fd, 5)
@@ -111,8 +111,8 @@ test('twenty workers, one after the other, terminated with waits pending', async
 test('terminated while completions and errors pour', async () => {
   await using server = await echo()
   const flood = `
-    addon.onCompletions(completions => {
-      for (const { id } of completions) addon.cancel(id)
+    addon.onCompletion(({ id }) => {
+      addon.cancel(id)
       again()
     })
     addon.keepAlive(true)
@@ -137,7 +137,7 @@ test('process.exit() in a worker, within a delivery', async () => {
   await using server = await echo()
   const worker = start(
     `${openWaits}
-    addon.onCompletions(() => process.exit(7))`,
+    addon.onCompletion(() => process.exit(7))`,
     server.port,
   )
   expect(await ended(worker)).toBe(7)
@@ -147,7 +147,7 @@ test('an error thrown in a delivery is an uncaught exception of the worker', asy
   await using server = await echo()
   const worker = start(
     `${openWaits}
-    addon.onCompletions(() => { throw new Error('of the delivery') })`,
+    addon.onCompletion(() => { throw new Error('of the delivery') })`,
     server.port,
   )
   const error = await new Promise<Error>(resolve => worker.once('error', resolve))
@@ -157,7 +157,7 @@ test('an error thrown in a delivery is an uncaught exception of the worker', asy
 test('a worker with waits ends by itself when nothing keeps it alive', async () => {
   await using server = await echo()
   const worker = start(
-    `addon.onCompletions(() => {})
+    `addon.onCompletion(() => {})
     addon.awaitBytes(connect(), 1)
     addon.watchEdges(connect(), 1)`,
     server.port,

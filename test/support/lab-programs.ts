@@ -108,7 +108,7 @@ export const mptcpHello = (address: string, { synData = true, more = 0 } = {}) =
     addon.setsockopt(fd, 6, 34, new Uint8Array([1, 0, 0, 0])) // TCP_FASTOPEN_NO_COOKIE
     taken = addon.sendFastOpen(fd, '${address}', 5002, hello)
   } else addon.connect(fd, '${address}', 5002)
-  addon.onCompletions(([{ status }]) => {
+  addon.onCompletion(({ status }) => {
     addon.keepAlive(false)
     if (status !== 0) throw new Error('connect: errno ' + status)
     addon.release(fd)

@@ -28,12 +28,10 @@ export class Completions {
   readonly #wanted = new Map<number, (completion: Completion) => void>()
 
   constructor(addon: Addon) {
-    addon.onCompletions(batch => {
-      for (const completion of batch) {
-        this.all.push(completion)
-        this.#wanted.get(completion.id)?.(completion)
-        this.#wanted.delete(completion.id)
-      }
+    addon.onCompletion(completion => {
+      this.all.push(completion)
+      this.#wanted.get(completion.id)?.(completion)
+      this.#wanted.delete(completion.id)
     })
   }
 
