@@ -71,13 +71,14 @@ labTest('without a command: it says how to use it, and ^C takes it away', async 
 
 labTest("one's own topology: its trace changes the links while a command runs", async () => {
   const topology = join(directory, 'lab.json')
-  const trace = [{ at: 0.3, link: 'wlan', set: { carrier: false }, note: 'out of reach' }]
+  const trace = [{ at: 2, link: 'wlan', set: { carrier: false }, note: 'out of reach' }]
   const accesses = [
     { name: 'wlan', access: 'non-3gpp', link: { rateMbps: 10 } },
     { name: 'modem', access: '3gpp', link: { delayMs: 5 } },
   ]
   writeFileSync(topology, JSON.stringify({ accesses, trace }))
-  const script = 'cat /sys/class/net/wlan/carrier; sleep 1; cat /sys/class/net/wlan/carrier'
+  const carrier = '/sys/class/net/wlan/carrier'
+  const script = `cat ${carrier}; while grep -q 1 ${carrier}; do sleep 0.1; done; cat ${carrier}`
   const { status, stdout, stderr } = await lab('--topology', topology, '--', 'sh', '-c', script).ended
   expect([status, stdout]).toEqual([0, '1\n0\n'])
   expect(stderr).toContain('wlan: out of reach')

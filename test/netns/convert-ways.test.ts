@@ -112,7 +112,7 @@ labTest.describe('a connection', () => {
     try {
       const result = await rig.run(ping({ interface: 'cell', connectTimeout: 1500 }))
       expect(result.connections[0]!.error?.code).toMatch(/^(ENETUNREACH|EHOSTUNREACH|ETIMEDOUT)$/)
-      expect(result.connections[0]!.closedAt).toBeLessThan(3000)
+      expect(result.connections[0]!.closedAt).toBeLessThan(10_000)
       expectNoLeak(result)
     } finally {
       await rig.lab.link('cell').set({ carrier: true })

