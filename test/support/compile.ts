@@ -2,7 +2,7 @@
  * Vitest's global setup: compiles what tests start as programs, so that starting one takes the processor a tenth of a second
  * and not one. The output stands beside the sources' folders, as `dist/` does: paths relative to the project's root hold there.
  */
-import { symlinkSync } from 'node:fs'
+import { existsSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import type { TestProject } from 'vitest/node'
@@ -12,6 +12,8 @@ import { COMPILED, project } from './compiled.js'
 const LINKED = ['package.json', 'build', 'dist', 'lib/cli/watch/page']
 
 export async function setup(tests: TestProject): Promise<void> {
+  if (!existsSync(join(project, 'dist/index.js')))
+    throw new Error('dist/ is not built, and the programs that tests start import it: npm run build')
   await compile()
   tests.onTestsRerun(compile)
 }
