@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 
 # In the flags of the build type: cmake-js sets CMAKE_CXX_FLAGS itself, after whatever it is given.
 flags='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
-node_modules/.bin/cmake-js configure -d native -O build-asan --CDCMAKE_CXX_FLAGS_RELEASE="$flags"
+# All sources of a file as one: half the time, most of which goes into headers.
+node_modules/.bin/cmake-js configure -d native -O build-asan --CDCMAKE_CXX_FLAGS_RELEASE="$flags" --CDCMAKE_UNITY_BUILD=ON
 node_modules/.bin/cmake-js build -d native -O build-asan --CDCMAKE_CXX_FLAGS_RELEASE="$flags"
 
 export ATSSS_ADDON="$PWD/build-asan/Release/atsss.node"

@@ -24,7 +24,7 @@ requires('node-gyp, the headers of this Node, and the built library', missing)(
   'both files are built, all functions are there',
   () => {
     const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { files: string[] }
-    for (const file of ['package.json', ...files.filter(name => name !== 'prebuilds')])
+    for (const file of ['package.json', ...files.filter(name => name !== 'prebuilds' && !name.startsWith('!'))])
       cpSync(join(root, file), join(folder, file), { recursive: true })
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
 
