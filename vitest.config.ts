@@ -1,11 +1,18 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/support/longest-first.js'
 
 /** What compilers make: the same on every Node, and under every sanitizer. */
 const builds = ['test/native/builds.test.ts', 'test/package/node-gyp.test.ts']
 
+/** What tests functions of values: no file leaves anything behind for the next one in the same process. */
+const pure = ['test/wire/**/*.test.ts', 'test/policy/**/*.test.ts']
+
+/** A busy machine takes its time. */
+const patient = { testTimeout: 20_000, hookTimeout: 20_000 }
+
 /**
- * `unit` and `builds` run for any user; `netns`, after them, makes network namespaces (root, or `unshare -Urnm`). Two files
- * at a time, on two cores as well: those of `netns` mostly wait for the emulated links.
+ * `unit`, `pure` and `builds` run for any user; `netns`, after them, makes network namespaces (root, or `unshare -Urnm`).
+ * Two files at a time keep two cores busy; of `netns` it takes three, which wait for the emulated links half of the time.
  */
 export default defineConfig({
   test: {
@@ -13,18 +20,19 @@ export default defineConfig({
     maxWorkers: 2,
     globalSetup: ['./test/support/compile.ts'],
     reporters: ['default', './test/support/count-reporter.ts'],
+    sequence: { sequencer: LongestFirst },
+    expect: { poll: { timeout: 15_000 } },
     projects: [
       {
         extends: true,
-        // A busy machine takes its time.
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/netns/**', ...builds],
-          testTimeout: 20_000,
-          hookTimeout: 20_000,
+          exclude: ['test/netns/**', ...builds, ...pure],
+          ...patient,
         },
       },
+      { extends: true, test: { name: 'pure', include: pure, isolate: false, ...patient } },
       { extends: true, test: { name: 'builds', include: builds } },
       {
         extends: true,
@@ -32,6 +40,7 @@ export default defineConfig({
           name: 'netns',
           include: ['test/netns/**/*.test.ts'],
           sequence: { groupOrder: 1 },
+          maxWorkers: 3,
           // What crosses links depends on when a busy machine runs what. The reporter names those that needed it.
           retry: process.env.CI ? 1 : 0,
           testTimeout: 60_000,
