@@ -12,6 +12,8 @@ import { COMPILED, project } from './compiled.js'
 const LINKED = ['package.json', 'build', 'dist', 'lib/cli/watch/page']
 
 export async function setup(tests: TestProject): Promise<void> {
+  // Vitest asks for it once for each project besides.
+  if (!tests.isRootProject()) return
   if (!existsSync(join(project, 'dist/index.js')))
     throw new Error('dist/ is not built, and the programs that tests start import it: npm run build')
   await compile()
