@@ -9,6 +9,11 @@ import { ECHO } from './programs/server.js'
 
 const labTest = requires('network namespaces', all(root, netns))
 const MP_CAPABLE = 0
+/**
+ * The kernel repeats a SYN every second, and turns to TCP with the third repetition. A socket is given up before the second
+ * one; on a busy machine a moment after it.
+ */
+const REPETITIONS = 2
 
 labTest.describe('a SYN with data', () => {
   let rig: ConvertLab
@@ -146,7 +151,7 @@ labTest.describe('a SYN with data', () => {
   })
 
   labTest(
-    'is always lost, as is any: fresh ones at growing pauses, never a third of one socket, then ETIMEDOUT',
+    'is always lost, as is any: fresh ones at growing pauses, no socket that turns to TCP, then ETIMEDOUT',
     async () => {
       const own = rig.nextPort()
       await uplink({ action: 'drop', match: 'syn' })
@@ -164,7 +169,7 @@ labTest.describe('a SYN with data', () => {
       for (const [index, [first, ...repeated]] of syns.entries()) {
         expect(first!.data).toBe(24)
         expect(first!.at).toBeGreaterThan([0, 200, 600, 1400][index]! - 20)
-        expect(repeated.length).toBeLessThanOrEqual(1)
+        expect(repeated.length).toBeLessThanOrEqual(REPETITIONS)
       }
       expectNoLeak(result)
       await expectMptcpOn()
@@ -191,7 +196,7 @@ labTest.describe('a SYN with data', () => {
     const [{ connections }, packets] = await rig.captured(() => rig.run({ ...ping(options), times: 5 }))
     expect(connections.map(({ error }) => error?.code)).toEqual(Array(5).fill('ETIMEDOUT'))
     for (const [first, ...repeated] of synsOf(packets))
-      if (first!.mptcp === MP_CAPABLE) expect(repeated.length).toBeLessThanOrEqual(1)
+      if (first!.mptcp === MP_CAPABLE) expect(repeated.length).toBeLessThanOrEqual(REPETITIONS)
     await expectMptcpOn()
   })
 
