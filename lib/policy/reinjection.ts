@@ -6,6 +6,9 @@
  * trip's worth of them; all of what was on its way, where only the address has gone. A standby begins with a congestion window
  * of ten segments (RFC 6928) that doubles with each round trip: what has arrived already may keep it busy for several, while
  * the peer waits for the first byte that it lacks. To ask the peer first costs one.
+ *
+ * The kernel may send a first piece again by itself meanwhile, the oldest, over the standby: it has left, and the probe is not
+ * sent then; but the acknowledgement of that piece is as good an answer, and is waited for just the same.
  */
 import type { SubflowState } from './snapshot.js'
 
@@ -33,8 +36,6 @@ export function reinjection(
   const arrived = lost.reduce((sum, { unacked, addressGone }) => sum + unacked * (addressGone ? 1 : HALF), 0)
   const window = Math.max(0, ...others.map(other => other.window))
   if (arrived <= window * WINDOWS_PER_ROUND_TRIP) return 'at once'
-  // Acknowledgements of what it has on its way say the same.
-  if (others.some(({ outstanding }) => outstanding)) return 'at once'
   const asked = others.filter(({ askedAt }) => now - askedAt < ASKED_MS)
   if (asked.length > 0) return asked.some(other => awaitsAnswer(other, now)) ? 'wait' : 'at once'
   return others.some(({ heardAt }) => now - heardAt >= QUIET_MS) ? 'ask' : 'at once'

@@ -154,6 +154,7 @@ describe('much was on its way on the lost one: the peer is asked over the standb
   const much = { outstanding: true, unacked: 61 }
   const standby = { ...backup, heardAt: NOW - 1050 }
   const asked = { ...standby, askedAt: NOW - 40 }
+  const begun = { outstanding: true, unacked: 10, progressAt: NOW - 5 }
   check([
     ['at first', '-A', [LOST, UP], [cellular(1, much), other(2, standby)], ['ask 2']],
     ['nothing else is done meanwhile', '-A', [LOST, UP], [cellular(1, much), other(2, asked)], []],
@@ -200,11 +201,32 @@ describe('much was on its way on the lost one: the peer is asked over the standb
       ['destroy 1', '2 active'],
     ],
     [
-      'nor over one with something on its way, whose acknowledgements say as much',
+      'the kernel has begun by itself to send again: the acknowledgement of that is waited for as an answer',
       '-A',
       [LOST, UP],
-      [cellular(1, much), other(2, { ...standby, outstanding: true })],
+      [cellular(1, much), other(2, { ...asked, ...begun })],
+      [],
+    ],
+    [
+      'it has begun before the peer was asked',
+      '-A',
+      [LOST, UP],
+      [cellular(1, much), other(2, { ...standby, ...begun })],
+      ['ask 2'],
+    ],
+    [
+      'what it has sent is acknowledged',
+      '-A',
+      [LOST, UP],
+      [cellular(1, much), other(2, { ...asked, ...begun, heardAt: NOW - 1 })],
       ['destroy 1', '2 active'],
+    ],
+    [
+      'one that carries is not asked: it acknowledges all the time',
+      '-A',
+      [LOST, UP],
+      [cellular(1, much), other(2, { outstanding: true, unacked: 10, heardAt: NOW - 5 })],
+      ['destroy 1'],
     ],
     [
       'when silence is feared: the answer is to be there when it is certain',
