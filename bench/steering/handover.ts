@@ -15,6 +15,7 @@ const FLOWS: Record<string, Flow> = {
   bulk: { kind: 'bulk' },
   sparse: { kind: 'paced', bytes: 200, everyMs: 50 },
 }
+/** Asleep (ue.ts): a busy loop would take a core from the emulated links and the peer, and the measure would be of that. */
 const BLOCK_MS = 500
 /** A blocked application has only the bulk flow: of a sparse one nothing would arrive for all that time anyway. */
 const CONTENDERS: { name: string; way: Way; blockMs: number; flows: string[] }[] = [
@@ -26,7 +27,7 @@ const ROUNDS = 2
 /** Until the standby is there and the flow is steady, and for how long it is watched then, in milliseconds. */
 const CALM_MS = { full: 1500, quick: 500 }
 const WATCH_MS = { full: 1500, quick: 800 }
-/** The handover's gap begins so soon after the loss, in milliseconds; later ones are the congestion control's on the standby. */
+/** The handover's gap begins so soon after the loss is done, in milliseconds; later ones are the congestion control's on the standby. */
 const HANDOVER_MS = 300
 /** A connection begun over the standby, for comparison: as long as the standby is watched after a handover. */
 const ALONE: Way = { interface: 'cell' }
@@ -118,6 +119,7 @@ async function trial(
   await delay(quick ? CALM_MS.quick : CALM_MS.full)
   const lostAt = clock()
   await site.lose(fault)
+  const doneAt = clock()
   await delay(quick ? WATCH_MS.quick : WATCH_MS.full)
   const until = clock()
   running.stop()
@@ -129,8 +131,8 @@ async function trial(
     gaps.filter(([start, end]) => start >= from && start < to && end > lostAt).map(([start, end]) => end - start)
   return {
     // What spans the loss is its too.
-    gap: Math.max(...lengths(lostAt, lostAt + 1), ...began(lostAt, lostAt + HANDOVER_MS)),
-    later: Math.max(0, ...began(lostAt + HANDOVER_MS, until)),
+    gap: Math.max(...lengths(lostAt, lostAt + 1), ...began(lostAt, doneAt + HANDOVER_MS)),
+    later: Math.max(0, ...began(doneAt + HANDOVER_MS, until)),
     before: Math.max(0, ...lengths(lostAt - 1000, lostAt - 100)),
   }
 }
