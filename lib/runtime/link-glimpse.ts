@@ -8,7 +8,10 @@ export class LinkGlimpse {
   readonly #connection: NetlinkConnection
   /** Of the links that the kernel has just described, by their index. */
   readonly #seen = new Map<number, LinkInfo>()
-  #sequence = 0
+  /** By index; answers are not told apart by their sequence, for all have been received before the next question. */
+  readonly #requests = new Map<number, Uint8Array>()
+  /** What was read last. Mostly the kernel says the same again, and to compare is cheaper than to read. */
+  #read: { bytes: Uint8Array; links: LinkInfo[] }[] = []
 
   /** Throws system errors. */
   constructor(open: OpenNetlink) {
@@ -19,11 +22,7 @@ export class LinkGlimpse {
   /** True too when the kernel does not answer for one of them. Throws system errors. */
   hasChanged(links: readonly LinkInfo[]): boolean {
     this.#seen.clear()
-    for (const { index } of links) {
-      this.#sequence = (this.#sequence % 0xffff_ffff) + 1
-      const header = { type: RTM.getLink, flags: NLM_F_REQUEST, sequence: this.#sequence }
-      this.#connection.send(encodeMessage(header, linkRequest(index)))
-    }
+    for (const { index } of links) this.#connection.send(this.#requestFor(index))
     return links.some(link => {
       const seen = this.#seen.get(link.index)
       return seen === undefined || differs(link, seen)
@@ -34,16 +33,38 @@ export class LinkGlimpse {
     this.#connection.close()
   }
 
-  #receive(bytes: Uint8Array): void {
-    try {
-      for (const message of decodeMessages(bytes)) {
-        const said = decodeRtnetlink(message)
-        if (said?.type === 'link' && !said.gone) this.#seen.set(said.link.index, said.link)
-      }
-    } catch (error) {
-      // What cannot be read is no answer.
-      if (!(error instanceof WireError)) throw error
+  #requestFor(index: number): Uint8Array {
+    let request = this.#requests.get(index)
+    if (!request) {
+      request = encodeMessage({ type: RTM.getLink, flags: NLM_F_REQUEST, sequence: 1 }, linkRequest(index))
+      this.#requests.set(index, request)
     }
+    return request
+  }
+
+  #receive(bytes: Uint8Array): void {
+    let read = this.#read.find(before => Buffer.compare(before.bytes, bytes) === 0)
+    if (!read) {
+      read = { bytes, links: linksIn(bytes) }
+      this.#read = [read, ...this.#read.slice(0, READ_KEPT - 1)]
+    }
+    for (const link of read.links) this.#seen.set(link.index, link)
+  }
+}
+
+/** More than one has interfaces to look at. */
+const READ_KEPT = 4
+
+/** None in what cannot be read. */
+function linksIn(bytes: Uint8Array): LinkInfo[] {
+  try {
+    return decodeMessages(bytes).flatMap(message => {
+      const said = decodeRtnetlink(message)
+      return said?.type === 'link' && !said.gone ? [said.link] : []
+    })
+  } catch (error) {
+    if (error instanceof WireError) return []
+    throw error
   }
 }
 
