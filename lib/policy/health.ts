@@ -2,7 +2,7 @@
  * Whether an access can be relied upon: what its link says, what its silence says, and how often it has come and gone.
  */
 import { otherAccess } from './accesses.js'
-import { awaitsAnswer } from './reinjection.js'
+import { awaitsAnswer, mayBeAsked } from './reinjection.js'
 import type { AccessType } from './rules.js'
 import type { AccessState, SubflowState } from './snapshot.js'
 
@@ -79,8 +79,8 @@ export function isDoubtful(subflow: SubflowState, now: number): boolean {
 }
 
 /**
- * In how many milliseconds to look again, at the latest: when the next of them would be doubtful or silent, or may have an answer.
- * `Infinity`: nothing is awaited.
+ * In how many milliseconds to look again, at the latest: when the next of them would be silent, or doubtful where that is
+ * cause for a question, or may have an answer. `Infinity`: nothing is awaited.
  */
 export function lookAgainIn(subflows: readonly SubflowState[], now: number): number {
   let soonest = Number.POSITIVE_INFINITY
@@ -88,7 +88,7 @@ export function lookAgainIn(subflows: readonly SubflowState[], now: number): num
     if (awaitsAnswer(subflow, now) || awaitsAcceptance(subflow, now)) soonest = Math.min(soonest, ANSWER_PERIOD_MS)
     if (subflow.state !== 'established' || !subflow.outstanding) continue
     const patience = patienceMs(subflow)
-    for (const after of [patience * DOUBT, patience]) {
+    for (const after of mayBeAsked(subflow) ? [patience * DOUBT, patience] : [patience]) {
       const left = subflow.progressAt + after - now
       if (left >= 0) soonest = Math.min(soonest, left + 1)
     }

@@ -41,6 +41,11 @@ export function reinjection(
   return others.some(({ heardAt }) => now - heardAt >= QUIET_MS) ? 'ask' : 'at once'
 }
 
+/** Whether so much is on its way that the peer may be asked, whatever the windows of the others. */
+export function mayBeAsked({ unacked }: SubflowState): boolean {
+  return unacked > WINDOWS_PER_ROUND_TRIP
+}
+
 /** Whether the peer has been asked over it, and may yet answer. */
 export function awaitsAnswer({ askedAt, heardAt, rttMs }: SubflowState, now: number): boolean {
   return heardAt <= askedAt && now < askedAt + rttMs * PATIENCE_ROUND_TRIPS + PATIENCE_MS
