@@ -12,22 +12,21 @@ import type { Accesses, SubflowState } from '../policy/snapshot.js'
 import { type Assistance, allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
 import { type AccessConfig, AccessLinks } from './access-links.js'
 import { Announced } from './announced.js'
-import { together } from './carrying.js'
+import { carryingOf, together } from './carrying.js'
 import type { ControllerEvent, Effects } from './controller-seam.js'
 import type { Carriage } from './followed-subflow.js'
 import { EndpointWishes } from './kernel-steering.js'
+import { Pace } from './pace.js'
 import type { MptcpEvent } from './path-manager.js'
-import { periodMs, QUIET_MS } from './period.js'
-import { whomToAsk } from './rest.js'
-import { SOCKET, type SubflowAddresses } from './sampler.js'
+import { QUIET_MS } from './period.js'
+import { whoDoesNotRest, whomToAsk, whoStirs } from './rest.js'
+import { fdsOf, type SubflowAddresses } from './sampler.js'
 import { type Steered, SteeredConnection } from './steered-connection.js'
 import { applyAction, applySendBuffer, sayFarewell } from './subflow-actions.js'
 import { SubflowTelling } from './subflow-telling.js'
 
 /** How often the links are looked at while bytes move, in milliseconds: the kernel may tell of a lost carrier a second late. */
 const LINKS_PERIOD_MS = 10
-/** What happens to single connections causes so many percent of a core at most: a busy loop lets them wait for each other. */
-const HASTE_PERCENT = 10
 /** How often the measurements are told. */
 const TELL_MS = 500
 const NEVER = Number.NEGATIVE_INFINITY
@@ -49,15 +48,14 @@ export class Controller {
   #assistance: Assistance | undefined
   #health: Record<AccessType, Health> = { '3gpp': UNKNOWN_HEALTH, 'non-3gpp': UNKNOWN_HEALTH }
   #measured: Record<AccessType, Measured> = { '3gpp': UNMEASURED, 'non-3gpp': UNMEASURED }
-  #carried: { rule: number; carriage: Carriage }[] = []
-  #timer: NodeJS.Timeout | undefined
-  #dueAt = Number.POSITIVE_INFINITY
-  /** Until then nothing but a link is worth another look. */
-  #restUntil = Number.NEGATIVE_INFINITY
+  /** By token, what those that have been followed at this look have carried. */
+  readonly #carried = new Map<number, readonly Carriage[]>()
+  readonly #pace: Pace
   #watched = false
   /** When bytes last moved. */
   #busyAt = NEVER
   #subflows: readonly SubflowState[] = []
+  /** At all of them. */
   #looks = 0
   /** What connections at rest were steered by. */
   #steeredBy = ''
@@ -73,6 +71,7 @@ export class Controller {
   constructor(effects: Effects, accesses: Record<AccessType, AccessConfig>, tell: (event: ControllerEvent) => void) {
     this.#effects = effects
     this.#tell = tell
+    this.#pace = new Pace(effects.now, whole => this.#pass(whole))
     const { kernel, random } = effects
     this.#endpoints = kernel && new EndpointWishes(kernel, random, why => tell({ event: 'endpoints', why }))
     this.#interfaces = BOTH.map(access => accesses[access].interface)
@@ -104,7 +103,7 @@ export class Controller {
 
   add(steered: Steered): void {
     this.#connections.set(steered.token, new SteeredConnection(this.#announced.completed(steered)))
-    this.#lookSoon()
+    this.#pace.lookSoon()
   }
 
   assign(rules: readonly (readonly [token: number, rule: number])[]): void {
@@ -130,41 +129,33 @@ export class Controller {
 
   close(): void {
     this.#closed = true
-    clearTimeout(this.#timer)
+    this.#pace.close()
   }
 
   /** One pass over everything, now. */
   look(): void {
+    this.#pass(true)
+  }
+
+  /** @param whole at connections at rest, too */
+  #pass(whole: boolean): void {
     if (this.#closed) return
     const now = this.#effects.now()
-    const awake = this.#sample(now)
+    const awake = this.#sample(whole, now)
+    const before = this.#health
     const accesses = this.#judgeAccesses(awake, now)
     const decisions = this.#decide(accesses, now)
     this.#steerAll(awake, decisions, accesses, now)
     this.#endpoints?.steer(decisions, [...this.#connections.values()], this.#links, now)
     this.#tellAccesses(accesses, now)
-    this.#carried = []
+    this.#carried.clear()
     if (!awake.every(connection => connection.idle)) this.#busyAt = now
     const idle = now - this.#busyAt >= QUIET_MS
     this.#watch(!idle)
-    const took = this.#effects.now() - now
-    this.#restUntil = now + (took * 100) / HASTE_PERCENT
     const divides = [...this.#rules.values()].some(({ division }) => division !== undefined)
-    this.#schedule(Math.min(periodMs(idle, divides, took), Math.max(lookAgainIn(this.#subflows, now), took * 2)), now)
-  }
-
-  /** At once, unless looking is all that is done. */
-  #lookSoon(): void {
-    const now = this.#effects.now()
-    if (this.#restUntil <= now) this.look()
-    else if (this.#dueAt > this.#restUntil) this.#schedule(this.#restUntil - now, now)
-  }
-
-  #schedule(ms: number, now: number): void {
-    if (this.#closed) return
-    clearTimeout(this.#timer)
-    this.#dueAt = now + ms
-    this.#timer = setTimeout(() => this.look(), ms).unref()
+    // An access that comes or goes concerns those at rest, too.
+    const urgent = BOTH.some(access => this.#health[access].available !== before[access].available)
+    this.#pace.looked({ at: now, whole, urgent, idle, divides, again: lookAgainIn(this.#subflows, now) })
   }
 
   #watch(on: boolean): void {
@@ -174,12 +165,15 @@ export class Controller {
   }
 
   /** @returns the connections that are not at rest, and of those that are some in turn: with their subflows as they are now */
-  #sample(now: number): SteeredConnection[] {
+  #sample(whole: boolean, now: number): SteeredConnection[] {
     // While nothing moves looks are rare, and at all of them.
-    const { awake, resting } = whomToAsk(this.#connections, this.#looks++, this.#watched, now)
-    const records = this.#effects.sampleConnections(fdsOf(resting))
-    for (const [index, connection] of resting.entries())
-      if (!connection.rests(records, index * SOCKET.length, now)) awake.push(connection)
+    const { awake, resting } = whole
+      ? whomToAsk(this.#connections, this.#looks++, this.#watched, now)
+      : { awake: whoDoesNotRest(this.#connections), resting: [] }
+    // What a load balance divides counts at once; and when an access has been lost lately, so does all that is heard on them.
+    const isCalm = BOTH.every(access => this.#health[access].losses.length === 0)
+    const mayWait = ({ rule }: SteeredConnection) => isCalm && this.#rules.get(rule)?.division === undefined
+    awake.push(...whoStirs(resting, this.#effects.sampleConnections(fdsOf(resting)), now, mayWait))
     this.#follow(awake, now)
     return awake
   }
@@ -201,7 +195,7 @@ export class Controller {
         address => this.#links.accessAt(address),
         this.#effects.random,
       )
-      for (const carriage of carried) this.#carried.push({ rule: connection.rule, carriage })
+      this.#carried.set(connection.token, carried)
       const told = this.#telling.note(connection, sample)
       if (told) this.#tell(told)
     }
@@ -225,8 +219,8 @@ export class Controller {
       this.#heardAt[access] = found.at
       return found
     }
-    const told = (access: AccessType) =>
-      this.#carried.map(({ carriage }) => carriage).filter(carriage => carriage.access === access)
+    const carried = [...this.#carried.values()].flat()
+    const told = (access: AccessType) => carried.filter(carriage => carriage.access === access)
     const before = this.#health
     this.#health = health(before, this.#links.facts, { '3gpp': heard('3gpp'), 'non-3gpp': heard('non-3gpp') }, now)
     for (const access of BOTH) {
@@ -255,7 +249,8 @@ export class Controller {
 
   #divide(key: number, { division }: RuleState, percent3gpp: number, now: number): Division {
     const carrying: Carrying[] = []
-    for (const connection of this.#connections.values()) if (connection.rule === key) carrying.push(connection.carrying)
+    for (const [token, { rule }] of this.#connections)
+      if (rule === key) carrying.push(carryingOf(token, this.#carried.get(token) ?? []))
     return divide(division, this.#effects.kernel ? [together(carrying)] : carrying, percent3gpp, now)
   }
 
@@ -308,7 +303,7 @@ export class Controller {
     if (!('token' in event) || !this.#connections.has(event.token)) return
     if (event.type === 'closed') return this.#forget({ event: 'gone', token: event.token, why: 'it has ended' })
     this.#connections.get(event.token)?.disturb()
-    this.#lookSoon()
+    this.#pace.lookSoon()
   }
 
   #forget(about: Extract<ControllerEvent, { event: 'gone' | 'fallback' }>): void {
@@ -322,8 +317,4 @@ export class Controller {
     const begin = [...this.#rules].flatMap(([key, { division }]) => (division ? [[key, division.newOver3gpp]] : []))
     this.#tell({ event: 'accesses', accesses, newOver3gpp: Object.fromEntries(begin) })
   }
-}
-
-function fdsOf(connections: readonly SteeredConnection[]): Int32Array {
-  return Int32Array.from(connections, connection => connection.fd)
 }

@@ -25,7 +25,6 @@ export interface Followed extends SubflowState {
   bytesRetrans: number
   bytesReceived: number
   notsentBytes: number
-  minRttMs: number
 }
 
 /** Of one that no sample has shown anything of. */
@@ -40,42 +39,42 @@ export const NEW: Omit<SubflowState, 'id' | 'access' | 'backup' | 'madeAt' | 'pr
   rttMs: 0,
 }
 
-/** @param restedAt when it was last seen to have nothing under way */
-export function next(before: Followed, seen: SubflowSample, now: number, restedAt: number): Followed {
-  const handshake = before.state === 'closed' ? 'closed' : stateOf(seen.state)
-  const isAccepted = !before.joined || seen.segsIn >= ACCEPTED_SEGMENTS
+/**
+ * Takes over what the kernel says of it now. In place: with a thousand connections, new values for old cost more than the rest.
+ *
+ * @param restedAt when it was last seen to have nothing under way
+ */
+export function takeOver(subflow: Followed, seen: SubflowSample, now: number, restedAt: number): void {
+  const handshake = subflow.state === 'closed' ? 'closed' : stateOf(seen.state)
+  const isAccepted = !subflow.joined || seen.segsIn >= ACCEPTED_SEGMENTS
   const state = handshake === 'established' && !isAccepted ? 'joining' : handshake
   const outstanding = state === 'established' && seen.unacked > 0
-  const unacked = outstanding ? seen.unacked : 0
-  const received = seen.bytesReceived > before.bytesReceived
+  const received = seen.bytesReceived > subflow.bytesReceived
   const lately = now - (received ? Math.min(seen.lastAckRecv, seen.lastDataRecv) : seen.lastAckRecv)
-  const heardAt = handshake === 'joining' ? before.heardAt : Math.max(before.heardAt, lately)
+  subflow.progressAt = outstanding ? progressAt(subflow, seen, now, restedAt) : now
+  if (handshake !== 'joining') subflow.heardAt = Math.max(subflow.heardAt, lately)
+  subflow.state = state
+  subflow.lingers = state === 'closed' && seen.state !== TCP_STATES.close
+  subflow.outstanding = outstanding
+  subflow.unacked = outstanding ? seen.unacked : 0
+  subflow.window = seen.sndCwnd
+  subflow.rttMs = seen.rtt / 1000
+  subflow.bytesAcked = seen.bytesAcked
+  subflow.bytesSent = seen.bytesSent
+  subflow.bytesRetrans = seen.bytesRetrans
+  subflow.bytesReceived = seen.bytesReceived
+  subflow.notsentBytes = seen.notsentBytes
+}
+
+/** Of one that has something outstanding. */
+function progressAt(before: Followed, seen: SubflowSample, now: number, restedAt: number): number {
   const since = Math.max(before.progressAt, restedAt)
-  const progressAt = () => {
-    if (!outstanding) return now
-    // Sent since the look before, which may be a while ago.
-    if (!before.outstanding) return Math.max(since, now - seen.lastDataSent)
-    const progressed = seen.bytesAcked > before.bytesAcked
-    // What comes in with data acknowledges too, but says nothing when nothing more is acknowledged.
-    return received && !progressed ? since : Math.max(since, now - seen.lastAckRecv)
-  }
-  return {
-    ...before,
-    state,
-    lingers: state === 'closed' && seen.state !== TCP_STATES.close,
-    outstanding,
-    unacked,
-    window: seen.sndCwnd,
-    heardAt,
-    progressAt: progressAt(),
-    rttMs: seen.rtt / 1000,
-    bytesAcked: seen.bytesAcked,
-    bytesSent: seen.bytesSent,
-    bytesRetrans: seen.bytesRetrans,
-    bytesReceived: seen.bytesReceived,
-    notsentBytes: seen.notsentBytes,
-    minRttMs: seen.minRtt / 1000,
-  }
+  // Sent since the look before, which may be a while ago.
+  if (!before.outstanding) return Math.max(since, now - seen.lastDataSent)
+  const received = seen.bytesReceived > before.bytesReceived
+  const progressed = seen.bytesAcked > before.bytesAcked
+  // What comes in with data acknowledges too, but says nothing when nothing more is acknowledged.
+  return received && !progressed ? since : Math.max(since, now - seen.lastAckRecv)
 }
 
 /**
@@ -91,16 +90,17 @@ function stateOf(state: number): SubflowState['state'] {
   return state === TCP_STATES.synSent || state === TCP_STATES.synRecv ? 'joining' : 'closed'
 }
 
-export function carriage(access: AccessType, before: Followed, after: Followed): Carriage {
+/** What it has carried since `before` was taken over. */
+export function carriage(access: AccessType, before: Followed, seen: SubflowSample): Carriage {
   return {
     access,
-    rttMs: after.rttMs,
-    acked: after.bytesAcked - before.bytesAcked,
-    sent: after.bytesSent - before.bytesSent,
-    sentAgain: after.bytesRetrans - before.bytesRetrans,
-    received: after.bytesReceived - before.bytesReceived,
-    given: givenTo(after) - givenTo(before),
-    waiting: after.notsentBytes,
-    leastRttMs: after.minRttMs,
+    rttMs: seen.rtt / 1000,
+    acked: seen.bytesAcked - before.bytesAcked,
+    sent: seen.bytesSent - before.bytesSent,
+    sentAgain: seen.bytesRetrans - before.bytesRetrans,
+    received: seen.bytesReceived - before.bytesReceived,
+    given: givenTo(seen) - givenTo(before),
+    waiting: seen.notsentBytes,
+    leastRttMs: seen.minRtt / 1000,
   }
 }

@@ -183,6 +183,13 @@ export class Sampler {
   }
 }
 
+/** The descriptors of these, as they are sampled. */
+export function fdsOf(sockets: readonly { fd: number }[]): Int32Array {
+  const fds = new Int32Array(sockets.length)
+  for (let i = 0; i < fds.length; i++) fds[i] = sockets[i]!.fd
+  return fds
+}
+
 /** For an id that a sample shows for the first time. Of a plain TCP connection its own, with the id 0. Throws system errors. */
 export function subflowAddresses(fd: number): SubflowAddresses[] {
   return native().subflowAddresses(fd, ASKING.whole)

@@ -1,14 +1,13 @@
 /** One steered connection, as it is followed from sample to sample: what its subflows are, and what was asked for. */
 import { BOTH } from '../policy/accesses.js'
-import type { Carrying } from '../policy/load-balance.js'
 import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../policy/plan.js'
 import type { AccessType } from '../policy/rules.js'
 import type { SubflowState } from '../policy/snapshot.js'
-import { carryingOf } from './carrying.js'
-import { type Carriage, carriage, type Followed, NEW, next } from './followed-subflow.js'
+import { type Carriage, carriage, type Followed, NEW, takeOver } from './followed-subflow.js'
 import type { AddressPort, SubflowName } from './path-manager.js'
 import { RefusedActions } from './refused-actions.js'
-import { SOCKET, type SocketSample, type SubflowAddresses } from './sampler.js'
+import type { SocketSample, SubflowAddresses } from './sampler.js'
+import { Stillness } from './stillness.js'
 
 /** What the session says of a connection. */
 export interface Steered {
@@ -49,10 +48,10 @@ export class SteeredConnection {
   sendBuffer: number | undefined
   /** Whether the kernel lets us ask the peer what has arrived. */
   mayAsk = true
-  #carried: readonly Carriage[] = []
 
   constructor({ token, fd, remote, family, rule }: Steered) {
     this.token = token
+    this.stillness = new Stillness(token)
     this.fd = fd
     this.remote = remote
     this.family = family
@@ -102,37 +101,7 @@ export class SteeredConnection {
 
   /** Whether nothing has been acknowledged or is waiting to be, on any subflow, since the sample before. */
   idle = false
-  /** When it last was not. */
-  movedAt = Number.NEGATIVE_INFINITY
-
-  /** What its counters were when it was last followed; undefined: something has happened since, or may. */
-  #restedWith: Counters | undefined
-  #restedAt = Number.NEGATIVE_INFINITY
-
-  /** Whether nothing is under way; whether that still is so, its counters tell. */
-  get mayRest(): boolean {
-    return this.#restedWith !== undefined
-  }
-
-  /**
-   * Whether nothing has happened since it was followed: what is known of its subflows is what there is to know.
-   *
-   * @param records of `SOCKET`, its own at `at`
-   */
-  rests(records: Float64Array, at: number, now: number): boolean {
-    const before = this.#restedWith
-    if (!before || records[at + SOCKET.errno] !== 0 || records[at + SOCKET.token] !== this.token) return false
-    if (records[at + SOCKET.outstanding] !== 0) return false
-    for (const counter of COUNTERS) if (records[at + SOCKET[counter]] !== before[counter]) return false
-    this.#restedAt = now
-    this.#carried = []
-    return true
-  }
-
-  /** What it has told since the look before, for the load balance. */
-  get carrying(): Carrying {
-    return carryingOf(this.token, this.#carried)
-  }
+  readonly stillness: Stillness
 
   get #isSettled(): boolean {
     const joining = this.subflows.some(({ state }) => state === 'joining')
@@ -141,7 +110,7 @@ export class SteeredConnection {
 
   /** It is to be followed at the next look. */
   disturb(): void {
-    this.#restedWith = undefined
+    this.stillness.mayRest = false
   }
 
   /**
@@ -160,27 +129,27 @@ export class SteeredConnection {
     const named = known ? [] : addresses()
     const carried: Carriage[] = []
     for (const seen of sample.subflows) {
-      const before = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
-      if (!before) continue
-      const after = next(before, seen, now, this.#restedAt)
-      this.#subflows.set(seen.id, after)
-      if (before.access) this.#judge(before.access, before, after, now, random)
-      if (before.access && after.state === 'established') carried.push(carriage(before.access, before, after))
+      const subflow = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
+      if (!subflow) continue
+      const { access, state } = subflow
+      const told = access && carriage(access, subflow, seen)
+      takeOver(subflow, seen, now, this.stillness.restedAt)
+      if (access) this.#judge(access, state, subflow, now, random)
+      if (told && subflow.state === 'established') carried.push(told)
     }
-    for (const [id, subflow] of [...this.#subflows]) {
+    for (const [id, subflow] of this.#subflows) {
       if (sample.subflows.some(seen => seen.id === id)) continue
       this.#subflows.delete(id)
       this.refused.forget(id)
-      if (subflow.access) this.#judge(subflow.access, subflow, { ...subflow, state: 'closed' }, now, random)
+      const { access, state } = subflow
+      subflow.state = 'closed'
+      if (access) this.#judge(access, state, subflow, now, random)
     }
-    this.#carried = carried
     this.#forgetJoins(now, random)
-    this.idle =
-      carried.every(({ acked, sent }) => acked === 0 && sent === 0) && !this.subflows.some(one => one.outstanding)
-    if (!this.idle) this.movedAt = now
-    const open = sample.outstanding !== 0 || this.subflows.some(({ outstanding }) => outstanding)
-    // Older kernels do not count: nothing is known of a connection without its subflows.
-    this.#restedWith = !open && this.#isSettled ? sample : undefined
+    const awaits = this.subflows.some(({ outstanding }) => outstanding)
+    this.idle = !awaits && carried.every(({ acked, sent }) => acked === 0 && sent === 0)
+    const mayRest = sample.outstanding === 0 && !awaits && this.#isSettled
+    this.stillness.note(sample, { idle: this.idle, mayRest }, now)
     return carried
   }
 
@@ -247,7 +216,7 @@ export class SteeredConnection {
     const access = accessAt(found.local.address)
     const join = access && this.#joins[access]
     if (access) delete this.#joins[access]
-    return {
+    const begun = {
       ...NEW,
       id,
       access,
@@ -263,16 +232,17 @@ export class SteeredConnection {
       bytesRetrans: 0,
       bytesReceived: 0,
       notsentBytes: 0,
-      minRttMs: 0,
     }
+    this.#subflows.set(id, begun)
+    return begun
   }
 
-  #judge(access: AccessType, before: Followed, after: Followed, now: number, random: () => number): void {
+  #judge(access: AccessType, before: Followed['state'], after: Followed, now: number, random: () => number): void {
     // A peer that refuses a join may do so after its handshake.
     if (after.state === 'established' && (after.bytesReceived > 0 || now - after.madeAt > PROVEN_MS))
       this.forgive(access)
     // One that we have ended is closed before the sample says so.
-    if (before.state !== 'closed' && after.state === 'closed' && now - after.madeAt < SHORT_LIFE_MS)
+    if (before !== 'closed' && after.state === 'closed' && now - after.madeAt < SHORT_LIFE_MS)
       this.#failed(access, now, random)
   }
 
@@ -287,10 +257,6 @@ export class SteeredConnection {
     this.retries[access] = nextRetry(this.retries[access], now, random())
   }
 }
-
-/** What moves when anything does. */
-const COUNTERS = ['bytesSent', 'bytesReceived', 'bytesAcked', 'bytesRetrans', 'retransmits'] as const
-type Counters = Pick<SocketSample, (typeof COUNTERS)[number]>
 
 /** Of a join that has been asked for and not been seen. */
 const UNSEEN = -1

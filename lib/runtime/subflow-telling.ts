@@ -72,9 +72,12 @@ export class SubflowTelling {
     for (const { id, access, state, backup } of connection.subflows) {
       const seen = sample.subflows.find(subflow => subflow.id === id)
       if (!seen) continue
-      const before = known.get(id)
-      if (!before || before.state !== state || before.backup !== backup || before.access !== access) changed = true
-      known.set(id, { access, state, backup, counters: countersOf(seen) })
+      const one = known.get(id)
+      if (one && one.state === state && one.backup === backup && one.access === access) count(one.counters, seen)
+      else {
+        known.set(id, { access, state, backup, counters: countersOf(seen) })
+        changed = true
+      }
     }
     for (const [id, { access, counters }] of known) {
       if (sample.subflows.some(subflow => subflow.id === id)) continue
@@ -98,6 +101,13 @@ export class SubflowTelling {
 export function countersOf(subflow: SubflowSample): Carried {
   const { bytesSent, bytesRetrans, bytesReceived } = subflow
   return { bytesSent, bytesRetransmitted: bytesRetrans, bytesReceived }
+}
+
+/** As `countersOf`, in place. */
+function count(counters: Carried, { bytesSent, bytesRetrans, bytesReceived }: SubflowSample): void {
+  counters.bytesSent = bytesSent
+  counters.bytesRetransmitted = bytesRetrans
+  counters.bytesReceived = bytesReceived
 }
 
 export function nothingCarried(): CarriedByAccess {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { INDEX, LOCAL, REMOTE, World } from '../support/controlled-world.js'
+import type { Steering } from '../../lib/policy/rules.js'
+import { INDEX, LOCAL, REMOTE, WIFI_THEN_CELL, World } from '../support/controlled-world.js'
 
 // Looks are the test's own, at the times of its own clock.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
@@ -534,6 +535,62 @@ describe('connections at rest', () => {
     Object.assign(connection.subflows[0]!.sample, { lastDataSent: 110, lastAckRecv: 5350 })
     await world.pass(50)
     expect(lost(world)).toHaveLength(1)
+  })
+
+  test('what happens to another one is no reason to ask them', async () => {
+    const { world, one } = await resting()
+    world.says({ type: 'subflow-closed', token: one.token })
+    expect(world.asked).toBe(0)
+    await world.pass(50)
+    expect(world.asked).toBeGreaterThan(0)
+  })
+
+  test('nor is its silence, until its access is lost by it', async () => {
+    const { world, one } = await resting()
+    const [wifi] = one.subflows
+    world.carry(wifi!, 1000, false)
+    for (const lastDataSent of [40, 90]) {
+      Object.assign(wifi!.sample, { lastDataSent, lastAckRecv: 60_000 })
+      await world.pass(50)
+    }
+    world.asked = 0
+    // A look is due when it is silent, which is before the next one at all of them.
+    world.now += 12
+    vi.advanceTimersByTime(11)
+    expect([world.asked, lost(world)]).toMatchObject([0, [{ access: 'non-3gpp' }]])
+    vi.advanceTimersByTime(1)
+    expect(world.asked).toBeGreaterThan(0)
+  })
+
+  /** Four, at which it has just been looked. */
+  async function resting() {
+    const world = new World()
+    const [one] = [5, 6, 7].map(fd => world.connect(fd))
+    // Under no rule: whatever is done to the others, it stays at rest.
+    world.connect(8, 'non-3gpp', -1)
+    await world.pass(1000)
+    for (const { subflows } of world.connections) for (const { sample } of subflows) sample.lastAckRecv = 60_000
+    await world.pass(50)
+    world.asked = 0
+    return { world, one: one! }
+  }
+
+  test.each<[string, Steering, lostBefore: boolean, followed: number]>([
+    ['some are followed at once', WIFI_THEN_CELL, false, 10],
+    ['all are, where bytes are divided', { mode: 'load-balancing', percent3gpp: 50 }, false, 30],
+    ['all are, when an access was lost within a minute', WIFI_THEN_CELL, true, 30],
+  ])('of many that have only moved bytes %s', async (_name, steering, lostBefore, followed) => {
+    const world = new World({ rules: [[255, steering]] })
+    // None has its turn at the look in question: there have been fewer than 50.
+    const connections = Array.from({ length: 30 }, (_, index) => world.connect(50 * index + 49))
+    await world.pass(500)
+    if (lostBefore) world.links({ 'non-3gpp': false })
+    world.links({})
+    await world.pass(1000)
+    for (const { subflows } of connections) world.carry(subflows.at(-1)!, 1000)
+    world.followed = 0
+    await world.pass(50)
+    expect(world.followed).toBe(followed)
   })
 
   test('of many each is asked within a few looks whether it still is; those that move, at each', async () => {

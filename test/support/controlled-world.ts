@@ -51,6 +51,8 @@ export class World {
   watched: number[] = []
   /** Of how many connections it was asked whether they are at rest. */
   asked = 0
+  /** And of how many for their subflows. */
+  followed = 0
   /** Connections whose peer was asked what has arrived. */
   readonly inquiries: number[] = []
   mayAsk = true
@@ -88,7 +90,10 @@ export class World {
           })
         : undefined,
       kernel,
-      sample,
+      sample: (fds: Int32Array) => {
+        this.followed += fds.length
+        return sample(fds)
+      },
       sampleConnections: (fds: Int32Array) => {
         this.asked += fds.length
         return Float64Array.from(sample(fds).flatMap(record))
