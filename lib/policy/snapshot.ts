@@ -1,6 +1,6 @@
 /**
- * What policy sees: accesses, connections and their subflows at one moment. Plain values, made anew for each pass by
- * whoever observes; times are milliseconds on one clock.
+ * What policy sees: accesses, connections and their subflows at one moment. Plain values, brought up to date for each pass by
+ * whoever observes, so that policy keeps none of them; times are milliseconds on one clock.
  */
 import type { AccessType } from './rules.js'
 

@@ -49,7 +49,7 @@ export class Pace {
   /** At what does not rest: at once, unless looking is all that is done. */
   lookSoon(): void {
     const now = this.#now()
-    if (this.#restUntil <= now) this.#look(false)
+    if (this.#restUntil <= now) this.#lookAt(now)
     else if (this.#dueAt > this.#restUntil) this.#schedule(this.#restUntil - now, now)
   }
 
@@ -62,6 +62,10 @@ export class Pace {
     if (this.#closed) return
     clearTimeout(this.#timer)
     this.#dueAt = now + ms
-    this.#timer = setTimeout(() => this.#look(this.#now() >= this.#whole.dueAt - EARLY_MS), ms).unref()
+    this.#timer = setTimeout(() => this.#lookAt(this.#now()), ms).unref()
+  }
+
+  #lookAt(now: number): void {
+    this.#look(now >= this.#whole.dueAt - EARLY_MS)
   }
 }
