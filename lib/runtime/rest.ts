@@ -24,12 +24,12 @@ export function whomToAsk(
   const turns = busy ? Math.ceil(connections.size / RESTING_PER_LOOK) : 1
   const awake: SteeredConnection[] = []
   const resting: SteeredConnection[] = []
-  for (const connection of connections.values()) {
+  connections.forEach((connection, token) => {
     // Tokens are random: as many have their turn at each look.
-    const { token, stillness } = connection
+    const { stillness } = connection
     if (!stillness.mayRest || token % around === look % around) awake.push(connection)
     else if (token % turns === look % turns || stillness.moves(now)) resting.push(connection)
-  }
+  })
   return { awake, resting }
 }
 

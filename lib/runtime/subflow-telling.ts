@@ -69,9 +69,11 @@ export class SubflowTelling {
     }
     const { known, ended } = entry
     let changed = false
+    let there = 0
     for (const { id, access, state, backup } of connection.subflows) {
       const seen = sample.subflows.find(subflow => subflow.id === id)
       if (!seen) continue
+      there++
       const one = known.get(id)
       if (one && one.state === state && one.backup === backup && one.access === access) count(one.counters, seen)
       else {
@@ -79,12 +81,13 @@ export class SubflowTelling {
         changed = true
       }
     }
-    for (const [id, { access, counters }] of known) {
-      if (sample.subflows.some(subflow => subflow.id === id)) continue
-      known.delete(id)
-      if (access) ended[access] = sumOf(ended[access], counters)
-      changed = true
-    }
+    if (known.size > there)
+      for (const [id, { access, counters }] of known) {
+        if (sample.subflows.some(subflow => subflow.id === id)) continue
+        known.delete(id)
+        if (access) ended[access] = sumOf(ended[access], counters)
+        changed = true
+      }
     if (!changed) return undefined
     const subflows = [...known].map(([id, { access, state, backup }]): SubflowTold => {
       const name = connection.name(id)
