@@ -1,4 +1,4 @@
-/** Whether a few links are still as they were, at the least cost: one request for each, and no thread woken for its answer. */
+/** Whether a few links are still as they were, at the least cost: one datagram asks for all, and no thread is woken for the answers. */
 import { WireError } from '../errors.js'
 import { decodeMessages, encodeMessage, NLM_F_REQUEST } from '../wire/netlink.js'
 import { decodeRtnetlink, type LinkInfo, linkRequest, RTM } from '../wire/rtnetlink.js'
@@ -8,8 +8,8 @@ export class LinkGlimpse {
   readonly #connection: NetlinkConnection
   /** Of the links that the kernel has just described, by their index. */
   readonly #seen = new Map<number, LinkInfo>()
-  /** By index; answers are not told apart by their sequence, for all have been received before the next question. */
-  readonly #requests = new Map<number, Uint8Array>()
+  /** For the links of these indices. Answers need no sequence: all have been received before the next question. */
+  #request = { of: [] as number[], bytes: new Uint8Array() }
   /** What was read last. Mostly the kernel says the same again, and to compare is cheaper than to read. */
   #read: { bytes: Uint8Array; links: LinkInfo[] }[] = []
 
@@ -22,7 +22,8 @@ export class LinkGlimpse {
   /** True too when the kernel does not answer for one of them. Throws system errors. */
   hasChanged(links: readonly LinkInfo[]): boolean {
     this.#seen.clear()
-    for (const { index } of links) this.#connection.send(this.#requestFor(index))
+    if (links.length === 0) return false
+    this.#connection.send(this.#requestFor(links.map(({ index }) => index)))
     return links.some(link => {
       const seen = this.#seen.get(link.index)
       return seen === undefined || differs(link, seen)
@@ -33,13 +34,14 @@ export class LinkGlimpse {
     this.#connection.close()
   }
 
-  #requestFor(index: number): Uint8Array {
-    let request = this.#requests.get(index)
-    if (!request) {
-      request = encodeMessage({ type: RTM.getLink, flags: NLM_F_REQUEST, sequence: 1 }, linkRequest(index))
-      this.#requests.set(index, request)
-    }
-    return request
+  #requestFor(indices: number[]): Uint8Array {
+    const { of, bytes } = this.#request
+    if (of.length === indices.length && of.every((index, i) => index === indices[i])) return bytes
+    const header = { type: RTM.getLink, flags: NLM_F_REQUEST, sequence: 1 }
+    // Its length is a multiple of four: the next message may follow.
+    const requests = indices.map(index => encodeMessage(header, linkRequest(index)))
+    this.#request = { of: indices, bytes: Buffer.concat(requests) }
+    return this.#request.bytes
   }
 
   #receive(bytes: Uint8Array): void {

@@ -8,10 +8,10 @@ import type { SteeredConnection } from './steered-connection.js'
 /** Connections at rest are asked for their subflows in turn: each once in so many looks; while bytes move, so many at each. */
 const LOOKS_AROUND = 50
 const IN_TURN_PER_LOOK = 5
-/** So many of them are asked whether they still rest, at each look while bytes move: of a thousand, each every 200 ms. */
-const RESTING_PER_LOOK = 250
+/** So many of them are asked whether they still rest, at each look while bytes move: of a thousand, each every 250 ms, as while none do. */
+const RESTING_PER_LOOK = 200
 /** So many that have only moved bytes are followed at each look: more than it takes to measure the accesses. */
-const MOVED_PER_LOOK = 10
+const MOVED_PER_LOOK = 5
 
 /** Whom to ask at the next look: those awake for their subflows, of those at rest some whether they still are. */
 export function whomToAsk(

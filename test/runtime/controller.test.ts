@@ -576,7 +576,7 @@ describe('connections at rest', () => {
   }
 
   test.each<[string, Steering, lostBefore: boolean, followed: number]>([
-    ['some are followed at once', WIFI_THEN_CELL, false, 10],
+    ['some are followed at once', WIFI_THEN_CELL, false, 5],
     ['all are, where bytes are divided', { mode: 'load-balancing', percent3gpp: 50 }, false, 30],
     ['all are, when an access was lost within a minute', WIFI_THEN_CELL, true, 30],
   ])('of many that have only moved bytes %s', async (_name, steering, lostBefore, followed) => {
