@@ -62,7 +62,8 @@ export class Pace {
     if (this.#closed) return
     clearTimeout(this.#timer)
     this.#dueAt = now + ms
-    this.#timer = setTimeout(() => this.#lookAt(this.#now()), ms).unref()
+    // Overdue already, where something has begun to move in a long pause.
+    this.#timer = setTimeout(() => this.#lookAt(this.#now()), Math.max(ms, 0)).unref()
   }
 
   #lookAt(now: number): void {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { Program } from '../support/convert-lab.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -47,6 +47,7 @@ labTest.describe('an unmodified application, across a handover', () => {
     writeFileSync(application, APPLICATION)
     rig = await SessionLab.open()
   })
+  afterEach(() => rig?.mend())
   afterAll(async () => {
     rmSync(folder, { recursive: true })
     await rig?.close()
@@ -87,7 +88,6 @@ labTest.describe('an unmodified application, across a handover', () => {
         expect(app.complaints).toBe('')
         if (watcher.child.exitCode === null) await once(watcher.child, 'close')
         expect(watcher.child.exitCode).toBe(1) // the session has gone
-        await rig.mend()
       },
       30_000,
     )

@@ -59,6 +59,18 @@ describe('looks at everything', () => {
     ])
   })
 
+  test('at once when something moves again later than they would have been had then; a timer has no time less than none', () => {
+    shows = { idle: true }
+    look(true)
+    pass(60)
+    const timer = vi.spyOn(globalThis, 'setTimeout')
+    shows = {}
+    pace.lookSoon()
+    expect(timer.mock.calls.map(([, ms]) => ms)).toEqual([0])
+    pass(2)
+    expect(looks.slice(0, 3).map(([, whole]) => whole)).toEqual([true, false, true])
+  })
+
   test('at once when what was seen in between concerns all', () => {
     shows = { again: 10 }
     look(true)
