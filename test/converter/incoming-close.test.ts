@@ -1,7 +1,7 @@
 /** A converter that is closed while remote hosts are connected to its clients. */
 import { expect, vi } from 'vitest'
 import { hex } from '../support/hex.js'
-import { mptcp } from '../support/probes.js'
+import { all, mptcp, tcpFilters } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { clientListener, incomingRig, pcpClient, remote } from './incoming-rig.js'
 import { until } from './rig.js'
@@ -9,7 +9,7 @@ import { until } from './rig.js'
 const joins = vi.hoisted(() => ({ close: vi.fn(async () => {}) }))
 vi.mock('../../lib/converter/join-endpoints.js', () => ({ openJoinEndpoints: async () => joins }))
 
-requires('MPTCP', mptcp)(
+requires('MPTCP, and filters on TCP sockets', all(mptcp, tcpFilters))(
   'where clients join goes when the last connection has: the kernel ends what has joined there',
   async () => {
     const { converter, pcpPort } = await incomingRig()
