@@ -4,13 +4,13 @@
  */
 import type * as Front from '../lib/index.js'
 import type * as Native from '../lib/runtime/native.js'
-import type * as Wire from '../lib/wire/convert.js'
+import type * as Wire from '../lib/wire/convert/index.js'
 
 const dist = (path: string) => import(new URL(`../dist/${path}`, import.meta.url).href)
 
 export const { connect, isSupported, MaPduSession }: typeof Front = await dist('index.js')
 export const { native }: typeof Native = await dist('runtime/native.js')
-export const { encode, decode }: typeof Wire = await dist('wire/convert.js')
+export const { encode, decode }: typeof Wire = await dist('wire/convert/index.js')
 
 /** include/uapi/linux/in.h, mptcp.h */
 export const IPPROTO_MPTCP = 262

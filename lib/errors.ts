@@ -3,7 +3,7 @@
  * System errors (ECONNREFUSED and the like) are shaped exactly as Node's own: see `systemError`.
  */
 import { getSystemErrorName } from 'node:util'
-import type { ConvertErrorValue } from './wire/convert-error.js'
+import type { ConvertErrorValue } from './wire/convert/error.js'
 
 /** One stable code each; every one has a heading in docs/errors.md. */
 export type ErrorCode =

@@ -5,7 +5,7 @@
 import { isIP } from 'node:net'
 import { bytes, flag, integer, invalid, oneOf, refuseMisspelled, text } from './checks.js'
 import { AtsssError } from './errors.js'
-import type { TcpOption } from './wire/convert.js'
+import type { TcpOption } from './wire/convert/index.js'
 
 /**
  * How the Convert message travels (RFC 8803 §6: in the SYN, or in the first bytes after the handshake).

@@ -11,7 +11,7 @@ import { type AtsssRule, parseRules } from './policy/rules-json.js'
 import type { Assistance } from './policy/steering.js'
 import type { AccessConfig } from './runtime/access-links.js'
 import { resolveWatch, type WatchOptions } from './session-watch.js'
-import { decodeContainer } from './wire/atsss.js'
+import { decodeContainer } from './wire/atsss/container.js'
 
 /**
  * Rules: a preset's name, JSON in TS 29.512's names, or the bytes of an ATSSS container (TS 24.193), which adds, replaces and

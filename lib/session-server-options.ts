@@ -5,7 +5,7 @@ import type { PcpServer } from './policy/pcp-servers.js'
 import { plainAddress } from './policy/prefixes.js'
 import type { PeerFilter } from './runtime/pcp-mapping.js'
 import type { MptcpSocket } from './socket.js'
-import { PCP_SERVER_PORT } from './wire/pcp.js'
+import { PCP_SERVER_PORT } from './wire/pcp/index.js'
 
 export interface SessionServerOptions {
   /** As net.createServer's. @defaultValue false */

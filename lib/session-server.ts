@@ -21,7 +21,7 @@ import {
   type SessionServerSettings,
 } from './session-server-options.js'
 import type { MptcpSocket } from './socket.js'
-import { PCP_PROTOCOL } from './wire/pcp.js'
+import { PCP_PROTOCOL } from './wire/pcp/index.js'
 
 export interface SessionServerEvents {
   listening: []

@@ -1,8 +1,8 @@
 /** Whether a request is served: the operator's policy over RFC 8803's rules, in the order of its sections. Pure. */
 import { isIPv4 } from 'node:net'
 import { PrefixSet } from '../policy/prefixes.js'
-import { forbiddenTarget } from '../wire/convert.js'
-import type { ConvertErrorValue } from '../wire/convert-error.js'
+import type { ConvertErrorValue } from '../wire/convert/error.js'
+import { forbiddenTarget } from '../wire/convert/index.js'
 import { bakeCookie, isCookieValid } from './cookies.js'
 import { malformed, type Request, type Target } from './request.js'
 import type { Settings } from './settings.js'

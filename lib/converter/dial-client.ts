@@ -17,7 +17,7 @@ import {
 import { native } from '../runtime/native.js'
 import { fixReceiveBuffer } from '../runtime/open-socket.js'
 import { reactor } from '../runtime/reactor.js'
-import { decodeTcpInfo } from '../wire/tcp-info.js'
+import { decodeTcpInfo } from '../wire/kernel/tcp-info.js'
 import type { Place } from './mapping.js'
 
 export interface ClientDial {

@@ -1,5 +1,5 @@
 /** What a failed connection to the server means to the client: errno to Error TLV, RFC 8803 §6.2.8. */
-import type { ConvertErrorValue } from '../wire/convert-error.js'
+import type { ConvertErrorValue } from '../wire/convert/error.js'
 
 /**
  * @param code as in `error.code` of Node's system errors

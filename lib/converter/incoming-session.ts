@@ -9,7 +9,7 @@
 import type { Socket } from 'node:net'
 import { WireError } from '../errors.js'
 import { clientKey, plainAddress } from '../policy/prefixes.js'
-import { decode, encode, HEADER_LENGTH } from '../wire/convert.js'
+import { decode, encode, HEADER_LENGTH } from '../wire/convert/index.js'
 import type { Clients } from './clients.js'
 import { isMptcp, reset } from './kernel.js'
 import type { Mapping, Place } from './mapping.js'

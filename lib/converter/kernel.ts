@@ -7,8 +7,8 @@ import type { Socket } from 'node:net'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../runtime/linux.js'
 import { type Addon, native } from '../runtime/native.js'
 import { whenWritable as whenFdWritable } from '../runtime/when-writable.js'
-import { HOST_ENDIAN, structReader } from '../wire/struct.js'
-import { decodeTcpInfo, type TcpInfo } from '../wire/tcp-info.js'
+import { HOST_ENDIAN, structReader } from '../wire/kernel/struct.js'
+import { decodeTcpInfo, type TcpInfo } from '../wire/kernel/tcp-info.js'
 import type { PeerOptions } from './tcp-options.js'
 
 /** The addon, or `undefined` where there is none. */

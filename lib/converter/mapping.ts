@@ -1,5 +1,5 @@
 /** What a PCP server remembers of one mapping: where peers reach it, and over which addresses the client is reached. */
-import type { FilterOption } from '../wire/pcp.js'
+import type { FilterOption } from '../wire/pcp/index.js'
 
 export interface Place {
   address: string

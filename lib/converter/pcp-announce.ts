@@ -2,7 +2,7 @@
 import type { Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { encodePcpResponse, PCP_CLIENT_PORT, PCP_MULTICAST, RESULTS } from '../wire/pcp.js'
+import { encodePcpResponse, PCP_CLIENT_PORT, PCP_MULTICAST, RESULTS } from '../wire/pcp/index.js'
 import type { Place } from './mapping.js'
 
 /**

@@ -1,6 +1,7 @@
 /** What a PCP server answers to a datagram. RFC 6887 §8.2, in its order; the mappings themselves are in mappings.ts. */
 import { WireError } from '../errors.js'
 import type { PrefixSet } from '../policy/prefixes.js'
+import { clientAddressOf } from '../wire/pcp/decode.js'
 import {
   decodePcpRequest,
   encodePcpError,
@@ -11,8 +12,7 @@ import {
   type PcpRequest,
   type PcpResult,
   RESULTS,
-} from '../wire/pcp.js'
-import { clientAddressOf } from '../wire/pcp-decode.js'
+} from '../wire/pcp/index.js'
 import type { Place } from './mapping.js'
 import { ERROR_LIFETIME, type MapAnswer, type Mappings } from './mappings.js'
 

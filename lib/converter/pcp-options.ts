@@ -2,7 +2,7 @@
 import { isIP, isIPv4 } from 'node:net'
 import { flag, integer, invalid, text } from '../checks.js'
 import { PrefixSet, plainAddress } from '../policy/prefixes.js'
-import { PCP_SERVER_PORT } from '../wire/pcp.js'
+import { PCP_SERVER_PORT } from '../wire/pcp/index.js'
 import type { ListenAddress } from './options.js'
 
 export interface PcpOptions {

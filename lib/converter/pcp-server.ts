@@ -2,7 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
 import { plainAddress } from '../policy/prefixes.js'
-import type { PcpResult } from '../wire/pcp.js'
+import type { PcpResult } from '../wire/pcp/index.js'
 import type { Mapping, Path, Place } from './mapping.js'
 import type { Mappings } from './mappings.js'
 import { announceRestart } from './pcp-announce.js'

@@ -1,7 +1,7 @@
 /** The mappings of a PCP server in a file, to outlive a restart. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { NONCE_LENGTH } from '../wire/pcp.js'
+import { NONCE_LENGTH } from '../wire/pcp/index.js'
 import type { Mapping, Path, Place } from './mapping.js'
 
 export interface PcpState {

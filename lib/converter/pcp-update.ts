@@ -1,6 +1,6 @@
 /** Tells PCP clients that their mappings are not what they were. RFC 6887 §14.2, Mapping Update. */
 import type { Socket } from 'node:dgram'
-import { encodePcpResponse, type PcpOption, RESULTS } from '../wire/pcp.js'
+import { encodePcpResponse, type PcpOption, RESULTS } from '../wire/pcp/index.js'
 import { type Mapping, type Path, remaining } from './mapping.js'
 import { ERROR_LIFETIME } from './mappings.js'
 

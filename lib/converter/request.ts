@@ -1,7 +1,7 @@
 /** What a client asks for: its first bytes, read and judged against RFC 8803 §6. Pure. */
 import { WireError } from '../errors.js'
-import { decode, HEADER_LENGTH, MAX_MESSAGE_LENGTH, type TcpOption, type Tlv } from '../wire/convert.js'
-import type { ConvertErrorValue } from '../wire/convert-error.js'
+import type { ConvertErrorValue } from '../wire/convert/error.js'
+import { decode, HEADER_LENGTH, MAX_MESSAGE_LENGTH, type TcpOption, type Tlv } from '../wire/convert/index.js'
 
 export interface Target {
   address: string

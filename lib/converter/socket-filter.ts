@@ -3,9 +3,9 @@
  * by the kernel on each segment, from its TCP header on. What they do not let pass is dropped without a word.
  */
 import { isIPv4 } from 'node:net'
-import { ADDRESS_LENGTH, parseAddress } from '../wire/address.js'
-import type { FilterOption } from '../wire/pcp.js'
-import { HOST_ENDIAN } from '../wire/struct.js'
+import { ADDRESS_LENGTH, parseAddress } from '../wire/bytes/address.js'
+import { HOST_ENDIAN } from '../wire/kernel/struct.js'
+import type { FilterOption } from '../wire/pcp/index.js'
 
 /** Nobody. */
 export function ignoreAll(): Uint8Array {

@@ -1,5 +1,5 @@
 /** TCP options asked for by clients, and those a server answered with: RFC 8803 §6.2.5, §6.2.6 and §7. Pure. */
-import type { TcpOption } from '../wire/convert.js'
+import type { TcpOption } from '../wire/convert/index.js'
 
 export const TCP_OPTION = { mss: 2, windowScale: 3, sackPermitted: 4, sack: 5, timestamps: 8, mptcp: 30 } as const
 

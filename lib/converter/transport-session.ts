@@ -8,8 +8,8 @@
  */
 import { isIPv4, type Socket } from 'node:net'
 import { clientKey, plainAddress } from '../policy/prefixes.js'
-import { encode, type Tlv } from '../wire/convert.js'
-import { type ConvertErrorValue, ERROR_CODES, encodeErrorValue } from '../wire/convert-error.js'
+import { type ConvertErrorValue, ERROR_CODES, encodeErrorValue } from '../wire/convert/error.js'
+import { encode, type Tlv } from '../wire/convert/index.js'
 import { type Place, refusal } from './admission.js'
 import type { Clients } from './clients.js'
 import { dial } from './dial.js'

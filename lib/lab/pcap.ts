@@ -8,8 +8,8 @@
  * Fields are in the byte order of the machine that wrote them; the magic number tells (draft-ietf-opsawg-pcap §4, §5).
  */
 import { AtsssError } from '../errors.js'
-import { formatAddress } from '../wire/address.js'
-import { decodeTcpOptions, type TcpOption } from '../wire/tcp-options.js'
+import { formatAddress } from '../wire/bytes/address.js'
+import { decodeTcpOptions, type TcpOption } from '../wire/convert/tcp-options.js'
 
 export interface Tcp {
   sourcePort: number

@@ -1,7 +1,7 @@
 /** What a converter's message means for the connection. Pure; throws `WireError`. */
 import { WireError } from '../errors.js'
-import { decode, HEADER_LENGTH, type Tlv } from '../wire/convert.js'
-import { decodeErrorValue } from '../wire/convert-error.js'
+import { decodeErrorValue } from '../wire/convert/error.js'
+import { decode, HEADER_LENGTH, type Tlv } from '../wire/convert/index.js'
 import type { Failure } from './reaction.js'
 
 /** The TLVs of the whole message `bytes`, and the failure that one of them is. */

@@ -1,7 +1,7 @@
 /**
  * Which ways a connection may take, and which is next. Pure: lists in, lists out.
  */
-import type { TcpOption, Tlv } from '../wire/convert.js'
+import type { TcpOption, Tlv } from '../wire/convert/index.js'
 
 export interface Endpoint {
   address: string

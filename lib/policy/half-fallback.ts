@@ -7,7 +7,7 @@
  * does not know. For want of a DATA_ACK it sends its bytes again, as new ones to this end, and it resets the connection at the
  * first bytes that come from here, which have no mapping.
  */
-import { TCP_STATES, type TcpInfo } from '../wire/tcp-info.js'
+import { TCP_STATES, type TcpInfo } from '../wire/kernel/tcp-info.js'
 
 /**
  * - `turned`: the peer holds the connection for TCP, too. This end has sent nothing behind its SYN, so that its ACK was in

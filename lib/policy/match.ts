@@ -1,7 +1,7 @@
 /** Which rule a connection is under: a function of the rules and of where it goes. TS 23.501 §5.32.8. */
 import { domainToASCII } from 'node:url'
-import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/address.js'
-import type { IpTuple, TrafficComponent } from '../wire/atsss.js'
+import type { IpTuple, TrafficComponent } from '../wire/atsss/container.js'
+import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/bytes/address.js'
 import { byPrecedence, nameOf, type Rule } from './rules.js'
 import { prefix } from './rules-json-traffic.js'
 

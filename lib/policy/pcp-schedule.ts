@@ -1,5 +1,5 @@
 /** When a PCP request for a mapping is to be sent: first, again, to renew, after a refusal. RFC 6887 §8.1.1, §11.2.1, §15. */
-import { type PcpResult, resultName } from '../wire/pcp.js'
+import { type PcpResult, resultName } from '../wire/pcp/index.js'
 
 /** Of one mapping at one server. Times are milliseconds on one clock that never goes back. */
 export interface Schedule {

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os'
 import { AtsssError, ConvertError, type ErrorCode, systemError, type WireError } from '../errors.js'
-import { type ConvertErrorValue, ERROR_CODES } from '../wire/convert-error.js'
+import { type ConvertErrorValue, ERROR_CODES } from '../wire/convert/error.js'
 import type { Candidate, Scope, Via } from './candidates.js'
 import { backOffSeconds, type Lesson } from './converter-memory.js'
 

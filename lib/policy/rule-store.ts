@@ -9,7 +9,7 @@ import type {
   RuleFraming,
   RulesParameter,
   WireSteeringMode,
-} from '../wire/atsss.js'
+} from '../wire/atsss/container.js'
 import { byPrecedence, nameOf, type Rule, type Steering, type SteeringFunctionality, unusableBecause } from './rules.js'
 
 export interface RuleUpdate {

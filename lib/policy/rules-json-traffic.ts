@@ -1,8 +1,13 @@
 /** Traffic descriptors of rules in JSON, both ways. */
 import { domainToASCII } from 'node:url'
-import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/address.js'
-import { decodeTrafficDescriptor, encodeTrafficDescriptor, type IpTuple, type TrafficComponent } from '../wire/atsss.js'
-import { UUID } from '../wire/atsss-fields.js'
+import {
+  decodeTrafficDescriptor,
+  encodeTrafficDescriptor,
+  type IpTuple,
+  type TrafficComponent,
+} from '../wire/atsss/container.js'
+import { UUID } from '../wire/atsss/fields.js'
+import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/bytes/address.js'
 import { hexadecimal, integer, list, record, shown, text, wrong } from './rules-check.js'
 
 /**

@@ -2,7 +2,7 @@
  * ATSSS rules as the inside knows them, wherever they came from: JSON, a container from the network, or a preset.
  * TS 23.501 §5.32.8, table 5.32.8-1.
  */
-import type { TrafficComponent } from '../wire/traffic-descriptor.js'
+import type { TrafficComponent } from '../wire/atsss/traffic-descriptor.js'
 
 export type AccessType = '3gpp' | 'non-3gpp'
 

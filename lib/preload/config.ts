@@ -10,7 +10,7 @@ import { PRESETS } from '../policy/presets.js'
 import { hexadecimal, integer, list, record, shown, text, word, wrong } from '../policy/rules-check.js'
 import { parseRules } from '../policy/rules-json.js'
 import { type RulesInput, resolveSession, type SessionOptions } from '../session-options.js'
-import { UUID } from '../wire/atsss-fields.js'
+import { UUID } from '../wire/atsss/fields.js'
 import { Exclusion } from './exclusion.js'
 import type { PreloadOptions } from './preload.js'
 

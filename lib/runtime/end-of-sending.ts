@@ -8,8 +8,8 @@
  * is before it, is not missed.
  */
 import type { Socket } from 'node:net'
-import { decodeMptcpInfo } from '../wire/mptcp-info.js'
-import { decodeTcpInfo } from '../wire/tcp-info.js'
+import { decodeMptcpInfo } from '../wire/kernel/mptcp-info.js'
+import { decodeTcpInfo } from '../wire/kernel/tcp-info.js'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_TCP, TCP_INFO } from './linux.js'
 import { native } from './native.js'
 

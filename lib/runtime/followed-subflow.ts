@@ -2,7 +2,7 @@
 import type { Told } from '../policy/accesses.js'
 import type { AccessType } from '../policy/rules.js'
 import type { SubflowState } from '../policy/snapshot.js'
-import { TCP_STATES } from '../wire/tcp-info.js'
+import { TCP_STATES } from '../wire/kernel/tcp-info.js'
 import { type Given, givenTo } from './carrying.js'
 import type { SubflowName } from './path-manager.js'
 import type { SubflowSample } from './sampler.js'

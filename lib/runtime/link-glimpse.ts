@@ -1,7 +1,7 @@
 /** Whether a few links are still as they were, at the least cost: one datagram asks for all, and no thread is woken for the answers. */
 import { WireError } from '../errors.js'
-import { decodeMessages, encodeMessage, NLM_F_REQUEST } from '../wire/netlink.js'
-import { decodeRtnetlink, type LinkInfo, linkRequest, RTM } from '../wire/rtnetlink.js'
+import { decodeMessages, encodeMessage, NLM_F_REQUEST } from '../wire/netlink/message.js'
+import { decodeRtnetlink, type LinkInfo, linkRequest, RTM } from '../wire/netlink/route.js'
 import { NETLINK_ROUTE, type NetlinkConnection, type OpenNetlink } from './netlink.js'
 
 export class LinkGlimpse {

@@ -11,7 +11,7 @@ import {
   type LinkInfo,
   RTMGRP_ALL,
   type RtnetlinkMessage,
-} from '../wire/rtnetlink.js'
+} from '../wire/netlink/route.js'
 import { differs, LinkGlimpse } from './link-glimpse.js'
 import {
   NETLINK_ROUTE,
@@ -23,7 +23,7 @@ import {
 } from './netlink.js'
 import { type ChangeReason, changesBetween, type NetworkState } from './network-state.js'
 
-export type { DefaultRoute, LinkAddress, Operstate } from '../wire/rtnetlink.js'
+export type { DefaultRoute, LinkAddress, Operstate } from '../wire/netlink/route.js'
 export { type ChangeReason, changesBetween, isUsable, type Link, type NetworkState } from './network-state.js'
 
 export interface LinkMonitorEvents {

@@ -16,7 +16,7 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
   NLMSG_MIN_TYPE,
-} from '../wire/netlink.js'
+} from '../wire/netlink/message.js'
 import { int, SOL_SOCKET } from './linux.js'
 import { native } from './native.js'
 import { reactor } from './reactor.js'

@@ -1,5 +1,5 @@
 /** Links, addresses and default routes as a value, and what has changed from one to another. Pure. */
-import type { DefaultRoute, LinkAddress, LinkInfo } from '../wire/rtnetlink.js'
+import type { DefaultRoute, LinkAddress, LinkInfo } from '../wire/netlink/route.js'
 
 export interface Link extends LinkInfo {
   /** In the kernel's order. Not yet usable ones (`tentative`) and the ones on their way out (`deprecated`) included. */

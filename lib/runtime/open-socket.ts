@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { constants } from 'node:os'
 import { AtsssError, type SystemError, systemError } from '../errors.js'
-import { decodeMptcpInfo } from '../wire/mptcp-info.js'
+import { decodeMptcpInfo } from '../wire/kernel/mptcp-info.js'
 import { anyAddress } from './connect-error.js'
 import {
   INFO_MAX,

@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { EventEmitter } from 'eventemitter3'
-import { decodeFamily, decodeGeneric, encodeGetFamily, type Family, GENL_ID_CTRL } from '../wire/genetlink.js'
+import { decodeFamily, decodeGeneric, encodeGetFamily, type Family, GENL_ID_CTRL } from '../wire/netlink/generic.js'
+import { decodeMessages, type NetlinkMessage } from '../wire/netlink/message.js'
 import {
   decodeEndpoint,
   decodeEvent,
@@ -17,8 +18,7 @@ import {
   type MptcpLimits,
   type PmArguments,
   type PmCommand,
-} from '../wire/mptcp-pm.js'
-import { decodeMessages, type NetlinkMessage } from '../wire/netlink.js'
+} from '../wire/netlink/mptcp-pm.js'
 import {
   NETLINK_GENERIC,
   NetlinkClient,
@@ -27,7 +27,7 @@ import {
   openNetlink,
 } from './netlink.js'
 
-export type { MptcpEndpoint, MptcpEndpointFlag, MptcpEvent, MptcpLimits } from '../wire/mptcp-pm.js'
+export type { MptcpEndpoint, MptcpEndpointFlag, MptcpEvent, MptcpLimits } from '../wire/netlink/mptcp-pm.js'
 
 /** Which of the two serves the sockets opened in this namespace from now on. */
 export type PathManagerType = 'kernel' | 'userspace'

@@ -3,8 +3,8 @@
  * RFC 8803 §5.2. Exactly the bytes of the Convert message are read, so that nothing of the stream behind them is.
  */
 import { WireError } from '../errors.js'
-import { decode, encode, forbiddenTarget, HEADER_LENGTH, messageLength } from '../wire/convert.js'
-import { decodeTcpInfo } from '../wire/tcp-info.js'
+import { decode, encode, forbiddenTarget, HEADER_LENGTH, messageLength } from '../wire/convert/index.js'
+import { decodeTcpInfo } from '../wire/kernel/tcp-info.js'
 import { INFO_MAX, SOL_TCP, TCP_INFO } from './linux.js'
 import { native, type SocketAddress } from './native.js'
 import { type Protocol, protocolOf } from './open-socket.js'

@@ -1,7 +1,7 @@
 /** What a connection got, for its user to read: `socket.mptcp`. */
 import type { Via } from '../policy/candidates.js'
 import type { OneRttReason } from '../policy/converter-memory.js'
-import type { Tlv } from '../wire/convert.js'
+import type { Tlv } from '../wire/convert/index.js'
 
 export interface MptcpReport {
   /** What the connection speaks; undefined until it is there. */

@@ -1,6 +1,6 @@
 /** When a connection that came with data in its SYN may be written to. */
-import { decodeMptcpInfo } from '../wire/mptcp-info.js'
-import { decodeTcpInfo, TCP_STATES } from '../wire/tcp-info.js'
+import { decodeMptcpInfo } from '../wire/kernel/mptcp-info.js'
+import { decodeTcpInfo, TCP_STATES } from '../wire/kernel/tcp-info.js'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_TCP, TCP_INFO } from './linux.js'
 import { native } from './native.js'
 import { reactor } from './reactor.js'

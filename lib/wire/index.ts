@@ -1,7 +1,7 @@
 /** `atsss/wire`: the Convert codec and that of ATSSS containers, for tools and converters. */
 export { type WireCode, WireError, type WireReason } from '../errors.js'
-export * from './atsss.js'
-export * from './convert.js'
-export * from './convert-error.js'
-export * from './nas.js'
-export * from './pcp.js'
+export * from './atsss/container.js'
+export * from './atsss/nas.js'
+export * from './convert/error.js'
+export * from './convert/index.js'
+export * from './pcp/index.js'

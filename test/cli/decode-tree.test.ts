@@ -3,11 +3,11 @@ import { decodeAs, KINDS, type KindName } from '../../lib/cli/decode/kinds.js'
 import { type Field, problems } from '../../lib/cli/decode/tree.js'
 import { hex } from '../support/hex.js'
 import { seeded } from '../support/random.js'
-import { VECTORS as CONTAINERS } from '../wire/atsss.vectors.js'
-import { VECTORS as MESSAGES } from '../wire/convert.vectors.js'
-import { REQUESTS, RESPONSES } from '../wire/pcp.vectors.js'
+import { VECTORS as CONTAINERS } from '../wire/atsss/vectors.js'
+import { VECTORS as MESSAGES } from '../wire/convert/vectors.js'
+import { REQUESTS, RESPONSES } from '../wire/pcp/vectors.js'
 
-/** Laid by hand in test/wire/nas.test.ts from TS 24.501 table 8.3.2.1.1; here shorter. */
+/** Laid by hand in test/wire/atsss/nas.test.ts from TS 24.501 table 8.3.2.1.1; here shorter. */
 const ACCEPT = hex(
   '2e0501c2310009010006313101 01ff01 06 0603e80603e8 5932 2905010a2d0002 81 77000d 01000a00080900010104010401',
 )

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { type Converter, type ConverterOptions, createConverter, type IncomingInfo } from '../../lib/converter/index.js'
 import type { PcpOptions } from '../../lib/converter/pcp-options.js'
-import { decodePcpResponse, encodePcpRequest, type PcpOption, type PcpResponse } from '../../lib/wire/pcp.js'
+import { decodePcpResponse, encodePcpRequest, type PcpOption, type PcpResponse } from '../../lib/wire/pcp/index.js'
 import { closing, until } from './rig.js'
 
 export const NONCE = new Uint8Array(12).fill(7)

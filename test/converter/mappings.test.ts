@@ -1,7 +1,7 @@
 /** The table of a PCP server's mappings, as RFC 6887 §11.3 and §15 describe it, on a clock that is a number. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type MapAnswer, Mappings, type MapRequest } from '../../lib/converter/mappings.js'
-import type { MapOperation, PcpOption } from '../../lib/wire/pcp.js'
+import type { MapOperation, PcpOption } from '../../lib/wire/pcp/index.js'
 
 const NOW = 1_000_000_000
 const LIMITS = {

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { decodeTcpOptions } from '../../lib/wire/convert.js'
+import { decodeTcpOptions } from '../../lib/wire/convert/index.js'
 import { hex } from '../support/hex.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'

@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest'
 import { Mappings } from '../../lib/converter/mappings.js'
 import { answerPcp } from '../../lib/converter/pcp-answer.js'
 import { PrefixSet } from '../../lib/policy/prefixes.js'
-import { decodePcpResponse } from '../../lib/wire/pcp.js'
+import { decodePcpResponse } from '../../lib/wire/pcp/index.js'
 import { hex } from '../support/hex.js'
 import { seeded } from '../support/random.js'
-import { REQUESTS } from '../wire/pcp.vectors.js'
+import { REQUESTS } from '../wire/pcp/vectors.js'
 
 const NOW = 1_000_000_000
 const EPOCH = 77

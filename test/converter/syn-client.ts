@@ -15,7 +15,7 @@ import {
 } from '../../lib/runtime/linux.js'
 import { native } from '../../lib/runtime/native.js'
 import { reactor } from '../../lib/runtime/reactor.js'
-import { decodeTcpInfo } from '../../lib/wire/tcp-info.js'
+import { decodeTcpInfo } from '../../lib/wire/kernel/tcp-info.js'
 
 export interface SynClientTask {
   address: string

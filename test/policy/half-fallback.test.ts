@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { otherEnd } from '../../lib/policy/half-fallback.js'
-import { decodeTcpInfo, TCP_STATES, type TcpInfo } from '../../lib/wire/tcp-info.js'
+import { decodeTcpInfo, TCP_STATES, type TcpInfo } from '../../lib/wire/kernel/tcp-info.js'
 
 /** Of a connection whose SYN had 24 bytes, all acknowledged. */
 const info = (changes: Partial<TcpInfo>): TcpInfo => ({

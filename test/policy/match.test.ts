@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Flow, match } from '../../lib/policy/match.js'
 import { parseRules, type TrafficDescriptor } from '../../lib/policy/rules-json.js'
-import { decodeTrafficDescriptor } from '../../lib/wire/atsss.js'
+import { decodeTrafficDescriptor } from '../../lib/wire/atsss/container.js'
 import { hex } from '../support/hex.js'
 
 const rules = (...traffic: TrafficDescriptor[]) =>

@@ -11,7 +11,7 @@ import {
   sent,
   wakeAt,
 } from '../../lib/policy/pcp-schedule.js'
-import { RESULTS, resultName } from '../../lib/wire/pcp.js'
+import { RESULTS, resultName } from '../../lib/wire/pcp/index.js'
 import { seeded } from '../support/random.js'
 
 const NOW = 1_000_000

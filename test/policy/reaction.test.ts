@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { systemError, WireError } from '../../lib/errors.js'
 import type { Scope } from '../../lib/policy/candidates.js'
 import { type Failure, react } from '../../lib/policy/reaction.js'
-import type { ConvertErrorValue } from '../../lib/wire/convert-error.js'
+import type { ConvertErrorValue } from '../../lib/wire/convert/error.js'
 import { endpoint, errorTlv as tlv, via, way } from '../support/candidates.js'
 
 const server = endpoint('192.0.2.1')

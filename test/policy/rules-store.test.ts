@@ -3,10 +3,10 @@ import { match } from '../../lib/policy/match.js'
 import { applyContainer, rulesFromContainer, rulesToContainer } from '../../lib/policy/rule-store.js'
 import type { Rule } from '../../lib/policy/rules.js'
 import { parseRules, rulesToJson } from '../../lib/policy/rules-json.js'
-import { decodeContainer, encodeContainer } from '../../lib/wire/atsss.js'
+import { decodeContainer, encodeContainer } from '../../lib/wire/atsss/container.js'
 import { hex } from '../support/hex.js'
 import { seeded } from '../support/random.js'
-import { VECTORS } from '../wire/atsss.vectors.js'
+import { VECTORS } from '../wire/atsss/vectors.js'
 
 /** A container with one parameter of rules: these octets. */
 const container = (rules: string) => {

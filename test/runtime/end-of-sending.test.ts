@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { whenEndMayBeSent } from '../../lib/runtime/end-of-sending.js'
 import { SOL_MPTCP, SOL_TCP } from '../../lib/runtime/linux.js'
-import { MPTCP_INFO_FLAG_FALLBACK } from '../../lib/wire/mptcp-info.js'
+import { MPTCP_INFO_FLAG_FALLBACK } from '../../lib/wire/kernel/mptcp-info.js'
 
 /** What the kernel says. */
 const kernel = vi.hoisted(() => ({ mptcp: true, flags: 0, unacked: 0n, bytesRetrans: 0, rttMs: 20, totalRetrans: 0 }))

@@ -12,7 +12,7 @@ import {
   type MapOperation,
   type PcpRequest,
   RESULTS,
-} from '../../lib/wire/pcp.js'
+} from '../../lib/wire/pcp/index.js'
 
 /** The network: whoever sends reaches the server of the test; whoever hears announcements is noted. */
 const network = vi.hoisted(() => ({

@@ -2,12 +2,12 @@ import { endianness } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { LinkMonitor, openLinkMonitor } from '../../lib/runtime/link-monitor.js'
 import { native } from '../../lib/runtime/native.js'
-import { decodeMessages, type NetlinkMessage } from '../../lib/wire/netlink.js'
+import { decodeMessages, type NetlinkMessage } from '../../lib/wire/netlink/message.js'
 import { pause, until } from '../support/native-addon.js'
 import { acknowledge, done, type FakeKernel, fakeKernel, part } from '../support/netlink-kernel.js'
 import { addon } from '../support/probes.js'
 import { requires } from '../support/requires.js'
-import { CAPTURED } from '../wire/rtnetlink.vectors.js'
+import { CAPTURED } from '../wire/netlink/route.vectors.js'
 
 const about = { interface: 'wifi', index: 3 }
 const onAddress = { ...about, address: '10.1.0.2' }

@@ -2,13 +2,13 @@ import { endianness } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { native } from '../../lib/runtime/native.js'
 import { openPathManager, type PathManager, pathManagerType } from '../../lib/runtime/path-manager.js'
-import { decodeGeneric } from '../../lib/wire/genetlink.js'
-import { decodeMessages, type NetlinkMessage } from '../../lib/wire/netlink.js'
+import { decodeGeneric } from '../../lib/wire/netlink/generic.js'
+import { decodeMessages, type NetlinkMessage } from '../../lib/wire/netlink/message.js'
 import { hex } from '../support/hex.js'
 import { acknowledge, done, type FakeKernel, fakeKernel, part } from '../support/netlink-kernel.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
-import { COMMANDS, ENDPOINTS, EVENTS, LIMITS } from '../wire/mptcp-pm.vectors.js'
+import { COMMANDS, ENDPOINTS, EVENTS, LIMITS } from '../wire/netlink/mptcp-pm.vectors.js'
 
 /** The family `mptcp_pm` with the id 28 and its group `mptcp_pm_events`, 9. */
 const FAMILY = hex(`

@@ -10,7 +10,7 @@ import {
   type MapOperation,
   type PcpRequest,
   RESULTS,
-} from '../../lib/wire/pcp.js'
+} from '../../lib/wire/pcp/index.js'
 import { hex } from '../support/hex.js'
 
 const SERVER = { address: '192.0.2.1', port: 5351 }

@@ -11,8 +11,8 @@ import {
   SUBFLOW,
   subflowAddresses,
 } from '../../lib/runtime/sampler.js'
-import { decodeMptcpInfo } from '../../lib/wire/mptcp-info.js'
-import { decodeTcpInfo, TCP_STATES } from '../../lib/wire/tcp-info.js'
+import { decodeMptcpInfo } from '../../lib/wire/kernel/mptcp-info.js'
+import { decodeTcpInfo, TCP_STATES } from '../../lib/wire/kernel/tcp-info.js'
 import { leavesNothing, MPTCP, pause, serve, TCP, until } from '../support/native-addon.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'

@@ -1,6 +1,5 @@
-/** An ATSSS container as a tree. TS 24.193 §6.1; the layouts are drawn in wire/atsss-message.ts. */
+/** An ATSSS container as a tree. TS 24.193 §6.1; the layouts are drawn in wire/atsss/message.ts. */
 import { WireError } from '../../errors.js'
-import { formatAddress } from '../../wire/address.js'
 import {
   type AtsssParameter,
   decodeContainer,
@@ -10,8 +9,9 @@ import {
   type RulesParameter,
   type TrafficComponent,
   type WireSteeringMode,
-} from '../../wire/atsss.js'
-import { ADDRESS_TYPES, OPERATIONS, TRANSPORT_CONVERTER } from '../../wire/atsss-message.js'
+} from '../../wire/atsss/container.js'
+import { ADDRESS_TYPES, OPERATIONS, TRANSPORT_CONVERTER } from '../../wire/atsss/message.js'
+import { formatAddress } from '../../wire/bytes/address.js'
 import type { Walker } from './tree.js'
 
 /** The contents of a container: a row of parameters. */

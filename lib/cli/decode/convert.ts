@@ -1,7 +1,7 @@
-/** A Convert message as a tree. RFC 8803 §6; the layouts are drawn in wire/convert-message.ts. */
-import { ADDRESS_LENGTH, formatAddress } from '../../wire/address.js'
-import { decodeErrorValue, ERROR_CODES } from '../../wire/convert-error.js'
-import { HEADER_LENGTH, MAGIC_NUMBER, TLV_CODES, VERSION_1, WORD } from '../../wire/convert-message.js'
+/** A Convert message as a tree. RFC 8803 §6; the layouts are drawn in wire/convert/message.ts. */
+import { ADDRESS_LENGTH, formatAddress } from '../../wire/bytes/address.js'
+import { decodeErrorValue, ERROR_CODES } from '../../wire/convert/error.js'
+import { HEADER_LENGTH, MAGIC_NUMBER, TLV_CODES, VERSION_1, WORD } from '../../wire/convert/message.js'
 import { hex, type Walker } from './tree.js'
 
 /** The message at the start of the window, and what follows it. */
@@ -84,7 +84,7 @@ function walkValue(walker: Walker, code: number): void {
   }
 }
 
-/** What `wire/tcp-options.ts` refuses in a Connect TLV ends a list in a header. */
+/** What `wire/convert/tcp-options.ts` refuses in a Connect TLV ends a list in a header. */
 function walkTcpOption(walker: Walker, inConnect: boolean): void {
   const kind = walker.bytes[walker.offset]!
   if (kind <= 1) {

@@ -1,4 +1,4 @@
-/** A NAS message with an ATSSS container as a tree. TS 24.501 §8.2.11, §8.3.2, §8.3.9; drawn in wire/nas.ts. */
+/** A NAS message with an ATSSS container as a tree. TS 24.501 §8.2.11, §8.3.2, §8.3.9; drawn in wire/atsss/nas.ts. */
 import { walkContainer } from './atsss.js'
 import type { Walker } from './tree.js'
 

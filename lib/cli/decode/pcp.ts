@@ -1,7 +1,7 @@
-/** A datagram of the Port Control Protocol as a tree. RFC 6887 §7, §11.1, §12.1; drawn in wire/pcp-message.ts. */
-import { ADDRESS_LENGTH, formatAddress } from '../../wire/address.js'
-import { NONCE_LENGTH, OPTION_CODES, PCP_HEADER_LENGTH, PCP_VERSION, resultName } from '../../wire/pcp.js'
-import { OPCODES, OPTIONAL_BIT, R_BIT } from '../../wire/pcp-message.js'
+/** A datagram of the Port Control Protocol as a tree. RFC 6887 §7, §11.1, §12.1; drawn in wire/pcp/message.ts. */
+import { ADDRESS_LENGTH, formatAddress } from '../../wire/bytes/address.js'
+import { NONCE_LENGTH, OPTION_CODES, PCP_HEADER_LENGTH, PCP_VERSION, resultName } from '../../wire/pcp/index.js'
+import { OPCODES, OPTIONAL_BIT, R_BIT } from '../../wire/pcp/message.js'
 import type { Walker } from './tree.js'
 
 export function walkPcp(walker: Walker): void {

@@ -5,7 +5,7 @@ import type { RuleUpdate } from '../../policy/rule-store.js'
 import type { Rule } from '../../policy/rules.js'
 import { parseRules } from '../../policy/rules-json.js'
 import { readRules } from '../../session-options.js'
-import { decodeSessionMessage } from '../../wire/nas.js'
+import { decodeSessionMessage } from '../../wire/atsss/nas.js'
 import { bytesIn } from '../decode/input.js'
 
 export interface RulesFile extends Pick<RuleUpdate, 'problems'> {

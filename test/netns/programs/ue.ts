@@ -12,7 +12,7 @@ import { native } from '../../../lib/runtime/native.js'
 import { openPathManager, pathManagerType } from '../../../lib/runtime/path-manager.js'
 import { reactor } from '../../../lib/runtime/reactor.js'
 import { Sampler, subflowAddresses } from '../../../lib/runtime/sampler.js'
-import { decodeMptcpInfo } from '../../../lib/wire/mptcp-info.js'
+import { decodeMptcpInfo } from '../../../lib/wire/kernel/mptcp-info.js'
 import { blockFor } from '../../support/block-for.js'
 import { writePattern } from './pattern.js'
 

@@ -1,0 +1,101 @@
+/** Access selection descriptors: how a rule's traffic is to be steered. TS 24.193 §6.1.3.2; drawn in atsss-message.ts. */
+import {
+  type AccessSelection,
+  FUNCTIONALITY_CODES,
+  MODE_CODES,
+  type WireAccess,
+  type WireSteeringMode,
+} from './message.js'
+import { type OctetReader, type OctetWriter, refusal } from './octets.js'
+
+/** The descriptor that fills the whole window of `from`, or why it does not. */
+export function readAccessSelection(from: OctetReader): AccessSelection | string {
+  const whole = from.left
+  if (whole === 0) return 'no access selection descriptor'
+  const length = from.u8()
+  if (length !== whole || length < 3) return `access selection descriptor of ${length} octets, where ${whole} are left`
+  const functionality = from.u8()
+  const code = from.u8()
+  const rest = from.rest()
+  return { functionality: FUNCTIONALITIES.get(functionality) ?? functionality, ...parseMode(code, rest) }
+}
+
+export function writeAccessSelection(to: OctetWriter, access: AccessSelection): void {
+  to.counted(1, 'access selection descriptor', () => writeContents(to, access), 1)
+}
+
+/** The mode, and what is left behind its information. */
+function parseMode(code: number, rest: Uint8Array): { mode: WireSteeringMode; trailing: Uint8Array } {
+  if (code === MODE_CODES['smallest-delay']) return { mode: { mode: 'smallest-delay' }, trailing: rest }
+  const mode = MODES.find(([known, information]) => known === code && information === rest[0])?.[2]
+  return mode === undefined
+    ? { mode: { mode: 'unknown', code, information: rest }, trailing: new Uint8Array(0) }
+    : { mode: { ...mode }, trailing: rest.slice(1) }
+}
+
+function writeContents(to: OctetWriter, { functionality, mode, trailing }: AccessSelection): void {
+  if (typeof functionality === 'number' && FUNCTIONALITIES.has(functionality))
+    throw refusal(`steering functionality ${functionality} is not unknown`, to.offset)
+  if (typeof functionality === 'string' && !Object.hasOwn(FUNCTIONALITY_CODES, functionality))
+    throw refusal(`no steering functionality is called ${JSON.stringify(functionality)}`, to.offset)
+  to.u8(
+    typeof functionality === 'string' ? FUNCTIONALITY_CODES[functionality] : functionality,
+    'steering functionality',
+  )
+  writeMode(to, mode)
+  to.put(trailing, 'trailing')
+}
+
+function writeMode(to: OctetWriter, mode: WireSteeringMode): void {
+  if (mode.mode === 'smallest-delay') return to.u8(MODE_CODES['smallest-delay'], 'steering mode')
+  if (mode.mode === 'unknown') {
+    to.u8(mode.code, 'steering mode')
+    to.put(mode.information, 'steering mode information')
+    if (parseMode(mode.code, mode.information).mode.mode !== 'unknown')
+      throw refusal(`steering mode ${mode.code} with this information is not unknown`, to.offset)
+    return
+  }
+  const entry = MODES.find(([, , known]) => same(known, mode))
+  if (entry === undefined) throw refusal(`no code says ${JSON.stringify(mode)}`, to.offset)
+  to.u8(entry[0], 'steering mode')
+  to.u8(entry[1], 'steering mode information')
+}
+
+const FUNCTIONALITIES: ReadonlyMap<number, keyof typeof FUNCTIONALITY_CODES> = new Map(
+  Object.entries(FUNCTIONALITY_CODES).map(([name, code]) => [code, name as keyof typeof FUNCTIONALITY_CODES]),
+)
+
+/** Code of a mode, its information, and what they mean. */
+const MODES: readonly (readonly [number, number, WireSteeringMode])[] = [
+  ...(
+    [
+      [1, '3gpp', undefined],
+      [2, '3gpp', 'non-3gpp'],
+      [3, 'non-3gpp', undefined],
+      [4, 'non-3gpp', '3gpp'],
+    ] as [number, WireAccess, WireAccess | undefined][]
+  ).map(
+    ([information, active, standby]) =>
+      [MODE_CODES['active-standby'], information, { mode: 'active-standby', active, standby }] as const,
+  ),
+  // 1 is 100 % over 3GPP, 11 is 0 %.
+  ...Array.from(
+    { length: 11 },
+    (_, i) => [MODE_CODES['load-balancing'], i + 1, { mode: 'load-balancing', percent3gpp: 100 - 10 * i }] as const,
+  ),
+  [MODE_CODES['priority-based'], 1, { mode: 'priority-based', high: '3gpp' }],
+  [MODE_CODES['priority-based'], 2, { mode: 'priority-based', high: 'non-3gpp' }],
+]
+
+function same(a: WireSteeringMode, b: WireSteeringMode): boolean {
+  switch (a.mode) {
+    case 'active-standby':
+      return b.mode === a.mode && b.active === a.active && b.standby === a.standby
+    case 'load-balancing':
+      return b.mode === a.mode && b.percent3gpp === a.percent3gpp
+    case 'priority-based':
+      return b.mode === a.mode && b.high === a.high
+    default:
+      return false
+  }
+}

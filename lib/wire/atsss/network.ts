@@ -1,0 +1,125 @@
+/**
+ * Network steering functionalities information, and measurement assistance information. TS 24.193 §6.1.4, §6.1.5; drawn in
+ * atsss-message.ts. The readers throw `WireError` for what they cannot read.
+ */
+import { formatIPv4, formatIPv6, writeIPv4, writeIPv6 } from './fields.js'
+import {
+  ADDRESS_TYPES,
+  type EthernetMeasurement,
+  type IpMeasurement,
+  type MeasurementFlags,
+  type MptcpProxy,
+  type NetworkAddress,
+  type NetworkSteering,
+  TRANSPORT_CONVERTER,
+} from './message.js'
+import { malformed, type OctetReader, type OctetWriter, refusal } from './octets.js'
+
+export function readNetworkSteering(from: OctetReader): NetworkSteering {
+  const ue3gpp = readAddress(from)
+  const ueNon3gpp = readAddress(from)
+  const list = from.window(from.u8())
+  const proxies: MptcpProxy[] = []
+  while (list.left > 0) {
+    const address = readAddress(list)
+    const port = list.u16()
+    const proxyType = list.u8()
+    proxies.push({ address, port, proxyType: proxyType === TRANSPORT_CONVERTER ? 'transport-converter' : proxyType })
+  }
+  return { type: 'network-steering', ue3gpp, ueNon3gpp, proxies, trailing: from.rest() }
+}
+
+export function writeNetworkSteering(to: OctetWriter, { ue3gpp, ueNon3gpp, proxies, trailing }: NetworkSteering): void {
+  writeAddress(to, ue3gpp)
+  writeAddress(to, ueNon3gpp)
+  to.counted(1, 'proxy information', () => {
+    for (const { address, port, proxyType } of proxies) {
+      writeAddress(to, address)
+      to.u16(port, 'port')
+      if (proxyType === TRANSPORT_CONVERTER) throw refusal(`proxy type ${proxyType} is not unknown`, to.offset)
+      to.u8(proxyType === 'transport-converter' ? TRANSPORT_CONVERTER : proxyType, 'proxy type')
+    }
+  })
+  to.put(trailing, 'trailing')
+}
+
+export function readMeasurement(from: OctetReader): IpMeasurement | EthernetMeasurement {
+  const length = addressLength(from.bytes[from.offset])
+  // A MAC address that begins with 1 or 3 is a group's; one that begins with 2 is in 13 octets no IPv6 address.
+  if (length !== undefined && from.left >= 1 + length + IP_REST) {
+    const address = readAddress(from)
+    const port3gpp = from.u16()
+    const portNon3gpp = from.u16()
+    return { type: 'measurement', protocol: 'ip', address, port3gpp, portNon3gpp, ...readFlags(from) }
+  }
+  if (from.left < 2 * MAC_LENGTH + 1)
+    throw malformed(`${from.left} octets are neither an IP nor an Ethernet measurement function`, from.offset)
+  const mac3gpp = readMac(from)
+  const macNon3gpp = readMac(from)
+  return { type: 'measurement', protocol: 'ethernet', mac3gpp, macNon3gpp, ...readFlags(from) }
+}
+
+export function writeMeasurement(to: OctetWriter, information: IpMeasurement | EthernetMeasurement): void {
+  if (information.protocol === 'ip') {
+    writeAddress(to, information.address)
+    to.u16(information.port3gpp, 'port')
+    to.u16(information.portNon3gpp, 'port')
+  } else {
+    writeMac(to, information.mac3gpp)
+    writeMac(to, information.macNon3gpp)
+  }
+  if (!Number.isInteger(information.spare) || information.spare < 0 || information.spare > 0x7f)
+    throw refusal(`spare bits ${information.spare}`, to.offset)
+  to.u8((information.spare << 1) | (information.aari ? 1 : 0), 'AARI')
+  to.put(information.trailing, 'trailing')
+}
+
+const MAC_LENGTH = 6
+/** Octets behind the address: two ports, and the flags. */
+const IP_REST = 5
+
+function readFlags(from: OctetReader): MeasurementFlags {
+  const octet = from.u8()
+  return { aari: (octet & 1) === 1, spare: octet >>> 1, trailing: from.rest() }
+}
+
+function addressLength(type: number | undefined): number | undefined {
+  switch (type) {
+    case ADDRESS_TYPES.ipv4:
+      return 4
+    case ADDRESS_TYPES.ipv6:
+      return 16
+    case ADDRESS_TYPES.ipv4v6:
+      return 20
+    default:
+      return undefined
+  }
+}
+
+function readAddress(from: OctetReader): NetworkAddress {
+  const at = from.offset
+  const type = from.u8()
+  const address: NetworkAddress = {}
+  if (addressLength(type) === undefined) throw malformed(`unknown type of address ${type}`, at)
+  if (type !== ADDRESS_TYPES.ipv6) address.ipv4 = formatIPv4(from.bytes, from.skip(4))
+  if (type !== ADDRESS_TYPES.ipv4) address.ipv6 = formatIPv6(from.bytes, from.skip(16))
+  return address
+}
+
+function writeAddress(to: OctetWriter, { ipv4, ipv6 }: NetworkAddress): void {
+  if (ipv4 === undefined && ipv6 === undefined) throw refusal('an address without IPv4 and IPv6', to.offset)
+  const type = ipv6 === undefined ? 'ipv4' : ipv4 === undefined ? 'ipv6' : 'ipv4v6'
+  to.u8(ADDRESS_TYPES[type], 'type of address')
+  if (ipv4 !== undefined) writeIPv4(to, ipv4, 'address')
+  if (ipv6 !== undefined) writeIPv6(to, ipv6, 'address')
+}
+
+function readMac(from: OctetReader): string {
+  return [...from.take(MAC_LENGTH)].map(octet => octet.toString(16).padStart(2, '0')).join(':')
+}
+
+function writeMac(to: OctetWriter, text: string): void {
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text))
+    throw refusal(`${JSON.stringify(text)} is no MAC address`, to.offset)
+  to.put(Uint8Array.from(Buffer.from(text.replaceAll(':', ''), 'hex')), 'MAC address')
+}

@@ -1,0 +1,175 @@
+/** The ATSSS rules of a container. TS 24.193 §6.1.3.2; drawn in atsss-message.ts. */
+import { readAccessSelection, writeAccessSelection } from './access-selection.js'
+import { OPERATIONS, type RuleEntry, type RuleFraming, type RulesParameter } from './message.js'
+import { OctetReader, type OctetWriter, refusal } from './octets.js'
+import { readTrafficDescriptor, writeTrafficDescriptor } from './traffic.js'
+
+/** Rules that could not be read or understood, by their index; `offset` counts from the start of the container. */
+export interface RuleProblem {
+  index: number
+  offset: number
+  message: string
+  bytes: Uint8Array
+}
+
+/**
+ * The framings in the order in which they are preferred where more than one fits: first the two that open
+ * implementations use, then the other two.
+ */
+const FRAMINGS: readonly RuleFraming[] = [
+  { layout: 'rule-id', ruleLength: 'inclusive' },
+  { layout: 'g00', ruleLength: 'exclusive' },
+  { layout: 'rule-id', ruleLength: 'exclusive' },
+  { layout: 'g00', ruleLength: 'inclusive' },
+]
+
+/** Those of the layout and the length of rules that are known. */
+export function framingsFor(
+  layout: RuleFraming['layout'] | 'auto',
+  ruleLength: RuleFraming['ruleLength'] | 'auto',
+): readonly RuleFraming[] {
+  const framings = FRAMINGS.filter(
+    framing =>
+      (layout === 'auto' || layout === framing.layout) && (ruleLength === 'auto' || ruleLength === framing.ruleLength),
+  )
+  if (framings.length === 0) throw refusal(`no rules have layout ${layout} and a length that is ${ruleLength}`, 0)
+  return framings
+}
+
+/**
+ * The rules in the whole window. Of the framings, the one under which the lengths of rules, of traffic descriptors and of
+ * access selection descriptors end exactly where they should: with the wrong one they do not. Where some rules are broken,
+ * the one that leaves the fewest octets unread; among equals, the one with fewer values that are not known; among these,
+ * the first. Never throws.
+ */
+export function readRules(from: OctetReader, framings: readonly RuleFraming[]): [RulesParameter, RuleProblem[]] {
+  const readings = framings.map(framing => readAs(framing, new OctetReader(from.bytes, from.offset, from.end)))
+  const best = readings.reduce((a, b) =>
+    b.unread < a.unread || (b.unread === a.unread && b.doubts < a.doubts) ? b : a,
+  )
+  from.skip(from.left)
+  const asGood = (other: Reading) => other !== best && other.unread === best.unread && other.doubts === best.doubts
+  const otherwise = best.rules.length === 0 ? [] : readings.filter(asGood).map(other => other.framing)
+  return [{ type: 'rules', ...best.framing, rules: best.rules, otherwise }, best.problems]
+}
+
+/** As many octets as were read, when the value comes from `readRules`. */
+export function writeRules(to: OctetWriter, { layout, ruleLength, rules }: RulesParameter): void {
+  if (layout !== 'g00' && layout !== 'rule-id')
+    throw refusal(`no layout is called ${JSON.stringify(layout)}`, to.offset)
+  if (ruleLength !== 'exclusive' && ruleLength !== 'inclusive')
+    throw refusal(`a rule's length is exclusive or inclusive, not ${JSON.stringify(ruleLength)}`, to.offset)
+  for (const rule of rules)
+    if (rule.type === 'unreadable') to.put(rule.bytes, 'rule')
+    else to.counted(2, 'rule', () => writeRule(to, rule, layout), ruleLength === 'inclusive' ? LENGTH : 0)
+}
+
+/** Octets of a rule's length. */
+const LENGTH = 2
+
+interface Reading {
+  framing: RuleFraming
+  rules: RuleEntry[]
+  problems: RuleProblem[]
+  /** Octets of rules that cannot be read. */
+  unread: number
+  /** Rules with something in them that is not known. */
+  doubts: number
+}
+
+function readAs(framing: RuleFraming, from: OctetReader): Reading {
+  const reading: Reading = { framing, rules: [], problems: [], unread: 0, doubts: 0 }
+  while (from.left > 0) {
+    const offset = from.offset
+    const rule = readRule(from, framing)
+    const bytes = new Uint8Array(from.bytes.subarray(offset, from.offset))
+    const message = typeof rule === 'string' ? rule : doubt(rule)
+    if (message !== undefined) reading.problems.push({ index: reading.rules.length, offset, message, bytes })
+    if (typeof rule === 'string') {
+      reading.rules.push({ type: 'unreadable', bytes, why: rule })
+      reading.unread += bytes.length
+    } else {
+      reading.rules.push(rule)
+      if (message !== undefined) reading.doubts++
+    }
+  }
+  return reading
+}
+
+/** The next rule, or why it cannot be read. Passes over it in either case; over all that is left when nobody knows. */
+function readRule(from: OctetReader, { layout, ruleLength }: RuleFraming): RuleEntry | string {
+  if (from.left < LENGTH) {
+    from.skip(from.left)
+    return 'its length is cut short'
+  }
+  const said = from.u16()
+  const length = ruleLength === 'inclusive' ? said - LENGTH : said
+  if (length < 0 || length > from.left) {
+    from.skip(from.left)
+    return `its length of ${said} does not fit`
+  }
+  const rule = from.window(length)
+  return layout === 'g00' ? readContents(rule, undefined) : readOperation(rule)
+}
+
+function readOperation(from: OctetReader): RuleEntry | string {
+  if (from.left < 2) return `${from.left} octets, too few for identifier and operation`
+  const id = from.u8()
+  const operation = from.u8()
+  if (operation === OPERATIONS['create-or-replace']) return readContents(from, id)
+  if (operation === OPERATIONS.delete) return { type: 'delete', id, rest: from.rest() }
+  return { type: 'unknown-operation', id, operation, rest: from.rest() }
+}
+
+function readContents(from: OctetReader, id: number | undefined): RuleEntry | string {
+  if (from.left < 3) return `${from.left} octets, too few for precedence and traffic descriptor`
+  const precedence = from.u8()
+  const length = from.u16()
+  if (length > from.left) return `traffic descriptor of ${length} octets, where ${from.left} are left`
+  const traffic = readTrafficDescriptor(from.window(length))
+  const access = readAccessSelection(from)
+  return typeof access === 'string' ? access : { type: 'rule', id, precedence, traffic, access }
+}
+
+/** What in the rule is not known, if anything. */
+function doubt(rule: RuleEntry): string | undefined {
+  switch (rule.type) {
+    case 'rule': {
+      const unknown = rule.traffic.find(component => component.type === 'unknown')
+      if (unknown) return `traffic descriptor component of the unknown type ${unknown.code}`
+      const invalid = rule.traffic.find(component => component.type === 'invalid')
+      if (invalid) return `traffic descriptor component of type ${invalid.code} ${invalid.why}`
+      if (typeof rule.access.functionality === 'number')
+        return `unknown steering functionality ${rule.access.functionality}`
+      if (rule.access.mode.mode === 'unknown')
+        return `unknown steering mode, or information, of mode ${rule.access.mode.code}`
+      return undefined
+    }
+    case 'delete':
+      // Whether anything may follow is not known.
+      return rule.rest.length > 0 ? `${rule.rest.length} octets behind a delete operation` : undefined
+    case 'unknown-operation':
+      return `unknown operation ${rule.operation}`
+    case 'unreadable':
+      return rule.why
+  }
+}
+
+function writeRule(to: OctetWriter, rule: Exclude<RuleEntry, { type: 'unreadable' }>, layout: RuleFraming['layout']) {
+  if (layout === 'g00') {
+    if (rule.type !== 'rule' || rule.id !== undefined)
+      throw refusal('layout g00 has neither identifiers nor operations', to.offset)
+  } else {
+    to.u8(rule.id as number, 'rule identifier')
+    to.u8(operationOf(rule), 'operation')
+  }
+  if (rule.type !== 'rule') return to.put(rule.rest, 'rest')
+  to.u8(rule.precedence, 'precedence')
+  to.counted(2, 'traffic descriptor', () => writeTrafficDescriptor(to, rule.traffic))
+  writeAccessSelection(to, rule.access)
+}
+
+function operationOf(rule: Exclude<RuleEntry, { type: 'unreadable' }>): number {
+  if (rule.type === 'rule') return OPERATIONS['create-or-replace']
+  return rule.type === 'delete' ? OPERATIONS.delete : rule.operation
+}
