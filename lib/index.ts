@@ -22,11 +22,8 @@ export type {
   CookieStore,
   MptcpOptions,
 } from './options.js'
-export type { OneRttReason } from './policy/converter-memory.js'
-export type { Action } from './policy/plan.js'
-export { PRESETS, type Preset } from './policy/presets.js'
-export type { RuleChange, UpdateProblem } from './policy/rule-store.js'
-export type { AccessType, Rule, Steering, SteeringFunctionality, Thresholds } from './policy/rules.js'
+export type { OneRttReason } from './policy/connect/converter-memory.js'
+export type { RuleChange, UpdateProblem } from './policy/rules/container.js'
 export type {
   AccessTypeName,
   AtsssRule,
@@ -34,10 +31,13 @@ export type {
   SteerModeIndicator,
   SteerModeValue,
   ThresholdValue,
-} from './policy/rules-json.js'
-export type { TrafficDescriptor } from './policy/rules-json-traffic.js'
-export type { Accesses, AccessState } from './policy/snapshot.js'
-export type { Assistance } from './policy/steering.js'
+} from './policy/rules/json.js'
+export type { TrafficDescriptor } from './policy/rules/json-traffic.js'
+export { PRESETS, type Preset } from './policy/rules/presets.js'
+export type { AccessType, Rule, Steering, SteeringFunctionality, Thresholds } from './policy/rules/rule.js'
+export type { Assistance } from './policy/steering/modes.js'
+export type { Action } from './policy/steering/plan.js'
+export type { Accesses, AccessState } from './policy/steering/snapshot.js'
 export type { ConnectionStats, RuleStats, SubflowStats } from './runtime/accounts.js'
 export type { SteeringLevel } from './runtime/controller-host.js'
 export type { Support } from './runtime/native.js'

@@ -1,6 +1,6 @@
 /** From a connection that a converter has brought to the application's socket. */
 import type { Settings } from './options.js'
-import type { AccessType } from './policy/rules.js'
+import type { AccessType } from './policy/rules/rule.js'
 import type { AccessConfig } from './runtime/access-links.js'
 import { native } from './runtime/native.js'
 import type { Received } from './runtime/reception.js'

@@ -1,9 +1,10 @@
 /** Over which access a session's connections begin. */
-import { beginning } from './policy/load-balance.js'
-import type { Match } from './policy/match.js'
-import type { AccessType, Rule } from './policy/rules.js'
-import type { Accesses } from './policy/snapshot.js'
-import { type Assistance, type Decision, decide, firstAccesses } from './policy/steering.js'
+
+import type { Match } from './policy/rules/match.js'
+import type { AccessType, Rule } from './policy/rules/rule.js'
+import { beginning } from './policy/steering/load-balance.js'
+import { type Assistance, type Decision, decide, firstAccesses } from './policy/steering/modes.js'
+import type { Accesses } from './policy/steering/snapshot.js'
 import type { Route } from './runtime/steerer.js'
 
 export class Beginnings {

@@ -1,5 +1,5 @@
 /** A session's connections: where each goes, under which rule it is, what it has carried. */
-import type { AccessType, Rule } from './policy/rules.js'
+import type { AccessType, Rule } from './policy/rules/rule.js'
 import { Accounts, keyOf } from './runtime/accounts.js'
 import { tokenOf } from './runtime/open-socket.js'
 import { Sampler } from './runtime/sampler.js'

@@ -1,8 +1,9 @@
 /** What a `MaPduSession` tells: its events, and the answers of `update` and `explain`. */
-import type { Match } from './policy/match.js'
-import type { Action } from './policy/plan.js'
-import type { RuleChange, UpdateProblem } from './policy/rule-store.js'
-import type { AccessType, Rule } from './policy/rules.js'
+
+import type { RuleChange, UpdateProblem } from './policy/rules/container.js'
+import type { Match } from './policy/rules/match.js'
+import type { AccessType, Rule } from './policy/rules/rule.js'
+import type { Action } from './policy/steering/plan.js'
 import type { Report } from './runtime/controller-host.js'
 import type { MptcpSocket } from './socket.js'
 

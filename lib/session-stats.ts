@@ -1,6 +1,6 @@
 /** `session.stats()`: accesses, rules and connections, with what they have carried. */
-import type { AccessType, Rule } from './policy/rules.js'
-import type { Accesses, AccessState } from './policy/snapshot.js'
+import type { AccessType, Rule } from './policy/rules/rule.js'
+import type { Accesses, AccessState } from './policy/steering/snapshot.js'
 import type { AccessConfig } from './runtime/access-links.js'
 import type { Accounts, ConnectionStats, RuleStats } from './runtime/accounts.js'
 import type { SteeringLevel } from './runtime/controller-host.js'

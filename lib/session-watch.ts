@@ -1,6 +1,6 @@
 /** What a session shows to those who watch it. */
 import { invalid, refuseMisspelled, text } from './checks.js'
-import { nameOf } from './policy/rules.js'
+import { nameOf } from './policy/rules/rule.js'
 import type { ConnectionStats } from './runtime/accounts.js'
 import {
   CONNECTIONS_SHOWN,

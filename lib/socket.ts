@@ -7,7 +7,7 @@ import {
   type TcpNetConnectOpts,
 } from 'node:net'
 import { type CookieStore, type MptcpOptions, resolveOptions, type Settings } from './options.js'
-import { ConverterMemory } from './policy/converter-memory.js'
+import { ConverterMemory } from './policy/connect/converter-memory.js'
 import { Connecting, protocolNow } from './runtime/connect-on.js'
 import { type Chunk, type WriteDone, writeEarly } from './runtime/early-writes.js'
 import { whenEndMayBeSent } from './runtime/end-of-sending.js'

@@ -6,7 +6,7 @@ import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 import { COMMANDS } from '../lib/cli/commands.js'
 import { parseScenario } from '../lib/lab/scenario.js'
-import { parseRules } from '../lib/policy/rules-json.js'
+import { parseRules } from '../lib/policy/rules/json.js'
 
 const root = join(import.meta.dirname, '..')
 const pages = ['README.md', 'examples/README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)]

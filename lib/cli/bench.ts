@@ -1,8 +1,8 @@
 /** `atsss bench`: what one's own two accesses carry, alone, together, and across a handover. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AtsssRule, MaPduSession, SessionOptions } from '../index.js'
-import { BOTH, otherAccess } from '../policy/accesses.js'
-import type { AccessType } from '../policy/rules.js'
+import type { AccessType } from '../policy/rules/rule.js'
+import { BOTH, otherAccess } from '../policy/steering/accesses.js'
 import { parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { type Download, download } from './bench/download.js'
 import { coloursFor, progress } from './terminal.js'

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { resolveOptions } from '../options.js'
-import { BOTH } from '../policy/accesses.js'
+import { BOTH } from '../policy/steering/accesses.js'
 import { openPathManager } from '../runtime/path-manager.js'
 import { parseArguments, UsageError } from './arguments.js'
 import { gather, sysctlPath } from './doctor/facts.js'

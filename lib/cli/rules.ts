@@ -1,7 +1,7 @@
 /** `atsss rules check`: whether rules can be, and what the product understands by them. */
 import { readFileSync } from 'node:fs'
-import type { Rule } from '../policy/rules.js'
-import { rulesToJson } from '../policy/rules-json.js'
+import { rulesToJson } from '../policy/rules/json.js'
+import type { Rule } from '../policy/rules/rule.js'
 import { unenforceableBecause } from '../session-options.js'
 import { didYouMean, parseArguments, UsageError } from './arguments.js'
 import { type RulesFile, rulesIn } from './rules/file.js'

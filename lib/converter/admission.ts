@@ -1,6 +1,6 @@
 /** Whether a request is served: the operator's policy over RFC 8803's rules, in the order of its sections. Pure. */
 import { isIPv4 } from 'node:net'
-import { PrefixSet } from '../policy/prefixes.js'
+import { PrefixSet } from '../input/addresses.js'
 import type { ConvertErrorValue } from '../wire/convert/error.js'
 import { forbiddenTarget } from '../wire/convert/index.js'
 import { bakeCookie, isCookieValid } from './cookies.js'

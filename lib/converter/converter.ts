@@ -2,7 +2,7 @@
 import type { AddressInfo, Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { EventEmitter } from 'eventemitter3'
-import { plainAddress } from '../policy/prefixes.js'
+import { plainAddress } from '../input/addresses.js'
 import { isSupported } from '../runtime/support.js'
 import type { ConvertErrorValue } from '../wire/convert/error.js'
 import { Clients } from './clients.js'

@@ -8,7 +8,7 @@
  */
 import type { Socket } from 'node:net'
 import { WireError } from '../errors.js'
-import { clientKey, plainAddress } from '../policy/prefixes.js'
+import { clientKey, plainAddress } from '../input/addresses.js'
 import { decode, encode, HEADER_LENGTH } from '../wire/convert/index.js'
 import type { Clients } from './clients.js'
 import { isMptcp, reset } from './kernel.js'

@@ -7,7 +7,7 @@
  * external address survives the loss of an access.
  */
 import { isIPv4 } from 'node:net'
-import { clientKey } from '../policy/prefixes.js'
+import { clientKey } from '../input/addresses.js'
 import type { FilterOption, MapOperation, PcpOption, PcpResult } from '../wire/pcp/index.js'
 import { keyOf, type Mapping, type Path, type Place, pathOf, remaining } from './mapping.js'
 import type { PcpSettings } from './pcp-options.js'

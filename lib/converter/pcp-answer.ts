@@ -1,6 +1,6 @@
 /** What a PCP server answers to a datagram. RFC 6887 §8.2, in its order; the mappings themselves are in mappings.ts. */
 import { WireError } from '../errors.js'
-import type { PrefixSet } from '../policy/prefixes.js'
+import type { PrefixSet } from '../input/addresses.js'
 import { clientAddressOf } from '../wire/pcp/decode.js'
 import {
   decodePcpRequest,

@@ -1,7 +1,7 @@
 /** A converter's PCP server (RFC 6887): its sockets, its clock, its state; the decisions are in pcp-answer.ts and mappings.ts. */
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
-import { plainAddress } from '../policy/prefixes.js'
+import { plainAddress } from '../input/addresses.js'
 import type { PcpResult } from '../wire/pcp/index.js'
 import type { Mapping, Path, Place } from './mapping.js'
 import type { Mappings } from './mappings.js'

@@ -7,7 +7,7 @@
  * The client is written to only once its handshake is complete and its key known (`whenWritable`); reading does not wait.
  */
 import { isIPv4, type Socket } from 'node:net'
-import { clientKey, plainAddress } from '../policy/prefixes.js'
+import { clientKey, plainAddress } from '../input/addresses.js'
 import { type ConvertErrorValue, ERROR_CODES, encodeErrorValue } from '../wire/convert/error.js'
 import { encode, type Tlv } from '../wire/convert/index.js'
 import { type Place, refusal } from './admission.js'

@@ -1,9 +1,9 @@
 /** Which destinations are left to Node. Values in, a decision out. */
 import { isIP } from 'node:net'
-import { isUnder } from '../policy/match.js'
-import { PrefixSet } from '../policy/prefixes.js'
-import { shown, wrong } from '../policy/rules-check.js'
-import { plainName } from '../policy/rules-json-traffic.js'
+import { PrefixSet } from '../input/addresses.js'
+import { shown, wrong } from '../policy/rules/check.js'
+import { plainName } from '../policy/rules/json-traffic.js'
+import { isUnder } from '../policy/rules/match.js'
 
 /** Loopback (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3) and link-local (RFC 3927, RFC 4291 §2.5.6); "this host" is loopback. */
 const LOCAL = ['127.0.0.0/8', '0.0.0.0/32', '169.254.0.0/16', '::1/128', '::/128', 'fe80::/10']

@@ -4,7 +4,7 @@
  */
 import { Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Settings } from '../options.js'
-import type { ConverterMemory } from '../policy/converter-memory.js'
+import type { ConverterMemory } from '../policy/connect/converter-memory.js'
 import { Connecting, protocolNow } from '../runtime/connect-on.js'
 import { type Chunk, type WriteDone, writeEarly } from '../runtime/early-writes.js'
 import { whenEndMayBeSent } from '../runtime/end-of-sending.js'

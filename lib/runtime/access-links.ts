@@ -1,7 +1,8 @@
 /** Accesses as the network's links show them: which interface, which addresses, usable or not and why. */
-import { BOTH } from '../policy/accesses.js'
-import type { LinkFacts } from '../policy/health.js'
-import type { AccessType } from '../policy/rules.js'
+
+import type { AccessType } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
+import type { LinkFacts } from '../policy/steering/health.js'
 import { isUsable, type Link, type LinkAddress, type NetworkState } from './link-monitor.js'
 
 export interface AccessConfig {

@@ -4,8 +4,8 @@
  */
 import { constants } from 'node:os'
 import type { SystemError } from '../errors.js'
-import { BOTH } from '../policy/accesses.js'
-import type { AccessType } from '../policy/rules.js'
+import type { AccessType } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
 import type { AccessConfig } from './access-links.js'
 import type { NetworkState } from './link-monitor.js'
 import {

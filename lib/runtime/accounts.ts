@@ -1,6 +1,7 @@
 /** What a session's connections carry, over which access and under which rule. */
-import { BOTH } from '../policy/accesses.js'
-import type { AccessType, Rule } from '../policy/rules.js'
+
+import type { AccessType, Rule } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
 import type { SocketSample, SubflowSample } from './sampler.js'
 import {
   type Carried,

@@ -4,11 +4,18 @@
  */
 import { type SystemError, WireError } from '../errors.js'
 import type { Settings } from '../options.js'
-import { readAnswer } from '../policy/answer.js'
-import { type Candidate, connectMessage, LIFE_OF_SYN, stallAfter, synPause, type Via } from '../policy/candidates.js'
-import type { OneRttReason } from '../policy/converter-memory.js'
-import { otherEnd } from '../policy/half-fallback.js'
-import type { Failure } from '../policy/reaction.js'
+import { readAnswer } from '../policy/connect/answer.js'
+import {
+  type Candidate,
+  connectMessage,
+  LIFE_OF_SYN,
+  stallAfter,
+  synPause,
+  type Via,
+} from '../policy/connect/candidates.js'
+import type { OneRttReason } from '../policy/connect/converter-memory.js'
+import { otherEnd } from '../policy/connect/half-fallback.js'
+import type { Failure } from '../policy/connect/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../wire/convert/index.js'
 import { decodeTcpInfo, type TcpInfo } from '../wire/kernel/tcp-info.js'
 import { failedAtOnce, failedConnect, lacksFastOpen } from './connect-error.js'

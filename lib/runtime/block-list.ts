@@ -1,6 +1,6 @@
 /** net.BlockList, whose addresses are not connected to. */
 import type { BlockList } from 'node:net'
-import type { Endpoint } from '../policy/candidates.js'
+import type { Endpoint } from '../policy/connect/candidates.js'
 
 /** Why a destination is not connected to, as Node says it; undefined: it may be. */
 export type Refusal = (destination: Endpoint) => Error | undefined

@@ -1,6 +1,7 @@
 /** What connections carry, in the load balance's terms; and the send buffers that it wants. */
-import type { Carrying } from '../policy/load-balance.js'
-import type { AccessType } from '../policy/rules.js'
+
+import type { AccessType } from '../policy/rules/rule.js'
+import type { Carrying } from '../policy/steering/load-balance.js'
 import { int, SO_SNDBUF, SO_SNDBUFFORCE, SOL_SOCKET } from './linux.js'
 import { native } from './native.js'
 import { tokenOf } from './open-socket.js'

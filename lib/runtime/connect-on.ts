@@ -15,8 +15,8 @@ import {
   type Endpoint,
   interleave,
   type Reach,
-} from '../policy/candidates.js'
-import type { ConverterMemory } from '../policy/converter-memory.js'
+} from '../policy/connect/candidates.js'
+import type { ConverterMemory } from '../policy/connect/converter-memory.js'
 import type { Attempt } from './attempt.js'
 import { type Refusal, refusalBy } from './block-list.js'
 import { notFound, oneError } from './connect-error.js'

@@ -3,8 +3,8 @@
  * tokens are the whole process's), or in the caller's thread.
  */
 import { Worker } from 'node:worker_threads'
-import type { AccessType, Steering } from '../policy/rules.js'
-import type { Assistance } from '../policy/steering.js'
+import type { AccessType, Steering } from '../policy/rules/rule.js'
+import type { Assistance } from '../policy/steering/modes.js'
 import type { AccessConfig } from './access-links.js'
 import { askForAcknowledgement } from './acknowledgement.js'
 import { setSendBuffer } from './carrying.js'

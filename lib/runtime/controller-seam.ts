@@ -1,7 +1,8 @@
 /** What the steering loop is given, and what it tells. */
-import type { Action } from '../policy/plan.js'
-import type { AccessType } from '../policy/rules.js'
-import type { Accesses } from '../policy/snapshot.js'
+
+import type { AccessType } from '../policy/rules/rule.js'
+import type { Action } from '../policy/steering/plan.js'
+import type { Accesses } from '../policy/steering/snapshot.js'
 import type { KernelSteering } from './kernel-steering.js'
 import type { LinkMonitor } from './link-monitor.js'
 import type { PathManager } from './path-manager.js'

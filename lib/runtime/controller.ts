@@ -3,13 +3,19 @@
  * level-triggered: an event only says when to look, and what was lost or failed is found again at the next look.
  */
 import { constants } from 'node:os'
-import { BOTH, type Measured, measure, UNMEASURED } from '../policy/accesses.js'
-import { type Health, health, hear, lookAgainIn, UNKNOWN_HEALTH } from '../policy/health.js'
-import { type Carrying, type Division, divide } from '../policy/load-balance.js'
-import { plan } from '../policy/plan.js'
-import type { AccessType, Steering } from '../policy/rules.js'
-import type { Accesses, SubflowState } from '../policy/snapshot.js'
-import { type Assistance, allowedAccesses, type Decision, decide, type SteeringMemory } from '../policy/steering.js'
+import type { AccessType, Steering } from '../policy/rules/rule.js'
+import { BOTH, type Measured, measure, UNMEASURED } from '../policy/steering/accesses.js'
+import { type Health, health, hear, lookAgainIn, UNKNOWN_HEALTH } from '../policy/steering/health.js'
+import { type Carrying, type Division, divide } from '../policy/steering/load-balance.js'
+import {
+  type Assistance,
+  allowedAccesses,
+  type Decision,
+  decide,
+  type SteeringMemory,
+} from '../policy/steering/modes.js'
+import { plan } from '../policy/steering/plan.js'
+import type { Accesses, SubflowState } from '../policy/steering/snapshot.js'
 import { type AccessConfig, AccessLinks } from './access-links.js'
 import { Announced } from './announced.js'
 import { carryingOf, together } from './carrying.js'

@@ -5,9 +5,16 @@
 import { constants } from 'node:os'
 import { systemError } from '../errors.js'
 import type { Settings } from '../options.js'
-import { type Candidate, nextBeside, type Scope, sameEnds, without, withoutMptcp } from '../policy/candidates.js'
-import type { ConverterMemory, Lesson, OneRttReason, Path } from '../policy/converter-memory.js'
-import { type Failure, react } from '../policy/reaction.js'
+import {
+  type Candidate,
+  nextBeside,
+  type Scope,
+  sameEnds,
+  without,
+  withoutMptcp,
+} from '../policy/connect/candidates.js'
+import type { ConverterMemory, Lesson, OneRttReason, Path } from '../policy/connect/converter-memory.js'
+import { type Failure, react } from '../policy/connect/reaction.js'
 import { Attempt, type AttemptEvents } from './attempt.js'
 import type { Refusal } from './block-list.js'
 import type { SocketPlan } from './open-socket.js'

@@ -1,7 +1,8 @@
 /** What is known of one subflow, from sample to sample. */
-import type { Told } from '../policy/accesses.js'
-import type { AccessType } from '../policy/rules.js'
-import type { SubflowState } from '../policy/snapshot.js'
+
+import type { AccessType } from '../policy/rules/rule.js'
+import type { Told } from '../policy/steering/accesses.js'
+import type { SubflowState } from '../policy/steering/snapshot.js'
 import { TCP_STATES } from '../wire/kernel/tcp-info.js'
 import { type Given, givenTo } from './carrying.js'
 import type { SubflowName } from './path-manager.js'

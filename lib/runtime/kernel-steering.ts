@@ -2,10 +2,11 @@
  * Steering through the kernel's own path manager: endpoints with flags, which hold for all connections of the namespace. So
  * one rule's wishes are everybody's; the session says whose they are.
  */
-import { BOTH, type Wanted } from '../policy/accesses.js'
-import { nextRetry, type Retry } from '../policy/plan.js'
-import type { AccessType } from '../policy/rules.js'
-import type { Uses } from '../policy/snapshot.js'
+
+import type { AccessType } from '../policy/rules/rule.js'
+import { BOTH, type Wanted } from '../policy/steering/accesses.js'
+import { nextRetry, type Retry } from '../policy/steering/plan.js'
+import type { Uses } from '../policy/steering/snapshot.js'
 import type { AccessLinks } from './access-links.js'
 import type { KernelPathManager, MptcpEndpoint } from './path-manager.js'
 

@@ -1,9 +1,9 @@
 /** A PCP client (RFC 6887): the mappings that one address of ours has at one server. */
 import { EventEmitter } from 'eventemitter3'
 import { WireError } from '../errors.js'
-import { type EpochSeen, isEpochValid, recreationDelay } from '../policy/pcp-epoch.js'
-import { LONGEST_LIFETIME } from '../policy/pcp-schedule.js'
-import { type PcpServer, sameServer } from '../policy/pcp-servers.js'
+import { type EpochSeen, isEpochValid, recreationDelay } from '../policy/pcp/epoch.js'
+import { LONGEST_LIFETIME } from '../policy/pcp/schedule.js'
+import { type PcpServer, sameServer } from '../policy/pcp/servers.js'
 import { decodePcpResponse, encodePcpRequest, type PcpRequest, type PcpResponse, RESULTS } from '../wire/pcp/index.js'
 import { type MappingWish, newSchedule, PcpMapping } from './pcp-mapping.js'
 import type { PcpTransport, Receiver } from './pcp-transport.js'

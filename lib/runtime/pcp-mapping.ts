@@ -13,8 +13,8 @@ import {
   type Schedule,
   sent,
   wakeAt,
-} from '../policy/pcp-schedule.js'
-import { anyOf, type PcpServer } from '../policy/pcp-servers.js'
+} from '../policy/pcp/schedule.js'
+import { anyOf, type PcpServer } from '../policy/pcp/servers.js'
 import { type PcpOption, type PcpRequest, type PcpResponse, RESULTS, resultName } from '../wire/pcp/index.js'
 
 /** An address and port at which peers reach the mapping. */

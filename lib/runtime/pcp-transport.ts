@@ -1,7 +1,7 @@
 /** The UDP sockets of a PCP client: one for each server and interface, and one for announcements. */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
-import type { PcpServer } from '../policy/pcp-servers.js'
+import type { PcpServer } from '../policy/pcp/servers.js'
 import { PCP_CLIENT_PORT, PCP_MULTICAST } from '../wire/pcp/index.js'
 import { SO_BINDTODEVICE, SOL_SOCKET } from './linux.js'
 import { native } from './native.js'

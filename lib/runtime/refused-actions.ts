@@ -1,5 +1,5 @@
 /** What the kernel has refused to do with single subflows: it is asked for again, ever less often. */
-import { nextRetry, type Retry } from '../policy/plan.js'
+import { nextRetry, type Retry } from '../policy/steering/plan.js'
 
 export class RefusedActions {
   readonly #retries = new Map<number, Retry>()

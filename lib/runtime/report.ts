@@ -1,6 +1,6 @@
 /** What a connection got, for its user to read: `socket.mptcp`. */
-import type { Via } from '../policy/candidates.js'
-import type { OneRttReason } from '../policy/converter-memory.js'
+import type { Via } from '../policy/connect/candidates.js'
+import type { OneRttReason } from '../policy/connect/converter-memory.js'
 import type { Tlv } from '../wire/convert/index.js'
 
 export interface MptcpReport {

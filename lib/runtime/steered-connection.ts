@@ -1,8 +1,9 @@
 /** One steered connection, as it is followed from sample to sample: what its subflows are, and what was asked for. */
-import { BOTH } from '../policy/accesses.js'
-import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../policy/plan.js'
-import type { AccessType } from '../policy/rules.js'
-import type { SubflowState } from '../policy/snapshot.js'
+
+import type { AccessType } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
+import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../policy/steering/plan.js'
+import type { SubflowState } from '../policy/steering/snapshot.js'
 import { type Carriage, carriage, type Followed, NEW, takeOver } from './followed-subflow.js'
 import type { AddressPort, SubflowName } from './path-manager.js'
 import { RefusedActions } from './refused-actions.js'

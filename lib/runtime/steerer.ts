@@ -1,5 +1,5 @@
 /** What a session decides of a connection that is being made, and hears of one that is there. */
-import type { Candidate } from '../policy/candidates.js'
+import type { Candidate } from '../policy/connect/candidates.js'
 
 export interface Destination {
   /** What the application asked for. */

@@ -1,5 +1,5 @@
 /** Carries out what the policy plans for a connection's subflows, through the userspace path manager. */
-import type { Action } from '../policy/plan.js'
+import type { Action } from '../policy/steering/plan.js'
 import type { AccessLinks } from './access-links.js'
 import type { Effects } from './controller-seam.js'
 import type { PathManager, SubflowName } from './path-manager.js'

@@ -2,9 +2,10 @@
  * What the steering loop tells of a connection's subflows, for counting: whose access each is, whether it is a backup, and
  * what the ones that have gone had carried. The kernel tells nobody else.
  */
-import { BOTH } from '../policy/accesses.js'
-import type { AccessType } from '../policy/rules.js'
-import type { SubflowState } from '../policy/snapshot.js'
+
+import type { AccessType } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
+import type { SubflowState } from '../policy/steering/snapshot.js'
 import type { SubflowName } from './path-manager.js'
 import type { SocketSample, SubflowSample } from './sampler.js'
 

@@ -4,9 +4,9 @@
  */
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Action } from '../policy/plan.js'
-import type { AccessType, Rule, Steering } from '../policy/rules.js'
-import type { AccessState } from '../policy/snapshot.js'
+import type { AccessType, Rule, Steering } from '../policy/rules/rule.js'
+import type { Action } from '../policy/steering/plan.js'
+import type { AccessState } from '../policy/steering/snapshot.js'
 import type { MptcpReport } from './report.js'
 import type { Carried, CarriedByAccess, SubflowTold } from './subflow-telling.js'
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { splitPlace } from '../../lib/cli/place.js'
-import { parseRules } from '../../lib/policy/rules-json.js'
+import { parseRules } from '../../lib/policy/rules/json.js'
 import { atsss } from './atsss.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'atsss-rules-'))

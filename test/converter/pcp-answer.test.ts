@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { Mappings } from '../../lib/converter/mappings.js'
 import { answerPcp } from '../../lib/converter/pcp-answer.js'
-import { PrefixSet } from '../../lib/policy/prefixes.js'
+import { PrefixSet } from '../../lib/input/addresses.js'
 import { decodePcpResponse } from '../../lib/wire/pcp/index.js'
 import { hex } from '../support/hex.js'
 import { seeded } from '../support/random.js'

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Ajv } from 'ajv'
 import { expect, test } from 'vitest'
-import type { AtsssRule } from '../../lib/policy/rules-json.js'
+import type { AtsssRule } from '../../lib/policy/rules/json.js'
 import { CONFIG_KEYS, parseConfig } from '../../lib/preload/config.js'
 
 const schema = JSON.parse(readFileSync('schema/atsss.json', 'utf8'))

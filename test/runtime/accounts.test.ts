@@ -1,6 +1,6 @@
 /** What is counted for whom, from samples and tellings that are values. */
 import { describe, expect, test } from 'vitest'
-import type { AccessType, Rule } from '../../lib/policy/rules.js'
+import type { AccessType, Rule } from '../../lib/policy/rules/rule.js'
 import { Accounts } from '../../lib/runtime/accounts.js'
 import { NEW } from '../../lib/runtime/followed-subflow.js'
 import type { SocketSample, SubflowSample } from '../../lib/runtime/sampler.js'

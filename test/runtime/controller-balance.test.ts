@@ -1,6 +1,6 @@
 /** What the steering loop makes of a load balance: flags of each connection by itself, and send buffers. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { AccessType } from '../../lib/policy/rules.js'
+import type { AccessType } from '../../lib/policy/rules/rule.js'
 import { type Connection, LOCAL, WIFI_THEN_CELL, World } from '../support/controlled-world.js'
 
 // Looks are the test's own, at the times of its own clock.

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Steering } from '../../lib/policy/rules.js'
+import type { Steering } from '../../lib/policy/rules/rule.js'
 import { INDEX, LOCAL, REMOTE, WIFI_THEN_CELL, World } from '../support/controlled-world.js'
 
 // Looks are the test's own, at the times of its own clock.

@@ -1,6 +1,6 @@
 /** Values for tests of the policy: endpoints, converters, ways, what converters say. */
 import { isIP } from 'node:net'
-import type { Candidate, Endpoint, Via } from '../../lib/policy/candidates.js'
+import type { Candidate, Endpoint, Via } from '../../lib/policy/connect/candidates.js'
 import { type ConvertErrorValue, ERROR_CODES } from '../../lib/wire/convert/error.js'
 
 export function endpoint(address: string, port = 443): Endpoint {

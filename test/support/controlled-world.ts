@@ -1,6 +1,6 @@
 /** A world for the steering loop that is values: two links, connections with subflows, a kernel that obeys or refuses. */
 import { EventEmitter } from 'eventemitter3'
-import type { AccessType, Steering } from '../../lib/policy/rules.js'
+import type { AccessType, Steering } from '../../lib/policy/rules/rule.js'
 import { Controller } from '../../lib/runtime/controller.js'
 import type { ControllerEvent, Effects } from '../../lib/runtime/controller-seam.js'
 import type { LinkMonitorEvents } from '../../lib/runtime/link-monitor.js'

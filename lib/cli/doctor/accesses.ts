@@ -1,5 +1,5 @@
 /** Findings about interfaces: which are accesses, and whether packets can leave by them. Pure. */
-import type { AccessType } from '../../policy/rules.js'
+import type { AccessType } from '../../policy/rules/rule.js'
 import type { Interface } from './facts.js'
 import type { Finding } from './findings.js'
 import { sysctlMend } from './findings.js'

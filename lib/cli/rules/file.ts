@@ -1,9 +1,9 @@
 /** Rules in a file: JSON, or a configuration that has them; a container or a NAS message with one, as bytes or as text. */
 import { AtsssError } from '../../errors.js'
-import { presetRules } from '../../policy/presets.js'
-import type { RuleUpdate } from '../../policy/rule-store.js'
-import type { Rule } from '../../policy/rules.js'
-import { parseRules } from '../../policy/rules-json.js'
+import type { RuleUpdate } from '../../policy/rules/container.js'
+import { parseRules } from '../../policy/rules/json.js'
+import { presetRules } from '../../policy/rules/presets.js'
+import type { Rule } from '../../policy/rules/rule.js'
 import { readRules } from '../../session-options.js'
 import { decodeSessionMessage } from '../../wire/atsss/nas.js'
 import { bytesIn } from '../decode/input.js'

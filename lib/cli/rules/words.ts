@@ -1,6 +1,7 @@
 /** Rules in words. */
-import type { Rule, Steering, Thresholds } from '../../policy/rules.js'
-import { trafficToJson } from '../../policy/rules-json-traffic.js'
+
+import { trafficToJson } from '../../policy/rules/json-traffic.js'
+import type { Rule, Steering, Thresholds } from '../../policy/rules/rule.js'
 
 /** `rule 'web', precedence 10`. */
 export function titleOf({ id, precedence }: Rule): string {

@@ -1,6 +1,7 @@
 /** The live table: what is known of a session, as lines of text. Pure. */
-import { BOTH } from '../../policy/accesses.js'
-import type { AccessType } from '../../policy/rules.js'
+
+import type { AccessType } from '../../policy/rules/rule.js'
+import { BOTH } from '../../policy/steering/accesses.js'
 import type { Happening, Hello, Snapshot, WatchedConnection } from '../../runtime/watch-messages.js'
 import { steeringInWords, trafficInWords } from '../rules/words.js'
 import type { Colours } from '../terminal.js'

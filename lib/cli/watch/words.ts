@@ -1,5 +1,5 @@
 /** Quantities and happenings in words. */
-import { BOTH } from '../../policy/accesses.js'
+import { BOTH } from '../../policy/steering/accesses.js'
 import type { Happening, WatchedConnection } from '../../runtime/watch-messages.js'
 
 /** `12.3 Mbit/s`. */

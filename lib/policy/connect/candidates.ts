@@ -1,0 +1,186 @@
+/**
+ * Which ways a connection may take, and which is next. Pure: lists in, lists out.
+ */
+import type { TcpOption, Tlv } from '../../wire/convert/index.js'
+
+export interface Endpoint {
+  address: string
+  family: 4 | 6
+  port: number
+}
+
+/** A converter at one of its addresses, with what is to be said to it. */
+export interface Via {
+  /** What the user called it. */
+  name: string
+  endpoint: Endpoint
+  /** Where its Convert message goes. `auto` has been decided by now. */
+  form: '0rtt' | '1rtt'
+  /** Whether the user leaves the form to us, so that it may change on the way. */
+  adaptive: boolean
+  pipelining: boolean
+  cookie: Uint8Array | undefined
+  info: boolean
+  tcpOptions: readonly TcpOption[]
+}
+
+/** A destination's address, and how it may be reached. */
+export interface Reach {
+  to: Endpoint
+  /** For the first subflow, best first; undefined leaves it to the routing table. */
+  interfaces: readonly (string | undefined)[]
+}
+
+/** One way: a destination's address, through a converter's address or directly. */
+export interface Candidate {
+  destination: Endpoint
+  via: Via | undefined
+  /** What the first subflow is bound to; undefined leaves it to the routing table. */
+  interface: string | undefined
+  /** SYNs without an answer on this way so far, the kernel's repetitions not counted. */
+  unanswered: number
+  /** Without MPTCP, whatever the user prefers: SYNs with it have not been answered. */
+  tcp: boolean
+  /** Codes of the Error TLVs that have led to a retry on this way; none leads to a second one. */
+  retriedAfter: readonly number[]
+}
+
+/**
+ * What a failure rules out. `way`: the converter, or the destination of a direct way, over the interface that it was tried over.
+ * `pair`: this converter for this destination.
+ */
+export type Scope = 'attempt' | 'way' | 'pair' | 'converter' | 'destination' | 'all'
+
+/** A converter over one of the interfaces. */
+export interface WayIn {
+  via: Via
+  interface: string | undefined
+}
+
+/**
+ * Every way, best first: through each converter to each destination address over its best interface, then over its next best.
+ * The destination addresses vary fastest, since a converter is more likely to be well than every address of a destination.
+ */
+export function candidates(waysIn: readonly WayIn[], destinations: readonly Reach[]): Candidate[] {
+  const places = Math.max(0, ...destinations.map(({ interfaces }) => interfaces.length))
+  const over = (ways: readonly WayIn[], { to, interfaces }: Reach, place: number) =>
+    ways
+      .filter(way => place < interfaces.length && way.interface === interfaces[place])
+      .map(way => candidate(to, way.via, way.interface))
+  return [...new Set(waysIn.map(({ via }) => via.endpoint))].flatMap(endpoint => {
+    const ways = waysIn.filter(({ via }) => via.endpoint === endpoint)
+    return Array.from({ length: places }, (_, place) => destinations.flatMap(reach => over(ways, reach, place))).flat()
+  })
+}
+
+/** The ways without a converter: each destination address over each of its interfaces, the interfaces varying fastest. */
+export function directCandidates(destinations: readonly Reach[]): Candidate[] {
+  return destinations.flatMap(({ to, interfaces }) => interfaces.map(name => candidate(to, undefined, name)))
+}
+
+/**
+ * Addresses in the order in which to try them: families alternate, the first address's family first, and the resolver's
+ * order is kept within a family (RFC 8305 §4).
+ */
+export function interleave<T extends { family: 4 | 6 }>(addresses: readonly T[]): T[] {
+  if (addresses.length < 2) return [...addresses]
+  const first = addresses.filter(address => address.family === addresses[0]?.family)
+  const second = addresses.filter(address => address.family !== addresses[0]?.family)
+  const count = Math.max(first.length, second.length)
+  return Array.from({ length: count }, (_, index) => [first[index], second[index]])
+    .flat()
+    .filter(address => address !== undefined)
+}
+
+/**
+ * The way to try beside one that has not connected yet. Silence calls for another interface or another converter's
+ * address; a converter that has acknowledged the SYN and is waiting for the server, for another address of the server.
+ */
+export function nextBeside(
+  queue: readonly Candidate[],
+  current: Candidate,
+  converterIsThere: boolean,
+): Candidate | undefined {
+  const useful = (other: Candidate) =>
+    converterIsThere ? other.destination !== current.destination : other.via === undefined || !sameWay(other, current)
+  return queue.find(useful) ?? queue[0]
+}
+
+/** The ways left once `failed` has ruled out what `scope` says. */
+export function without(queue: readonly Candidate[], failed: Candidate, scope: Scope): Candidate[] {
+  switch (scope) {
+    case 'attempt':
+      return [...queue]
+    case 'way':
+      return queue.filter(other => !sameWay(other, failed))
+    case 'pair':
+      return queue.filter(
+        other => other.via?.endpoint !== failed.via?.endpoint || other.destination !== failed.destination,
+      )
+    case 'converter':
+      return queue.filter(other => other.via?.endpoint !== failed.via?.endpoint)
+    case 'destination':
+      return queue.filter(other => other.destination !== failed.destination)
+    case 'all':
+      return []
+  }
+}
+
+/**
+ * The way to try beside a fresh SYN, once two before it and their repetitions have not been answered: something on the
+ * way may drop what has MPTCP in it. The kernel turns to TCP after as many, but for the whole namespace.
+ */
+export function withoutMptcp(fresh: Candidate): Candidate | undefined {
+  return fresh.unanswered === 2 && !fresh.tcp ? { ...fresh, tcp: true } : undefined
+}
+
+/**
+ * How long to wait for the SYN+ACK before a fresh SYN, in milliseconds; the pauses double.
+ *
+ * Through a converter the fresh SYN comes before the kernel repeats the first one, empty. On a direct way the kernel's
+ * first repetition (after 1 s) is as good as ours, so that a direct socket is given its whole `LIFE_OF_SYN`.
+ */
+export function synPause(candidate: Candidate, synTimeout: number): number {
+  const first = candidate.via?.form === '0rtt' ? synTimeout : LIFE_OF_SYN
+  return first * 2 ** candidate.unanswered
+}
+
+/**
+ * After so many milliseconds an MPTCP socket without a SYN+ACK is given up: the kernel has repeated the SYN once by then and
+ * will do so again at 2 s. With the third repetition it would turn to TCP and switch MPTCP off for the namespace
+ * (net.mptcp.syn_retrans_before_tcp_fallback, net.mptcp.blackhole_timeout).
+ */
+export const LIFE_OF_SYN = 1_900
+
+/**
+ * From how long on a converter that has taken the SYN's data is suspected of never answering it, in milliseconds.
+ *
+ * @param roundTrip microseconds
+ */
+export function stallAfter(roundTrip: number): number {
+  return Math.min(Math.max((3 * roundTrip) / 1000, 200), 500)
+}
+
+/** What a converter is told on this way (RFC 8803 §6.2.5, §6.2.7). */
+export function connectMessage({ destination, via }: Candidate): Tlv[] {
+  const { address, port } = destination
+  return [
+    ...(via?.info ? [{ type: 'info' } as const] : []),
+    { type: 'connect', address, port, tcpOptions: [...(via?.tcpOptions ?? [])] },
+    ...(via?.cookie ? [{ type: 'cookie', cookie: via.cookie } as const] : []),
+  ]
+}
+
+/** Whether both go by the same converter, or none, to the same destination. */
+export function sameEnds(one: Candidate, other: Candidate): boolean {
+  return one.via?.endpoint === other.via?.endpoint && one.destination === other.destination
+}
+
+function candidate(destination: Endpoint, via: Via | undefined, name: string | undefined): Candidate {
+  return { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [] }
+}
+
+function sameWay(one: Candidate, other: Candidate): boolean {
+  const first = (way: Candidate) => way.via?.endpoint ?? way.destination
+  return one.interface === other.interface && first(one) === first(other)
+}

@@ -1,0 +1,182 @@
+/**
+ * What has been learned of converters, and for how long it holds. Keyed by converter and, where the path matters, by
+ * access too. `now` is always an argument, in milliseconds.
+ */
+import type { CookieStore } from '../../options.js'
+
+/** A converter as seen over one access. */
+export interface Path {
+  /** The converter's address and port, in text. */
+  converter: string
+  /** The interface or local address that connections leave from; empty when the routing table decides. */
+  access: string
+}
+
+export type Lesson =
+  /** The SYN's data is not taken, or not answered, over this path. */
+  | {
+      learn: 'one-rtt'
+      why: OneRttReason
+      /** It may have been the server's slowness: it holds when it is learned a second time. */
+      suspected?: true
+    }
+  /** Not to be asked again for so many seconds (RFC 8803 §6.2.8, codes 64 and 65). */
+  | { learn: 'back-off'; seconds: number; code: number }
+  | { learn: 'cookie'; cookie: Uint8Array }
+  /** The converter refuses this one, which it gave or which the user has configured. */
+  | { learn: 'forget-cookie'; cookie: Uint8Array }
+  /** TCP options that it cannot send (RFC 8803 §6.2.8, code 33). */
+  | { learn: 'no-tcp-options'; kinds: readonly number[] }
+  /** The Info TLV is not understood. */
+  | { learn: 'no-info' }
+  /** No version in common (RFC 8803 §6.2.8, code 0). */
+  | { learn: 'unusable'; code: number }
+
+export type OneRttReason =
+  /** This system lets no data into a SYN (net.ipv4.tcp_fastopen, or an old kernel). */
+  | 'no-fast-open-here'
+  /** The handshake succeeded without the data: no Fast Open at the converter, or a middlebox (§8). */
+  | 'syn-data-not-acknowledged'
+  /** The data was acknowledged, no answer came; it came when asked in the 1-RTT form. */
+  | 'no-answer-to-syn-data'
+  /**
+   * The data was acknowledged, and the answer came over TCP: so does a listener on Linux when the kernel has repeated the
+   * SYN, as it does after a second. On a path with such a round trip the 1-RTT form keeps MPTCP.
+   */
+  | 'turned-to-tcp'
+  /**
+   * A steered connection in 0-RTT needs a receive buffer of 1 MiB or more of a fixed size, and net.core.rmem_max does not allow
+   * it. Found out anew each time, and not remembered.
+   */
+  | 'small-receive-buffer'
+
+export interface BackOff {
+  /** Milliseconds, on the clock of `now`. */
+  until: number
+  code: number
+}
+
+/**
+ * How long 1-RTT is used before the SYN is tried again. Networks change under a device; a wrong guess costs one round
+ * trip. RFC 8803 §8 wants such a converter not to be used at all; see "deviations" in ARCHITECTURE.md.
+ */
+const ONE_RTT_FOR_MS = 600_000
+/** "If set to zero, this corresponds to a delay of at least 30 seconds" (RFC 8803 §6.2.8). */
+const LEAST_BACK_OFF_S = 30
+/** A wrong or lying converter does not get itself shut out for longer than an hour. */
+const MOST_BACK_OFF_S = 3_600
+const UNUSABLE_FOR_MS = 3_600_000
+/** Entries beyond this many push out the oldest: a device does not meet thousands of converters. */
+const CAPACITY = 1_000
+
+/** For how long a converter that suggested `delaySeconds` is left alone. */
+export function backOffSeconds(delaySeconds: number): number {
+  return Math.min(delaySeconds || LEAST_BACK_OFF_S, MOST_BACK_OFF_S)
+}
+
+export class ConverterMemory {
+  readonly #oneRtt = new Latest<{ until: number; why: OneRttReason }>()
+  readonly #backOff = new Latest<BackOff>()
+  /** Until when a suspicion is kept. */
+  readonly #suspected = new Latest<number>()
+  readonly #noInfo = new Latest<true>()
+  readonly #noOptions = new Latest<readonly number[]>()
+  /** In hexadecimal. */
+  readonly #refusedCookies = new Latest<string>()
+  readonly #cookies: CookieStore
+
+  constructor(cookies: CookieStore = new Latest<Uint8Array>()) {
+    this.#cookies = cookies
+  }
+
+  /** Why the SYN's data should be left empty over this path, if it should. */
+  oneRtt(path: Path, now: number): OneRttReason | undefined {
+    const known = this.#oneRtt.get(key(path))
+    return known && now < known.until ? known.why : undefined
+  }
+
+  /** Until when the converter does not want to be asked, if it is so. */
+  backOff(path: Path, now: number): BackOff | undefined {
+    const known = this.#backOff.get(path.converter)
+    return known && now < known.until ? known : undefined
+  }
+
+  /** Whether the converter understands the Info TLV, as far as known. */
+  understandsInfo(path: Path): boolean {
+    return !this.#noInfo.has(path.converter)
+  }
+
+  /** Whether the converter can send TCP options of this kind, as far as known. */
+  takesOption(path: Path, kind: number): boolean {
+    return !this.#noOptions.get(path.converter)?.includes(kind)
+  }
+
+  /** What the converter gave; else what the user has configured, unless the converter has refused it. */
+  cookie(path: Path, configured?: Uint8Array): Uint8Array | undefined {
+    const given = unlessItFails(() => this.#cookies.get(key(path)))
+    if (given || !configured) return given
+    return this.#refusedCookies.get(key(path)) === hex(configured) ? undefined : configured
+  }
+
+  learn(path: Path, lesson: Lesson, now: number): void {
+    switch (lesson.learn) {
+      case 'one-rtt':
+        if (lesson.suspected && !this.#isSecond(path, now)) break
+        this.#oneRtt.set(key(path), { until: now + ONE_RTT_FOR_MS, why: lesson.why })
+        break
+      case 'back-off':
+        this.#backOff.set(path.converter, { until: now + backOffSeconds(lesson.seconds) * 1000, code: lesson.code })
+        break
+      case 'unusable':
+        this.#backOff.set(path.converter, { until: now + UNUSABLE_FOR_MS, code: lesson.code })
+        break
+      case 'cookie':
+        unlessItFails(() => this.#cookies.set(key(path), lesson.cookie))
+        break
+      case 'forget-cookie':
+        this.#refusedCookies.set(key(path), hex(lesson.cookie))
+        unlessItFails(() => this.#cookies.delete(key(path)))
+        break
+      case 'no-tcp-options':
+        this.#noOptions.set(path.converter, [...(this.#noOptions.get(path.converter) ?? []), ...lesson.kinds])
+        break
+      case 'no-info':
+        this.#noInfo.set(path.converter, true)
+        break
+    }
+  }
+
+  #isSecond(path: Path, now: number): boolean {
+    const until = this.#suspected.get(key(path))
+    this.#suspected.set(key(path), now + ONE_RTT_FOR_MS)
+    return until !== undefined && now < until
+  }
+}
+
+/** A store is the user's code, on a disk perhaps: without a cookie the connection takes a round trip more, and no harm. */
+function unlessItFails<T>(act: () => T): T | undefined {
+  try {
+    return act()
+  } catch {
+    return undefined
+  }
+}
+
+/** A converter may bind a cookie to the client's address (RFC 8803 §6.2.7), which each access has its own of. */
+function key(path: Path): string {
+  return `${path.converter}|${path.access}`
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
+
+/** The latest `CAPACITY` entries. */
+class Latest<T> extends Map<string, T> {
+  override set(name: string, value: T): this {
+    this.delete(name)
+    super.set(name, value)
+    if (this.size > CAPACITY) this.delete(this.keys().next().value as string)
+    return this
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * What to do when a way has failed: learn, try again otherwise, or give up how much, and what the user is told.
+ * RFC 8803 §6.2.8 and §8; pure.
+ */
+import { constants } from 'node:os'
+import { AtsssError, ConvertError, type ErrorCode, systemError, type WireError } from '../../errors.js'
+import { type ConvertErrorValue, ERROR_CODES } from '../../wire/convert/error.js'
+import type { Candidate, Scope, Via } from './candidates.js'
+import { backOffSeconds, type Lesson } from './converter-memory.js'
+
+export type Failure =
+  /** A system call or the handshake failed. */
+  | { kind: 'system'; error: Error }
+  /** No SYN+ACK, for as many SYNs as may be sent. */
+  | { kind: 'unanswered' }
+  /** The handshake succeeded without the SYN's data. */
+  | { kind: 'syn-data-not-acknowledged' }
+  /** This end has turned to TCP, and the converter may not have: the stream cannot be trusted (see half-fallback.ts). */
+  | { kind: 'half-fallback' }
+  /** The converter answered with an Error TLV. */
+  | { kind: 'error-tlv'; code: number; detail: ConvertErrorValue }
+  /** Bytes that are no Convert message. */
+  | { kind: 'malformed'; error: WireError }
+  /** FIN before the answer was complete. */
+  | { kind: 'closed' }
+  /** The answer took longer than `converterTimeout`. */
+  | { kind: 'answer-timeout'; after: number }
+  /** The kernel or the peer turned to TCP, and the user insists on MPTCP. */
+  | { kind: 'tcp' }
+
+const NO_ANSWER: Lesson = { learn: 'one-rtt', why: 'no-answer-to-syn-data' }
+
+export interface Reaction {
+  lesson?: Lesson
+  /** The same way once more, changed. At once, and before the others. */
+  retry?: Candidate
+  /** What is ruled out when there is no retry. */
+  scope: Scope
+  error: Error
+}
+
+/**
+ * @param delivered Whether application bytes have left that must not arrive twice. Only an Error TLV says that the
+ * server has not seen them (it is sent instead of a connection); after anything else another way could repeat them.
+ */
+export function react(failure: Failure, candidate: Candidate, delivered: boolean): Reaction {
+  const reaction = reactTo(failure, candidate)
+  if (!delivered || failure.kind === 'error-tlv') return reaction
+  const { retry: _, ...final } = reaction
+  // The 1-RTT form could not be tried beside it, to see whether that is answered. The next connection will.
+  const silent = failure.kind === 'answer-timeout' && candidate.via?.form === '0rtt'
+  return { ...final, ...(silent ? { lesson: NO_ANSWER } : {}), scope: 'all' }
+}
+
+function reactTo(failure: Failure, candidate: Candidate): Reaction {
+  const { via, destination } = candidate
+  switch (failure.kind) {
+    case 'system':
+      return { scope: scopeOf(failure.error, via), error: failure.error }
+    case 'unanswered': {
+      const { address, port } = via?.endpoint ?? destination
+      return { scope: 'way', error: systemError(constants.errno.ETIMEDOUT, 'connect', address, port) }
+    }
+    case 'tcp':
+      return {
+        scope: via ? 'converter' : 'attempt',
+        error: new AtsssError('ERR_MPTCP_FALLBACK', 'The connection fell back to TCP, and MPTCP is required'),
+      }
+  }
+  if (!via) throw new TypeError(`A direct way cannot fail by ${failure.kind}`)
+  switch (failure.kind) {
+    case 'syn-data-not-acknowledged':
+      return {
+        lesson: { learn: 'one-rtt', why: 'syn-data-not-acknowledged' },
+        retry: { ...candidate, via: { ...via, form: '1rtt' } },
+        scope: 'converter',
+        error: told('ERR_CONVERT_CLOSED', via, 'did not take the data of the SYN'),
+      }
+    case 'half-fallback':
+      return {
+        lesson: { learn: 'one-rtt', why: 'turned-to-tcp' },
+        ...(via.adaptive ? { retry: { ...candidate, via: { ...via, form: '1rtt' } } } : {}),
+        scope: 'converter',
+        error: told('ERR_MPTCP_HALF_FALLBACK', via, 'may not know that the connection fell back to TCP on this side'),
+      }
+    case 'malformed':
+      return {
+        scope: 'converter',
+        error: told(
+          'ERR_CONVERT_MALFORMED',
+          via,
+          `sent something else than a Convert message: ${failure.error.message}`,
+          failure.error,
+        ),
+      }
+    case 'closed':
+      return {
+        scope: 'converter',
+        error: told('ERR_CONVERT_CLOSED', via, 'closed the connection before its answer was complete'),
+      }
+    case 'answer-timeout':
+      return {
+        scope: 'converter',
+        error: told('ERR_CONVERT_TIMEOUT', via, `did not answer within ${failure.after} ms`),
+      }
+    case 'error-tlv':
+      return reactToErrorTlv(failure.code, failure.detail, candidate, via)
+  }
+}
+
+/** What fits a message of 1020 bytes (RFC 8803 §6.1) beside Info and a base Connect: a longer one could never be sent. */
+const LONGEST_COOKIE = 988
+
+/** A refusal holds over every interface; that a network is unreachable, or an interface gone, does not. */
+function scopeOf(error: Error, via: Via | undefined): Scope {
+  const { code } = error as NodeJS.ErrnoException
+  // An address that RFC 8803 §6.2.5 forbids in a Connect TLV: another one of the same server may do.
+  if (code === 'ERR_CONVERT_ENCODE') return 'destination'
+  if (code !== 'ECONNREFUSED') return 'way'
+  return via ? 'converter' : 'destination'
+}
+
+/** "Upon reception of an Error TLV, the Client MUST reset the connection" (§6.2.8): the caller has done so. */
+function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Candidate, via: Via): Reaction {
+  const again = (changes: Partial<Via>) =>
+    candidate.retriedAfter.includes(code)
+      ? {}
+      : { retry: { ...candidate, via: { ...via, ...changes }, retriedAfter: [...candidate.retriedAfter, code] } }
+  const failed = (errorCode: ErrorCode, text: string) =>
+    new ConvertError(errorCode, `Converter ${shown(via)} ${text}`, { converter: shown(via), detail })
+  switch (detail.name) {
+    case 'unsupported-version':
+      // "The Client MUST use the highest version in common" (§6.2.8): there is only version 1, which was just refused.
+      return {
+        lesson: { learn: 'unusable', code },
+        scope: 'converter',
+        error: failed(
+          'ERR_CONVERT_UNSUPPORTED_VERSION',
+          `does not support version 1 (but ${detail.versions.join(', ') || 'none named'})`,
+        ),
+      }
+    case 'malformed-message':
+      // So is a destination answered that §6.2.5 forbids to the converter: another address of the server's may do.
+      return { scope: 'pair', error: failed('ERR_CONVERT_MALFORMED_MESSAGE', 'could not read our message') }
+    case 'unsupported-message':
+      return {
+        ...(via.info ? { lesson: { learn: 'no-info' }, ...again({ info: false }) } : {}),
+        scope: 'converter',
+        error: failed('ERR_CONVERT_UNSUPPORTED_MESSAGE', 'does not support a TLV of our message'),
+      }
+    case 'missing-cookie':
+      // "The Client SHOULD cache the cookie" (§6.2.7), and send it in what follows.
+      return {
+        ...(detail.cookie.length > 0 && detail.cookie.length <= LONGEST_COOKIE
+          ? { lesson: { learn: 'cookie', cookie: detail.cookie }, ...again({ cookie: detail.cookie }) }
+          : {}),
+        scope: 'converter',
+        error: failed('ERR_CONVERT_MISSING_COOKIE', 'asks for a cookie'),
+      }
+    case 'not-authorized':
+      // So is a destination that it does not serve (§9.2): another address of the server's may do.
+      // An expired cookie is answered so too (§6.2.7): without it, the converter may hand out a new one.
+      return {
+        ...(via.cookie
+          ? { lesson: { learn: 'forget-cookie', cookie: via.cookie }, ...again({ cookie: undefined }) }
+          : {}),
+        scope: 'pair',
+        error: failed('ERR_CONVERT_NOT_AUTHORIZED', 'does not serve this client, or not to this destination'),
+      }
+    case 'unsupported-tcp-option': {
+      const tcpOptions = via.tcpOptions.filter(option => !detail.kinds.includes(option.kind))
+      return {
+        ...(tcpOptions.length < via.tcpOptions.length
+          ? { lesson: { learn: 'no-tcp-options', kinds: detail.kinds }, ...again({ tcpOptions }) }
+          : {}),
+        scope: 'converter',
+        error: failed('ERR_CONVERT_UNSUPPORTED_TCP_OPTION', `does not support TCP option ${detail.kinds.join(', ')}`),
+      }
+    }
+    case 'resource-exceeded':
+      return backOff('ERR_CONVERT_RESOURCE_EXCEEDED', code, detail, via, 'has no resources for this connection')
+    case 'network-failure':
+      return backOff('ERR_CONVERT_NETWORK_FAILURE', code, detail, via, 'has a network failure')
+    case 'connection-reset':
+      return {
+        scope: 'destination',
+        error: fromServer(
+          constants.errno.ECONNREFUSED,
+          candidate,
+          failed('ERR_CONVERT_UNKNOWN', 'reports that the server refused'),
+        ),
+      }
+    case 'destination-unreachable':
+      return {
+        scope: 'destination',
+        error: fromServer(
+          unreachableErrno(detail.icmpCode, candidate.destination.family),
+          candidate,
+          failed('ERR_CONVERT_UNKNOWN', `reports the server unreachable (ICMP code ${detail.icmpCode})`),
+        ),
+      }
+    case 'unknown':
+      // §10.2.3: 96-127 are about the server, whatever they say.
+      return {
+        scope: code >= 96 && code <= 127 ? 'destination' : 'converter',
+        error: failed('ERR_CONVERT_UNKNOWN', `answered with error ${code}`),
+      }
+  }
+}
+
+/** The converter asked to be left alone: what is said to a connection that comes too early. */
+export function backedOff(via: Pick<Via, 'name' | 'endpoint'>, code: number, retryAfter: number): ConvertError {
+  const errorCode: ErrorCode =
+    code === ERROR_CODES['unsupported-version']
+      ? 'ERR_CONVERT_UNSUPPORTED_VERSION'
+      : code === ERROR_CODES['network-failure']
+        ? 'ERR_CONVERT_NETWORK_FAILURE'
+        : 'ERR_CONVERT_RESOURCE_EXCEEDED'
+  const seconds = Math.ceil(retryAfter / 1000)
+  return new ConvertError(errorCode, `Converter ${shown(via)} may not be asked again for ${seconds} s`, {
+    converter: shown(via),
+    retryAfter,
+  })
+}
+
+/**
+ * What an ICMP "destination unreachable" means to a socket: for IPv4 type 3 (RFC 792, RFC 1812 §5.2.7.1), for IPv6
+ * type 1 (RFC 4443 §3.1), as Linux maps them.
+ */
+export function unreachableErrno(icmpCode: number, family: 4 | 6): number {
+  const { ENETUNREACH, EHOSTUNREACH, ECONNREFUSED, EACCES, ENOPROTOOPT, EMSGSIZE, EOPNOTSUPP } = constants.errno
+  const codes: Record<number, number> =
+    family === 4
+      ? {
+          0: ENETUNREACH,
+          2: ENOPROTOOPT,
+          3: ECONNREFUSED,
+          4: EMSGSIZE,
+          5: EOPNOTSUPP,
+          6: ENETUNREACH,
+          9: ENETUNREACH,
+          11: ENETUNREACH,
+        }
+      : { 0: ENETUNREACH, 1: EACCES, 4: ECONNREFUSED, 5: EACCES, 6: EACCES }
+  return codes[icmpCode] ?? EHOSTUNREACH
+}
+
+function backOff(
+  code: ErrorCode,
+  number: number,
+  detail: { delaySeconds: number } & ConvertErrorValue,
+  via: Via,
+  text: string,
+): Reaction {
+  const seconds = backOffSeconds(detail.delaySeconds)
+  return {
+    lesson: { learn: 'back-off', seconds: detail.delaySeconds, code: number },
+    scope: 'converter',
+    error: new ConvertError(code, `Converter ${shown(via)} ${text}; it may be asked again in ${seconds} s`, {
+      converter: shown(via),
+      detail,
+      retryAfter: seconds * 1000,
+    }),
+  }
+}
+
+function fromServer(errno: number, { destination }: Candidate, cause: Error): Error {
+  const error = systemError(errno, 'connect', destination.address, destination.port)
+  error.cause = cause
+  return error
+}
+
+function told(code: ErrorCode, via: Via, text: string, cause?: Error): ConvertError {
+  return new ConvertError(code, `Converter ${shown(via)} ${text}`, { converter: shown(via), cause })
+}
+
+function shown({ name, endpoint }: Pick<Via, 'name' | 'endpoint'>): string {
+  const place =
+    endpoint.family === 6 ? `[${endpoint.address}]:${endpoint.port}` : `${endpoint.address}:${endpoint.port}`
+  return name === place ? place : `${name} (${place})`
+}

@@ -1,0 +1,197 @@
+/**
+ * From the wanted use of each access and the subflows that there are to what has to be changed. Pure; empty when nothing
+ * is to do. The order of the actions is the order to carry them out in: what is well and shall carry the traffic is made
+ * usable before what carries it is taken away.
+ */
+
+import type { AccessType } from '../rules/rule.js'
+import { BOTH, lost as lostWhy, otherAccess } from './accesses.js'
+import { isDoubtful, isLost, isSilent } from './health.js'
+import { reinjection } from './reinjection.js'
+import type { Accesses, SubflowState, Uses } from './snapshot.js'
+
+export type Action =
+  | { do: 'create'; access: AccessType; backup: boolean; why: string }
+  | { do: 'set-backup'; subflow: number; backup: boolean; why: string }
+  | { do: 'destroy'; subflow: number; why: string }
+  /** The peer, over this subflow, what of the whole stream has arrived. */
+  | { do: 'ask'; subflow: number; why: string }
+
+/** When a subflow may be asked for again, by access. To be forgotten when the access comes to be available. */
+export type Retries = Readonly<Record<AccessType, Retry>>
+
+export interface Retry {
+  /** How many in a row came to nothing. */
+  failures: number
+  /** Not before. */
+  notBefore: number
+}
+
+export const NO_RETRIES: Retries = {
+  '3gpp': { failures: 0, notBefore: Number.NEGATIVE_INFINITY },
+  'non-3gpp': { failures: 0, notBefore: Number.NEGATIVE_INFINITY },
+}
+
+/** What a connection is to have. */
+export interface Wish {
+  uses: Uses
+  /** What the rule lets the connection use at all. */
+  allowed: readonly AccessType[]
+  why: string
+  /** A new subflow is to be made on this access even if there is one: its handshake measures the round-trip time. */
+  measure?: AccessType | undefined
+  /** Whether the peer can be asked what has arrived. */
+  mayAsk: boolean
+}
+
+export function plan(
+  wish: Wish,
+  subflows: readonly SubflowState[],
+  accesses: Accesses,
+  retries: Retries,
+  now: number,
+): Action[] {
+  const here = (access: AccessType): Here => {
+    const open = subflows.filter(subflow => subflow.access === access && subflow.state !== 'closed')
+    const lost = open.filter(subflow => isLost(subflow, accesses[access], now))
+    const well = open.filter(subflow => !lost.includes(subflow))
+    return {
+      access,
+      use: wish.uses[access],
+      allowed: wish.allowed.includes(access),
+      lost,
+      joining: well.filter(subflow => subflow.state === 'joining'),
+      ready: well.filter(subflow => subflow.state === 'established'),
+    }
+  }
+  const all = { '3gpp': here('3gpp'), 'non-3gpp': here('non-3gpp') }
+  const each = (of: (here: Here, other: Here) => Action[]) =>
+    BOTH.flatMap(access => of(all[access], all[otherAccess(access)]))
+  const asks = {
+    '3gpp': ask(all['3gpp'], all['non-3gpp'], wish, now),
+    'non-3gpp': ask(all['non-3gpp'], all['3gpp'], wish, now),
+  }
+  return [
+    ...each((here, other) => (asks[here.access] ? [] : destroyLost(here, other, accesses, now))),
+    ...each(here => asks[here.access] ?? []),
+    // What is given to it while the answer is awaited would be before what is to be sent again.
+    ...each((here, other) => (here.use === 'active' && !asks[other.access] ? flag(here, false, wish.why) : [])),
+    ...each(here => create(here, wish, accesses, retries[here.access], now)),
+    ...each(here => (here.use === 'active' ? [] : flag(here, true, wish.why))),
+    ...each((here, other) => destroy(here, other, accesses, retries, now)),
+  ]
+}
+
+/**
+ * How long after the last of `failures` in a row the next subflow may be asked for, in milliseconds: a quarter of a second,
+ * doubling to eight.
+ *
+ * @param random 0…1: connections that failed together shall not come back together
+ */
+export function retryAfter(failures: number, random: number): number {
+  return Math.min(250 * 2 ** (failures - 1), 8_000) * (0.75 + 0.5 * random)
+}
+
+/** After one more failure. @param random as above */
+export function nextRetry(before: Retry | undefined, now: number, random: number): Retry {
+  const failures = (before?.failures ?? 0) + 1
+  return { failures, notBefore: now + retryAfter(failures, random) }
+}
+
+/** A join without an answer is given up after the kernel's first repetition of its SYN, which comes after a second. */
+const JOIN_MS = 1_900
+
+/** A connection's subflows on one access, but for the closed ones. */
+interface Here {
+  access: AccessType
+  use: Uses[AccessType]
+  allowed: boolean
+  lost: readonly SubflowState[]
+  joining: readonly SubflowState[]
+  ready: readonly SubflowState[]
+}
+
+function flag({ ready }: Here, backup: boolean, why: string): Action[] {
+  return ready
+    .filter(subflow => subflow.backup !== backup)
+    .map(subflow => ({ do: 'set-backup', subflow: subflow.id, backup, why }))
+}
+
+/** One at a time. A suspected access gets one that is not to carry anything: if it comes to be, the access is well. */
+function create(
+  { access, use, allowed, joining, ready }: Here,
+  wish: Wish,
+  accesses: Accesses,
+  retry: Retry,
+  now: number,
+): Action[] {
+  if (!allowed || joining.length > 0 || now < retry.notBefore) return []
+  const { available, suspected, why } = accesses[access]
+  const backup = use !== 'active'
+  if (available && ready.length === 0 && use !== 'none') return [{ do: 'create', access, backup, why: wish.why }]
+  if (available && ready.length === 1 && wish.measure === access)
+    return [{ do: 'create', access, backup, why: `to measure ${access}` }]
+  if (suspected && ready.length === 0) return [{ do: 'create', access, backup: true, why: `trying ${access}: ${why}` }]
+  return []
+}
+
+/**
+ * A lost subflow holds back what was sent on it until it is destroyed: that happens as soon as another one can send it,
+ * before anything new is given to that one; where none is active, the kernel sends over a backup. The last one is kept, since
+ * a connection without any ends after a minute (net.mptcp.close_timeout), unless the rule forbids it.
+ */
+function destroyLost({ access, allowed, lost, ready }: Here, other: Here, accesses: Accesses, now: number): Action[] {
+  const replaced = ready.length > 0 || other.ready.length > 0
+  if (!allowed) return destroyed(lost, () => forbidden(access))
+  return destroyed(
+    lost.filter(({ state }) => replaced || state === 'joining'),
+    subflow => whyLost(subflow, accesses, now),
+  )
+}
+
+/** Undefined: nothing is waited for. Where silence is only feared, the answer is to be there when it is certain. */
+function ask({ access, allowed, lost, ready }: Here, other: Here, { mayAsk }: Wish, now: number): Action[] | undefined {
+  if (!mayAsk || !allowed || !ready.every(subflow => isDoubtful(subflow, now))) return undefined
+  const how = reinjection([...lost, ...ready], other.ready, now)
+  if (how === 'at once' || (how === 'wait' && ready.length > 0)) return undefined
+  const why = `what has arrived over ${access}?`
+  return how === 'ask' ? other.ready.map(({ id }) => ({ do: 'ask', subflow: id, why })) : []
+}
+
+/** What is not lost, but not wanted either. One that the rule forbids is kept until its own access has another, or has none. */
+function destroy(here: Here, other: Here, accesses: Accesses, retries: Retries, now: number): Action[] {
+  const { access, allowed, joining, ready } = here
+  if (!allowed) {
+    const alone = !accesses[other.access].available || retries[other.access].failures > 0
+    const unused = other.ready.length > 0 || alone
+    return destroyed([...joining, ...(unused ? ready : [])], () => forbidden(access))
+  }
+  const unanswered = joining.filter(subflow => now - subflow.madeAt >= JOIN_MS)
+  return [
+    ...destroyed(unanswered, () => `${access} does not answer`),
+    ...destroyed(surplus(ready), () => `another one on ${access}`),
+  ]
+}
+
+function destroyed(subflows: readonly SubflowState[], why: (subflow: SubflowState) => string): Action[] {
+  return subflows.map(subflow => ({ do: 'destroy', subflow: subflow.id, why: why(subflow) }))
+}
+
+function forbidden(access: AccessType): string {
+  return `the rule does not let it use ${access}`
+}
+
+function whyLost(subflow: SubflowState, accesses: Accesses, now: number): string {
+  const access = subflow.access!
+  if (subflow.addressGone) return `its address on ${access} has gone`
+  if (!accesses[access].available) return lostWhy(accesses, access)
+  if (isSilent(subflow, now)) return 'what is sent on it is not acknowledged'
+  return `${access} has been away since`
+}
+
+/** All but one: what is on its way stays there; else the youngest is the one known to work. */
+function surplus(ready: readonly SubflowState[]): SubflowState[] {
+  if (ready.length < 2) return []
+  const worth = (subflow: SubflowState) => (subflow.outstanding ? Number.MAX_SAFE_INTEGER : 0) + subflow.madeAt
+  return [...ready].sort((a, b) => worth(b) - worth(a)).slice(1)
+}

@@ -1,0 +1,146 @@
+import { describe, expect, test } from 'vitest'
+import { ConverterMemory, type Lesson, type Path } from '../../../lib/policy/connect/converter-memory.js'
+
+const HOUR = 3_600_000
+const NOW = 1_700_000_000_000
+
+const wifi: Path = { converter: '192.0.2.1|5124', access: 'wlan0' }
+const cellular: Path = { converter: '192.0.2.1|5124', access: 'wwan0' }
+const other: Path = { converter: '192.0.2.2|5124', access: 'wlan0' }
+
+function taught(...lessons: Lesson[]): ConverterMemory {
+  const memory = new ConverterMemory()
+  for (const lesson of lessons) memory.learn(wifi, lesson, NOW)
+  return memory
+}
+
+test('nothing is known at first', () => {
+  const memory = new ConverterMemory()
+  expect(memory.oneRtt(wifi, NOW)).toBeUndefined()
+  expect(memory.backOff(wifi, NOW)).toBeUndefined()
+  expect(memory.cookie(wifi)).toBeUndefined()
+  expect(memory.understandsInfo(wifi)).toBe(true)
+})
+
+describe('1-RTT, for one path and ten minutes', () => {
+  test.each(['syn-data-not-acknowledged', 'no-answer-to-syn-data'] as const)('%s', why => {
+    const memory = taught({ learn: 'one-rtt', why })
+    expect(memory.oneRtt(wifi, NOW)).toBe(why)
+    expect(memory.oneRtt(wifi, NOW + 599_999)).toBe(why)
+    expect(memory.oneRtt(wifi, NOW + 600_000)).toBeUndefined()
+    expect(memory.oneRtt(cellular, NOW)).toBeUndefined()
+    expect(memory.oneRtt(other, NOW)).toBeUndefined()
+  })
+
+  test('suspected, it holds at the second time within ten minutes', () => {
+    const suspicion = { learn: 'one-rtt', why: 'no-answer-to-syn-data', suspected: true } as const
+    const memory = taught(suspicion)
+    expect(memory.oneRtt(wifi, NOW)).toBeUndefined()
+    memory.learn(cellular, suspicion, NOW)
+    memory.learn(wifi, suspicion, NOW + 600_000)
+    expect(memory.oneRtt(wifi, NOW + 600_000)).toBeUndefined()
+    memory.learn(wifi, suspicion, NOW + 700_000)
+    expect(memory.oneRtt(wifi, NOW + 700_000)).toBe('no-answer-to-syn-data')
+    expect(memory.oneRtt(cellular, NOW + 700_000)).toBeUndefined()
+  })
+
+  test('learned again, it holds from then on', () => {
+    const memory = taught({ learn: 'one-rtt', why: 'no-answer-to-syn-data' })
+    memory.learn(wifi, { learn: 'one-rtt', why: 'syn-data-not-acknowledged' }, NOW + 500_000)
+    expect(memory.oneRtt(wifi, NOW + 1_099_999)).toBe('syn-data-not-acknowledged')
+    expect(memory.oneRtt(wifi, NOW + 1_100_000)).toBeUndefined()
+  })
+})
+
+describe('not to be asked again, over any access', () => {
+  test.each([
+    ['as long as it said', { learn: 'back-off', seconds: 7, code: 64 }, 7_000],
+    ['65 as well', { learn: 'back-off', seconds: 1, code: 65 }, 1_000],
+    ['0 is 30 seconds (RFC 8803 §6.2.8)', { learn: 'back-off', seconds: 0, code: 64 }, 30_000],
+    ['an hour at most', { learn: 'back-off', seconds: 0xffffffff, code: 64 }, HOUR],
+    ['no version in common: an hour', { learn: 'unusable', code: 0 }, HOUR],
+  ] as const)('%s', (_, lesson, milliseconds) => {
+    const memory = taught(lesson)
+    const known = { until: NOW + milliseconds, code: lesson.code }
+    expect(memory.backOff(wifi, NOW)).toEqual(known)
+    expect(memory.backOff(cellular, NOW + milliseconds - 1)).toEqual(known)
+    expect(memory.backOff(wifi, NOW + milliseconds)).toBeUndefined()
+    expect(memory.backOff(other, NOW)).toBeUndefined()
+  })
+
+  test('the latest word counts, also when it is a shorter delay', () => {
+    const memory = taught({ learn: 'back-off', seconds: 100, code: 64 }, { learn: 'back-off', seconds: 2, code: 65 })
+    expect(memory.backOff(wifi, NOW)).toEqual({ until: NOW + 2_000, code: 65 })
+  })
+})
+
+describe('cookies, one for each path', () => {
+  const cookie = Uint8Array.of(1, 2, 3, 4)
+
+  test('learned, and forgotten', () => {
+    const memory = taught({ learn: 'cookie', cookie })
+    expect(memory.cookie(wifi)).toEqual(cookie)
+    expect(memory.cookie(cellular)).toBeUndefined()
+    expect(memory.cookie(other)).toBeUndefined()
+    memory.learn(wifi, { learn: 'forget-cookie', cookie }, NOW)
+    expect(memory.cookie(wifi)).toBeUndefined()
+  })
+
+  test('a configured one holds until the converter gives another, and is not offered again once refused', () => {
+    const configured = Uint8Array.of(9, 9, 9, 9)
+    const memory = taught({ learn: 'cookie', cookie })
+    expect(memory.cookie(wifi, configured)).toEqual(cookie)
+    expect(memory.cookie(cellular, configured)).toEqual(configured)
+    memory.learn(wifi, { learn: 'forget-cookie', cookie }, NOW)
+    expect(memory.cookie(wifi, configured)).toEqual(configured)
+    memory.learn(wifi, { learn: 'forget-cookie', cookie: configured }, NOW)
+    expect(memory.cookie(wifi, configured)).toBeUndefined()
+    expect(memory.cookie(wifi, Uint8Array.of(8, 8, 8, 8))).toBeDefined()
+    expect(memory.cookie(cellular, configured)).toEqual(configured)
+  })
+
+  test('they live in the store given, and outlive the memory', () => {
+    const store = new Map<string, Uint8Array>()
+    const memory = new ConverterMemory(store)
+    memory.learn(wifi, { learn: 'cookie', cookie }, NOW)
+    expect([...store.values()]).toEqual([cookie])
+    expect(new ConverterMemory(store).cookie(wifi)).toEqual(cookie)
+    memory.learn(wifi, { learn: 'forget-cookie', cookie }, NOW)
+    expect(store.size).toBe(0)
+  })
+})
+
+test('TCP options that a converter cannot send are known over any access', () => {
+  const memory = taught({ learn: 'no-tcp-options', kinds: [34] }, { learn: 'no-tcp-options', kinds: [29, 8] })
+  expect([8, 29, 30, 34].filter(kind => memory.takesOption(cellular, kind))).toEqual([30])
+  expect(memory.takesOption(other, 34)).toBe(true)
+})
+
+test('a converter that does not understand Info does not over any access', () => {
+  const memory = taught({ learn: 'no-info' })
+  expect(memory.understandsInfo(wifi)).toBe(false)
+  expect(memory.understandsInfo(cellular)).toBe(false)
+  expect(memory.understandsInfo(other)).toBe(true)
+})
+
+describe('a thousand converters are remembered; more push out what was learned first', () => {
+  const path = (index: number): Path => ({ converter: `192.0.2.1|${index}`, access: '' })
+  const crowd = (lesson: Lesson) => {
+    const memory = new ConverterMemory()
+    for (let i = 0; i < 1_000; i++) memory.learn(path(i), lesson, NOW)
+    memory.learn(path(0), lesson, NOW) // is now the youngest
+    memory.learn(path(1_000), lesson, NOW)
+    return memory
+  }
+
+  test.each([
+    ['1-RTT', { learn: 'one-rtt', why: 'no-answer-to-syn-data' }, (m: ConverterMemory, p: Path) => !m.oneRtt(p, NOW)],
+    ['back-off', { learn: 'back-off', seconds: 9, code: 64 }, (m: ConverterMemory, p: Path) => !m.backOff(p, NOW)],
+    ['no Info', { learn: 'no-info' }, (m: ConverterMemory, p: Path) => m.understandsInfo(p)],
+    ['cookies', { learn: 'cookie', cookie: Uint8Array.of(1) }, (m: ConverterMemory, p: Path) => !m.cookie(p)],
+  ] as const)('%s', (_, lesson, forgotten) => {
+    const memory = crowd(lesson)
+    const gone = Array.from({ length: 1_001 }, (_, index) => index).filter(index => forgotten(memory, path(index)))
+    expect(gone).toEqual([1])
+  })
+})

@@ -1,0 +1,257 @@
+import { constants } from 'node:os'
+import { describe, expect, test } from 'vitest'
+import { systemError, WireError } from '../../../lib/errors.js'
+import type { Scope } from '../../../lib/policy/connect/candidates.js'
+import { type Failure, react } from '../../../lib/policy/connect/reaction.js'
+import type { ConvertErrorValue } from '../../../lib/wire/convert/error.js'
+import { endpoint, errorTlv as tlv, via, way } from '../../support/candidates.js'
+
+const server = endpoint('192.0.2.1')
+const converter = via('198.51.100.1')
+const cookie = Uint8Array.of(1, 2, 3, 4)
+const echo = new Uint8Array(0)
+
+/** What has been sent to the converter, in words. */
+const bare = converter
+const withCookie = { ...converter, cookie }
+const withInfo = { ...converter, info: true }
+const withOptions = {
+  ...converter,
+  tcpOptions: [
+    { kind: 30, value: new Uint8Array(0) },
+    { kind: 34, value: new Uint8Array(0) },
+  ],
+}
+const withAll = { ...withOptions, cookie, info: true }
+
+/** What a row expects: the code told, the scope, the lesson, and what of the converter changes in the retry. */
+type Row = [
+  detail: ConvertErrorValue,
+  sent: typeof withAll | typeof bare,
+  code: string,
+  scope: string,
+  lesson?: object | undefined,
+  retry?: object,
+]
+
+const rows: Record<string, Row[]> = {
+  'the converter speaks no version of ours: not to be used for now': [
+    [
+      { name: 'unsupported-version', versions: [2, 3] },
+      withAll,
+      'ERR_CONVERT_UNSUPPORTED_VERSION',
+      'converter',
+      { learn: 'unusable', code: 0 },
+    ],
+  ],
+  'our message was not understood: no blind repetition': [
+    [{ name: 'malformed-message', echo }, bare, 'ERR_CONVERT_MALFORMED_MESSAGE', 'pair'],
+    [{ name: 'malformed-message', echo }, withAll, 'ERR_CONVERT_MALFORMED_MESSAGE', 'pair'],
+  ],
+  'a TLV was not understood: without Info, if that was there': [
+    [{ name: 'unsupported-message', echo }, bare, 'ERR_CONVERT_UNSUPPORTED_MESSAGE', 'converter'],
+    [{ name: 'unsupported-message', echo }, withCookie, 'ERR_CONVERT_UNSUPPORTED_MESSAGE', 'converter'],
+    [
+      { name: 'unsupported-message', echo },
+      withAll,
+      'ERR_CONVERT_UNSUPPORTED_MESSAGE',
+      'converter',
+      { learn: 'no-info' },
+      { info: false },
+    ],
+  ],
+  'a cookie is wanted: with it, if it came': [
+    [{ name: 'missing-cookie', cookie: echo }, bare, 'ERR_CONVERT_MISSING_COOKIE', 'converter'],
+    [
+      { name: 'missing-cookie', cookie },
+      bare,
+      'ERR_CONVERT_MISSING_COOKIE',
+      'converter',
+      { learn: 'cookie', cookie },
+      { cookie },
+    ],
+    [
+      { name: 'missing-cookie', cookie: Uint8Array.of(9) },
+      withAll,
+      'ERR_CONVERT_MISSING_COOKIE',
+      'converter',
+      { learn: 'cookie', cookie: Uint8Array.of(9) },
+      { cookie: Uint8Array.of(9) },
+    ],
+  ],
+  'not authorized: without the cookie, if one was sent': [
+    [{ name: 'not-authorized' }, bare, 'ERR_CONVERT_NOT_AUTHORIZED', 'pair'],
+    [{ name: 'not-authorized' }, withInfo, 'ERR_CONVERT_NOT_AUTHORIZED', 'pair'],
+    [
+      { name: 'not-authorized' },
+      withAll,
+      'ERR_CONVERT_NOT_AUTHORIZED',
+      'pair',
+      { learn: 'forget-cookie', cookie },
+      { cookie: undefined },
+    ],
+  ],
+  'an option is not supported: without it, if it was sent': [
+    [{ name: 'unsupported-tcp-option', kinds: [34] }, bare, 'ERR_CONVERT_UNSUPPORTED_TCP_OPTION', 'converter'],
+    [{ name: 'unsupported-tcp-option', kinds: [8] }, withOptions, 'ERR_CONVERT_UNSUPPORTED_TCP_OPTION', 'converter'],
+    [{ name: 'unsupported-tcp-option', kinds: [] }, withOptions, 'ERR_CONVERT_UNSUPPORTED_TCP_OPTION', 'converter'],
+    [
+      { name: 'unsupported-tcp-option', kinds: [34, 8] },
+      withOptions,
+      'ERR_CONVERT_UNSUPPORTED_TCP_OPTION',
+      'converter',
+      { learn: 'no-tcp-options', kinds: [34, 8] },
+      { tcpOptions: withOptions.tcpOptions.slice(0, 1) },
+    ],
+    [
+      { name: 'unsupported-tcp-option', kinds: [30, 34] },
+      withAll,
+      'ERR_CONVERT_UNSUPPORTED_TCP_OPTION',
+      'converter',
+      { learn: 'no-tcp-options', kinds: [30, 34] },
+      { tcpOptions: [] },
+    ],
+  ],
+  'the converter wants to be left alone': [
+    [
+      { name: 'resource-exceeded', delaySeconds: 5 },
+      bare,
+      'ERR_CONVERT_RESOURCE_EXCEEDED',
+      'converter',
+      { learn: 'back-off', seconds: 5, code: 64 },
+    ],
+    [
+      { name: 'network-failure', delaySeconds: 0 },
+      withAll,
+      'ERR_CONVERT_NETWORK_FAILURE',
+      'converter',
+      { learn: 'back-off', seconds: 0, code: 65 },
+    ],
+  ],
+  'the server refuses, or cannot be reached: no converter would help': [
+    [{ name: 'connection-reset' }, withAll, 'ECONNREFUSED', 'destination'],
+    [{ name: 'destination-unreachable', icmpCode: 1 }, withAll, 'EHOSTUNREACH', 'destination'],
+  ],
+  'codes not known count by their range (RFC 8803 §10.2.3)': [
+    [{ name: 'unknown', code: 4, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'converter'],
+    [{ name: 'unknown', code: 95, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'converter'],
+    [{ name: 'unknown', code: 98, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'destination'],
+    [{ name: 'unknown', code: 127, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'destination'],
+    [{ name: 'unknown', code: 128, value: echo }, bare, 'ERR_CONVERT_UNKNOWN', 'converter'],
+    [{ name: 'unknown', code: 255, value: echo }, withAll, 'ERR_CONVERT_UNKNOWN', 'converter'],
+  ],
+}
+
+for (const [title, group] of Object.entries(rows))
+  describe(title, () => {
+    for (const [detail, sent, code, scope, lesson, retry] of group) {
+      const given =
+        sent === withAll
+          ? 'all'
+          : [sent.cookie && 'cookie', sent.info && 'info', ...sent.tcpOptions.map(({ kind }) => kind)].filter(Boolean)
+      const candidate = way(server, sent)
+
+      test(`${JSON.stringify(detail)} to ${given.length ? given : 'a bare Connect'}`, () => {
+        const reaction = react(tlv(detail), candidate, false)
+        expect(reaction.lesson).toEqual(lesson)
+        expect(reaction.scope).toBe(scope)
+        expect(reaction.error).toMatchObject({ code })
+        const number = tlv(detail).code
+        expect(reaction.retry).toEqual(retry && { ...candidate, via: { ...sent, ...retry }, retriedAfter: [number] })
+      })
+
+      if (retry)
+        test(`${JSON.stringify(detail)} a second time: no more retries, but the lesson`, () => {
+          const again = react(tlv(detail), react(tlv(detail), candidate, false).retry!, false)
+          expect(again.retry).toBeUndefined()
+          expect(again.error).toMatchObject({ code })
+        })
+
+      test(`${JSON.stringify(detail)} after bytes have left: the same, for none has reached the server`, () => {
+        expect(react(tlv(detail), candidate, true)).toEqual(react(tlv(detail), candidate, false))
+      })
+    }
+  })
+
+test('errors of different codes may each lead to one retry: expired cookie, new cookie', () => {
+  const expired = react(tlv({ name: 'not-authorized' }), way(server, withCookie), false)
+  const fresh = react(tlv({ name: 'missing-cookie', cookie: Uint8Array.of(9) }), expired.retry!, false)
+  expect(fresh.retry).toMatchObject({ via: { cookie: Uint8Array.of(9) }, retriedAfter: [32, 3] })
+  expect(react(tlv({ name: 'not-authorized' }), fresh.retry!, false).retry).toBeUndefined()
+})
+
+describe('failures without an Error TLV', () => {
+  const wireError = new WireError('no Magic Number', 2, 'magic')
+  const refused = systemError(constants.errno.ECONNREFUSED, 'connect', '198.51.100.1', 5124)
+  const unreachable = systemError(constants.errno.ENETUNREACH, 'connect', '198.51.100.1', 5124)
+  const failures: [failure: Failure, code: string, scope: Scope, direct?: Scope][] = [
+    // A refusal holds over every interface, the rest over the one that it was tried over.
+    [{ kind: 'system', error: refused }, 'ECONNREFUSED', 'converter', 'destination'],
+    [{ kind: 'system', error: unreachable }, 'ENETUNREACH', 'way', 'way'],
+    [{ kind: 'unanswered' }, 'ETIMEDOUT', 'way', 'way'],
+    [{ kind: 'tcp' }, 'ERR_MPTCP_FALLBACK', 'converter', 'attempt'],
+    [{ kind: 'malformed', error: wireError }, 'ERR_CONVERT_MALFORMED', 'converter'],
+    [{ kind: 'closed' }, 'ERR_CONVERT_CLOSED', 'converter'],
+    [{ kind: 'answer-timeout', after: 15_000 }, 'ERR_CONVERT_TIMEOUT', 'converter'],
+  ]
+
+  test.each(failures)('through a converter: $kind', (failure, code, scope) => {
+    expect(react(failure, way(server, converter), false)).toEqual({
+      scope,
+      error: expect.objectContaining({ code }),
+    })
+  })
+
+  test.each(failures)('$kind after bytes have left: nothing may be tried any more', (failure, code) => {
+    const { lesson: _, ...reaction } = react(failure, way(server, converter), true)
+    expect(reaction).toEqual({ scope: 'all', error: expect.objectContaining({ code }) })
+  })
+
+  test('no answer to the SYN after bytes have left: the next connection asks in the 1-RTT form', () => {
+    const silence: Failure = { kind: 'answer-timeout', after: 15_000 }
+    const lesson = { learn: 'one-rtt', why: 'no-answer-to-syn-data' }
+    expect(react(silence, way(server, converter), true).lesson).toEqual(lesson)
+    expect(react(silence, way(server, converter), false).lesson).toBeUndefined()
+    expect(react(silence, way(server, { ...converter, form: '1rtt' }), true).lesson).toBeUndefined()
+  })
+
+  test.each(failures.filter(row => row[3]))('direct: $kind', (failure, code, _, scope) => {
+    expect(react(failure, way(server), false)).toEqual({ scope, error: expect.objectContaining({ code }) })
+  })
+
+  test('unanswered SYNs show the one who was asked: the converter, or the server', () => {
+    const { error } = react({ kind: 'unanswered' }, way(server, converter), false)
+    expect(error).toMatchObject({ address: '198.51.100.1', port: 5124, syscall: 'connect' })
+    expect(react({ kind: 'unanswered' }, way(server), false).error).toMatchObject({ address: '192.0.2.1', port: 443 })
+  })
+
+  test('what is malformed is the cause', () => {
+    const { error } = react({ kind: 'malformed', error: wireError }, way(server, converter), false)
+    expect(error.cause).toBe(wireError)
+  })
+
+  test("the SYN's data was not taken: the same way in the 1-RTT form, and the lesson", () => {
+    const candidate = way(server, withAll, { unanswered: 1, retriedAfter: [3] })
+    expect(react({ kind: 'syn-data-not-acknowledged' }, candidate, false)).toEqual({
+      lesson: { learn: 'one-rtt', why: 'syn-data-not-acknowledged' },
+      retry: { ...candidate, via: { ...withAll, form: '1rtt' } },
+      scope: 'converter',
+      error: expect.objectContaining({ code: 'ERR_CONVERT_CLOSED' }),
+    })
+  })
+
+  test('this end has turned to TCP, the other perhaps not: the 1-RTT form, unless it is the user’s or bytes have left', () => {
+    const half: Failure = { kind: 'half-fallback' }
+    const error = expect.objectContaining({ code: 'ERR_MPTCP_HALF_FALLBACK' })
+    const lesson = { learn: 'one-rtt', why: 'turned-to-tcp' }
+    const candidate = way(server, { ...converter, adaptive: true })
+    const retry = { ...candidate, via: { ...candidate.via, form: '1rtt' } }
+    expect(react(half, candidate, false)).toEqual({ lesson, retry, scope: 'converter', error })
+    expect(react(half, candidate, true)).toEqual({ lesson, scope: 'all', error })
+    expect(react(half, way(server, { ...converter, adaptive: false }), false).retry).toBeUndefined()
+  })
+
+  test('what only a converter can do is not expected of a direct way', () => {
+    expect(() => react({ kind: 'closed' }, way(server), false)).toThrow(TypeError)
+  })
+})

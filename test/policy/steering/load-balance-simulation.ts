@@ -1,0 +1,304 @@
+/**
+ * A sender over two accesses, simulated by the millisecond, as far as load balancing depends on it: the kernel's scheduler
+ * gives data to the active subflow whose queue drains soonest, as long as that has room; a subflow sends what it was given
+ * as its window allows; acknowledgements come a round trip later; what a link's buffer does not hold is lost and sent again.
+ * Windows grow as with Reno after a slow start. Its numbers are near those of Linux 6.18 over emulated links.
+ */
+
+import type { AccessType } from '../../../lib/policy/rules/rule.js'
+import type { Carrying, Place } from '../../../lib/policy/steering/load-balance.js'
+import { seeded } from '../../support/random.js'
+
+/** Bytes that the application wants to send at that millisecond; Infinity: all that there is room for. */
+export type Source = (now: number) => number
+
+export interface Link {
+  mbps: number
+  delayMs: number
+}
+
+export const LINKS: Readonly<Record<AccessType, Link>> = {
+  '3gpp': { mbps: 50, delayMs: 10 },
+  'non-3gpp': { mbps: 20, delayMs: 30 },
+}
+
+/** What a control law does: from what is told at a pass to the place of each connection, by token. */
+export type Law = (told: readonly Carrying[], now: number) => ReadonlyMap<number, Pick<Place, 'uses' | 'sendBuffer'>>
+
+export interface Outcome {
+  /** Bytes that the receiver has got over each access by then, every 10 ms. */
+  received: { at: number; bytes: Readonly<Record<AccessType, number>> }[]
+  /** Backup flags set or cleared. */
+  flags: number
+}
+
+const BOTH = ['3gpp', 'non-3gpp'] as const
+const SEGMENT = 1428
+/** MPTCP_SEND_BURST_SIZE */
+const BURST = 65_428
+/** How long a packet may wait in a link's buffer. */
+const BUFFER_MS = 100
+/** How much a subflow holds: so many windows, as far as net.ipv4.tcp_wmem lets it; of a buffer that is set, a part. */
+const SEND_BUFFER = { least: 87_040, most: 2_000_000, windows: 5, part: 0.28 }
+/** A sender that waits for room is woken when so much of its buffer is free. */
+const WAKE = 1 / 3
+/** How many milliseconds after a connection its second subflow is there. */
+const JOIN_MS = 100
+
+export interface Simulation {
+  forMs?: number
+  periodMs?: number
+  /** Passes come up to half a period late, as on a busy machine; 0: punctually. */
+  seed?: number
+  /** Non-3GPP access is not there for a while. */
+  away?: { from: number; to: number } | undefined
+}
+
+/**
+ * @param starts over which access each source's connection begins
+ */
+export function simulate(
+  sources: readonly Source[],
+  starts: readonly AccessType[],
+  law: Law,
+  { forMs = 12_000, periodMs = 25, seed = 1, away }: Simulation = {},
+): Outcome {
+  const random = seeded(seed)
+  const links = { '3gpp': new Wire(LINKS['3gpp']), 'non-3gpp': new Wire(LINKS['non-3gpp']) }
+  const connections = sources.map((source, token) => new Connection(token, source, links, starts[token]!))
+  const received: Outcome['received'] = []
+  let flags = 0
+  let pass = periodMs
+  for (let now = 0; now < forMs; now++) {
+    for (const access of BOTH) links[access].arrive(now)
+    for (const connection of connections) {
+      if (now === away?.from) connection.lose('non-3gpp')
+      if (now === away?.to) connection.join('non-3gpp')
+      connection.run(now)
+    }
+    if (now % 10 === 0)
+      received.push({ at: now, bytes: { '3gpp': links['3gpp'].delivered, 'non-3gpp': links['non-3gpp'].delivered } })
+    if (now < pass) continue
+    pass = now + (seed ? Math.round(periodMs * (1 + random() / 2)) : periodMs)
+    const placed = law(
+      connections.map(connection => connection.tell()),
+      now,
+    )
+    for (const connection of connections) flags += connection.obey(placed.get(connection.token)!)
+  }
+  return { received, flags }
+}
+
+class Wire {
+  delivered = 0
+  readonly #perMs: number
+  readonly #delayMs: number
+  #free = 0
+  /** What happens at a millisecond. */
+  readonly #events = new Map<number, (() => void)[]>()
+
+  constructor({ mbps, delayMs }: Link) {
+    this.#perMs = (mbps * 1000) / 8
+    this.#delayMs = delayMs
+  }
+
+  get roundTripMs(): number {
+    return 2 * this.#delayMs
+  }
+
+  send(now: number, bytes: number, acknowledged: (now: number) => void, lost: () => void): void {
+    const free = Math.max(this.#free, now)
+    if (free - now > BUFFER_MS) return this.#at(now + this.#delayMs * 2 + BUFFER_MS, lost)
+    this.#free = free + (bytes + 72) / this.#perMs
+    this.#at(Math.ceil(this.#free) + this.#delayMs, () => {
+      this.delivered += bytes
+    })
+    const back = Math.ceil(this.#free) + this.#delayMs * 2
+    this.#at(back, () => acknowledged(back))
+  }
+
+  arrive(now: number): void {
+    for (const happen of this.#events.get(now) ?? []) happen()
+    this.#events.delete(now)
+  }
+
+  #at(when: number, happen: () => void): void {
+    const there = this.#events.get(when)
+    if (there) there.push(happen)
+    else this.#events.set(when, [happen])
+  }
+}
+
+class Subflow {
+  backup = false
+  /** Given to it by the scheduler, in all. */
+  given = 0
+  /** Of that, never sent; to be sent again; on its way. */
+  waiting = 0
+  #again = 0
+  #flying = 0
+  #window = 10 * SEGMENT
+  #threshold = Number.POSITIVE_INFINITY
+  /** How much it grows by itself to hold. */
+  #buffer = SEND_BUFFER.least
+  limit = Number.POSITIVE_INFINITY
+  #rttMs: number
+  #allowance = 0
+  #reducedAt = 0
+  readonly #wire: Wire
+
+  constructor(wire: Wire) {
+    this.#wire = wire
+    this.#rttMs = wire.roundTripMs
+  }
+
+  get buffer(): number {
+    return Math.min(this.#buffer, this.limit)
+  }
+
+  get room(): number {
+    return this.buffer - this.held
+  }
+
+  get held(): number {
+    return this.waiting + this.#again + this.#flying
+  }
+
+  /** Bytes per millisecond: as the kernel paces. */
+  get pace(): number {
+    return ((this.#window < this.#threshold ? 2 : 1.2) * this.#window) / this.#rttMs
+  }
+
+  give(bytes: number): void {
+    this.given += bytes
+    this.waiting += bytes
+  }
+
+  run(now: number): void {
+    this.#allowance = Math.min(this.#allowance + this.pace, 2 * this.pace + SEGMENT)
+    while (this.#allowance > 0 && this.#flying < this.#window && this.#again + this.waiting > 0) {
+      const again = this.#again > 0
+      const bytes = Math.min(SEGMENT, again ? this.#again : this.waiting)
+      if (again) this.#again -= bytes
+      else this.waiting -= bytes
+      this.#flying += bytes
+      this.#allowance -= bytes
+      const full = this.#flying >= this.#window
+      this.#wire.send(
+        now,
+        bytes,
+        later => this.#acknowledged(bytes, later - now, full),
+        () => this.#lost(bytes, now),
+      )
+    }
+  }
+
+  #acknowledged(bytes: number, rttMs: number, wasFull: boolean): void {
+    this.#flying -= bytes
+    this.#rttMs += (rttMs - this.#rttMs) / 8
+    if (this.#rttMs > 1.25 * this.#wire.roundTripMs && this.#window < this.#threshold) this.#threshold = this.#window
+    if (!wasFull && this.#flying < this.#window / 2) return
+    this.#window += this.#window < this.#threshold ? bytes : (SEGMENT * bytes) / this.#window
+    this.#buffer = Math.min(Math.max(this.#buffer, SEND_BUFFER.windows * this.#window), SEND_BUFFER.most)
+  }
+
+  #lost(bytes: number, sentAt: number): void {
+    this.#flying -= bytes
+    this.#again += bytes
+    if (sentAt < this.#reducedAt) return
+    this.#reducedAt = sentAt + this.#rttMs
+    this.#window = Math.max(0.7 * this.#window, 2 * SEGMENT)
+    this.#threshold = this.#window
+  }
+}
+
+class Connection {
+  readonly token: number
+  readonly #source: Source
+  readonly #links: Record<AccessType, Wire>
+  readonly #first: AccessType
+  readonly #subflows: Partial<Record<AccessType, Subflow>> = {}
+  /** Written by the application and given to no subflow yet. */
+  #pending = 0
+  /** All that it may hold; undefined: as much as its subflows. */
+  #sendBuffer: number | undefined
+  #told = { '3gpp': 0, 'non-3gpp': 0 }
+
+  constructor(token: number, source: Source, links: Record<AccessType, Wire>, first: AccessType) {
+    this.token = token
+    this.#source = source
+    this.#links = links
+    this.#first = first
+    this.#subflows[first] = new Subflow(links[first])
+  }
+
+  join(access: AccessType): void {
+    this.#subflows[access] = new Subflow(this.#links[access])
+    this.#subflows[access].backup = true
+  }
+
+  /** What was given to its subflow there is given to the other one. */
+  lose(access: AccessType): void {
+    this.#pending += this.#subflows[access]?.held ?? 0
+    delete this.#subflows[access]
+    this.#told[access] = 0
+  }
+
+  run(now: number): void {
+    const subflows = Object.values(this.#subflows)
+    if (now === JOIN_MS) this.join(this.#first === '3gpp' ? 'non-3gpp' : '3gpp')
+    const held = subflows.reduce((sum, subflow) => sum + subflow.held, this.#pending)
+    const buffer = this.#sendBuffer ?? subflows.reduce((sum, subflow) => sum + subflow.buffer, 0)
+    const wanted = this.#source(now)
+    if (this.#sendBuffer === undefined || buffer - held > WAKE * buffer)
+      this.#pending += Math.max(0, Math.min(wanted, buffer - held))
+    this.#schedule(subflows)
+    for (const subflow of subflows) subflow.run(now)
+  }
+
+  tell(): Carrying {
+    const now = (of: (subflow: Subflow | undefined) => number) => ({
+      '3gpp': of(this.#subflows['3gpp']),
+      'non-3gpp': of(this.#subflows['non-3gpp']),
+    })
+    const given = now(subflow => subflow?.given ?? 0)
+    const since = { '3gpp': given['3gpp'] - this.#told['3gpp'], 'non-3gpp': given['non-3gpp'] - this.#told['non-3gpp'] }
+    this.#told = given
+    const movable = this.#subflows['3gpp'] !== undefined && this.#subflows['non-3gpp'] !== undefined
+    return {
+      token: this.token,
+      given: since,
+      waiting: now(subflow => subflow?.waiting ?? 0),
+      leastRttMs: { '3gpp': this.#links['3gpp'].roundTripMs, 'non-3gpp': this.#links['non-3gpp'].roundTripMs },
+      movable,
+    }
+  }
+
+  /** @returns how many flags that changes */
+  obey({ uses, sendBuffer }: Pick<Place, 'uses' | 'sendBuffer'>): number {
+    let changed = 0
+    this.#sendBuffer = sendBuffer
+    if (sendBuffer !== undefined)
+      for (const subflow of Object.values(this.#subflows)) subflow.limit = SEND_BUFFER.part * sendBuffer
+    for (const access of BOTH) {
+      const subflow = this.#subflows[access]
+      const backup = uses[access] === 'backup'
+      if (!subflow || subflow.backup === backup) continue
+      subflow.backup = backup
+      changed++
+    }
+    return changed
+  }
+
+  #schedule(subflows: readonly Subflow[]): void {
+    const active = subflows.filter(subflow => !subflow.backup)
+    const usable = active.length > 0 ? active : subflows
+    while (this.#pending > 0) {
+      const best = usable.reduce((a, b) => (b.held / b.pace < a.held / a.pace ? b : a))
+      if (best.room <= 0) return
+      const bytes = Math.min(BURST, this.#pending)
+      best.give(bytes)
+      this.#pending -= bytes
+    }
+  }
+}
