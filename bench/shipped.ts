@@ -3,13 +3,13 @@
  * something for every closure.) The types come from the sources, so that checking them needs no build.
  */
 import type * as Front from '../lib/index.js'
-import type * as Native from '../lib/runtime/native.js'
+import type * as Native from '../lib/runtime/kernel/native.js'
 import type * as Wire from '../lib/wire/convert/index.js'
 
 const dist = (path: string) => import(new URL(`../dist/${path}`, import.meta.url).href)
 
 export const { connect, isSupported, MaPduSession }: typeof Front = await dist('index.js')
-export const { native }: typeof Native = await dist('runtime/native.js')
+export const { native }: typeof Native = await dist('runtime/kernel/native.js')
 export const { encode, decode }: typeof Wire = await dist('wire/convert/index.js')
 
 /** include/uapi/linux/in.h, mptcp.h */

@@ -3,11 +3,11 @@ import diagnostics from 'node:diagnostics_channel'
 import { type ListenOptions, Server, type ServerOpts, Socket } from 'node:net'
 import { oneOf, refuseMisspelled } from './checks.js'
 import { AtsssError } from './errors.js'
-import { whenEndMayBeSent } from './runtime/end-of-sending.js'
-import { closeLikeTcp } from './runtime/lingering-close.js'
-import { isMptcpSocket, openListenSocket } from './runtime/listen-socket.js'
-import { native } from './runtime/native.js'
-import { protocolOf } from './runtime/open-socket.js'
+import { isMptcpSocket, openListenSocket } from './runtime/kernel/listen-socket.js'
+import { native } from './runtime/kernel/native.js'
+import { protocolOf } from './runtime/kernel/open-socket.js'
+import { whenEndMayBeSent } from './runtime/stream/end-of-sending.js'
+import { closeLikeTcp } from './runtime/stream/lingering-close.js'
 
 /** What `createServer` takes beyond net.createServer's own options. */
 export interface MptcpServerOptions {

@@ -1,9 +1,9 @@
 /** A session's connections: where each goes, under which rule it is, what it has carried. */
 import type { AccessType, Rule } from './policy/rules/rule.js'
-import { Accounts, keyOf } from './runtime/accounts.js'
-import { tokenOf } from './runtime/open-socket.js'
-import { Sampler } from './runtime/sampler.js'
-import type { Destination } from './runtime/steerer.js'
+import type { Destination } from './runtime/connect/steerer.js'
+import { tokenOf } from './runtime/kernel/open-socket.js'
+import { Sampler } from './runtime/kernel/sampler.js'
+import { Accounts, keyOf } from './runtime/steering/accounts.js'
 import type { SessionUpdate } from './session-events.js'
 import type { MptcpSocket } from './socket.js'
 

@@ -9,7 +9,7 @@ import { presetRules } from './policy/rules/presets.js'
 import { type AccessType, nameOf, type Rule } from './policy/rules/rule.js'
 import { BOTH } from './policy/steering/accesses.js'
 import type { Assistance } from './policy/steering/modes.js'
-import type { AccessConfig } from './runtime/access-links.js'
+import type { AccessConfig } from './runtime/network/access-links.js'
 import { resolveWatch, type WatchOptions } from './session-watch.js'
 import { decodeContainer } from './wire/atsss/container.js'
 

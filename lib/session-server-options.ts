@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { flag, integer, invalid, refuseMisspelled } from './checks.js'
 import { plainAddress } from './input/addresses.js'
 import type { PcpServer } from './policy/pcp/servers.js'
-import type { PeerFilter } from './runtime/pcp-mapping.js'
+import type { PeerFilter } from './runtime/incoming/pcp-mapping.js'
 import type { MptcpSocket } from './socket.js'
 import { PCP_SERVER_PORT } from './wire/pcp/index.js'
 

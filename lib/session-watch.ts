@@ -1,15 +1,15 @@
 /** What a session shows to those who watch it. */
 import { invalid, refuseMisspelled, text } from './checks.js'
 import { nameOf } from './policy/rules/rule.js'
-import type { ConnectionStats } from './runtime/accounts.js'
+import type { ConnectionStats } from './runtime/steering/accounts.js'
 import {
   CONNECTIONS_SHOWN,
   type Snapshot,
   WATCH_VERSION,
   type WatchedConnection,
   type WatchedRule,
-} from './runtime/watch-messages.js'
-import { WatchServer } from './runtime/watch-server.js'
+} from './runtime/watch/messages.js'
+import { WatchServer } from './runtime/watch/server.js'
 import type { MaPduSession } from './session.js'
 import type { AccessStats, SessionStats } from './session-stats.js'
 import type { MptcpSocket } from './socket.js'

@@ -1,5 +1,5 @@
 // The module: reads arguments, keeps what one environment owns, and calls. The types of all of this are in
-// lib/runtime/native.ts, as are the meanings.
+// lib/runtime/kernel/native.ts, as are the meanings.
 #include <napi.h>
 #include <unistd.h>
 

@@ -17,7 +17,7 @@ if (process.platform === 'linux' && !existsSync(`${root}tsconfig.json`)) {
 /** Why there is no addon, as the library itself says it; `undefined` when one loads. */
 async function addonFails() {
   try {
-    const { native } = await import('../dist/runtime/native.js')
+    const { native } = await import('../dist/runtime/kernel/native.js')
     native()
     return undefined
   } catch (error) {

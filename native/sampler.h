@@ -10,7 +10,7 @@ namespace atsss {
 
 /**
  * For each socket a record of `SocketField::count` doubles, and behind it one of `SubflowField::count` for each of its
- * subflows. What the fields mean is said where they are read: lib/runtime/sampler.ts, which numbers them alike. NaN
+ * subflows. What the fields mean is said where they are read: lib/runtime/kernel/sampler.ts, which numbers them alike. NaN
  * stands for what this kernel does not tell.
  */
 enum class SocketField : size_t {

@@ -28,9 +28,11 @@ test.each(files)('lib/%s imports only what lies below it', file => {
       expect(allowed(room(file)), `imports ${path}`).toContain(room(normalize(join(dirname(file), path!))))
 })
 
-test('only runtime/native.ts loads the addon', () => {
+test('only runtime/kernel/native.ts loads the addon', () => {
   const loads = /require\(|dlopen|\.node['"`]/
-  expect(files.filter(file => loads.test(readFileSync(join('lib', file), 'utf8')))).toEqual(['runtime/native.ts'])
+  expect(files.filter(file => loads.test(readFileSync(join('lib', file), 'utf8')))).toEqual([
+    'runtime/kernel/native.ts',
+  ])
 })
 
 test('the listing is the map', () => {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { Lines, type WatchMessage } from '../lib/runtime/watch-messages.js'
+import { Lines, type WatchMessage } from '../lib/runtime/watch/messages.js'
 import { MaPduSession } from '../lib/session.js'
 import type { SessionOptions } from '../lib/session-options.js'
 

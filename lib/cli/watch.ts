@@ -1,6 +1,6 @@
 /** `atsss watch`: a session of a running process, live. */
 import { AtsssError } from '../errors.js'
-import type { Happening, Snapshot } from '../runtime/watch-messages.js'
+import type { Happening, Snapshot } from '../runtime/watch/messages.js'
 import { parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { coloursFor } from './terminal.js'
 import { findSocket, WatchClient } from './watch/client.js'

@@ -13,10 +13,10 @@ import {
   SOL_TCP,
   TCP_FASTOPEN_NO_COOKIE,
   TCP_INFO,
-} from '../runtime/linux.js'
-import { native } from '../runtime/native.js'
-import { fixReceiveBuffer } from '../runtime/open-socket.js'
-import { reactor } from '../runtime/reactor.js'
+} from '../runtime/kernel/constants.js'
+import { native } from '../runtime/kernel/native.js'
+import { fixReceiveBuffer } from '../runtime/kernel/open-socket.js'
+import { reactor } from '../runtime/kernel/reactor.js'
 import { decodeTcpInfo } from '../wire/kernel/tcp-info.js'
 import type { Place } from './mapping.js'
 

@@ -1,9 +1,9 @@
 /** The connection to the server: RFC 8803's "downstream connection". */
 import { connect, isIPv4, Socket } from 'node:net'
 import { systemError } from '../errors.js'
-import { IPPROTO_MPTCP } from '../runtime/linux.js'
-import { native } from '../runtime/native.js'
-import { reactor } from '../runtime/reactor.js'
+import { IPPROTO_MPTCP } from '../runtime/kernel/constants.js'
+import { native } from '../runtime/kernel/native.js'
+import { reactor } from '../runtime/kernel/reactor.js'
 import type { Target } from './request.js'
 
 /**

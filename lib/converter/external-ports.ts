@@ -5,8 +5,8 @@
  */
 import { createServer, isIPv4, type Server, type Socket } from 'node:net'
 import { AtsssError } from '../errors.js'
-import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../runtime/linux.js'
-import { native } from '../runtime/native.js'
+import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../runtime/kernel/constants.js'
+import { native } from '../runtime/kernel/native.js'
 import type { FilterOption } from '../wire/pcp/index.js'
 import { keyOf, type Mapping, type Place } from './mapping.js'
 import { ignoreAll, onlyPeers } from './socket-filter.js'

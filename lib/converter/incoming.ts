@@ -1,6 +1,6 @@
 /** The way in: clients ask for mappings (PCP), remote hosts connect to them, and the converter connects to the client. */
 import type { Socket } from 'node:net'
-import { native } from '../runtime/native.js'
+import { native } from '../runtime/kernel/native.js'
 import type { PcpResult } from '../wire/pcp/index.js'
 import type { Clients } from './clients.js'
 import { ExternalPorts } from './external-ports.js'

@@ -2,7 +2,7 @@
  * Where clients join the connections that the converter has made to them: it announces, on each, an address and port at which
  * the kernel listens for joins (RFC 8684 §3.4.1). The client could not join the port that the connection was made from.
  */
-import { type MptcpEndpoint, openPathManager } from '../runtime/path-manager.js'
+import { type MptcpEndpoint, openPathManager } from '../runtime/network/path-manager.js'
 import type { Degraded } from './listener.js'
 import type { Place } from './mapping.js'
 

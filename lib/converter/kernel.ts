@@ -4,9 +4,9 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../runtime/linux.js'
-import { type Addon, native } from '../runtime/native.js'
-import { whenWritable as whenFdWritable } from '../runtime/when-writable.js'
+import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../runtime/kernel/constants.js'
+import { type Addon, native } from '../runtime/kernel/native.js'
+import { whenWritable as whenFdWritable } from '../runtime/kernel/when-writable.js'
 import { HOST_ENDIAN, structReader } from '../wire/kernel/struct.js'
 import { decodeTcpInfo, type TcpInfo } from '../wire/kernel/tcp-info.js'
 import type { PeerOptions } from './tcp-options.js'

@@ -11,9 +11,9 @@ import {
   SOL_TCP,
   TCP_FASTOPEN,
   TCP_FASTOPEN_NO_COOKIE,
-} from '../runtime/linux.js'
-import type { Addon } from '../runtime/native.js'
-import { isSupported, lacksMptcp } from '../runtime/support.js'
+} from '../runtime/kernel/constants.js'
+import type { Addon } from '../runtime/kernel/native.js'
+import { isSupported, lacksMptcp } from '../runtime/kernel/support.js'
 import { addon, sysctl } from './kernel.js'
 import type { ListenAddress } from './options.js'
 import type { Settings } from './settings.js'

@@ -1,7 +1,7 @@
 /** One direction of a proxied connection. */
 import type { Socket } from 'node:net'
 import { systemError } from '../errors.js'
-import { whenEndMayBeSent } from '../runtime/end-of-sending.js'
+import { whenEndMayBeSent } from '../runtime/stream/end-of-sending.js'
 import { unreadError } from './kernel.js'
 
 /**

@@ -6,7 +6,7 @@
  */
 import { Socket } from 'node:net'
 import { type MptcpOptions, resolveOptions, type Settings } from '../options.js'
-import type { Steerer } from '../runtime/steerer.js'
+import type { Steerer } from '../runtime/connect/steerer.js'
 import type { MaPduSession } from '../session.js'
 import { callForm, isPipe, type MptcpSocket, memoryOf, opened } from '../socket.js'
 import { Exclusion } from './exclusion.js'

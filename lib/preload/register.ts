@@ -5,7 +5,7 @@
 import { debuglog } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
 import type { MptcpOptions } from '../options.js'
-import { native } from '../runtime/native.js'
+import { native } from '../runtime/kernel/native.js'
 import { MaPduSession } from '../session.js'
 import type { SessionOptions } from '../session-options.js'
 import type { Config } from './config.js'

@@ -11,9 +11,9 @@ import {
 } from '../../lib/converter/index.js'
 import { unreadError } from '../../lib/converter/kernel.js'
 import { systemError } from '../../lib/errors.js'
-import { IPPROTO_MPTCP } from '../../lib/runtime/linux.js'
-import { native } from '../../lib/runtime/native.js'
-import { reactor } from '../../lib/runtime/reactor.js'
+import { IPPROTO_MPTCP } from '../../lib/runtime/kernel/constants.js'
+import { native } from '../../lib/runtime/kernel/native.js'
+import { reactor } from '../../lib/runtime/kernel/reactor.js'
 import { hex } from '../support/hex.js'
 import { addon } from '../support/probes.js'
 

@@ -12,9 +12,9 @@ import {
   SOL_TCP,
   TCP_FASTOPEN_NO_COOKIE,
   TCP_INFO,
-} from '../../lib/runtime/linux.js'
-import { native } from '../../lib/runtime/native.js'
-import { reactor } from '../../lib/runtime/reactor.js'
+} from '../../lib/runtime/kernel/constants.js'
+import { native } from '../../lib/runtime/kernel/native.js'
+import { reactor } from '../../lib/runtime/kernel/reactor.js'
 import { decodeTcpInfo } from '../../lib/wire/kernel/tcp-info.js'
 
 export interface SynClientTask {

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
 
-vi.mock('../../lib/runtime/native.js', () => ({
+vi.mock('../../lib/runtime/kernel/native.js', () => ({
   native: () => {
     throw new Error('none for this system')
   },

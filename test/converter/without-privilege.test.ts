@@ -1,13 +1,13 @@
 import { expect, vi } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { addon } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { incomingRig } from './incoming-rig.js'
 
 const refuse = vi.hoisted(() => vi.fn())
 
-vi.mock('../../lib/runtime/native.js', async original => {
-  const { native, ...rest } = await original<typeof import('../../lib/runtime/native.js')>()
+vi.mock('../../lib/runtime/kernel/native.js', async original => {
+  const { native, ...rest } = await original<typeof import('../../lib/runtime/kernel/native.js')>()
   return { ...rest, native: () => Object.create(native(), { attachFilter: { value: refuse } }) }
 })
 

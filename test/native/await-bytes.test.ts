@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type net from 'node:net'
 import { expect, test } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { Completions, leavesNothing, MPTCP, pause, serve, TCP } from '../support/native-addon.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { Completions, int, leavesNothing, MPTCP, pause, refusingPort, serve, TCP } from '../support/native-addon.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'

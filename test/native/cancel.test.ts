@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { blockFor } from '../support/block-for.js'
 import { Completions, leavesNothing, pause, refusingPort, serve, TCP } from '../support/native-addon.js'
 

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import {
   Completions,
   int,

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { Completions, int, leavesNothing, TCP } from '../support/native-addon.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'

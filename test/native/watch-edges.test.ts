@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import net from 'node:net'
 import { expect, test } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { blockFor } from '../support/block-for.js'
 import { Completions, leavesNothing, pause, serve, TCP, until } from '../support/native-addon.js'
 

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { expect, test, vi } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { addonPath, Completions, leavesNothing, serve, TCP } from '../support/native-addon.js'
 
 vi.setConfig({ testTimeout: 60_000 })

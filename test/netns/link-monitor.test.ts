@@ -1,7 +1,7 @@
 /** The link monitor in a UE whose links come and go. */
 import { afterAll, beforeAll, expect } from 'vitest'
 import { type Lab, openLab } from '../../lib/lab/index.js'
-import type { ChangeReason } from '../../lib/runtime/link-monitor.js'
+import type { ChangeReason } from '../../lib/runtime/network/link-monitor.js'
 import { pause } from '../support/native-addon.js'
 import { all, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'

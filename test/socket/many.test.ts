@@ -20,7 +20,7 @@ interface Measured {
 const SCRIPT = `
 import { createServer } from ${JSON.stringify(compiledUrl('lib/server.ts'))}
 import { preload } from ${JSON.stringify(compiledUrl('lib/preload/index.ts'))}
-import { native } from ${JSON.stringify(compiledUrl('lib/runtime/native.ts'))}
+import { native } from ${JSON.stringify(compiledUrl('lib/runtime/kernel/native.ts'))}
 import net from 'node:net'
 import { readdirSync } from 'node:fs'
 import { once } from 'node:events'

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type net from 'node:net'
 import { expect } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { echoServer } from '../support/echo-server.js'
 import { leavesNothingOpen } from '../support/open-things.js'
 import { mptcp } from '../support/probes.js'

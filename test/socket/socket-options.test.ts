@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type net from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { MptcpSocket } from '../../lib/socket.js'
 import { echoServer, server } from '../support/echo-server.js'
 import { TCP } from '../support/native-addon.js'

@@ -1,5 +1,5 @@
 /** An address of this machine's loopback that does not answer SYNs: a listener that nobody accepts from, and that is full. */
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { TCP } from './native-addon.js'
 
 export function blackHole(address: string, port: number): Disposable {

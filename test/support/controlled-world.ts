@@ -1,12 +1,17 @@
 /** A world for the steering loop that is values: two links, connections with subflows, a kernel that obeys or refuses. */
 import { EventEmitter } from 'eventemitter3'
 import type { AccessType, Steering } from '../../lib/policy/rules/rule.js'
-import { Controller } from '../../lib/runtime/controller.js'
-import type { ControllerEvent, Effects } from '../../lib/runtime/controller-seam.js'
-import type { LinkMonitorEvents } from '../../lib/runtime/link-monitor.js'
-import type { Link, NetworkState } from '../../lib/runtime/network-state.js'
-import type { NewSubflow, PathManagerEvents, SubflowName } from '../../lib/runtime/path-manager.js'
-import { SOCKET, type SocketSample, type SubflowAddresses, type SubflowSample } from '../../lib/runtime/sampler.js'
+import {
+  SOCKET,
+  type SocketSample,
+  type SubflowAddresses,
+  type SubflowSample,
+} from '../../lib/runtime/kernel/sampler.js'
+import type { LinkMonitorEvents } from '../../lib/runtime/network/link-monitor.js'
+import type { Link, NetworkState } from '../../lib/runtime/network/network-state.js'
+import type { NewSubflow, PathManagerEvents, SubflowName } from '../../lib/runtime/network/path-manager.js'
+import { Controller } from '../../lib/runtime/steering/controller.js'
+import type { ControllerEvent, Effects } from '../../lib/runtime/steering/effects.js'
 
 export const REMOTE = { address: '192.0.2.1', port: 443 }
 export const LOCAL: Record<AccessType, string> = { '3gpp': '10.2.0.2', 'non-3gpp': '10.1.0.2' }

@@ -1,6 +1,6 @@
 /** Servers on this machine's loopback, over MPTCP or TCP, that answer or do what a test tells them. */
 import type { Socket } from 'node:net'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { type Listener, MPTCP, serve, TCP } from './native-addon.js'
 
 export interface ServerOptions {

@@ -10,8 +10,8 @@ import {
   SOL_TCP,
   TCP_FASTOPEN,
   TCP_FASTOPEN_NO_COOKIE,
-} from '../../lib/runtime/linux.js'
-import { native } from '../../lib/runtime/native.js'
+} from '../../lib/runtime/kernel/constants.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { hex } from './hex.js'
 
 export type Step =

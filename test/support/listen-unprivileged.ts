@@ -1,6 +1,6 @@
 /** Started by test/server.test.ts: as nobody, listens on a privileged port with net and with ours, and sends the errors. */
 import net from 'node:net'
-import { isSupported } from '../../lib/runtime/support.js'
+import { isSupported } from '../../lib/runtime/kernel/support.js'
 import { createServer } from '../../lib/server.js'
 
 isSupported() // loads the addon while it may still be read

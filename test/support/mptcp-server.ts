@@ -1,6 +1,6 @@
 /** Any of Node's servers on an MPTCP socket of this machine's loopback. */
 import type net from 'node:net'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 import { MPTCP } from './native-addon.js'
 
 export async function listening(server: net.Server): Promise<{ port: number } & AsyncDisposable> {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect } from 'vitest'
-import type { Addon, Completion } from '../../lib/runtime/native.js'
+import type { Addon, Completion } from '../../lib/runtime/kernel/native.js'
 
 export const TCP = 6
 export const MPTCP = 262
@@ -15,7 +15,7 @@ export const addonPath =
 
 /** What an addon has to have, of native.ts. */
 export const functions = [
-  ...readFileSync(new URL('../../lib/runtime/native.ts', import.meta.url), 'utf8')
+  ...readFileSync(new URL('../../lib/runtime/kernel/native.ts', import.meta.url), 'utf8')
     .split('export interface Addon {')[1]!
     .split('\n}')[0]!
     .matchAll(/^ {2}(\w+)\(/gm),

@@ -1,5 +1,5 @@
 /** A kernel for tests of netlink clients: a function from a request to the datagrams that answer it. */
-import type { NetlinkGroups, NetlinkReceiver, OpenNetlink } from '../../lib/runtime/netlink.js'
+import type { NetlinkGroups, NetlinkReceiver, OpenNetlink } from '../../lib/runtime/network/netlink.js'
 import { decodeMessages, encodeMessage, type NetlinkMessage } from '../../lib/wire/netlink/message.js'
 
 export interface FakeKernel {

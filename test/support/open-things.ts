@@ -1,7 +1,7 @@
 /** What a process holds open, for tests that must leave nothing behind. */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { afterEach, beforeEach, expect } from 'vitest'
-import { native } from '../../lib/runtime/native.js'
+import { native } from '../../lib/runtime/kernel/native.js'
 
 interface Open {
   sockets: number

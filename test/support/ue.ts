@@ -2,7 +2,7 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Lab, Namespace } from '../../lib/lab/index.js'
-import type { SocketSample, SubflowAddresses } from '../../lib/runtime/sampler.js'
+import type { SocketSample, SubflowAddresses } from '../../lib/runtime/kernel/sampler.js'
 import type { Calls } from '../netns/programs/ue.js'
 import { compiled } from './compiled.js'
 

@@ -1,11 +1,16 @@
 /** What the doctor looks at: everything that can be read without changing anything, as one value. */
 import { existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
-import type { DefaultRoute } from '../../runtime/link-monitor.js'
-import { type Link, openLinkMonitor } from '../../runtime/link-monitor.js'
-import { nativeFile } from '../../runtime/native.js'
-import { type MptcpEndpoint, type MptcpLimits, openPathManager, pathManagerType } from '../../runtime/path-manager.js'
-import { isSupported } from '../../runtime/support.js'
+import { nativeFile } from '../../runtime/kernel/native.js'
+import { isSupported } from '../../runtime/kernel/support.js'
+import type { DefaultRoute } from '../../runtime/network/link-monitor.js'
+import { type Link, openLinkMonitor } from '../../runtime/network/link-monitor.js'
+import {
+  type MptcpEndpoint,
+  type MptcpLimits,
+  openPathManager,
+  pathManagerType,
+} from '../../runtime/network/path-manager.js'
 import { type InterfaceKind, kindOf } from './interfaces.js'
 
 export interface Facts {

@@ -187,7 +187,7 @@ function aboutBlackhole({ sysctls, blackholes }: Facts): Finding {
   }
 }
 
-/** Bytes: see `fixReceiveBuffer` in runtime/open-socket.ts. */
+/** Bytes: see `fixReceiveBuffer` in runtime/kernel/open-socket.ts. */
 const LEAST_RECEIVE_BUFFER = 1_048_576
 
 function aboutReceiveBuffer({ sysctls }: Facts): Finding {

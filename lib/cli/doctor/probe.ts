@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type ConverterOptions, connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
 import type { ConverterSpec } from '../../options.js'
-import { findConverters } from '../../runtime/resolve.js'
+import { findConverters } from '../../runtime/connect/resolve.js'
 import type { Finding } from './findings.js'
 
 export interface ProbeTarget {

@@ -2,8 +2,8 @@
 import { type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { AtsssError } from '../../errors.js'
-import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../../runtime/linux.js'
-import { native } from '../../runtime/native.js'
+import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../../runtime/kernel/constants.js'
+import { native } from '../../runtime/kernel/native.js'
 
 /** Set in the second run, which does not try a third. */
 const MARK = 'ATSSS_LAB_UNSHARED'

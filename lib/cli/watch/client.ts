@@ -13,7 +13,7 @@ import {
   WATCH_VERSION,
   type WatchMessage,
   watchFolder,
-} from '../../runtime/watch-messages.js'
+} from '../../runtime/watch/messages.js'
 
 export interface WatchClientEvents {
   snapshot: [snapshot: Snapshot]

@@ -1,6 +1,6 @@
 /** Snapshots, one after the other, as rates over time. Pure. */
 import type { AccessType } from '../../policy/rules/rule.js'
-import type { Snapshot, WatchedAccess, WatchedConnection } from '../../runtime/watch-messages.js'
+import type { Snapshot, WatchedAccess, WatchedConnection } from '../../runtime/watch/messages.js'
 import { openOnes } from './words.js'
 
 /** Bits per second. */

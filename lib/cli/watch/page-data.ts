@@ -1,6 +1,6 @@
 /** A snapshot as the page shows it: words and numbers, ready to be put into tables. Pure. */
 import { BOTH } from '../../policy/steering/accesses.js'
-import type { Snapshot } from '../../runtime/watch-messages.js'
+import type { Snapshot } from '../../runtime/watch/messages.js'
 import { steeringInWords, trafficInWords } from '../rules/words.js'
 import { type History, rttNow } from './history.js'
 import { bytesInWords, openOnes, rateInWords, speedInWords, totalOf } from './words.js'

@@ -1,7 +1,7 @@
 /** What a page is told: what has been until now, when it is opened, and then what comes. */
 import type { ServerResponse } from 'node:http'
 import type { Access, Link, LinkChange } from '../../lab/index.js'
-import type { Snapshot } from '../../runtime/watch-messages.js'
+import type { Snapshot } from '../../runtime/watch/messages.js'
 import type { WatchClient } from './client.js'
 import { type History, handoverBetween, MOMENTS, NO_HISTORY, next } from './history.js'
 import { describeSnapshot } from './page-data.js'

@@ -2,7 +2,7 @@
 
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
-import type { Happening, Hello, Snapshot, WatchedConnection } from '../../runtime/watch-messages.js'
+import type { Happening, Hello, Snapshot, WatchedConnection } from '../../runtime/watch/messages.js'
 import { steeringInWords, trafficInWords } from '../rules/words.js'
 import type { Colours } from '../terminal.js'
 import { type History, type Rates, rttNow, shareOf } from './history.js'

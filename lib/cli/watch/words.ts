@@ -1,6 +1,6 @@
 /** Quantities and happenings in words. */
 import { BOTH } from '../../policy/steering/accesses.js'
-import type { Happening, WatchedConnection } from '../../runtime/watch-messages.js'
+import type { Happening, WatchedConnection } from '../../runtime/watch/messages.js'
 
 /** `12.3 Mbit/s`. */
 export function rateInWords(bits: number): string {

@@ -1,7 +1,7 @@
 /** Snapshots as a session might send them. */
 
-import type { Carried, CarriedByAccess } from '../../../lib/runtime/subflow-telling.js'
-import type { Hello, Snapshot, WatchedConnection } from '../../../lib/runtime/watch-messages.js'
+import type { Carried, CarriedByAccess } from '../../../lib/runtime/steering/subflow-report.js'
+import type { Hello, Snapshot, WatchedConnection } from '../../../lib/runtime/watch/messages.js'
 
 export const HELLO: Hello = {
   type: 'hello',

@@ -4,7 +4,7 @@ import { handoverBetween, MOMENTS, NO_HISTORY, next, shareOf } from '../../../li
 import { describeSnapshot } from '../../../lib/cli/watch/page-data.js'
 import { cut, sparkline, table } from '../../../lib/cli/watch/table.js'
 import { bytesInWords, happeningInWords, rateInWords, timeInWords } from '../../../lib/cli/watch/words.js'
-import type { Happening } from '../../../lib/runtime/watch-messages.js'
+import type { Happening } from '../../../lib/runtime/watch/messages.js'
 import { carried, connection, HELLO, sent, snapshot } from './snapshots.js'
 
 const plain = coloursFor({ isTTY: false })

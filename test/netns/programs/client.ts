@@ -9,7 +9,7 @@ import { readdirSync } from 'node:fs'
 import { isIP, type LookupFunction } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, isSupported, type MptcpConnectOptions, type MptcpReport } from 'atsss'
-import { native } from '../../../lib/runtime/native.js'
+import { native } from '../../../lib/runtime/kernel/native.js'
 import { writePattern } from './pattern.js'
 
 export interface Task {

@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import net from 'node:net'
-import { IPPROTO_MPTCP } from '../../../lib/runtime/linux.js'
-import { native } from '../../../lib/runtime/native.js'
+import { IPPROTO_MPTCP } from '../../../lib/runtime/kernel/constants.js'
+import { native } from '../../../lib/runtime/kernel/native.js'
 import { writePattern } from './pattern.js'
 
 /** Sends back what it gets, and its end. */

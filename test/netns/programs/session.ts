@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Assistance, MaPduSession, type MptcpConnectOptions, type MptcpSocket, type RulesInput } from 'atsss'
-import { openPathManager } from '../../../lib/runtime/path-manager.js'
+import { openPathManager } from '../../../lib/runtime/network/path-manager.js'
 import { blockFor } from '../../support/block-for.js'
 import { pattern } from './pattern.js'
 

@@ -6,12 +6,18 @@ import { execFileSync } from 'node:child_process'
 import net from 'node:net'
 import { createInterface } from 'node:readline'
 import { getSystemErrorName } from 'node:util'
-import { openLinkMonitor } from '../../../lib/runtime/link-monitor.js'
-import { INFO_MAX, IPPROTO_MPTCP, SO_BINDTODEVICE, SOL_MPTCP, SOL_SOCKET } from '../../../lib/runtime/linux.js'
-import { native } from '../../../lib/runtime/native.js'
-import { openPathManager, pathManagerType } from '../../../lib/runtime/path-manager.js'
-import { reactor } from '../../../lib/runtime/reactor.js'
-import { Sampler, subflowAddresses } from '../../../lib/runtime/sampler.js'
+import {
+  INFO_MAX,
+  IPPROTO_MPTCP,
+  SO_BINDTODEVICE,
+  SOL_MPTCP,
+  SOL_SOCKET,
+} from '../../../lib/runtime/kernel/constants.js'
+import { native } from '../../../lib/runtime/kernel/native.js'
+import { reactor } from '../../../lib/runtime/kernel/reactor.js'
+import { Sampler, subflowAddresses } from '../../../lib/runtime/kernel/sampler.js'
+import { openLinkMonitor } from '../../../lib/runtime/network/link-monitor.js'
+import { openPathManager, pathManagerType } from '../../../lib/runtime/network/path-manager.js'
 import { decodeMptcpInfo } from '../../../lib/wire/kernel/mptcp-info.js'
 import { blockFor } from '../../support/block-for.js'
 import { writePattern } from './pattern.js'

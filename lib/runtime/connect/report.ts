@@ -1,0 +1,54 @@
+/** What a connection got, for its user to read: `socket.mptcp`. */
+import type { Via } from '../../policy/connect/candidates.js'
+import type { OneRttReason } from '../../policy/connect/converter-memory.js'
+import type { Tlv } from '../../wire/convert/index.js'
+
+export interface MptcpReport {
+  /** What the connection speaks; undefined until it is there. */
+  protocol: 'mptcp' | 'tcp' | undefined
+  /** Why it is TCP, although MPTCP was wanted. */
+  fallback: string | undefined
+  /** The converter that it goes through; undefined when it is direct. */
+  converter: { name: string; address: string; port: number } | undefined
+  /** Why it goes through none, although some are configured: the last error of the last of them. */
+  converterError: Error | undefined
+  /** Where the Convert message was: in the SYN, or in the first bytes after the handshake. */
+  convert: '0rtt' | '1rtt' | undefined
+  /** Whether the SYN's data was acknowledged with the SYN+ACK; undefined when the SYN had none. */
+  synDataAccepted: boolean | undefined
+  /** How many of the application's bytes were in the SYN (`earlyData`). */
+  earlyBytes: number
+  /** How many left before the converter had answered, early ones included (`pipelining`). */
+  pipelinedBytes: number
+  /** The TLVs of the converter's answer (RFC 8803 §6.2); empty for the bare header, which says "connected". */
+  answer: Tlv[]
+  /** How many SYNs with a socket of their own it took, all addresses and repetitions counted. */
+  attempts: number
+  /** Why the SYN's data was given up on the way, if it was. */
+  lessons: OneRttReason[]
+  /** The interface that the first subflow is bound to. */
+  interface: string | undefined
+}
+
+export function emptyReport(): MptcpReport {
+  return {
+    protocol: undefined,
+    fallback: undefined,
+    converter: undefined,
+    converterError: undefined,
+    convert: undefined,
+    synDataAccepted: undefined,
+    earlyBytes: 0,
+    pipelinedBytes: 0,
+    answer: [],
+    attempts: 0,
+    lessons: [],
+    interface: undefined,
+  }
+}
+
+/** The converter's part of the report. */
+export function converterOf({ name, endpoint, form }: Via): Pick<MptcpReport, 'converter' | 'convert'> {
+  const { address, port } = endpoint
+  return { converter: { name, address, port }, convert: form }
+}

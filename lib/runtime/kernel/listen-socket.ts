@@ -1,0 +1,90 @@
+/** A socket that listens, prepared as libuv prepares one, but for its protocol. */
+import { getSystemErrorMap } from 'node:util'
+import type { SystemError } from '../../errors.js'
+import {
+  INFO_MAX,
+  IPPROTO_MPTCP,
+  IPV6_V6ONLY,
+  int,
+  SO_PROTOCOL,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOL_IPV6,
+  SOL_SOCKET,
+} from './constants.js'
+import { native } from './native.js'
+import { openProtocol, type Protocol } from './open-socket.js'
+
+export interface ListenPlan {
+  mptcp: 'prefer' | 'require'
+  /** `undefined`: every address, IPv6 and IPv4 where the system has both. */
+  address: string | undefined
+  family: 4 | 6
+  /** 0: one that is free. */
+  port: number
+  /** Completed handshakes that may wait for accept(2). */
+  backlog: number
+  ipv6Only: boolean
+  /** SO_REUSEPORT: several sockets on one address, among which the kernel spreads connections. */
+  reusePort: boolean
+}
+
+export interface Listening {
+  /** The addon's until `release`. */
+  fd: number
+  protocol: Protocol
+  address: string
+  family: 4 | 6
+}
+
+/** Throws system errors shaped as net.Server's, and `ERR_MPTCP_UNSUPPORTED`. */
+export function openListenSocket(plan: ListenPlan): Listening {
+  const { address, family } = plan
+  if (address !== undefined) return open({ ...plan, address, family })
+  try {
+    return open({ ...plan, address: '::', family: 6 })
+  } catch (error) {
+    // libuv keeps this one back until listen(2), so Node takes IPv6 for present.
+    if ((error as SystemError).code === 'EADDRINUSE') throw error
+    return open({ ...plan, address: '0.0.0.0', family: 4 })
+  }
+}
+
+/** Whether the socket was opened as an MPTCP one: a listener, or any other. False for what is no socket. */
+export function isMptcpSocket(fd: number): boolean {
+  try {
+    return native().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, INFO_MAX).readInt32LE() === IPPROTO_MPTCP
+  } catch {
+    return false
+  }
+}
+
+function open(plan: ListenPlan & { address: string }): Listening {
+  const { address, family, port } = plan
+  try {
+    const { fd, protocol } = openProtocol(family, plan.mptcp)
+    try {
+      native().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
+      if (plan.reusePort) native().setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, int(1))
+      if (family === 6) native().setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(plan.ipv6Only ? 1 : 0))
+      native().bind(fd, address, port)
+      native().listen(fd, plan.backlog)
+    } catch (error) {
+      native().close(fd)
+      throw error
+    }
+    return { fd, protocol, address, family }
+  } catch (error) {
+    const { errno } = error as SystemError
+    throw errno === undefined ? error : listenError(errno, address, port)
+  }
+}
+
+/** As net.Server shows it: `listen EADDRINUSE: address already in use 127.0.0.1:80`. */
+export function listenError(errno: number, address: string, port: number): SystemError {
+  const [code, message] = getSystemErrorMap().get(errno) ?? ['UNKNOWN', 'unknown error']
+  const error: SystemError = new Error(`listen ${code}: ${message} ${address}${port > 0 ? `:${port}` : ''}`)
+  Object.assign(error, { code, errno, syscall: 'listen', address })
+  if (port > 0) error.port = port
+  return error
+}

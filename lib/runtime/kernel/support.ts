@@ -1,0 +1,58 @@
+/** Whether this system can do MPTCP: probed, never inferred from a version. */
+import { readFileSync } from 'node:fs'
+import { IPPROTO_MPTCP } from './constants.js'
+import { native, type Support } from './native.js'
+
+/**
+ * Whether MPTCP sockets can be opened here, and if not, why and what to do about it. Never throws.
+ *
+ * @example
+ * const { supported, reason } = isSupported()
+ * if (!supported) console.warn(reason)
+ */
+export function isSupported(): Support {
+  try {
+    const addon = native()
+    addon.close(addon.socket(4, IPPROTO_MPTCP))
+    return { supported: true }
+  } catch (error) {
+    return { supported: false, reason: unsupportedReason(error as NodeJS.ErrnoException) }
+  }
+}
+
+/** What the errno of `socket(…, IPPROTO_MPTCP)` means. */
+export function unsupportedReason(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ENOPROTOOPT':
+      return 'MPTCP is switched off in this network namespace: sysctl -w net.mptcp.enabled=1'
+    case 'EPROTONOSUPPORT':
+      return 'This kernel was built without MPTCP (CONFIG_MPTCP): Linux 5.6 or later, as most distributions build it, has it'
+    case 'EINVAL':
+      return 'This kernel is older than MPTCP: Linux 5.6 or later is needed'
+    case 'EPERM':
+    case 'EACCES':
+      return 'This process may not open MPTCP sockets: a security policy (seccomp, SELinux) forbids it'
+    default:
+      return error.message
+  }
+}
+
+/** Whether `socket(2)` failed for want of MPTCP, and not for want of descriptors or memory. */
+export function lacksMptcp(error: NodeJS.ErrnoException): boolean {
+  return ['ENOPROTOOPT', 'EPROTONOSUPPORT', 'EINVAL', 'EPERM', 'EACCES'].includes(error.code ?? '')
+}
+
+/** Why listeners here take no data of SYNs, and what to do about it; `undefined` when they do. */
+export function fastOpenServerOff(): string | undefined {
+  let value = 0
+  try {
+    value = Number.parseInt(readFileSync('/proc/sys/net/ipv4/tcp_fastopen', 'utf8'), 10)
+  } catch {
+    // Without /proc it is what the kernel begins with: clients only.
+  }
+  if ((value & TFO_SERVER_ENABLE) !== 0) return undefined
+  return `SYN data is not taken here: the first connection from each converter is TCP, and stays on its access: sysctl -w net.ipv4.tcp_fastopen=${value | TFO_SERVER_ENABLE}`
+}
+
+/** Documentation/networking/ip-sysctl.rst, tcp_fastopen: 0x2 enables the server side. */
+const TFO_SERVER_ENABLE = 0x2

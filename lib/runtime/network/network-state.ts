@@ -1,0 +1,98 @@
+/** Links, addresses and default routes as a value, and what has changed from one to another. Pure. */
+import type { DefaultRoute, LinkAddress, LinkInfo } from '../../wire/netlink/route.js'
+
+export interface Link extends LinkInfo {
+  /** In the kernel's order. Not yet usable ones (`tentative`) and the ones on their way out (`deprecated`) included. */
+  addresses: readonly LinkAddress[]
+}
+
+export interface NetworkState {
+  /** By interface index. */
+  links: ReadonlyMap<number, Link>
+  /** Of all tables; the lowest metric first. */
+  defaultRoutes: readonly DefaultRoute[]
+}
+
+/** Why a state is not like the one before. One link or address may have several. */
+export type ChangeReason =
+  | {
+      type:
+        | 'link-added'
+        | 'link-removed'
+        | 'link-renamed'
+        | 'link-up'
+        | 'link-down'
+        | 'carrier-gained'
+        | 'carrier-lost'
+        | 'link-changed'
+      interface: string
+      index: number
+    }
+  | {
+      type: 'address-added' | 'address-removed' | 'address-usable' | 'address-changed'
+      interface: string
+      index: number
+      address: string
+    }
+  /** `interface` is undefined when nobody knows it. */
+  | { type: 'route-added' | 'route-removed'; interface: string | undefined; index: number; family: 4 | 6 }
+
+/** Whether packets can leave by this link: up, with carrier, and not held back by what is below it. */
+export function isUsable(link: Pick<LinkInfo, 'up' | 'carrier' | 'operstate'>): boolean {
+  return link.up && link.carrier && (link.operstate === 'up' || link.operstate === 'unknown')
+}
+
+/** What has changed, in words. */
+export function changesBetween(before: NetworkState, now: NetworkState): ChangeReason[] {
+  const indices = new Set([...before.links.keys(), ...now.links.keys()])
+  const reasons = [...indices].flatMap(index => linkChanges(before.links.get(index), now.links.get(index)))
+  const routes = (type: 'route-added' | 'route-removed', of: NetworkState, notIn: NetworkState) => {
+    const known = new Set(notIn.defaultRoutes.map(route => JSON.stringify(route)))
+    for (const route of of.defaultRoutes) {
+      if (known.has(JSON.stringify(route))) continue
+      const index = route.interfaceIndex
+      reasons.push({ type, interface: of.links.get(index)?.name, index, family: route.family })
+    }
+  }
+  routes('route-removed', before, now)
+  routes('route-added', now, before)
+  return reasons
+}
+
+function linkChanges(before: Link | undefined, now: Link | undefined): ChangeReason[] {
+  const { name, index } = (now ?? before)!
+  const about = { interface: name, index }
+  const reasons: ChangeReason[] = []
+  if (before === undefined) reasons.push({ type: 'link-added', ...about })
+  else if (now === undefined) reasons.push({ type: 'link-removed', ...about })
+  else {
+    if (before.name !== now.name) reasons.push({ type: 'link-renamed', ...about })
+    if (before.up !== now.up) reasons.push({ type: now.up ? 'link-up' : 'link-down', ...about })
+    if (before.carrier !== now.carrier)
+      reasons.push({ type: now.carrier ? 'carrier-gained' : 'carrier-lost', ...about })
+    const other = before.operstate !== now.operstate || before.mtu !== now.mtu || before.flags !== now.flags
+    if (other && reasons.length === 0) reasons.push({ type: 'link-changed', ...about })
+  }
+  return [...reasons, ...addressChanges(before?.addresses ?? [], now?.addresses ?? [], about)]
+}
+
+function addressChanges(
+  before: readonly LinkAddress[],
+  now: readonly LinkAddress[],
+  about: { interface: string; index: number },
+): ChangeReason[] {
+  const reasons: ChangeReason[] = []
+  const same = (a: LinkAddress, b: LinkAddress) => a.address === b.address && a.prefixLength === b.prefixLength
+  for (const old of before)
+    if (!now.some(address => same(address, old)))
+      reasons.push({ type: 'address-removed', ...about, address: old.address })
+  for (const address of now) {
+    const old = before.find(candidate => same(candidate, address))
+    if (old === undefined) reasons.push({ type: 'address-added', ...about, address: address.address })
+    else if (old.tentative && !address.tentative)
+      reasons.push({ type: 'address-usable', ...about, address: address.address })
+    else if (JSON.stringify(old) !== JSON.stringify(address))
+      reasons.push({ type: 'address-changed', ...about, address: address.address })
+  }
+  return reasons
+}

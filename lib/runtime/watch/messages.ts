@@ -1,0 +1,125 @@
+/**
+ * What a process with a session says to those who watch it, and what they may ask: lines of JSON over a Unix socket, which
+ * belongs to the user who runs it.
+ */
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { AccessType, Rule, Steering } from '../../policy/rules/rule.js'
+import type { Action } from '../../policy/steering/plan.js'
+import type { AccessState } from '../../policy/steering/snapshot.js'
+import type { MptcpReport } from '../connect/report.js'
+import type { Carried, CarriedByAccess, SubflowTold } from '../steering/subflow-report.js'
+
+/** Of these messages; one who watches refuses others. */
+export const WATCH_VERSION = 1
+/** A line longer than this is no message, in bytes. */
+export const LONGEST_LINE = 4_194_304
+/** How many connections a snapshot shows at most: the ones that carry the most. */
+export const CONNECTIONS_SHOWN = 200
+
+export interface Hello {
+  type: 'hello'
+  version: number
+  pid: number
+  /** The program. */
+  title: string
+  accesses: Record<AccessType, { interface: string }>
+  /** Whether the rules may be replaced from here. */
+  control: boolean
+}
+
+export interface Snapshot {
+  type: 'snapshot'
+  /** Milliseconds since 1970. */
+  at: number
+  level: 'userspace' | 'kernel' | 'none' | undefined
+  accesses: Record<AccessType, WatchedAccess>
+  rules: WatchedRule[]
+  /** At most `CONNECTIONS_SHOWN`. */
+  connections: WatchedConnection[]
+  connectionsOpen: number
+  handovers: number
+  fallbacks: number
+}
+
+export interface WatchedAccess
+  extends Pick<AccessState, 'available' | 'suspected' | 'why' | 'rttMs' | 'lossPermille'>,
+    Carried {
+  interface: string
+}
+
+export interface WatchedRule {
+  /** In words; undefined: of the connections that no rule matches. */
+  name: string | undefined
+  precedence: number | undefined
+  steering: Steering | undefined
+  traffic: Rule['traffic']
+  connections: number
+  handovers: number
+  carried: CarriedByAccess
+}
+
+export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'convert' | 'interface'> {
+  /** Of this process, and never used again. */
+  id: number
+  host: string
+  port: number
+  /** Precedence. */
+  rule: number | undefined
+  protocol: 'mptcp' | 'tcp'
+  /** `name` of the converter that it goes through. */
+  converter: string | undefined
+  handovers: number
+  carried: CarriedByAccess
+  subflows: (SubflowTold & Carried & { rttMs: number; deliveryRate: number })[]
+}
+
+/** What has happened, as it happens. */
+export type Happening = { type: 'event'; at: number } & (
+  | { event: 'access'; access: AccessType; available: boolean; why: string }
+  | { event: 'action'; connection: number | undefined; action: Action; error?: string }
+  | { event: 'degraded' | 'problem'; message: string }
+  | { event: 'rules'; names: string[] }
+)
+
+/** The answer to a request, by its id. */
+export interface Answer {
+  type: 'answer'
+  id: number
+  error?: string
+}
+
+export type WatchMessage = Hello | Snapshot | Happening | Answer
+
+/** What one who watches may ask. */
+export type WatchRequest =
+  /** How often a snapshot is to come: 50…60,000 ms; 250 until it is asked for. */
+  | { do: 'every'; id: number; milliseconds: number }
+  /** `rules`: a preset's name, or rules as JSON. Refused unless the session lets itself be controlled. */
+  | { do: 'update'; id: number; rules: unknown }
+
+/** A folder that is the user's alone, where the sockets are unless they are put elsewhere. */
+export function watchFolder(): string {
+  const { XDG_RUNTIME_DIR } = process.env
+  if (XDG_RUNTIME_DIR) return join(XDG_RUNTIME_DIR, 'atsss')
+  const user = process.getuid?.()
+  return user === undefined ? join(homedir(), '.atsss') : join(tmpdir(), `atsss-${user}`)
+}
+
+/** Takes bytes as they come, and gives the lines that are whole. Throws a RangeError for a line beyond `longest`. */
+export class Lines {
+  readonly #longest: number
+  #rest = ''
+
+  constructor(longest = LONGEST_LINE) {
+    this.#longest = longest
+  }
+
+  push(text: string): string[] {
+    const lines = (this.#rest + text).split('\n')
+    this.#rest = lines.pop()!
+    if (this.#rest.length > this.#longest || lines.some(line => line.length > this.#longest))
+      throw new RangeError(`a line of more than ${this.#longest} characters`)
+    return lines.filter(line => line !== '')
+  }
+}

@@ -1,0 +1,173 @@
+/** What is counted for whom, from samples and tellings that are values. */
+import { describe, expect, test } from 'vitest'
+import type { AccessType, Rule } from '../../../lib/policy/rules/rule.js'
+import type { SocketSample, SubflowSample } from '../../../lib/runtime/kernel/sampler.js'
+import { Accounts } from '../../../lib/runtime/steering/accounts.js'
+import { NEW } from '../../../lib/runtime/steering/subflow.js'
+import {
+  type Carried,
+  nothingCarried,
+  SubflowTelling,
+  type SubflowTold,
+} from '../../../lib/runtime/steering/subflow-report.js'
+
+const subflow = (id: number, bytesSent: number, bytesReceived = 0, bytesRetrans = 0) =>
+  ({ id, bytesSent, bytesReceived, bytesRetrans, rtt: 20_500, deliveryRate: 1000 }) as SubflowSample
+const sampleOf = (token: number, ...subflows: SubflowSample[]) => ({ token, errno: 0, subflows }) as SocketSample
+const told = (id: number, access: AccessType, backup = false): SubflowTold => {
+  return { id, access, state: 'established', backup, local: '10.0.0.1:1', remote: '10.0.0.2:2' }
+}
+const sent = (bytesSent: number, bytesReceived = 0, bytesRetransmitted = 0): Carried => {
+  return { bytesSent, bytesRetransmitted, bytesReceived }
+}
+const rule = (precedence: number) => ({ precedence, id: `r${precedence}` }) as Rule
+const [FIRST, SECOND] = [rule(1), rule(2)]
+
+describe('accounts', () => {
+  const samples = new Map<number, SocketSample>()
+  const opened = (fd: number, token: number | undefined, of: Rule | undefined = FIRST) => {
+    const accounts = new Accounts<string>(fds => Array.from(fds, one => samples.get(one)!))
+    const place = { host: 'example.com', port: 443 }
+    accounts.add({ socket: 's', ...place, rule: of, fd, token, access: 'non-3gpp' })
+    return accounts
+  }
+  const hear = (accounts: Accounts<string>, subflows: SubflowTold[], ended = nothingCarried()) =>
+    accounts.hear({ event: 'subflows', token: 7, subflows, ended })
+
+  test('each subflow to its access; one that nobody has told of yet to the access that it began on', () => {
+    const accounts = opened(3, 7)
+    samples.set(3, sampleOf(7, subflow(1, 100, 50, 10)))
+    expect(accounts.read([]).rules).toEqual([
+      { rule: FIRST, connections: 1, handovers: 0, carried: { '3gpp': sent(0), 'non-3gpp': sent(100, 50, 10) } },
+    ])
+    hear(accounts, [told(1, 'non-3gpp'), told(2, '3gpp', true)])
+    samples.set(3, sampleOf(7, subflow(1, 150, 50, 10), subflow(2, 40)))
+    const { connections, rules } = accounts.read([])
+    expect(rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(150, 50, 10) })
+    expect(connections[0]).toMatchObject({
+      protocol: 'mptcp',
+      subflows: [
+        { id: 1, access: 'non-3gpp', backup: false, rttMs: 20.5, deliveryRate: 8000, bytesSent: 150 },
+        { id: 2, access: '3gpp', backup: true, bytesSent: 40 },
+      ],
+    })
+  })
+
+  test('one that has become TCP is counted on, as what it is', () => {
+    const accounts = opened(3, 7)
+    hear(accounts, [told(1, 'non-3gpp')])
+    samples.set(3, sampleOf(7, subflow(1, 100)))
+    accounts.read([])
+    accounts.fellBack('s')
+    accounts.fellBack('s')
+    samples.set(3, sampleOf(0, subflow(0, 250)))
+    const { connections, rules } = accounts.read([])
+    expect(connections).toMatchObject([{ protocol: 'tcp', subflows: [{ id: 0, access: 'non-3gpp' }] }])
+    expect(rules[0]!.carried).toEqual({ '3gpp': sent(0), 'non-3gpp': sent(250) })
+    expect(accounts.fallbacks).toBe(1)
+  })
+
+  test('what has ended still counts, once, and what is closed too', () => {
+    const accounts = opened(3, 7)
+    hear(accounts, [told(1, 'non-3gpp')])
+    samples.set(3, sampleOf(7, subflow(1, 100)))
+    accounts.read([])
+    hear(accounts, [told(2, '3gpp')], { '3gpp': sent(0), 'non-3gpp': sent(120) })
+    samples.set(3, sampleOf(7, subflow(2, 30)))
+    for (const _ of [1, 2])
+      expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': sent(30), 'non-3gpp': sent(120) })
+    samples.set(3, sampleOf(7, subflow(2, 35)))
+    accounts.remove('s')
+    samples.set(3, sampleOf(99, subflow(1, 1_000_000)))
+    const { rules, connections } = accounts.read([])
+    expect(connections).toEqual([])
+    expect(rules[0]).toMatchObject({ connections: 0, carried: { '3gpp': sent(35), 'non-3gpp': sent(120) } })
+  })
+
+  test('a subflow that has gone and is not told of yet: nothing goes back, and nothing is lost with the connection', () => {
+    const accounts = opened(3, 7)
+    hear(accounts, [told(1, 'non-3gpp'), told(2, '3gpp')])
+    samples.set(3, sampleOf(7, subflow(1, 100), subflow(2, 30)))
+    accounts.read([])
+    samples.set(3, sampleOf(7, subflow(2, 40)))
+    const { connections, rules } = accounts.read([])
+    expect(rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
+    expect(connections[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
+    accounts.remove('s')
+    expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
+  })
+
+  test('under another rule: from then on it counts there', () => {
+    const accounts = opened(3, 7)
+    hear(accounts, [told(1, 'non-3gpp')])
+    samples.set(3, sampleOf(7, subflow(1, 100)))
+    accounts.assign('s', SECOND)
+    samples.set(3, sampleOf(7, subflow(1, 130)))
+    accounts.assign('s', undefined)
+    samples.set(3, sampleOf(7, subflow(1, 135)))
+    const { rules } = accounts.read([FIRST, SECOND, rule(3)])
+    expect(rules.map(one => [one.rule?.precedence, one.connections, one.carried['non-3gpp'].bytesSent])).toEqual([
+      [1, 0, 100],
+      [2, 0, 30],
+      [3, 0, 0],
+      [undefined, 1, 5],
+    ])
+  })
+
+  test('a handover is when everything has gone over; both at once is none', () => {
+    const accounts = opened(3, 7)
+    samples.set(3, sampleOf(7))
+    const [wifi, cell] = [told(1, 'non-3gpp'), told(2, '3gpp')]
+    const backup = { ...cell, backup: true }
+    for (const now of [[wifi], [wifi, backup], [wifi, cell], [{ ...wifi, state: 'closed' as const }, cell]])
+      hear(accounts, now)
+    expect(accounts.read([]).connections[0]!.handovers).toBe(1)
+    for (const now of [[cell], [wifi, cell], [], [cell], [wifi, backup]]) hear(accounts, now)
+    const { connections, rules } = accounts.read([])
+    expect([connections[0]!.handovers, rules[0]!.handovers]).toEqual([2, 2])
+  })
+
+  test('TCP counts on the access that it stays on; a descriptor that is another’s by now counts nothing', () => {
+    const accounts = opened(3, undefined)
+    samples.set(3, { ...sampleOf(0, subflow(0, 10)), errno: 95 })
+    const { connections, rules } = accounts.read([])
+    expect([accounts.fallbacks, connections[0]!.protocol]).toEqual([1, 'tcp'])
+    expect(rules[0]!.carried['non-3gpp']).toEqual(sent(10))
+    samples.set(3, sampleOf(8, subflow(1, 1_000)))
+    expect(accounts.read([]).rules[0]!.carried['non-3gpp']).toEqual(sent(10))
+  })
+})
+
+describe('what the steering loop tells', () => {
+  const connection = (token: number, ...subflows: SubflowTold[]) => {
+    return {
+      token,
+      subflows: subflows.map(one => ({ ...NEW, madeAt: 0, progressAt: 0, ...one })),
+      name: () => undefined,
+    }
+  }
+
+  test('only what has changed, and what the ones that are gone had carried', () => {
+    const telling = new SubflowTelling()
+    const both = connection(7, told(1, 'non-3gpp'), told(2, '3gpp', true))
+    expect(telling.note(both, sampleOf(7, subflow(1, 1), subflow(2, 2)))).toMatchObject({
+      event: 'subflows',
+      token: 7,
+      subflows: [{ id: 1 }, { id: 2, backup: true }],
+    })
+    expect(telling.note(both, sampleOf(7, subflow(1, 100, 5, 1), subflow(2, 2)))).toBeUndefined()
+    const left = connection(7, told(2, '3gpp'))
+    expect(telling.note(left, sampleOf(7, subflow(2, 3)))).toMatchObject({
+      subflows: [{ id: 2, backup: false }],
+      ended: { '3gpp': sent(0), 'non-3gpp': sent(100, 5, 1) },
+    })
+    expect(telling.note(left, sampleOf(7, subflow(2, 9)))).toBeUndefined()
+  })
+
+  test('a join that is not seen yet is not told', () => {
+    const telling = new SubflowTelling()
+    const joining = connection(7, told(1, 'non-3gpp'), { ...told(-1, '3gpp'), state: 'joining' })
+    expect(telling.note(joining, sampleOf(7, subflow(1, 1)))?.subflows).toHaveLength(1)
+    expect(telling.note(joining, sampleOf(7, subflow(1, 2)))).toBeUndefined()
+  })
+})

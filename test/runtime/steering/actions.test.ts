@@ -1,0 +1,36 @@
+/** What is planned, carried out: with a kernel that refuses. */
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, test, vi } from 'vitest'
+import { applyAction, type SubflowManager } from '../../../lib/runtime/steering/actions.js'
+import type { SteeredConnection } from '../../../lib/runtime/steering/connection.js'
+import { RefusedActions } from '../../../lib/runtime/steering/refused-actions.js'
+
+test('a subflow that has ended by itself, while the peer is yet to be told: nothing is left unhandled', async () => {
+  const unhandled = vi.fn()
+  process.on('unhandledRejection', unhandled)
+  const gone = Object.assign(new Error('mptcp_pm subflow_destroy ESRCH'), { code: 'ESRCH' })
+  const manager = {
+    destroySubflow: () => Promise.reject(gone),
+    announce: () => wait(20),
+    removeAnnounced: () => wait(20),
+  } as unknown as SubflowManager
+  const end = { address: '10.0.0.1', port: 1 }
+  const connection = {
+    token: 7,
+    refused: new RefusedActions(),
+    name: () => ({ token: 7, local: end, remote: end }),
+    destroyed: () => {},
+    idOfItsOwn: () => 1,
+  } as unknown as SteeredConnection
+  const effects = { now: () => 0, random: () => 0, askForAcknowledgement: () => {} }
+  const tell = vi.fn()
+  const action = { do: 'destroy', subflow: 2, why: 'it is lost' } as const
+  try {
+    await applyAction(connection, action, manager, {} as never, effects, tell)
+    await wait(20)
+    expect(unhandled).not.toHaveBeenCalled()
+    expect(tell).not.toHaveBeenCalled()
+  } finally {
+    process.off('unhandledRejection', unhandled)
+  }
+})

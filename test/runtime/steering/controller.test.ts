@@ -1,0 +1,621 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Steering } from '../../../lib/policy/rules/rule.js'
+import { INDEX, LOCAL, REMOTE, WIFI_THEN_CELL, World } from '../../support/controlled-world.js'
+
+// Looks are the test's own, at the times of its own clock.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+afterEach(() => void vi.useRealTimers())
+
+describe('active-standby', () => {
+  test('the standby gets a backup subflow over its interface, under an id of its own', async () => {
+    const world = new World()
+    const { token } = world.connect(5)
+    await world.settled()
+    expect(world.calls).toEqual([
+      {
+        call: 'create',
+        token,
+        localId: 1,
+        local: { address: LOCAL['3gpp'], interfaceIndex: INDEX['3gpp'] },
+        remote: REMOTE,
+        backup: true,
+      },
+    ])
+    await world.pass(1000)
+    expect(world.calls).toHaveLength(1)
+  })
+
+  test('a lost link: the lost subflow is ended, and the standby made active', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.links({ 'non-3gpp': false })
+    await world.settled()
+    expect(world.calls.slice(1).map(({ call }) => call)).toEqual(['destroy', 'remove', 'set-backup'])
+    expect(world.of('set-backup')[0]).toMatchObject({ backup: false, local: { address: LOCAL['3gpp'] } })
+    expect(world.of('destroy')[0]).toMatchObject({ local: { address: LOCAL['non-3gpp'] }, remote: REMOTE })
+    world.links({})
+    await world.settled()
+    expect(world.of('create').at(-1)).toMatchObject({ local: { address: LOCAL['non-3gpp'] }, backup: false })
+    expect(world.of('set-backup').at(-1)).toMatchObject({ backup: true })
+  })
+
+  test('a lost link while much is on its way: the peer is asked over the standby, and answers', async () => {
+    const { world, token, cell } = await busy()
+    world.links({ 'non-3gpp': false })
+    await world.settled()
+    expect(world.inquiries).toEqual([token])
+    expect(world.of('destroy')).toEqual([])
+    await world.pass(40, 2)
+    expect(world.inquiries).toEqual([token])
+    expect(world.of('destroy')).toEqual([])
+    cell.sample.lastAckRecv = 1
+    await world.pass(2, 2)
+    expect(world.of('destroy')).toHaveLength(1)
+    expect(world.of('set-backup')).toHaveLength(1)
+  })
+
+  test('and does not answer: for a round trip and a half and 20 ms, no longer', async () => {
+    const { world } = await busy()
+    world.links({ 'non-3gpp': false })
+    await world.pass(48, 2)
+    expect(world.of('destroy')).toEqual([])
+    await world.pass(4, 2)
+    expect(world.of('destroy')).toHaveLength(1)
+  })
+
+  test('and the kernel cannot ask: no question after the first', async () => {
+    const { world, connection } = await busy()
+    world.mayAsk = false
+    world.links({ 'non-3gpp': false })
+    await world.settled()
+    await world.pass(2, 2)
+    expect(world.of('destroy')).toHaveLength(1)
+    expect(world.inquiries).toHaveLength(1)
+    world.links({})
+    await world.pass(1200)
+    const wifi = connection.subflows.find(({ addresses }) => addresses.local.address === LOCAL['non-3gpp'])!
+    wifi.sample.unacked = 200
+    world.links({ 'non-3gpp': false })
+    await world.pass(50)
+    expect(world.of('destroy')).toHaveLength(2)
+    expect(world.inquiries).toHaveLength(1)
+  })
+
+  /** Two hundred segments on their way over wifi; cell has been quiet for two seconds. */
+  async function busy() {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const [wifi, cell] = connection.subflows
+    for (let i = 0; i < 25; i++) {
+      world.carry(wifi!, 1000)
+      Object.assign(wifi!.sample, { unacked: 200, lastAckRecv: 40 })
+      cell!.sample.lastAckRecv = 2000
+      await world.pass(50)
+    }
+    return { world, connection, token: connection.token, cell: cell! }
+  }
+
+  test('another address on the same link: what was made from the old one is lost, and is made anew', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.links({ 'non-3gpp': 'renumbered' })
+    await world.settled()
+    expect(world.of('destroy')).toMatchObject([{ local: { address: LOCAL['non-3gpp'] } }])
+    expect(world.of('create').at(-1)).toMatchObject({ local: { address: '10.9.0.2' }, backup: false })
+    expect(world.told.filter(({ event }) => event === 'access')).toHaveLength(2)
+  })
+
+  test('silence begins when something is sent, not when it was last looked', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(3000)
+    await world.pass(1, 1)
+    const [wifi] = connection.subflows
+    Object.assign(wifi!.sample, { unacked: 1, lastDataSent: 2, lastAckRecv: 3000, bytesSent: 500 })
+    await world.pass(250, 250)
+    expect(world.of('destroy')).toEqual([])
+    wifi!.sample.lastDataSent = 102
+    await world.pass(99, 99)
+    expect(world.of('destroy')).toHaveLength(1)
+  })
+
+  test('a join that the peer has not accepted yet takes no place: what is silent stays until it has', async () => {
+    const world = new World()
+    world.accepts = false
+    const connection = world.connect(5)
+    await world.pass(100)
+    const [wifi, cell] = connection.subflows
+    Object.assign(wifi!.sample, { unacked: 1, lastDataSent: 200, lastAckRecv: 3000, bytesSent: 500 })
+    await world.pass(300)
+    expect(cell!.sample.state).toBe(1)
+    expect(world.of('destroy')).toEqual([])
+    cell!.sample.segsIn = 2
+    await world.pass(50)
+    expect(world.of('destroy')).toMatchObject([{ local: { address: LOCAL['non-3gpp'] } }])
+  })
+
+  test('and one that it refuses is a failure: the next one waits', async () => {
+    const world = new World()
+    world.accepts = false
+    const connection = world.connect(5)
+    await world.pass(100)
+    connection.subflows.splice(1)
+    await world.pass(200)
+    expect(world.of('create')).toHaveLength(1)
+    await world.pass(150)
+    expect(world.of('create')).toHaveLength(2)
+    expect(world.of('destroy')).toEqual([])
+  })
+
+  test('silence while data is out: the same', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const [wifi] = connection.subflows
+    world.carry(wifi!, 1000, false)
+    for (let i = 0; i < 8; i++) {
+      await world.pass(50)
+      wifi!.sample.lastAckRecv += 50
+    }
+    expect(world.told).toContainEqual(
+      expect.objectContaining({ event: 'access', access: 'non-3gpp', available: false }),
+    )
+    expect(world.of('destroy')).toHaveLength(1)
+  })
+})
+
+describe('what the kernel refuses', () => {
+  test('EPERM: said, and tried again, ever less often', async () => {
+    const world = new World()
+    world.refuses.create = 'EPERM'
+    world.connect(5)
+    await world.pass(1000)
+    const early = world.calls.length
+    expect(early).toBeGreaterThan(1)
+    expect(early).toBeLessThan(5)
+    expect(world.errors()).toHaveLength(early)
+    await world.pass(60_000)
+    expect(world.calls.length).toBeLessThan(50)
+    delete world.refuses.create
+    await world.pass(10_000)
+    expect(world.connections[0]!.subflows).toHaveLength(2)
+  })
+
+  for (const code of ['ENOENT', 'EINVAL', 'EOPNOTSUPP', 'EADDRNOTAVAIL', 'ENODEV'])
+    test(`${code} to a new subflow: the first goes on, and the loop too`, async () => {
+      const world = new World()
+      world.refuses.create = code
+      world.connect(5)
+      await world.pass(5000)
+      expect(world.errors()[0]).toContain(code)
+      expect(world.of('destroy')).toEqual([])
+      expect(world.of('create').length).toBeLessThan(8)
+    })
+
+  test('ENOTCONN: the connection has carried nothing yet; not worth a word', async () => {
+    const world = new World()
+    world.refuses.create = 'ENOTCONN'
+    world.connect(5)
+    await world.pass(300)
+    delete world.refuses.create
+    await world.pass(1000)
+    expect(world.errors()).toEqual([])
+    expect(world.connections[0]!.subflows).toHaveLength(2)
+  })
+
+  test('EINVAL to a flag: its handshake is not done; asked for until it is', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.refuses['set-backup'] = 'EINVAL'
+    world.links({ 'non-3gpp': false })
+    await world.pass(150)
+    expect(world.of('set-backup').length).toBeGreaterThan(1)
+    expect(world.errors()).toEqual([])
+    delete world.refuses['set-backup']
+    await world.pass(50)
+    const asked = world.of('set-backup').length
+    await world.pass(500)
+    expect(world.of('set-backup')).toHaveLength(asked)
+  })
+
+  test('ESRCH to the end of one that has ended by itself: nothing', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.refuses.destroy = 'ESRCH'
+    world.links({ 'non-3gpp': false })
+    await world.pass(1000)
+    expect(world.errors()).toEqual([])
+    expect(world.of('destroy')).toHaveLength(1)
+  })
+
+  test('EPERM to the end of one, and to a flag: as it was, asked for again, ever less often, and done once it may be', async () => {
+    const world = new World()
+    const [wifi] = world.connect(5).subflows
+    await world.pass(100)
+    wifi!.sample.lastAckRecv = 100_000
+    world.refuses = { destroy: 'EPERM', 'set-backup': 'EPERM', remove: 'EPERM' }
+    world.links({ 'non-3gpp': false })
+    await world.pass(1000)
+    for (const kind of ['destroy', 'set-backup'] as const) {
+      expect(world.of(kind).length).toBeGreaterThan(1)
+      expect(world.of(kind).length).toBeLessThan(5)
+    }
+    await world.pass(60_000, 250)
+    expect(world.of('destroy').length).toBeLessThan(15)
+    expect(world.errors().length).toBeLessThan(30)
+    expect(world.connections[0]!.subflows).toHaveLength(2)
+    world.refuses = {}
+    await world.pass(15_000, 250)
+    expect(world.connections[0]!.subflows).toMatchObject([{ addresses: { local: { address: LOCAL['3gpp'] } } }])
+    expect(world.of('set-backup').at(-1)).toMatchObject({ backup: false, local: { address: LOCAL['3gpp'] } })
+    const asked = world.calls.length
+    await world.pass(5000, 250)
+    expect(world.calls).toHaveLength(asked)
+  })
+
+  test('an answer that is lost: what has been made is ours, under its id', async () => {
+    const world = new World()
+    world.losesAnswers = true
+    world.connect(5)
+    await world.pass(2000)
+    expect(world.of('create')).toHaveLength(1)
+    world.losesAnswers = false
+    world.links({ '3gpp': false })
+    await world.settled()
+    expect(world.of('destroy')).toMatchObject([{ local: { address: LOCAL['3gpp'] } }])
+    // The id 0 is the address of the first subflow, which is not to go.
+    expect(world.of('remove').map(({ localId }) => localId)).toEqual([1])
+    // It was asked for as a backup, and need not be told.
+    expect(world.of('set-backup')).toEqual([])
+  })
+
+  test('EINVAL to the word for the peer, which only hastens things', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.refuses.remove = 'EINVAL'
+    world.links({ 'non-3gpp': false })
+    await world.pass(100)
+    expect(world.errors()).toEqual([])
+  })
+})
+
+describe('subflows that end by themselves', () => {
+  test('are made again; those that end young ever later', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    for (let i = 0; i < 5; i++) {
+      connection.subflows.splice(1)
+      world.says({ type: 'subflow-closed', token: connection.token })
+      await world.pass(3000)
+    }
+    expect(world.of('create').length).toBeGreaterThan(3)
+    expect(world.of('create').length).toBeLessThan(8)
+    expect(connection.subflows).toHaveLength(2)
+  })
+
+  test('a join that nothing is heard of: again, ever later', async () => {
+    const world = new World()
+    world.joins = false
+    world.connect(5)
+    await world.pass(20_000)
+    const made = world.of('create').length
+    expect(made).toBeGreaterThan(3)
+    expect(made).toBeLessThan(12)
+    // The kernel knows every address by one id.
+    expect(new Set(world.of('create').map(({ localId }) => localId)).size).toBe(1)
+  })
+})
+
+test('the first subflow has ended here, and the peer does not know: it is told again, once it can hear', async () => {
+  const world = new World()
+  const connection = world.connect(5)
+  await world.pass(100)
+  const [wifi, cell] = connection.subflows
+  world.links({ 'non-3gpp': false })
+  await world.settled()
+  expect(world.of('remove')).toHaveLength(1)
+  // The kernel keeps it, in FIN_WAIT2.
+  connection.subflows.unshift(wifi!)
+  wifi!.sample.state = 5
+  cell!.sample.lastAckRecv = 5000
+  await world.pass(2000)
+  expect(world.of('remove')).toHaveLength(1)
+  world.carry(cell!, 100)
+  await world.pass(50)
+  expect(world.of('remove')).toMatchObject([{ localId: 0 }, { localId: 0 }])
+  for (let i = 0; i < 100; i++) {
+    world.carry(cell!, 100)
+    await world.pass(50)
+  }
+  expect(world.of('remove').length).toBeGreaterThan(2)
+  expect(world.of('remove').length).toBeLessThan(7)
+  wifi!.sample.state = 7
+  const told = world.of('remove').length
+  world.carry(cell!, 100)
+  await world.pass(5000)
+  expect(world.of('remove')).toHaveLength(told)
+})
+
+describe('descriptors', () => {
+  test('one that is closed is forgotten', async () => {
+    const world = new World()
+    const { token } = world.connect(5)
+    world.connections.length = 0
+    await world.pass(1500)
+    expect(world.told).toContainEqual({ event: 'gone', token, why: 'its socket is closed' })
+    expect(world.told.filter(({ event }) => event === 'gone')).toHaveLength(1)
+  })
+
+  test('one that has become TCP is left alone, and that is told', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const before = world.calls.length
+    Object.assign(connection, { errno: 95, token: 0 })
+    await world.pass(1500)
+    expect(world.told.filter(({ event }) => event === 'gone' || event === 'fallback')).toEqual([
+      { event: 'fallback', token: 1005 },
+    ])
+    expect(world.calls).toHaveLength(before)
+  })
+
+  test('one whose number is another connection by now is left alone', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const before = world.calls.length
+    world.connections[0] = { ...connection, token: 4711 }
+    await world.pass(1500)
+    world.links({ 'non-3gpp': false })
+    await world.pass(500)
+    expect(world.told).toContainEqual({ event: 'gone', token: connection.token, why: 'its socket is closed' })
+    expect(world.calls).toHaveLength(before)
+  })
+
+  test('one that fails between the sample and the question for its addresses: the next look finds out', async () => {
+    const world = new World()
+    world.addressesThrow = true
+    world.connect(5)
+    await world.pass(100)
+    expect(world.told.filter(({ event }) => event === 'gone')).toEqual([])
+    world.addressesThrow = false
+    await world.pass(1500)
+    expect(world.connections[0]!.subflows.length).toBeGreaterThan(1)
+  })
+
+  test('the kernel says that a connection has ended', async () => {
+    const world = new World()
+    const { token } = world.connect(5)
+    world.says({ type: 'closed', token })
+    expect(world.told).toContainEqual({ event: 'gone', token, why: 'it has ended' })
+  })
+
+  test("events of others' connections, and lost ones, are nothing to fear", async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    const before = world.calls.length
+    world.says({ type: 'closed', token: 4711 })
+    world.says({ type: 'subflow-closed', token: 4711 })
+    world.says({ type: 'listener-created' })
+    world.overrun()
+    await world.settled()
+    expect(world.calls).toHaveLength(before)
+    expect(world.told.filter(({ event }) => event === 'gone')).toEqual([])
+  })
+})
+
+describe('rules', () => {
+  test('a foreign subflow, from an address of no access, is not touched', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    const foreign = world.subflow(connection, '3gpp')
+    foreign.addresses.local.address = '172.16.0.9'
+    world.links({ 'non-3gpp': false })
+    await world.pass(500)
+    world.links({})
+    await world.pass(500)
+    const ports = world.calls.flatMap(call => ('local' in call && 'port' in call.local ? [call.local.port] : []))
+    expect(ports).not.toContain(foreign.addresses.local.port)
+  })
+
+  test('without a standby there is nothing on the other access, whatever happens', async () => {
+    const rules = [[255, { mode: 'active-standby', active: 'non-3gpp', standby: undefined }]] as never
+    const world = new World({ rules })
+    world.connect(5)
+    await world.pass(500)
+    world.links({ 'non-3gpp': false })
+    await world.pass(5000)
+    world.links({})
+    await world.pass(1000)
+    expect(world.of('create').filter(({ local }) => local.address === LOCAL['3gpp'])).toEqual([])
+  })
+
+  test('another rule moves the connection; a connection under no rule is left alone', async () => {
+    const world = new World({
+      rules: [
+        [1, { mode: 'active-standby', active: '3gpp', standby: 'non-3gpp' }],
+        [255, { mode: 'active-standby', active: 'non-3gpp', standby: '3gpp' }],
+      ],
+    })
+    const connection = world.connect(5)
+    world.connect(6, 'non-3gpp', -1)
+    await world.pass(100)
+    world.controller.assign([[connection.token, 1]])
+    await world.pass(100)
+    expect(world.of('set-backup')).toMatchObject([
+      { token: connection.token, backup: false, local: { address: LOCAL['3gpp'] } },
+      { token: connection.token, backup: true, local: { address: LOCAL['non-3gpp'] } },
+    ])
+    expect(world.calls.every(({ token }) => token === connection.token)).toBe(true)
+  })
+
+  test('what the device wants itself, under a rule with UE assistance', async () => {
+    const rules = [[255, { mode: 'load-balancing', percent3gpp: 100, indicator: 'ue-assistance' }]] as never
+    const world = new World({ rules })
+    world.connect(5, '3gpp')
+    await world.pass(100)
+    expect(world.of('create')).toMatchObject([{ local: { address: LOCAL['non-3gpp'] }, backup: true }])
+    const flags = async (wish: Parameters<typeof world.controller.assist>[0]) => {
+      const before = world.of('set-backup').length
+      world.controller.assist(wish)
+      await world.pass(100)
+      return world
+        .of('set-backup')
+        .slice(before)
+        .map(({ local, backup }) => [local.address, backup])
+    }
+    expect(await flags({ percent3gpp: 0, why: 'the battery is low' })).toEqual([
+      [LOCAL['non-3gpp'], false],
+      [LOCAL['3gpp'], true],
+    ])
+    expect(await flags(undefined)).toEqual([
+      [LOCAL['3gpp'], false],
+      [LOCAL['non-3gpp'], true],
+    ])
+  })
+
+  test('where nothing may be changed, nothing is tried, and everything is seen', async () => {
+    const world = new World({ pathManager: false })
+    world.connect(5)
+    await world.pass(1000)
+    expect(world.calls).toEqual([])
+    expect(world.told.some(({ event }) => event === 'accesses')).toBe(true)
+  })
+
+  test('closed, it looks no more', async () => {
+    const world = new World()
+    world.controller.close()
+    world.connect(5)
+    world.links({ 'non-3gpp': false })
+    await world.pass(1000)
+    expect(world.calls).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+test('while bytes move the links are looked at often; after a second without any, no more', async () => {
+  const world = new World()
+  const connection = world.connect(5)
+  for (let i = 0; i < 10; i++) {
+    world.carry(connection.subflows[0]!, 1000)
+    await world.pass(50)
+  }
+  const often = world.watched.at(-1)
+  expect(often).toBeLessThan(50)
+  await world.pass(950)
+  expect(world.watched.at(-1)).toBe(often)
+  await world.pass(100)
+  expect(world.watched.at(-1)).toBe(Number.POSITIVE_INFINITY)
+})
+
+describe('connections at rest', () => {
+  const lost = (world: World) => world.told.filter(told => told.event === 'access' && !told.available)
+
+  test('what has only just been sent is no silence, however long nothing had been', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(5000, 250)
+    world.now += 240
+    world.carry(connection.subflows[0]!, 1000, false)
+    Object.assign(connection.subflows[0]!.sample, { lastDataSent: 10, lastAckRecv: 5250 })
+    await world.pass(10, 10)
+    expect(lost(world)).toEqual([])
+    Object.assign(connection.subflows[0]!.sample, { lastDataSent: 60, lastAckRecv: 5300 })
+    await world.pass(50)
+    expect(lost(world)).toEqual([])
+    Object.assign(connection.subflows[0]!.sample, { lastDataSent: 110, lastAckRecv: 5350 })
+    await world.pass(50)
+    expect(lost(world)).toHaveLength(1)
+  })
+
+  test('what happens to another one is no reason to ask them', async () => {
+    const { world, one } = await resting()
+    world.says({ type: 'subflow-closed', token: one.token })
+    expect(world.asked).toBe(0)
+    await world.pass(50)
+    expect(world.asked).toBeGreaterThan(0)
+  })
+
+  test('nor is its silence, until its access is lost by it', async () => {
+    const { world, one } = await resting()
+    const [wifi] = one.subflows
+    world.carry(wifi!, 1000, false)
+    for (const lastDataSent of [40, 90]) {
+      Object.assign(wifi!.sample, { lastDataSent, lastAckRecv: 60_000 })
+      await world.pass(50)
+    }
+    world.asked = 0
+    // A look is due when it is silent, which is before the next one at all of them.
+    world.now += 12
+    vi.advanceTimersByTime(11)
+    expect([world.asked, lost(world)]).toMatchObject([0, [{ access: 'non-3gpp' }]])
+    vi.advanceTimersByTime(1)
+    expect(world.asked).toBeGreaterThan(0)
+  })
+
+  /** Four, at which it has just been looked. */
+  async function resting() {
+    const world = new World()
+    const [one] = [5, 6, 7].map(fd => world.connect(fd))
+    // Under no rule: whatever is done to the others, it stays at rest.
+    world.connect(8, 'non-3gpp', -1)
+    await world.pass(1000)
+    for (const { subflows } of world.connections) for (const { sample } of subflows) sample.lastAckRecv = 60_000
+    await world.pass(50)
+    world.asked = 0
+    return { world, one: one! }
+  }
+
+  test.each<[string, Steering, lostBefore: boolean, followed: number]>([
+    ['some are followed at once', WIFI_THEN_CELL, false, 5],
+    ['all are, where bytes are divided', { mode: 'load-balancing', percent3gpp: 50 }, false, 30],
+    ['all are, when an access was lost within a minute', WIFI_THEN_CELL, true, 30],
+  ])('of many that have only moved bytes %s', async (_name, steering, lostBefore, followed) => {
+    const world = new World({ rules: [[255, steering]] })
+    // None has its turn at the look in question: there have been fewer than 50.
+    const connections = Array.from({ length: 30 }, (_, index) => world.connect(50 * index + 49))
+    await world.pass(500)
+    if (lostBefore) world.links({ 'non-3gpp': false })
+    world.links({})
+    await world.pass(1000)
+    for (const { subflows } of connections) world.carry(subflows.at(-1)!, 1000)
+    world.followed = 0
+    await world.pass(50)
+    expect(world.followed).toBe(followed)
+  })
+
+  test('of many each is asked within a few looks whether it still is; those that move, at each', async () => {
+    const world = new World()
+    const busy = world.connect(5)
+    const others = Array.from({ length: 260 }, (_, index) => world.connect(100 + index))
+    const move = async (times: number) => {
+      for (let i = 0; i < times; i++) {
+        world.carry(busy.subflows[0]!, 1000)
+        await world.pass(50)
+      }
+    }
+    await move(10)
+    world.asked = 0
+    await move(10)
+    expect(world.asked / 10).toBeLessThan(170)
+    expect(world.asked / 10).toBeGreaterThan(90)
+    // One of them sends, without an answer, and nobody else hears anything.
+    for (const { subflows } of [busy, ...others]) for (const { sample } of subflows) sample.lastAckRecv = 60_000
+    const other = others[130]!
+    world.carry(other.subflows[0]!, 1000, false)
+    for (let ms = 50; ms <= 300; ms += 50) {
+      Object.assign(other.subflows[0]!.sample, { lastDataSent: ms, lastAckRecv: 5000 + ms })
+      await world.pass(50)
+    }
+    expect(lost(world)).toHaveLength(1)
+  }, 30_000)
+})

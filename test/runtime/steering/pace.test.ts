@@ -1,0 +1,115 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { type Looked, Pace } from '../../../lib/runtime/steering/pace.js'
+
+const NOTHING = Number.POSITIVE_INFINITY
+
+let now: number
+/** When it looked, and whether at everything. */
+let looks: [number, boolean][]
+/** How long a look takes, and what it shows. */
+let took: number
+let shows: Partial<Looked>
+let pace: Pace
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  now = 1000
+  looks = []
+  took = 0
+  shows = {}
+  pace = new Pace(() => now, look)
+})
+afterEach(() => void vi.useRealTimers())
+
+function look(whole: boolean): void {
+  const at = now
+  looks.push([at, whole])
+  now += took
+  pace.looked({ at, whole, urgent: false, idle: false, divides: false, again: NOTHING, ...shows })
+}
+
+function pass(ms: number): void {
+  for (const end = now + ms; now < end; ) {
+    now++
+    vi.advanceTimersByTime(1)
+  }
+}
+
+describe('looks at everything', () => {
+  test.each<[string, Partial<Looked>, number[]]>([
+    ['every 50 ms', {}, [1000, 1050, 1100, 1150, 1200, 1250]],
+    ['every 250 ms while nothing moves', { idle: true }, [1000, 1250]],
+  ])('%s', (_name, what, at) => {
+    shows = what
+    look(true)
+    pass(250)
+    expect(looks).toEqual(at.map(when => [when, true]))
+  })
+
+  test('and in between at what something is awaited of, which postpones nothing', () => {
+    shows = { again: 30 }
+    look(true)
+    pass(100)
+    expect(looks).toEqual([
+      [1000, true],
+      [1030, false],
+      [1050, true],
+      [1080, false],
+      [1100, true],
+    ])
+  })
+
+  test('at once when something moves again later than they would have been had then; a timer has no time less than none', () => {
+    shows = { idle: true }
+    look(true)
+    pass(60)
+    const timer = vi.spyOn(globalThis, 'setTimeout')
+    shows = {}
+    pace.lookSoon()
+    expect(timer.mock.calls.map(([, ms]) => ms)).toEqual([0])
+    pass(2)
+    expect(looks.slice(0, 3).map(([, whole]) => whole)).toEqual([true, false, true])
+  })
+
+  test('at once when what was seen in between concerns all', () => {
+    shows = { again: 10 }
+    look(true)
+    shows = { urgent: true }
+    pass(10)
+    shows = {}
+    pass(2)
+    expect(looks.map(([, whole]) => whole)).toEqual([true, false, true])
+  })
+})
+
+describe('looks soon', () => {
+  test('at what does not rest, and at everything once that is due, however often it is asked to', () => {
+    look(true)
+    for (let i = 0; i < 50; i++) {
+      now++
+      pace.lookSoon()
+    }
+    expect(looks).toHaveLength(51)
+    expect(looks.filter(([, whole]) => whole).map(([at]) => at)).toEqual([1000, 1048])
+  })
+
+  test('but not all the time: for each millisecond of looking there are ten', () => {
+    took = 2
+    look(true)
+    pace.lookSoon()
+    pace.lookSoon()
+    expect(looks).toHaveLength(1)
+    pass(18)
+    expect(looks).toEqual([
+      [1000, true],
+      [1020, false],
+    ])
+  })
+})
+
+test('closed, even while it looks, it looks no more', () => {
+  look(true)
+  pace.close()
+  look(false)
+  expect(vi.getTimerCount()).toBe(0)
+})
