@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export { type CreateConnection, connect, createConnection } from './connect.js'
+
 export {
   AtsssError,
   ConvertError,
@@ -21,7 +21,7 @@ export type {
   ConvertForm,
   CookieStore,
   MptcpOptions,
-} from './options.js'
+} from './input/options.js'
 export type { OneRttReason } from './policy/connect/converter-memory.js'
 export type { RuleChange, UpdateProblem } from './policy/rules/container.js'
 export type {
@@ -46,14 +46,21 @@ export { isSupported } from './runtime/kernel/support.js'
 export type { ConnectionStats, RuleStats, SubflowStats } from './runtime/steering/accounts.js'
 export type { SteeringLevel } from './runtime/steering/host.js'
 export type { Carried, CarriedByAccess } from './runtime/steering/subflow-report.js'
-export { AcceptedSocket, createServer, MptcpServer, type MptcpServerOptions, type ServerReport } from './server.js'
-export { MaPduSession } from './session.js'
-export type { Explanation, SessionEvents, SessionUpdate } from './session-events.js'
-export type { RulesInput, SessionOptions } from './session-options.js'
-export type { Refusals, SessionServer, SessionServerEvents } from './session-server.js'
-export type { SessionServerOptions } from './session-server-options.js'
-export type { AccessStats, SessionStats } from './session-stats.js'
-export type { WatchOptions } from './session-watch.js'
-export { type MptcpConnectOptions, MptcpSocket } from './socket.js'
+export type { Explanation, SessionEvents, SessionUpdate } from './session/events.js'
+export type { RulesInput, SessionOptions } from './session/options.js'
+export type { Refusals, SessionServer, SessionServerEvents } from './session/server.js'
+export type { SessionServerOptions } from './session/server-options.js'
+export { MaPduSession } from './session/session.js'
+export type { AccessStats, SessionStats } from './session/stats.js'
+export type { WatchOptions } from './session/watch.js'
+export { type CreateConnection, connect, createConnection } from './socket/connect.js'
+export {
+  AcceptedSocket,
+  createServer,
+  MptcpServer,
+  type MptcpServerOptions,
+  type ServerReport,
+} from './socket/server.js'
+export { type MptcpConnectOptions, MptcpSocket } from './socket/socket.js'
 export type { ConvertErrorValue } from './wire/convert/error.js'
 export type { TcpOption, Tlv } from './wire/convert/index.js'

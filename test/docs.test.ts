@@ -23,7 +23,7 @@ test('every error code has a heading in docs/errors.md, and no heading is for a 
 })
 
 test('every option of connect() has a heading in docs/options.md, and no heading is for one that is gone', () => {
-  const [, body] = /export interface MptcpOptions \{\n([\s\S]*?)\n\}/.exec(read('lib/options.ts')) ?? []
+  const [, body] = /export interface MptcpOptions \{\n([\s\S]*?)\n\}/.exec(read('lib/input/options.ts')) ?? []
   const names = [...(body ?? '').matchAll(/^ {2}(\w+)\?:/gm)].map(match => match[1])
   const headings = [...read('docs/options.md').matchAll(/^## (\w+)$/gm)].map(match => match[1])
   expect(names.length).toBeGreaterThan(10)
@@ -68,7 +68,7 @@ test('the rules in docs/session.md are rules', () => {
 })
 
 test('every option of a session has a heading in docs/session.md', () => {
-  const [, body] = /export interface SessionOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(read('lib/session-options.ts')) ?? []
+  const [, body] = /export interface SessionOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(read('lib/session/options.ts')) ?? []
   const names = [...(body ?? '').matchAll(/^ {2}(\w+)\??:/gm)].map(match => match[1])
   const headings = [...read('docs/session.md').matchAll(/^### (\w+)$/gm)].map(match => match[1])
   expect(names).toHaveLength(7)
@@ -80,7 +80,7 @@ const OF_NET = ['allowHalfOpen', 'pauseOnConnect', 'noDelay', 'keepAlive', 'keep
 
 test('every option of a session’s servers has a heading in docs/incoming.md', () => {
   const [, body] =
-    /export interface SessionServerOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(read('lib/session-server-options.ts')) ?? []
+    /export interface SessionServerOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(read('lib/session/server-options.ts')) ?? []
   const names = [...(body ?? '').matchAll(/^ {2}(\w+)\??:/gm)].map(match => match[1])
   const own = names.filter(name => !OF_NET.includes(name!))
   const headings = [...read('docs/incoming.md').matchAll(/^### (\w+)$/gm)].map(match => match[1])

@@ -1,11 +1,11 @@
 /** The configuration file, `atsss.json`, as the commands see it: the preload's. */
 import { existsSync } from 'node:fs'
 import type { AtsssError } from '../errors.js'
-import type { MptcpOptions } from '../options.js'
+import type { MptcpOptions } from '../input/options.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { CONFIG, findConfig } from '../preload/find-config.js'
-import { readRules, resolveSession, type SessionOptions } from '../session-options.js'
+import { readRules, resolveSession, type SessionOptions } from '../session/options.js'
 import { UsageError } from './arguments.js'
 
 export interface Config {

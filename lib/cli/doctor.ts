@@ -1,7 +1,7 @@
 /** `atsss doctor`: everything that must hold, what was found, why it matters, and what mends it. */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { resolveOptions } from '../options.js'
+import { resolveOptions } from '../input/options.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { openPathManager } from '../runtime/network/path-manager.js'
 import { parseArguments, UsageError } from './arguments.js'

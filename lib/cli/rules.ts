@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { rulesToJson } from '../policy/rules/json.js'
 import type { Rule } from '../policy/rules/rule.js'
-import { unenforceableBecause } from '../session-options.js'
+import { unenforceableBecause } from '../session/options.js'
 import { didYouMean, parseArguments, UsageError } from './arguments.js'
 import { type RulesFile, rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf, trafficInWords } from './rules/words.js'

@@ -1,7 +1,7 @@
 /** What a converter can be told about mappings (PCP, RFC 6887): meaning, unit, default, range, source; and the checks. */
 import { isIP, isIPv4 } from 'node:net'
-import { flag, integer, invalid, text } from '../checks.js'
 import { PrefixSet, plainAddress } from '../input/addresses.js'
+import { flag, integer, invalid, text } from '../input/check.js'
 import { PCP_SERVER_PORT } from '../wire/pcp/index.js'
 import type { ListenAddress } from './options.js'
 

@@ -1,9 +1,9 @@
 /** The one place where a converter's options are checked. Inside, nothing is optional. */
 import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
-import { flag, integer, invalid, oneOf, refuseMisspelled } from '../checks.js'
 import { AtsssError } from '../errors.js'
 import { PrefixSet, plainAddress } from '../input/addresses.js'
+import { flag, integer, invalid, oneOf, refuseMisspelled } from '../input/check.js'
 import type { ClientLimits } from './clients.js'
 import type { CookieKey } from './cookies.js'
 import type { ConverterOptions, CookieOptions, ListenAddress } from './options.js'

@@ -1,7 +1,7 @@
 /** Sets of address prefixes, and addresses in one spelling. */
 import { BlockList, isIP, isIPv4 } from 'node:net'
-import { invalid } from '../checks.js'
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/bytes/address.js'
+import { invalid } from './check.js'
 
 /** A set of prefixes: `10.0.0.0/8`, `2001:db8::/32`; an address alone stands for itself. */
 export class PrefixSet {

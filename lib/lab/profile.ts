@@ -1,8 +1,9 @@
 /**
  * What a link of the lab is like, and the commands that tell the emulator so. Values to words; no I/O.
  */
-import { integer, invalid, oneOf } from '../checks.js'
+
 import { AtsssError } from '../errors.js'
+import { integer, invalid, oneOf } from '../input/check.js'
 
 /** The quality of a link, in both directions. What is left out stays as it is; at first, as the defaults say. */
 export interface LinkProfile {

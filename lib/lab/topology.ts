@@ -8,8 +8,9 @@
  * without the converter. The UE has a default route over each access, the first of them preferred, and nothing else: as
  * a laptop on two networks.
  */
-import { oneOf } from '../checks.js'
+
 import { AtsssError } from '../errors.js'
+import { oneOf } from '../input/check.js'
 import type { Address } from './namespace.js'
 import type { LinkProfile } from './profile.js'
 

@@ -4,12 +4,12 @@
  * schema/atsss.json says the same as a JSON Schema.
  */
 import { AtsssError } from '../errors.js'
-import { type ConverterInput, type MptcpOptions, resolveOptions } from '../options.js'
+import { type ConverterInput, type MptcpOptions, resolveOptions } from '../input/options.js'
 import { hexadecimal, integer, list, record, shown, text, word, wrong } from '../policy/rules/check.js'
 import { parseRules } from '../policy/rules/json.js'
 import { PRESETS } from '../policy/rules/presets.js'
 import { BOTH } from '../policy/steering/accesses.js'
-import { type RulesInput, resolveSession, type SessionOptions } from '../session-options.js'
+import { type RulesInput, resolveSession, type SessionOptions } from '../session/options.js'
 import { UUID } from '../wire/atsss/fields.js'
 import { Exclusion } from './exclusion.js'
 import type { PreloadOptions } from './preload.js'

@@ -5,10 +5,10 @@
  * matter who has imported what before.
  */
 import { Socket } from 'node:net'
-import { type MptcpOptions, resolveOptions, type Settings } from '../options.js'
+import { type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
-import type { MaPduSession } from '../session.js'
-import { callForm, isPipe, type MptcpSocket, memoryOf, opened } from '../socket.js'
+import type { MaPduSession } from '../session/session.js'
+import { callForm, isPipe, type MptcpSocket, memoryOf, opened } from '../socket/socket.js'
 import { Exclusion } from './exclusion.js'
 import { Resting } from './resting.js'
 import { TakenConnection } from './taken-connection.js'

@@ -4,10 +4,10 @@
  */
 import { debuglog } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
-import type { MptcpOptions } from '../options.js'
+import type { MptcpOptions } from '../input/options.js'
 import { native } from '../runtime/kernel/native.js'
-import { MaPduSession } from '../session.js'
-import type { SessionOptions } from '../session-options.js'
+import type { SessionOptions } from '../session/options.js'
+import { MaPduSession } from '../session/session.js'
 import type { Config } from './config.js'
 import { DISABLE, findConfig } from './find-config.js'
 import { preload } from './preload.js'

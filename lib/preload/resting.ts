@@ -4,8 +4,8 @@
  * theirs: the next request shall not go to an access that is lost.
  */
 import type { Socket } from 'node:net'
-import type { MptcpSocket } from '../socket.js'
-import { misfitOf, onChange, type Via } from '../via.js'
+import { misfitOf, onChange, type Via } from '../agents/via.js'
+import type { MptcpSocket } from '../socket/socket.js'
 
 export class Resting {
   readonly #session: Via

@@ -3,7 +3,7 @@
  * the one socket.
  */
 import { Socket, type TcpNetConnectOpts } from 'node:net'
-import type { Settings } from '../options.js'
+import type { Settings } from '../input/options.js'
 import type { ConverterMemory } from '../policy/connect/converter-memory.js'
 import { Connecting, protocolNow } from '../runtime/connect/connecting.js'
 import { type Chunk, type WriteDone, writeEarly } from '../runtime/connect/early-writes.js'
@@ -12,7 +12,7 @@ import type { Steerer } from '../runtime/connect/steerer.js'
 import { whenEndMayBeSent } from '../runtime/stream/end-of-sending.js'
 import { endsInstead } from '../runtime/stream/end-of-stream.js'
 import { closeLikeTcp } from '../runtime/stream/lingering-close.js'
-import { withoutDescriptor } from '../socket.js'
+import { withoutDescriptor } from '../socket/socket.js'
 import type { Resting } from './resting.js'
 
 const taken = new WeakMap<Socket, TakenConnection>()

@@ -6,7 +6,7 @@ import { blackholes, type Facts, type Interface, sysctlPath } from '../../lib/cl
 import { findings } from '../../lib/cli/doctor/findings.js'
 import { kindOf } from '../../lib/cli/doctor/interfaces.js'
 import { aboutPath, type Probe, probe } from '../../lib/cli/doctor/probe.js'
-import { resolveOptions } from '../../lib/options.js'
+import { resolveOptions } from '../../lib/input/options.js'
 import { dnsServer } from '../support/dns-server.js'
 import { referenceConverter } from '../support/reference-converter.js'
 import { atsss } from './atsss.js'

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { afterAll, expect } from 'vitest'
 import { preload } from '../../lib/preload/preload.js'
-import { MptcpSocket } from '../../lib/socket.js'
+import { MptcpSocket } from '../../lib/socket/socket.js'
 import { server } from '../support/echo-server.js'
 import { leavesNothingOpen } from '../support/open-things.js'
 import { mptcp } from '../support/probes.js'

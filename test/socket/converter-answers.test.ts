@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { connect } from '../../lib/connect.js'
+import { connect } from '../../lib/socket/connect.js'
 import { echoServer } from '../support/echo-server.js'
 import { refusingPort } from '../support/native-addon.js'
 import { leavesNothingOpen } from '../support/open-things.js'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { expect, test } from 'vitest'
-import { MptcpSocket } from '../../lib/socket.js'
+import { MptcpSocket } from '../../lib/socket/socket.js'
 import { blackHole } from '../support/black-hole.js'
 import { echoServer, server } from '../support/echo-server.js'
 import { leavesNothingOpen } from '../support/open-things.js'

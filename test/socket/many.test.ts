@@ -18,7 +18,7 @@ interface Measured {
  * preload; in the middle and at the end, what is held.
  */
 const SCRIPT = `
-import { createServer } from ${JSON.stringify(compiledUrl('lib/server.ts'))}
+import { createServer } from ${JSON.stringify(compiledUrl('lib/socket/server.ts'))}
 import { preload } from ${JSON.stringify(compiledUrl('lib/preload/index.ts'))}
 import { native } from ${JSON.stringify(compiledUrl('lib/runtime/kernel/native.ts'))}
 import net from 'node:net'

@@ -1,13 +1,13 @@
 /**
- * Started by test/cluster.test.ts: a primary with two workers. Each worker listens with ours, in the way that it is told,
+ * Started by test/socket/cluster.test.ts: a primary with two workers. Each worker listens with ours, in the way that it is told,
  * and connects with ours to what it hears on; the primary sends what they say.
  */
 import cluster from 'node:cluster'
 import { once } from 'node:events'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { connect } from '../../lib/connect.js'
 import type { AtsssError } from '../../lib/errors.js'
-import { type AcceptedSocket, createServer } from '../../lib/server.js'
+import { connect } from '../../lib/socket/connect.js'
+import { type AcceptedSocket, createServer } from '../../lib/socket/server.js'
 
 /** One worker's account. */
 export interface Heard {

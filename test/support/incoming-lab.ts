@@ -2,7 +2,7 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { type Lab, type LabOptions, type Namespace, openLab } from '../../lib/lab/index.js'
-import type { SessionServerOptions } from '../../lib/session-server-options.js'
+import type { SessionServerOptions } from '../../lib/session/server-options.js'
 import { compiled } from './compiled.js'
 import { result } from './lab-programs.js'
 

@@ -1,7 +1,7 @@
-/** Started by test/server.test.ts: as nobody, listens on a privileged port with net and with ours, and sends the errors. */
+/** Started by test/socket/server.test.ts: as nobody, listens on a privileged port with net and with ours, and sends the errors. */
 import net from 'node:net'
 import { isSupported } from '../../lib/runtime/kernel/support.js'
-import { createServer } from '../../lib/server.js'
+import { createServer } from '../../lib/socket/server.js'
 
 isSupported() // loads the addon while it may still be read
 if (process.getuid?.() === 0) process.setuid?.(65_534)

@@ -9,7 +9,7 @@ import {
   type ConverterOptions,
   createConverter,
 } from '../../lib/converter/index.js'
-import type { MptcpOptions } from '../../lib/options.js'
+import type { MptcpOptions } from '../../lib/input/options.js'
 import { compiled } from './compiled.js'
 
 export interface Running extends AsyncDisposable {

@@ -1,9 +1,9 @@
 /** Scenarios that run with net.connect and with ours, and must come out the same. */
 import net from 'node:net'
 import { expect } from 'vitest'
-import { connect } from '../../lib/connect.js'
-import type { MptcpOptions } from '../../lib/options.js'
+import type { MptcpOptions } from '../../lib/input/options.js'
 import { preload } from '../../lib/preload/preload.js'
+import { connect } from '../../lib/socket/connect.js'
 
 export type Connect = (options: (net.NetConnectOpts & MptcpOptions) | number | string, ...more: unknown[]) => net.Socket
 

@@ -1,7 +1,7 @@
 /** The path to a converter over one access, tried: three connections that carry nothing but a Convert message. */
 import { once } from 'node:events'
 import { type ConverterOptions, connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
-import type { ConverterSpec } from '../../options.js'
+import type { ConverterSpec } from '../../input/options.js'
 import { findConverters } from '../../runtime/connect/resolve.js'
 import type { Finding } from './findings.js'
 

@@ -4,7 +4,7 @@ import type { RuleUpdate } from '../../policy/rules/container.js'
 import { parseRules } from '../../policy/rules/json.js'
 import { presetRules } from '../../policy/rules/presets.js'
 import type { Rule } from '../../policy/rules/rule.js'
-import { readRules } from '../../session-options.js'
+import { readRules } from '../../session/options.js'
 import { decodeSessionMessage } from '../../wire/atsss/nas.js'
 import { bytesIn } from '../decode/input.js'
 

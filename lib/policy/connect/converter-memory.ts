@@ -2,7 +2,7 @@
  * What has been learned of converters, and for how long it holds. Keyed by converter and, where the path matters, by
  * access too. `now` is always an argument, in milliseconds.
  */
-import type { CookieStore } from '../../options.js'
+import type { CookieStore } from '../../input/options.js'
 
 /** A converter as seen over one access. */
 export interface Path {

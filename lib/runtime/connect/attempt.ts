@@ -3,7 +3,7 @@
  * (RFC 8803 §4.2, §6). It decides nothing: what it sees, it tells.
  */
 import { type SystemError, WireError } from '../../errors.js'
-import type { Settings } from '../../options.js'
+import type { Settings } from '../../input/options.js'
 import { readAnswer } from '../../policy/connect/answer.js'
 import {
   type Candidate,

@@ -7,7 +7,7 @@ import dns from 'node:dns'
 import { type BlockList, isIP, type LookupFunction, Socket, type TcpNetConnectOpts } from 'node:net'
 import { constants } from 'node:os'
 import { systemError } from '../../errors.js'
-import type { Settings } from '../../options.js'
+import type { Settings } from '../../input/options.js'
 import {
   type Candidate,
   candidates,

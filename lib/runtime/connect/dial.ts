@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os'
 import { systemError } from '../../errors.js'
-import type { Settings } from '../../options.js'
+import type { Settings } from '../../input/options.js'
 import {
   type Candidate,
   nextBeside,

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WatchClient } from '../../../lib/cli/watch/client.js'
 import { type Page, startPage } from '../../../lib/cli/watch/page-server.js'
-import { MaPduSession } from '../../../lib/session.js'
+import { MaPduSession } from '../../../lib/session/session.js'
 import { atsss, start } from '../atsss.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'atsss-page-'))

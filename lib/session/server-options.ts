@@ -1,11 +1,11 @@
 /** What a session's server takes, and its checks. */
 import { isIP } from 'node:net'
-import { flag, integer, invalid, refuseMisspelled } from './checks.js'
-import { plainAddress } from './input/addresses.js'
-import type { PcpServer } from './policy/pcp/servers.js'
-import type { PeerFilter } from './runtime/incoming/pcp-mapping.js'
-import type { MptcpSocket } from './socket.js'
-import { PCP_SERVER_PORT } from './wire/pcp/index.js'
+import { plainAddress } from '../input/addresses.js'
+import { flag, integer, invalid, refuseMisspelled } from '../input/check.js'
+import type { PcpServer } from '../policy/pcp/servers.js'
+import type { PeerFilter } from '../runtime/incoming/pcp-mapping.js'
+import type { MptcpSocket } from '../socket/socket.js'
+import { PCP_SERVER_PORT } from '../wire/pcp/index.js'
 
 export interface SessionServerOptions {
   /** As net.createServer's. @defaultValue false */

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { Lines, type WatchMessage } from '../lib/runtime/watch/messages.js'
-import { MaPduSession } from '../lib/session.js'
-import type { SessionOptions } from '../lib/session-options.js'
+import { Lines, type WatchMessage } from '../../lib/runtime/watch/messages.js'
+import type { SessionOptions } from '../../lib/session/options.js'
+import { MaPduSession } from '../../lib/session/session.js'
 
 const ACCESSES = { '3gpp': 'none0', 'non-3gpp': 'lo' }
 let folder: string

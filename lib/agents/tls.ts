@@ -1,7 +1,7 @@
 /** `atsss/tls`: tls.connect over MPTCP. */
 import { isIP } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
-import type { MptcpConnectOptions } from './socket.js'
+import type { MptcpConnectOptions } from '../socket/socket.js'
 import { carry, connectVia, type Via } from './via.js'
 
 export type { Via } from './via.js'

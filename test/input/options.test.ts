@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type MptcpOptions, resolveOptions } from '../lib/options.js'
+import { type MptcpOptions, resolveOptions } from '../../lib/input/options.js'
 
 /** What is thrown for these options; fails when nothing is. */
 function refusal(options: object): { code: string; message: string } {

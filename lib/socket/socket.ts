@@ -6,16 +6,16 @@ import {
   type SocketConstructorOpts,
   type TcpNetConnectOpts,
 } from 'node:net'
-import { type CookieStore, type MptcpOptions, resolveOptions, type Settings } from './options.js'
-import { ConverterMemory } from './policy/connect/converter-memory.js'
-import { Connecting, protocolNow } from './runtime/connect/connecting.js'
-import { type Chunk, type WriteDone, writeEarly } from './runtime/connect/early-writes.js'
-import { emptyReport, type MptcpReport } from './runtime/connect/report.js'
-import type { Steerer } from './runtime/connect/steerer.js'
-import { showPeer } from './runtime/kernel/peer-name.js'
-import { whenEndMayBeSent } from './runtime/stream/end-of-sending.js'
-import { endsInstead } from './runtime/stream/end-of-stream.js'
-import { closeLikeTcp } from './runtime/stream/lingering-close.js'
+import { type CookieStore, type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
+import { ConverterMemory } from '../policy/connect/converter-memory.js'
+import { Connecting, protocolNow } from '../runtime/connect/connecting.js'
+import { type Chunk, type WriteDone, writeEarly } from '../runtime/connect/early-writes.js'
+import { emptyReport, type MptcpReport } from '../runtime/connect/report.js'
+import type { Steerer } from '../runtime/connect/steerer.js'
+import { showPeer } from '../runtime/kernel/peer-name.js'
+import { whenEndMayBeSent } from '../runtime/stream/end-of-sending.js'
+import { endsInstead } from '../runtime/stream/end-of-stream.js'
+import { closeLikeTcp } from '../runtime/stream/lingering-close.js'
 
 /** net.connect's options and ours. */
 export type MptcpConnectOptions = TcpNetConnectOpts & MptcpOptions

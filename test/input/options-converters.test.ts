@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type MptcpOptions, resolveOptions } from '../lib/options.js'
+import { type MptcpOptions, resolveOptions } from '../../lib/input/options.js'
 
 const specs = (converters: unknown, more: object = {}) =>
   resolveOptions({ converters, ...more } as MptcpOptions).converters

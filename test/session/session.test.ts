@@ -4,12 +4,12 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { MaPduSession as PublishedSession } from 'atsss'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { AtsssRule } from '../lib/policy/rules/json.js'
-import { MaPduSession } from '../lib/session.js'
-import type { RulesInput, SessionOptions } from '../lib/session-options.js'
-import { hex } from './support/hex.js'
-import { mptcp } from './support/probes.js'
-import { requires } from './support/requires.js'
+import type { AtsssRule } from '../../lib/policy/rules/json.js'
+import type { RulesInput, SessionOptions } from '../../lib/session/options.js'
+import { MaPduSession } from '../../lib/session/session.js'
+import { hex } from '../support/hex.js'
+import { mptcp } from '../support/probes.js'
+import { requires } from '../support/requires.js'
 
 const ACCESSES = { '3gpp': 'none0', 'non-3gpp': 'lo' }
 const open: { close(): void }[] = []

@@ -1,8 +1,8 @@
 /** `atsss/undici`: a connector for undici 6, 7 and 8, which this package does not depend on. */
 import type { Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import { integer } from './checks.js'
-import type { MptcpConnectOptions } from './socket.js'
+import { integer } from '../input/check.js'
+import type { MptcpConnectOptions } from '../socket/socket.js'
 import { secureOver, type TlsSessions } from './tls.js'
 import { carry, checkVia, connectVia, misfitOf, onChange, type Via } from './via.js'
 

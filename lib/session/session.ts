@@ -1,24 +1,25 @@
 /** `MaPduSession`: connections that follow ATSSS rules over two accesses. */
 import { EventEmitter } from 'eventemitter3'
-import { connectAs } from './connect.js'
-import { AtsssError } from './errors.js'
-import { type MptcpOptions, resolveOptions, type Settings } from './options.js'
-import type { Candidate } from './policy/connect/candidates.js'
-import { type Match, match } from './policy/rules/match.js'
-import type { AccessType, Rule, Steering } from './policy/rules/rule.js'
-import { BOTH } from './policy/steering/accesses.js'
-import type { Assistance } from './policy/steering/modes.js'
-import { misfit } from './policy/steering/pooling.js'
-import type { Accesses } from './policy/steering/snapshot.js'
-import type { Destination, Route, Steerer } from './runtime/connect/steerer.js'
-import { keyOf } from './runtime/steering/accounts.js'
-import type { Steered } from './runtime/steering/connection.js'
-import { type ControllerHost, type Report, type SteeringLevel, startController } from './runtime/steering/host.js'
-import type { WatchServer } from './runtime/watch/server.js'
-import { serverHost } from './session-accept.js'
-import { Beginnings, routeBy } from './session-beginnings.js'
-import { SessionConnections } from './session-connections.js'
-import { complaintOf, type Explanation, type SessionEvents, type SessionUpdate } from './session-events.js'
+import { AtsssError } from '../errors.js'
+import { type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
+import type { Candidate } from '../policy/connect/candidates.js'
+import { type Match, match } from '../policy/rules/match.js'
+import type { AccessType, Rule, Steering } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
+import type { Assistance } from '../policy/steering/modes.js'
+import { misfit } from '../policy/steering/pooling.js'
+import type { Accesses } from '../policy/steering/snapshot.js'
+import type { Destination, Route, Steerer } from '../runtime/connect/steerer.js'
+import { keyOf } from '../runtime/steering/accounts.js'
+import type { Steered } from '../runtime/steering/connection.js'
+import { type ControllerHost, type Report, type SteeringLevel, startController } from '../runtime/steering/host.js'
+import type { WatchServer } from '../runtime/watch/server.js'
+import { connectAs } from '../socket/connect.js'
+import { callForm, type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from '../socket/socket.js'
+import { serverHost } from './accept.js'
+import { SessionConnections } from './connections.js'
+import { complaintOf, type Explanation, type SessionEvents, type SessionUpdate } from './events.js'
+import { Beginnings, routeBy } from './first-access.js'
 import {
   permit,
   type RulesInput,
@@ -28,12 +29,11 @@ import {
   type SessionOptions,
   type SessionSettings,
   unenforceableBecause,
-} from './session-options.js'
-import { type ServerHost, SessionServer } from './session-server.js'
-import { type ServerForm, serverForm } from './session-server-options.js'
-import { type SessionStats, sessionStats, UNSEEN } from './session-stats.js'
-import { watchSession } from './session-watch.js'
-import { callForm, type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from './socket.js'
+} from './options.js'
+import { type ServerHost, SessionServer } from './server.js'
+import { type ServerForm, serverForm } from './server-options.js'
+import { type SessionStats, sessionStats, UNSEEN } from './stats.js'
+import { watchSession } from './watch.js'
 import { withResolvers } from './with-resolvers.js'
 
 /**
@@ -109,10 +109,10 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       given => this.createSocket(given),
       socket => socket.connect(all, listener as () => void),
     )
-  }) as typeof import('./connect.js').connect
+  }) as typeof import('../socket/connect.js').connect
 
   /** The same as `connect`, for `http.request({ createConnection })`. */
-  createConnection = this.connect as import('./connect.js').CreateConnection
+  createConnection = this.connect as import('../socket/connect.js').CreateConnection
 
   /** A socket of the session that is not connected yet: for libraries that call its `connect` themselves. */
   createSocket(options: SocketConstructorOpts & MptcpOptions = {}): MptcpSocket {

@@ -3,7 +3,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { MptcpConnectOptions } from './socket.js'
+import type { MptcpConnectOptions } from '../socket/socket.js'
 import { carry, checkVia, connectVia, misfitOf, onChange, type Via } from './via.js'
 
 export type { Via } from './via.js'

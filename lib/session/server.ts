@@ -1,27 +1,27 @@
 /** `session.createServer()`: a service of the device's, reached through the session's converters. RFC 8803 §5.2. */
 import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { AtsssError } from './errors.js'
-import { plainAddress } from './input/addresses.js'
-import type { ConverterSpec } from './options.js'
-import type { AccessType } from './policy/rules/rule.js'
-import { findConverters } from './runtime/connect/resolve.js'
-import { AccessListener } from './runtime/incoming/access-listener.js'
-import { ExternalAddress } from './runtime/incoming/external-address.js'
-import type { External } from './runtime/incoming/pcp-mapping.js'
-import { type Received, Reception, type Refusal } from './runtime/incoming/reception.js'
-import { native } from './runtime/kernel/native.js'
-import { fastOpenServerOff } from './runtime/kernel/support.js'
-import type { AccessConfig } from './runtime/network/access-links.js'
-import { type LinkMonitor, type NetworkState, openLinkMonitor } from './runtime/network/link-monitor.js'
+import { AtsssError } from '../errors.js'
+import { plainAddress } from '../input/addresses.js'
+import type { ConverterSpec } from '../input/options.js'
+import type { AccessType } from '../policy/rules/rule.js'
+import { findConverters } from '../runtime/connect/resolve.js'
+import { AccessListener } from '../runtime/incoming/access-listener.js'
+import { ExternalAddress } from '../runtime/incoming/external-address.js'
+import type { External } from '../runtime/incoming/pcp-mapping.js'
+import { type Received, Reception, type Refusal } from '../runtime/incoming/reception.js'
+import { native } from '../runtime/kernel/native.js'
+import { fastOpenServerOff } from '../runtime/kernel/support.js'
+import type { AccessConfig } from '../runtime/network/access-links.js'
+import { type LinkMonitor, type NetworkState, openLinkMonitor } from '../runtime/network/link-monitor.js'
+import type { MptcpSocket } from '../socket/socket.js'
+import { PCP_PROTOCOL } from '../wire/pcp/index.js'
 import {
   type ConnectionListener,
   resolveServer,
   type SessionServerOptions,
   type SessionServerSettings,
-} from './session-server-options.js'
-import type { MptcpSocket } from './socket.js'
-import { PCP_PROTOCOL } from './wire/pcp/index.js'
+} from './server-options.js'
 
 export interface SessionServerEvents {
   listening: []

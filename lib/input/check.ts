@@ -3,7 +3,7 @@
  * `ERR_ATSSS_OPTION` with the option's name, what it must be and what it is.
  */
 import { inspect } from 'node:util'
-import { AtsssError } from './errors.js'
+import { AtsssError } from '../errors.js'
 
 export function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], fallback: T): T {
   if (value === undefined) return fallback

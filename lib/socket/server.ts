@@ -1,13 +1,13 @@
 /** `createServer()`: a net.Server that listens with MPTCP. */
 import diagnostics from 'node:diagnostics_channel'
 import { type ListenOptions, Server, type ServerOpts, Socket } from 'node:net'
-import { oneOf, refuseMisspelled } from './checks.js'
-import { AtsssError } from './errors.js'
-import { isMptcpSocket, openListenSocket } from './runtime/kernel/listen-socket.js'
-import { native } from './runtime/kernel/native.js'
-import { protocolOf } from './runtime/kernel/open-socket.js'
-import { whenEndMayBeSent } from './runtime/stream/end-of-sending.js'
-import { closeLikeTcp } from './runtime/stream/lingering-close.js'
+import { AtsssError } from '../errors.js'
+import { oneOf, refuseMisspelled } from '../input/check.js'
+import { isMptcpSocket, openListenSocket } from '../runtime/kernel/listen-socket.js'
+import { native } from '../runtime/kernel/native.js'
+import { protocolOf } from '../runtime/kernel/open-socket.js'
+import { whenEndMayBeSent } from '../runtime/stream/end-of-sending.js'
+import { closeLikeTcp } from '../runtime/stream/lingering-close.js'
 
 /** What `createServer` takes beyond net.createServer's own options. */
 export interface MptcpServerOptions {

@@ -1,17 +1,18 @@
 /** What a `MaPduSession` takes, and how its rules are read. */
-import { integer, invalid, oneOf, refuseMisspelled, text } from './checks.js'
-import { AtsssError } from './errors.js'
-import type { MptcpOptions } from './options.js'
-import { applyContainer, changesBetween, type RuleUpdate } from './policy/rules/container.js'
-import { type AtsssRule, parseRules } from './policy/rules/json.js'
-import type { Match } from './policy/rules/match.js'
-import { presetRules } from './policy/rules/presets.js'
-import { type AccessType, nameOf, type Rule } from './policy/rules/rule.js'
-import { BOTH } from './policy/steering/accesses.js'
-import type { Assistance } from './policy/steering/modes.js'
-import type { AccessConfig } from './runtime/network/access-links.js'
-import { resolveWatch, type WatchOptions } from './session-watch.js'
-import { decodeContainer } from './wire/atsss/container.js'
+
+import { AtsssError } from '../errors.js'
+import { integer, invalid, oneOf, refuseMisspelled, text } from '../input/check.js'
+import type { MptcpOptions } from '../input/options.js'
+import { applyContainer, changesBetween, type RuleUpdate } from '../policy/rules/container.js'
+import { type AtsssRule, parseRules } from '../policy/rules/json.js'
+import type { Match } from '../policy/rules/match.js'
+import { presetRules } from '../policy/rules/presets.js'
+import { type AccessType, nameOf, type Rule } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
+import type { Assistance } from '../policy/steering/modes.js'
+import type { AccessConfig } from '../runtime/network/access-links.js'
+import { decodeContainer } from '../wire/atsss/container.js'
+import { resolveWatch, type WatchOptions } from './watch.js'
 
 /**
  * Rules: a preset's name, JSON in TS 29.512's names, or the bytes of an ATSSS container (TS 24.193), which adds, replaces and

@@ -1,18 +1,18 @@
 /** What a session shows to those who watch it. */
-import { invalid, refuseMisspelled, text } from './checks.js'
-import { nameOf } from './policy/rules/rule.js'
-import type { ConnectionStats } from './runtime/steering/accounts.js'
+import { invalid, refuseMisspelled, text } from '../input/check.js'
+import { nameOf } from '../policy/rules/rule.js'
+import type { ConnectionStats } from '../runtime/steering/accounts.js'
 import {
   CONNECTIONS_SHOWN,
   type Snapshot,
   WATCH_VERSION,
   type WatchedConnection,
   type WatchedRule,
-} from './runtime/watch/messages.js'
-import { WatchServer } from './runtime/watch/server.js'
+} from '../runtime/watch/messages.js'
+import { WatchServer } from '../runtime/watch/server.js'
+import type { MptcpSocket } from '../socket/socket.js'
 import type { MaPduSession } from './session.js'
-import type { AccessStats, SessionStats } from './session-stats.js'
-import type { MptcpSocket } from './socket.js'
+import type { AccessStats, SessionStats } from './stats.js'
 
 /** Where a session lets itself be watched, and whether its rules may be replaced from there. */
 export interface WatchOptions {

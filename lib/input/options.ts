@@ -3,9 +3,9 @@
  * where they are checked. Inside, nothing is optional.
  */
 import { isIP } from 'node:net'
-import { bytes, flag, integer, invalid, oneOf, refuseMisspelled, text } from './checks.js'
-import { AtsssError } from './errors.js'
-import type { TcpOption } from './wire/convert/index.js'
+import { AtsssError } from '../errors.js'
+import type { TcpOption } from '../wire/convert/index.js'
+import { bytes, flag, integer, invalid, oneOf, refuseMisspelled, text } from './check.js'
 
 /**
  * How the Convert message travels (RFC 8803 §6: in the SYN, or in the first bytes after the handshake).

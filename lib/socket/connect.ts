@@ -3,7 +3,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type { ClientRequestArgs } from 'node:http'
 import type { NetConnectOpts } from 'node:net'
 import { addAbortSignal } from 'node:stream'
-import type { MptcpOptions } from './options.js'
+import type { MptcpOptions } from '../input/options.js'
 import { callForm, type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from './socket.js'
 
 type Listener = () => void

@@ -1,11 +1,11 @@
 /** `session.stats()`: accesses, rules and connections, with what they have carried. */
-import type { AccessType, Rule } from './policy/rules/rule.js'
-import type { Accesses, AccessState } from './policy/steering/snapshot.js'
-import type { AccessConfig } from './runtime/network/access-links.js'
-import type { Accounts, ConnectionStats, RuleStats } from './runtime/steering/accounts.js'
-import type { SteeringLevel } from './runtime/steering/host.js'
-import { type Carried, nothingCarried, sumOf } from './runtime/steering/subflow-report.js'
-import type { MptcpSocket } from './socket.js'
+import type { AccessType, Rule } from '../policy/rules/rule.js'
+import type { Accesses, AccessState } from '../policy/steering/snapshot.js'
+import type { AccessConfig } from '../runtime/network/access-links.js'
+import type { Accounts, ConnectionStats, RuleStats } from '../runtime/steering/accounts.js'
+import type { SteeringLevel } from '../runtime/steering/host.js'
+import { type Carried, nothingCarried, sumOf } from '../runtime/steering/subflow-report.js'
+import type { MptcpSocket } from '../socket/socket.js'
 
 /** An access, as the steering loop last told, and what the session's connections have carried over it. */
 export interface AccessStats extends AccessState, Carried {

@@ -1,11 +1,11 @@
 /** Over which access a session's connections begin. */
 
-import type { Match } from './policy/rules/match.js'
-import type { AccessType, Rule } from './policy/rules/rule.js'
-import { beginning } from './policy/steering/load-balance.js'
-import { type Assistance, type Decision, decide, firstAccesses } from './policy/steering/modes.js'
-import type { Accesses } from './policy/steering/snapshot.js'
-import type { Route } from './runtime/connect/steerer.js'
+import type { Match } from '../policy/rules/match.js'
+import type { AccessType, Rule } from '../policy/rules/rule.js'
+import { beginning } from '../policy/steering/load-balance.js'
+import { type Assistance, type Decision, decide, firstAccesses } from '../policy/steering/modes.js'
+import type { Accesses } from '../policy/steering/snapshot.js'
+import type { Route } from '../runtime/connect/steerer.js'
 
 export class Beginnings {
   /** By rule with a load balance: how many percent of its new connections begin over 3GPP access, as the steering loop told. */

@@ -1,11 +1,11 @@
 /** A session's connections: where each goes, under which rule it is, what it has carried. */
-import type { AccessType, Rule } from './policy/rules/rule.js'
-import type { Destination } from './runtime/connect/steerer.js'
-import { tokenOf } from './runtime/kernel/open-socket.js'
-import { Sampler } from './runtime/kernel/sampler.js'
-import { Accounts, keyOf } from './runtime/steering/accounts.js'
-import type { SessionUpdate } from './session-events.js'
-import type { MptcpSocket } from './socket.js'
+import type { AccessType, Rule } from '../policy/rules/rule.js'
+import type { Destination } from '../runtime/connect/steerer.js'
+import { tokenOf } from '../runtime/kernel/open-socket.js'
+import { Sampler } from '../runtime/kernel/sampler.js'
+import { Accounts, keyOf } from '../runtime/steering/accounts.js'
+import type { MptcpSocket } from '../socket/socket.js'
+import type { SessionUpdate } from './events.js'
 
 /** One that is steered. */
 interface Live {

@@ -1,10 +1,10 @@
 /** `session.createServer()` without a network: its shape, its options, what it refuses. End to end: test/netns/incoming.test.ts. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { MaPduSession, type SessionServerOptions } from '../lib/index.js'
-import { native } from '../lib/runtime/kernel/native.js'
-import { resolveServer } from '../lib/session-server-options.js'
-import { mptcp } from './support/probes.js'
-import { requires } from './support/requires.js'
+import { MaPduSession, type SessionServerOptions } from '../../lib/index.js'
+import { native } from '../../lib/runtime/kernel/native.js'
+import { resolveServer } from '../../lib/session/server-options.js'
+import { mptcp } from '../support/probes.js'
+import { requires } from '../support/requires.js'
 
 const ACCESSES = { '3gpp': 'nowhere0', 'non-3gpp': 'lo' }
 const sessions: MaPduSession[] = []

@@ -1,14 +1,14 @@
 /** From a connection that a converter has brought to the application's socket. */
-import type { Settings } from './options.js'
-import type { AccessType } from './policy/rules/rule.js'
-import type { Destination } from './runtime/connect/steerer.js'
-import type { Received } from './runtime/incoming/reception.js'
-import { native } from './runtime/kernel/native.js'
-import type { AccessConfig } from './runtime/network/access-links.js'
-import type { Steered } from './runtime/steering/connection.js'
-import type { ServerHost } from './session-server.js'
-import type { SessionServerSettings } from './session-server-options.js'
-import { MptcpSocket } from './socket.js'
+import type { Settings } from '../input/options.js'
+import type { AccessType } from '../policy/rules/rule.js'
+import type { Destination } from '../runtime/connect/steerer.js'
+import type { Received } from '../runtime/incoming/reception.js'
+import { native } from '../runtime/kernel/native.js'
+import type { AccessConfig } from '../runtime/network/access-links.js'
+import type { Steered } from '../runtime/steering/connection.js'
+import { MptcpSocket } from '../socket/socket.js'
+import type { ServerHost } from './server.js'
+import type { SessionServerSettings } from './server-options.js'
 
 /** What a session does about the connections that its servers take. */
 export interface Taking extends Pick<ServerHost, 'preferred' | 'degraded'> {

@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import type { Heard } from './support/cluster.js'
-import { compiled } from './support/compiled.js'
-import { mptcp } from './support/probes.js'
-import { requires } from './support/requires.js'
+import type { Heard } from '../support/cluster.js'
+import { compiled } from '../support/compiled.js'
+import { mptcp } from '../support/probes.js'
+import { requires } from '../support/requires.js'
 
 const mptcpTest = requires('MPTCP', mptcp)
 

@@ -1,9 +1,9 @@
 /** By what a library's connections go: a session, or the options of `connect()`. */
 import type { Socket } from 'node:net'
-import { connect } from './connect.js'
-import { type MptcpOptions, resolveOptions } from './options.js'
-import type { MaPduSession } from './session.js'
-import type { MptcpConnectOptions, MptcpSocket } from './socket.js'
+import { type MptcpOptions, resolveOptions } from '../input/options.js'
+import type { MaPduSession } from '../session/session.js'
+import { connect } from '../socket/connect.js'
+import type { MptcpConnectOptions, MptcpSocket } from '../socket/socket.js'
 
 /** A session, whose rules choose the access and steer, or options, which are those of every connection. */
 export type Via = MaPduSession | MptcpOptions

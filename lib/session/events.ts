@@ -1,11 +1,11 @@
 /** What a `MaPduSession` tells: its events, and the answers of `update` and `explain`. */
 
-import type { RuleChange, UpdateProblem } from './policy/rules/container.js'
-import type { Match } from './policy/rules/match.js'
-import type { AccessType, Rule } from './policy/rules/rule.js'
-import type { Action } from './policy/steering/plan.js'
-import type { Report } from './runtime/steering/host.js'
-import type { MptcpSocket } from './socket.js'
+import type { RuleChange, UpdateProblem } from '../policy/rules/container.js'
+import type { Match } from '../policy/rules/match.js'
+import type { AccessType, Rule } from '../policy/rules/rule.js'
+import type { Action } from '../policy/steering/plan.js'
+import type { Report } from '../runtime/steering/host.js'
+import type { MptcpSocket } from '../socket/socket.js'
 
 export interface SessionEvents {
   /** An access has come to be available, or has ceased to be. */
