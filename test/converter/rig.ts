@@ -9,7 +9,7 @@ import {
   type ConverterOptions,
   createConverter,
 } from '../../lib/converter/index.js'
-import { unreadError } from '../../lib/converter/kernel.js'
+import { unreadError } from '../../lib/converter/relay/kernel.js'
 import { systemError } from '../../lib/errors.js'
 import { IPPROTO_MPTCP } from '../../lib/runtime/kernel/constants.js'
 import { native } from '../../lib/runtime/kernel/native.js'

@@ -2,7 +2,7 @@ import { expect, vi } from 'vitest'
 import { native } from '../../lib/runtime/kernel/native.js'
 import { addon } from '../support/probes.js'
 import { requires } from '../support/requires.js'
-import { incomingRig } from './incoming-rig.js'
+import { incomingRig } from './incoming/rig.js'
 
 const refuse = vi.hoisted(() => vi.fn())
 

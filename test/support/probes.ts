@@ -1,6 +1,6 @@
 /** Probes for `requires`: each tries the thing itself and gives `undefined`, or why it does not work. */
 import { spawnSync } from 'node:child_process'
-import { ignoreAll } from '../../lib/converter/socket-filter.js'
+import { ignoreAll } from '../../lib/converter/incoming/socket-filter.js'
 import { IPPROTO_TCP } from '../../lib/runtime/kernel/constants.js'
 import { native } from '../../lib/runtime/kernel/native.js'
 

@@ -1,0 +1,91 @@
+/**
+ * The connection to a client that is reachable by a mapping: MPTCP, with the Convert message in the SYN. RFC 8803 §5.2: "the
+ * Converter inserts an MP_CAPABLE option and Connect TLV in the SYN packet, and rewrites the source IP address to one of its
+ * IP addresses".
+ */
+import { isIPv4, Socket } from 'node:net'
+import { systemError } from '../../errors.js'
+import {
+  INFO_MAX,
+  IPPROTO_MPTCP,
+  IPPROTO_TCP,
+  int,
+  SOL_TCP,
+  TCP_FASTOPEN_NO_COOKIE,
+  TCP_INFO,
+} from '../../runtime/kernel/constants.js'
+import { native } from '../../runtime/kernel/native.js'
+import { fixReceiveBuffer } from '../../runtime/kernel/open-socket.js'
+import { reactor } from '../../runtime/kernel/reactor.js'
+import { decodeTcpInfo } from '../../wire/kernel/tcp-info.js'
+import type { Place } from '../pcp/mapping.js'
+
+export interface ClientDial {
+  to: Place
+  /** Ours, which the client knows as the converter's; `0.0.0.0` and `::` leave it to the routes. */
+  from: string
+  protocol: 'mptcp' | 'tcp'
+  /** The Convert message. */
+  message: Uint8Array
+  /** Whether in the SYN, or as the first bytes after the handshake. */
+  zeroRtt: boolean
+}
+
+export interface Dialed {
+  socket: Socket
+  /**
+   * Whether the message was acknowledged with the SYN. Where it should have been and was not, the kernel has turned to TCP
+   * and sent it again: the connection is what it is, since a second one would be one more to the client.
+   */
+  zeroRtt: boolean
+}
+
+/** Exactly one of both is handed to `done`, never before this returns; nothing after the returned function was called. */
+export function dialClient(
+  dial: ClientDial,
+  done: (error: NodeJS.ErrnoException | undefined, dialed?: Dialed) => void,
+): () => void {
+  const { to, from, protocol, message } = dial
+  const addon = native()
+  let fd: number | undefined
+  let sent = 0
+  let cancel = (): void => {}
+  const drop = () => {
+    if (fd !== undefined) addon.reset(fd)
+    fd = undefined
+  }
+  const fail = (error: Error) => {
+    drop()
+    done(error)
+  }
+  try {
+    fd = addon.socket(isIPv4(to.address) ? 4 : 6, protocol === 'mptcp' ? IPPROTO_MPTCP : IPPROTO_TCP)
+    if (!ANY.has(from)) addon.bind(fd, from, 0)
+    if (dial.zeroRtt) {
+      if (protocol === 'mptcp') fixReceiveBuffer(fd)
+      addon.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
+      sent = addon.sendFastOpen(fd, to.address, to.port, message)
+    } else addon.connect(fd, to.address, to.port)
+    const wait = reactor().awaitConnected(fd, errno => {
+      if (errno !== 0) return fail(systemError(errno, 'connect', to.address, to.port))
+      const info = decodeTcpInfo(addon.getsockopt(fd!, SOL_TCP, TCP_INFO, INFO_MAX))
+      const zeroRtt = sent > 0 && info.synDataAcked === true
+      addon.release(fd!)
+      const socket = new Socket({ fd: fd!, allowHalfOpen: true, readable: true, writable: true })
+      fd = undefined
+      socket.setNoDelay(true)
+      if (sent < message.length) socket.write(message.subarray(sent))
+      done(undefined, { socket, zeroRtt })
+    })
+    cancel = () => wait.cancel()
+  } catch (error) {
+    const immediate = setImmediate(() => fail(error as Error))
+    cancel = () => clearImmediate(immediate)
+  }
+  return () => {
+    cancel()
+    drop()
+  }
+}
+
+const ANY = new Set(['0.0.0.0', '::'])

@@ -1,0 +1,51 @@
+/**
+ * Where clients join the connections that the converter has made to them: it announces, on each, an address and port at which
+ * the kernel listens for joins (RFC 8684 §3.4.1). The client could not join the port that the connection was made from.
+ */
+import { type MptcpEndpoint, openPathManager } from '../../runtime/network/path-manager.js'
+import type { Degraded } from '../outgoing/listener.js'
+import type { Place } from '../pcp/mapping.js'
+
+/** Endpoints of the kernel's path manager, for this whole network namespace; until `close`. */
+export async function openJoinEndpoints(
+  places: readonly Place[],
+  degraded: (what: Degraded) => void,
+): Promise<{ close(): Promise<void> }> {
+  const added: Place[] = []
+  for (const place of places)
+    try {
+      const manager = await openPathManager()
+      try {
+        // One that an administrator has added, or an earlier converter has left. (Of one with a port the kernel would not
+        // say EEXIST but EADDRINUSE, as of a port that is another program's.)
+        const there = await manager.kernel.endpoints()
+        if (there.some(endpoint => endpoint.flags.includes('signal') && isAt(endpoint, place))) continue
+        await manager.kernel.addEndpoint({ ...place, flags: ['signal'] })
+        added.push(place)
+      } finally {
+        manager.close()
+      }
+    } catch (error) {
+      degraded({
+        what: 'pcp-join',
+        message: `Clients cannot join connections from outside with their second access: ${(error as Error).message}`,
+        remedy: `ip mptcp endpoint add ${place.address} port ${place.port} signal`,
+      })
+    }
+  return {
+    close: async () => {
+      if (added.length === 0) return
+      const manager = await openPathManager()
+      try {
+        for (const endpoint of await manager.kernel.endpoints())
+          if (added.some(place => isAt(endpoint, place))) await manager.kernel.deleteEndpoint(endpoint.id)
+      } finally {
+        manager.close()
+      }
+    },
+  }
+}
+
+function isAt({ address, port }: MptcpEndpoint, place: Place): boolean {
+  return address === place.address && port === place.port
+}

@@ -1,0 +1,99 @@
+/** Which of a client's addresses answers: the one that it asked from last, then the others beside it. */
+
+import type { Mapping, Path } from '../pcp/mapping.js'
+import { type ClientDial, type Dialed, dialClient } from './dial-client.js'
+
+export interface Reached extends Dialed {
+  path: Path
+}
+
+/** Milliseconds from one address to the next. RFC 8305 §5. */
+const ATTEMPT_DELAY = 250
+/**
+ * Milliseconds for which an address that did not answer comes last, and one that did not take the data of a SYN gets none:
+ * so its connections are MPTCP from the second on.
+ */
+const MEMORY = { silent: 60_000, noFastOpen: 600_000 }
+
+/** What has been learned of clients' addresses. */
+export class ClientMemory {
+  readonly #silent = new Map<string, number>()
+  readonly #noFastOpen = new Map<string, number>()
+
+  /** The paths in the order in which they are tried. */
+  order({ paths }: Mapping, now: number): Path[] {
+    const isSilent = ({ address }: Path) =>
+      now - (this.#silent.get(address) ?? Number.NEGATIVE_INFINITY) < MEMORY.silent
+    const newest = [...paths].sort((a, b) => b.askedAt - a.askedAt)
+    return [...newest.filter(path => !isSilent(path)), ...newest.filter(isSilent)]
+  }
+
+  takesSynData({ address }: Path, now: number): boolean {
+    return now - (this.#noFastOpen.get(address) ?? Number.NEGATIVE_INFINITY) >= MEMORY.noFastOpen
+  }
+
+  silent({ address }: Path, now: number): void {
+    this.#silent.set(address, now)
+  }
+
+  answered({ address }: Path): void {
+    this.#silent.delete(address)
+  }
+
+  noFastOpen({ address }: Path, now: number): void {
+    this.#noFastOpen.set(address, now)
+  }
+
+  sweep(now: number): void {
+    for (const [address, at] of this.#silent) if (now - at >= MEMORY.silent) this.#silent.delete(address)
+    for (const [address, at] of this.#noFastOpen) if (now - at >= MEMORY.noFastOpen) this.#noFastOpen.delete(address)
+  }
+}
+
+/** `done` as in `dialClient`. The first address that answers wins; the others are reset before their handshake. */
+export function reachClient(
+  mapping: Mapping,
+  dial: Omit<ClientDial, 'to' | 'from' | 'zeroRtt'>,
+  memory: ClientMemory,
+  now: () => number,
+  done: (error: NodeJS.ErrnoException | undefined, reached?: Reached) => void,
+): () => void {
+  const waiting = memory.order(mapping, now())
+  const running = new Map<Path, () => void>()
+  let next: NodeJS.Timeout | undefined
+  const stop = () => {
+    clearTimeout(next)
+    for (const cancel of running.values()) cancel()
+    running.clear()
+  }
+  const start = (path: Path) => {
+    const zeroRtt = memory.takesSynData(path, now())
+    const to = { address: path.address, port: mapping.internalPort }
+    running.set(
+      path,
+      dialClient({ ...dial, to, from: path.server, zeroRtt }, (error, dialed) => {
+        running.delete(path)
+        if (dialed) {
+          memory.answered(path)
+          if (zeroRtt && !dialed.zeroRtt) memory.noFastOpen(path, now())
+          for (const silent of running.keys()) memory.silent(silent, now())
+          stop()
+          return done(undefined, { ...dialed, path })
+        }
+        memory.silent(path, now())
+        if (running.size > 0 || waiting.length > 0) return advance()
+        stop()
+        done(error)
+      }),
+    )
+  }
+  const advance = () => {
+    clearTimeout(next)
+    const path = waiting.shift()
+    if (!path) return
+    start(path)
+    if (waiting.length > 0) next = setTimeout(advance, ATTEMPT_DELAY)
+  }
+  advance()
+  return stop
+}

@@ -1,0 +1,198 @@
+/**
+ * One connection of a remote host to a client, from its acceptance to its end. RFC 8803 §5.2.
+ *
+ *   reaching ──► confirming ──► relaying ──► closed
+ *
+ * What the remote host says follows the Convert message as soon as the client has acknowledged that: only what the client
+ * says waits for its answer.
+ */
+import type { Socket } from 'node:net'
+import { WireError } from '../../errors.js'
+import { clientKey, plainAddress } from '../../input/addresses.js'
+import { decode, encode, HEADER_LENGTH } from '../../wire/convert/index.js'
+import type { Settings } from '../options/settings.js'
+import type { Mapping, Place } from '../pcp/mapping.js'
+import type { Clients } from '../relay/clients.js'
+import { isMptcp, reset } from '../relay/kernel.js'
+import { relay } from '../relay/relay.js'
+import { type ClientMemory, type Reached, reachClient } from './reach-client.js'
+
+export interface IncomingInfo {
+  /** Counts up from 1 within a converter. */
+  readonly id: number
+  readonly remote: Place
+  readonly external: Place
+  /** Which of the client's addresses answered, once one has. */
+  client?: Place
+  state: 'reaching' | 'confirming' | 'relaying' | 'closed'
+  /** Of the client's connection, once there is one. */
+  protocol?: 'mptcp' | 'tcp'
+  /** Whether the message went with the SYN. */
+  zeroRtt?: boolean
+  /** Why it ended before it was relayed. */
+  failure?: IncomingFailure
+  /** Bytes of the application. */
+  bytes: { fromRemote: number; fromClient: number }
+  /** Milliseconds since it was accepted. */
+  times: { reached?: number; answered?: number; closed?: number }
+}
+
+export type IncomingFailure = 'limited' | 'unreachable' | 'timeout' | 'refused' | 'not-convert' | 'remote-gone'
+
+export interface IncomingHost {
+  readonly settings: Settings
+  readonly clients: Clients
+  readonly memory: ClientMemory
+  readonly protocol: 'mptcp' | 'tcp'
+  established(info: IncomingInfo): void
+  closed(session: IncomingSession): void
+}
+
+export class IncomingSession {
+  readonly info: IncomingInfo
+  readonly #host: IncomingHost
+  readonly #remote: Socket
+  readonly #key: string
+  readonly #accepted = performance.now()
+  #client: Socket | undefined
+  #stopReaching = (): void => {}
+  #timer: NodeJS.Timeout | undefined
+  #received: Buffer = Buffer.alloc(0)
+  #admitted = false
+  #pending = false
+
+  /** @param remote paused */
+  constructor(id: number, remote: Socket, mapping: Mapping, host: IncomingHost) {
+    this.#host = host
+    this.#remote = remote
+    this.#key = clientKey(mapping.paths[0]?.address ?? '')
+    this.info = {
+      id,
+      remote: { address: plainAddress(remote.remoteAddress ?? ''), port: remote.remotePort ?? 0 },
+      external: mapping.external,
+      state: 'reaching',
+      bytes: { fromRemote: 0, fromClient: 0 },
+      times: {},
+    }
+  }
+
+  start(mapping: Mapping): void {
+    const { settings, clients, memory, protocol } = this.#host
+    this.#remote.on('error', () => this.#end('remote-gone'))
+    this.#remote.on('close', () => this.#closedOne())
+    if (this.#remote.destroyed || this.info.remote.port === 0) return this.#end('remote-gone')
+    if (clients.admit(this.#key) !== undefined) return this.#end('limited')
+    this.#admitted = this.#pending = true
+    this.#timer = setTimeout(
+      () => this.#end(this.info.state === 'reaching' ? 'unreachable' : 'timeout'),
+      settings.connectTimeout,
+    )
+    const { address, port } = this.info.remote
+    // Tests on one machine have remote hosts on loopback.
+    const message = encode([{ type: 'connect', address, port, tcpOptions: [] }], {
+      allowLoopback: settings.allowLoopback,
+    })
+    this.#stopReaching = reachClient(mapping, { protocol, message }, memory, settings.now, (_, reached) => {
+      this.#stopReaching = () => {}
+      if (reached) this.#reached(reached, mapping)
+      else this.#end('unreachable')
+    })
+  }
+
+  /** Resets both connections. */
+  abort(): void {
+    clearTimeout(this.#timer)
+    this.#stopReaching()
+    reset(this.#remote)
+    if (this.#client) reset(this.#client)
+  }
+
+  #reached({ socket, zeroRtt, path }: Reached, mapping: Mapping): void {
+    const { info } = this
+    this.#client = socket
+    info.state = 'confirming'
+    info.client = { address: path.address, port: mapping.internalPort }
+    info.protocol = isMptcp(socket) ? 'mptcp' : 'tcp'
+    info.zeroRtt = zeroRtt
+    info.times.reached = this.#elapsed()
+    socket.on('error', () => this.#end('refused'))
+    socket.on('close', () => this.#closedOne())
+    socket.on('data', this.#read)
+    socket.on('end', this.#endedEarly)
+    relay(this.#remote, socket, bytes => {
+      info.bytes.fromRemote += bytes
+    })
+  }
+
+  /** The client's answer is a Convert header, with TLVs or without; behind it comes what its application says. */
+  #read = (chunk: Buffer): void => {
+    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
+    let length: number
+    try {
+      const decoded = decode(this.#received)
+      if (!decoded) return
+      // RFC 8803 has an Error TLV sent by converters only; a client that refuses resets.
+      if (decoded.tlvs.some(({ type }) => type === 'error')) return this.#end('refused')
+      length = decoded.length
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      return this.#end('not-convert')
+    }
+    this.#answered(this.#received.subarray(Math.max(length, HEADER_LENGTH)))
+  }
+
+  #endedEarly = (): void => this.#end('refused')
+
+  #answered(rest: Buffer): void {
+    const { info } = this
+    const [client, remote] = [this.#client!, this.#remote]
+    clearTimeout(this.#timer)
+    client.off('data', this.#read).off('end', this.#endedEarly).pause()
+    this.#received = Buffer.alloc(0)
+    info.state = 'relaying'
+    info.times.answered = this.#elapsed()
+    this.#settle()
+    this.#host.established(info)
+    if (rest.length > 0) {
+      info.bytes.fromClient += rest.length
+      remote.write(rest)
+    }
+    relay(client, remote, bytes => {
+      info.bytes.fromClient += bytes
+    })
+    for (const side of [client, remote]) side.setTimeout(this.#host.settings.idleTimeout, () => this.abort())
+  }
+
+  #end(failure: IncomingFailure): void {
+    if (this.info.state === 'closed') return
+    if (this.info.state !== 'relaying') this.info.failure ??= failure
+    this.abort()
+    this.#closedOne()
+  }
+
+  #closedOne(): void {
+    if (this.info.state === 'closed') return
+    if (!this.#remote.closed || (this.#client && !this.#client.closed)) {
+      // The remote host has gone, and nobody has been found yet.
+      if (this.#remote.closed && !this.#client) this.#stopReaching()
+      else return
+    }
+    if (this.info.state !== 'relaying') this.info.failure ??= 'remote-gone'
+    clearTimeout(this.#timer)
+    this.#stopReaching()
+    this.#settle()
+    if (this.#admitted) this.#host.clients.release(this.#key)
+    this.info.state = 'closed'
+    this.info.times.closed = this.#elapsed()
+    this.#host.closed(this)
+  }
+
+  #settle(): void {
+    if (this.#pending) this.#host.clients.settle(this.#key)
+    this.#pending = false
+  }
+
+  #elapsed(): number {
+    return performance.now() - this.#accepted
+  }
+}

@@ -1,0 +1,190 @@
+import type { PcpOptions } from './pcp.js'
+
+/** What a converter can be told: meaning, unit, default, range and source of each option. */
+
+export interface ListenAddress {
+  /** An address literal; `0.0.0.0` and `::` listen on all of their own family, and of that only. */
+  host: string
+  /** 0…65535; 0 lets the kernel choose. */
+  port: number
+}
+
+export interface ConverterOptions {
+  /**
+   * Where to listen: `'192.0.2.1:5124'`, `'[2001:db8::1]:5124'`, or objects. RFC 8803 has no default port (§6).
+   *
+   * @defaultValue ['127.0.0.1:0']
+   */
+  listen?: string | ListenAddress | readonly (string | ListenAddress)[]
+  /**
+   * What to listen with. `mptcp` takes plain TCP clients too, and becomes `tcp` where the kernel has no MPTCP; event
+   * `degraded` says so.
+   *
+   * @defaultValue 'mptcp'
+   */
+  protocol?: 'mptcp' | 'tcp'
+  /**
+   * Whether to take the data of SYNs (TCP_FASTOPEN and TCP_FASTOPEN_NO_COOKIE), which 0-RTT clients need. The system
+   * has to allow it, too: bit 0x2 of the sysctl net.ipv4.tcp_fastopen; event `degraded` says when it does not.
+   *
+   * @defaultValue true
+   */
+  fastOpen?: boolean
+  /**
+   * The protocol towards servers, on RFC 8803's "downstream connection". `mptcp` asks each server for MPTCP, and is TCP
+   * with those that do not speak it. A client that lists MPTCP in an extended Connect gets `mptcp` anyway (§7.5).
+   *
+   * @defaultValue 'tcp'
+   */
+  serverProtocol?: 'tcp' | 'mptcp'
+  /**
+   * Prefixes of the clients that are served; others get Not Authorized (§9.2: "Only Convert connections received in
+   * the internal realm").
+   *
+   * @defaultValue prefixes that are not on the Internet: loopback, link-local, private, shared, for documentation
+   */
+  allow?: readonly string[]
+  /**
+   * Prefixes of the servers that clients may reach; others give Not Authorized.
+   *
+   * @defaultValue every address
+   */
+  allowedTargets?: readonly string[]
+  /**
+   * Prefixes of servers that clients may not reach, whatever `allowedTargets` says: Not Authorized.
+   *
+   * @defaultValue none
+   */
+  forbiddenTargets?: readonly string[]
+  /**
+   * Whether clients may reach one another: targets within `allow`. Without it they give Not Authorized.
+   *
+   * @defaultValue true (§9.2: "absent explicit configuration, hairpinning is enabled")
+   */
+  hairpinning?: boolean
+  /**
+   * Takes loopback addresses as targets, against §6.2.5: for tests on one machine. A client then reaches what this
+   * machine serves to itself only.
+   *
+   * @defaultValue false
+   */
+  allowLoopback?: boolean
+  /**
+   * Whether clients must show a cookie bound to their address (§6.2.7): without one they get Missing Cookie and the
+   * cookie, with a wrong or expired one Not Authorized.
+   *
+   * @defaultValue false
+   */
+  cookies?: boolean | CookieOptions
+  /**
+   * Milliseconds from accepting a connection to the end of the client's message; then it is closed without an answer.
+   *
+   * @defaultValue 5_000
+   * @remarks Range 1…2_147_483_647.
+   */
+  messageTimeout?: number
+  /**
+   * Milliseconds that a server may take to accept, and the client's handshake to complete; then the client gets
+   * Destination Unreachable.
+   *
+   * @defaultValue 10_000
+   * @remarks Range 1…2_147_483_647.
+   */
+  connectTimeout?: number
+  /**
+   * Milliseconds without a byte in either direction, after which both connections are reset (§4.3, Lifetime). `0`
+   * sets no limit.
+   *
+   * @defaultValue 7_440_000 (2 h 4 min, RFC 5382 REQ-5)
+   * @remarks Range 0…2_147_483_647.
+   */
+  idleTimeout?: number
+  /**
+   * Milliseconds that a client has to close the connection after an Error TLV; then it is reset. §6.2.2 forbids an
+   * immediate reset: the Error TLV has to arrive.
+   *
+   * @defaultValue 2_000
+   * @remarks Range 1…2_147_483_647.
+   */
+  lingerTimeout?: number
+  /**
+   * Connections of all clients together; more get Resource Exceeded. Each takes two descriptors.
+   *
+   * @defaultValue 10_000
+   * @remarks Range 1…1_000_000.
+   */
+  maxConnections?: number
+  /**
+   * Connections of one client, which is an IPv4 address or an IPv6 /64; more get Resource Exceeded.
+   *
+   * @defaultValue 4_096
+   * @remarks Range 1…1_000_000.
+   */
+  maxPerClient?: number
+  /**
+   * Connections of one client that have not been answered yet; more get Resource Exceeded (§9.3).
+   *
+   * @defaultValue 1_024
+   * @remarks Range 1…1_000_000.
+   */
+  maxPendingPerClient?: number
+  /**
+   * Error replies to one client in one second; further errors reset the connection without one (§6.2.5).
+   *
+   * @defaultValue 100
+   * @remarks Range 0…1_000_000.
+   */
+  errorsPerSecond?: number
+  /**
+   * Seconds that Resource Exceeded and Network Failure suggest the client should wait (§6.2.8). `0` leaves it to the
+   * client, which waits at least 30.
+   *
+   * @defaultValue 1
+   * @remarks Range 0…255.
+   */
+  retryDelay?: number
+  /**
+   * Connections waiting to be accepted, and SYNs with data waiting for their handshake. The system's limit is
+   * net.core.somaxconn.
+   *
+   * @defaultValue 4_096
+   * @remarks Range 1…65_535.
+   */
+  backlog?: number
+  /**
+   * Answers at once, before the client's handshake is complete. An MPTCP client over a path with any delay then never
+   * gets its answer: for tests of clients only.
+   *
+   * @defaultValue false
+   */
+  answerEarly?: boolean
+  /**
+   * Whether clients may ask, by the Port Control Protocol (RFC 6887), to be reached from outside (RFC 8803 §5.2). Needs the
+   * addon.
+   *
+   * @defaultValue false
+   */
+  pcp?: boolean | PcpOptions
+  /**
+   * The clock, in milliseconds since 1970: for tests of cookies and limits.
+   *
+   * @defaultValue Date.now
+   */
+  now?: () => number
+}
+
+export interface CookieOptions {
+  /**
+   * 16 bytes or more. Converters with the same secret accept each other's cookies.
+   *
+   * @defaultValue drawn at start
+   */
+  secret?: Uint8Array
+  /**
+   * Milliseconds for which a cookie is good at least; it ends to be before twice as many.
+   *
+   * @defaultValue 86_400_000 (a day)
+   * @remarks Range 1…2_147_483_647.
+   */
+  lifetime?: number
+}

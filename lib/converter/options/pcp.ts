@@ -1,0 +1,165 @@
+/** What a converter can be told about mappings (PCP, RFC 6887): meaning, unit, default, range, source; and the checks. */
+import { isIP, isIPv4 } from 'node:net'
+import { PrefixSet, plainAddress } from '../../input/addresses.js'
+import { flag, integer, invalid, text } from '../../input/check.js'
+import { PCP_SERVER_PORT } from '../../wire/pcp/index.js'
+import type { ListenAddress } from './options.js'
+
+export interface PcpOptions {
+  /**
+   * Where to hear PCP requests, each on UDP port 5351 if not said otherwise. What clients are connected to comes from the
+   * address that they have asked.
+   *
+   * @defaultValue the addresses of `listen`
+   */
+  listen?: readonly (string | ListenAddress)[]
+  /**
+   * The addresses under which clients become reachable, of this host: at most one of each is used for a client (RFC 8803
+   * §4.4, RFC 6888 REQ-2: "Paired" pooling).
+   *
+   * @defaultValue the addresses of `listen`; then none may be `0.0.0.0` or `::`
+   */
+  external?: readonly string[]
+  /**
+   * The ports to give away, `'20000-20255'` or `'443'`. The converter listens on each from the start, with a filter that
+   * ignores everything while there is no mapping: each takes a descriptor for each external address.
+   *
+   * @defaultValue ['20000-20255']
+   */
+  ports?: readonly string[]
+  /**
+   * Mappings of one client, which is an IPv4 address or an IPv6 /64; more get USER_EX_QUOTA (RFC 6887 §17.2).
+   *
+   * @defaultValue 16
+   * @remarks Range 0…65_535.
+   */
+  quota?: number
+  /**
+   * Seconds that a mapping lasts at least, whatever the client asks for.
+   *
+   * @defaultValue 120 (RFC 6887 §15)
+   * @remarks Range 1…86_400.
+   */
+  minLifetime?: number
+  /**
+   * Seconds that a mapping lasts at most.
+   *
+   * @defaultValue 86_400 (RFC 6887 §15)
+   * @remarks Range 1…4_294_967_295.
+   */
+  maxLifetime?: number
+  /**
+   * Filters of one mapping (RFC 6887 §13.3); more get EXCESSIVE_REMOTE_PEERS.
+   *
+   * @defaultValue 16
+   * @remarks Range 1…64.
+   */
+  maxFilters?: number
+  /**
+   * Seconds after the end of a mapping in which its port is given to nobody else (RFC 6887 §15, RFC 793's 2 MSL).
+   *
+   * @defaultValue 120
+   * @remarks Range 0…86_400.
+   */
+  reuseDelay?: number
+  /**
+   * The TCP port at which clients join their second access to the converter's connections to them: an endpoint of the
+   * kernel's path manager on each address of `listen`, for which the converter needs CAP_NET_ADMIN. `0`: none.
+   *
+   * @defaultValue 5352
+   * @remarks Range 0…65_535.
+   */
+  joinPort?: number
+  /**
+   * Prefixes of clients that may ask for others (THIRD_PARTY, RFC 6887 §13.1).
+   *
+   * @defaultValue none: such requests get UNSUPP_OPTION
+   */
+  thirdParty?: readonly string[]
+  /**
+   * Whether to announce by multicast that mappings have been lost (RFC 6887 §14.1.3).
+   *
+   * @defaultValue true
+   */
+  announce?: boolean
+  /**
+   * A file that keeps the mappings over restarts.
+   *
+   * @defaultValue none: after a restart there are none, and clients are told
+   */
+  stateFile?: string
+}
+
+/** Every option decided. */
+export interface PcpSettings {
+  listen: ListenAddress[]
+  external: string[]
+  /** Inclusive. */
+  ports: [from: number, to: number][]
+  quota: number
+  minLifetime: number
+  maxLifetime: number
+  maxFilters: number
+  reuseDelay: number
+  joinPort: number
+  thirdParty: PrefixSet
+  announce: boolean
+  stateFile: string | undefined
+}
+
+export const PCP_NAMES = [
+  ...['listen', 'external', 'ports', 'quota', 'minLifetime', 'maxLifetime', 'maxFilters', 'reuseDelay', 'thirdParty'],
+  ...['announce', 'stateFile', 'joinPort'],
+]
+
+/** Throws `ERR_ATSSS_OPTION`. */
+export function resolvePcp(options: PcpOptions, addresses: readonly ListenAddress[]): PcpSettings {
+  const count = (name: keyof PcpOptions, least: number, most: number, fallback: number) =>
+    integer(`pcp.${name}`, options[name], least, most, fallback)
+  const maxLifetime = count('maxLifetime', 1, 0xffff_ffff, 86_400)
+  return {
+    listen: (options.listen ?? addresses.map(({ host }) => host)).map(listenAddress),
+    external: externals(options.external ?? addresses.map(({ host }) => host)),
+    ports: (options.ports ?? ['20000-20255']).map(range),
+    quota: count('quota', 0, 65_535, 16),
+    minLifetime: Math.min(count('minLifetime', 1, 86_400, 120), maxLifetime),
+    maxLifetime,
+    maxFilters: count('maxFilters', 1, 64, 16),
+    reuseDelay: count('reuseDelay', 0, 86_400, 120),
+    joinPort: count('joinPort', 0, 65_535, 5352),
+    thirdParty: new PrefixSet(options.thirdParty ?? [], 'pcp.thirdParty'),
+    announce: flag('pcp.announce', options.announce, true),
+    stateFile: options.stateFile === undefined ? undefined : text('pcp.stateFile', options.stateFile),
+  }
+}
+
+function listenAddress(given: string | ListenAddress): ListenAddress {
+  if (typeof given === 'string') {
+    if (isIP(given) !== 0) return { host: plainAddress(given), port: PCP_SERVER_PORT }
+    const [, six, four, digits] = /^(?:\[(.+)\]|([^:[\]]+)):(\d{1,5})$/.exec(given) ?? []
+    return listenAddress({ host: six ?? four ?? '', port: Number(digits ?? -1) })
+  }
+  const { host, port } = given ?? {}
+  if (typeof host !== 'string' || isIP(host) === 0 || !(Number.isInteger(port) && port >= 0 && port <= 65_535))
+    throw invalid('pcp.listen', 'addresses, with a port or without', given)
+  return { host: plainAddress(host), port }
+}
+
+function externals(given: readonly string[]): string[] {
+  const plain = given.map(address => {
+    if (typeof address !== 'string' || isIP(address) === 0 || ['0.0.0.0', '::'].includes(address))
+      throw invalid('pcp.external', 'addresses of this host, one by one', address)
+    return plainAddress(address)
+  })
+  if (plain.length === 0) throw invalid('pcp.external', 'at least one address', '')
+  // In the order in which they are tried, IPv4 and IPv6 apart.
+  return [...new Set([...plain.filter(isIPv4), ...plain])]
+}
+
+function range(given: string): [number, number] {
+  const [, from, to = from] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(String(given)) ?? []
+  const [first, last] = [Number(from), Number(to)]
+  if (!(first >= 1 && first <= last && last <= 65_535))
+    throw invalid('pcp.ports', "ranges of ports such as '20000-20255'", given)
+  return [first, last]
+}

@@ -1,0 +1,149 @@
+/** One listening socket: MPTCP with Fast Open where the system has them, and what is lacking, in words. */
+import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from 'node:net'
+import {
+  IPPROTO_MPTCP,
+  IPPROTO_TCP,
+  IPV6_V6ONLY,
+  int,
+  SO_REUSEADDR,
+  SOL_IPV6,
+  SOL_SOCKET,
+  SOL_TCP,
+  TCP_FASTOPEN,
+  TCP_FASTOPEN_NO_COOKIE,
+} from '../../runtime/kernel/constants.js'
+import type { Addon } from '../../runtime/kernel/native.js'
+import { isSupported, lacksMptcp } from '../../runtime/kernel/support.js'
+import type { ListenAddress } from '../options/options.js'
+import type { Settings } from '../options/settings.js'
+import { addon, sysctl } from '../relay/kernel.js'
+
+export interface Listener {
+  server: Server
+  address: AddressInfo
+  protocol: 'mptcp' | 'tcp'
+  /** Whether the data of SYNs is taken. */
+  fastOpen: boolean
+}
+
+/** Something that the machine lacks: the converter works, with less. */
+export interface Degraded {
+  what: 'addon' | 'mptcp' | 'fast-open' | 'pcp-ports' | 'pcp-state' | 'pcp-join'
+  /** A sentence: what is lacking, and what follows from it. */
+  message: string
+  /** What to do about it. */
+  remedy: string
+}
+
+/** @param doing what is done with plain TCP instead */
+export function noMptcp(doing: string): Degraded {
+  if (!addon()) return NO_ADDON
+  const [message, remedy = 'none'] = (isSupported().reason ?? '').split(': ')
+  return { what: 'mptcp', message: `${message}: ${doing} with plain TCP`, remedy }
+}
+
+/** Throws a system error shaped as net.Server's: `listen EADDRINUSE 192.0.2.1:5124`. */
+export async function openListener(
+  where: ListenAddress,
+  settings: Settings,
+  accept: (socket: Socket) => void,
+  degraded: (what: Degraded) => void,
+): Promise<Listener> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
+  const native = addon()
+  if (!native) {
+    degraded(NO_ADDON)
+    await listening(server, { host: where.host, port: where.port, ipv6Only: true }, settings.backlog)
+    return { server, address: server.address() as AddressInfo, protocol: 'tcp', fastOpen: false }
+  }
+  try {
+    const { fd, protocol } = openSocket(native, where, settings, degraded)
+    let fastOpen = false
+    try {
+      native.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
+      if (!isIPv4(where.host)) native.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(1))
+      native.bind(fd, where.host, where.port)
+      if (settings.fastOpen) fastOpen = takeSynData(native, fd, settings.backlog, degraded)
+      native.listen(fd, settings.backlog)
+    } catch (error) {
+      native.close(fd)
+      throw error
+    }
+    // From here on the descriptor is libuv's.
+    native.release(fd)
+    // Node takes the backlog of a descriptor as an argument only, and listens again: with 511, were it not there.
+    await listening(server, { fd }, settings.backlog)
+    return { server, address: server.address() as AddressInfo, protocol, fastOpen }
+  } catch (error) {
+    throw placed(error as NodeJS.ErrnoException, where)
+  }
+}
+
+function openSocket(
+  native: Addon,
+  where: ListenAddress,
+  settings: Settings,
+  degraded: (what: Degraded) => void,
+): { fd: number; protocol: 'mptcp' | 'tcp' } {
+  const family = isIPv4(where.host) ? 4 : 6
+  if (settings.protocol === 'mptcp')
+    try {
+      return { fd: native.socket(family, IPPROTO_MPTCP), protocol: 'mptcp' }
+    } catch (error) {
+      if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
+      degraded(noMptcp('listening'))
+    }
+  return { fd: native.socket(family, IPPROTO_TCP), protocol: 'tcp' }
+}
+
+/** @returns whether the data of SYNs will be taken */
+function takeSynData(native: Addon, fd: number, queue: number, degraded: (what: Degraded) => void): boolean {
+  try {
+    native.setsockopt(fd, SOL_TCP, TCP_FASTOPEN, int(queue))
+    native.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
+  } catch {
+    degraded(NO_FAST_OPEN) // EOPNOTSUPP: MPTCP listeners before Linux 6.2
+    return false
+  }
+  const allowed = sysctl('net.ipv4.tcp_fastopen')
+  if (allowed !== undefined && (allowed & TFO_SERVER_ENABLE) !== 0) return true
+  degraded(fastOpenOff(allowed ?? 0))
+  return false
+}
+
+function listening(server: Server, where: object, backlog: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(where, backlog, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function placed(error: NodeJS.ErrnoException, { host, port }: ListenAddress): NodeJS.ErrnoException {
+  if (error.code === undefined || error.errno === undefined) return error
+  error.message = `listen ${error.code} ${host.includes(':') ? `[${host}]` : host}:${port}`
+  return Object.assign(error, { syscall: 'listen', address: host, port })
+}
+
+/** Documentation/networking/ip-sysctl.rst, tcp_fastopen: 0x2 enables the server side. */
+const TFO_SERVER_ENABLE = 0x2
+
+const NO_ADDON: Degraded = {
+  what: 'addon',
+  message: 'No native addon: listening with plain TCP and without Fast Open; clients get neither MPTCP nor 0-RTT',
+  remedy: 'build it in the package folder with "npm run build:native"',
+}
+const NO_FAST_OPEN: Degraded = {
+  what: 'fast-open',
+  message: 'This kernel has no Fast Open on such a listener: clients need one more round trip (1-RTT form)',
+  remedy: 'use Linux 6.2 or later',
+}
+function fastOpenOff(value: number): Degraded {
+  return {
+    what: 'fast-open',
+    message: `SYN data is not taken (net.ipv4.tcp_fastopen is ${value}): 0-RTT clients lose a round trip, and MPTCP`,
+    remedy: `sysctl -w net.ipv4.tcp_fastopen=${value | TFO_SERVER_ENABLE}`,
+  }
+}

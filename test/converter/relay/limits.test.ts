@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest'
+import { Clients } from '../../../lib/converter/relay/clients.js'
+import { hex } from '../../support/hex.js'
+import { connectTlv, echo, message, rig, until } from '../rig.js'
+
+test('error replies to a client are limited; beyond that it is reset', async () => {
+  let now = 1_000_000
+  const { client, converter } = await rig({ errorsPerSecond: 2, now: () => now })
+  const bad = message(connectTlv(0))
+  for (let i = 0; i < 2; i++) expect(await client(bad).hearsAll()).toMatch(/^010822631e070100/)
+  expect(await client(bad).fails()).toBe('ECONNRESET')
+  expect(converter.stats()).toMatchObject({
+    refused: { 'malformed-message': 2 },
+    clientErrors: { 'errors-limited': 1 },
+  })
+  now += 1_000
+  expect(await client(bad).hearsAll()).toMatch(/^010822631e070100/)
+})
+
+test('one client at its limit costs another nothing', async () => {
+  const { port } = await echo()
+  const { client, converter } = await rig({ maxPerClient: 2, maxPendingPerClient: 1 })
+  client(hex('01'), '127.0.0.2')
+  await until(() => converter.stats().pending === 1)
+  expect(await client(message(connectTlv(port)), '127.0.0.2').hearsAll()).toBe('010222631e014001')
+  expect(await client(message(connectTlv(port)), '127.0.0.3').hears(4)).toBe('01012263')
+})
+
+test('a connection that is over makes room for another', async () => {
+  const { port } = await echo()
+  const { client, converter } = await rig({ maxPerClient: 1 })
+  for (let i = 0; i < 5; i++) {
+    const { socket, ...speaker } = client(message(connectTlv(port)))
+    await until(() => converter.stats().established === i + 1)
+    expect(speaker.error).toBeUndefined()
+    socket.end()
+    await until(() => converter.stats().connections === 0)
+  }
+})
+
+const LIMITS = { maxConnections: 3, maxPerClient: 2, maxPendingPerClient: 1, errorsPerSecond: 1 }
+
+test('admission is counted', () => {
+  const clients = new Clients(LIMITS)
+  expect(clients.admit('a')).toBeUndefined()
+  expect(clients.admit('a')).toBe('pending requests of this client')
+  clients.settle('a')
+  expect(clients.admit('a')).toBeUndefined()
+  clients.settle('a')
+  expect(clients.admit('a')).toBe('connections of this client')
+  expect(clients.admit('b')).toBeUndefined()
+  expect(clients.admit('c')).toBe('connections')
+  clients.release('a')
+  expect(clients.admit('c')).toBeUndefined()
+})
+
+test('clients that hold nothing are forgotten', () => {
+  const clients = new Clients(LIMITS)
+  for (let i = 0; i < 100; i++) expect(clients.mayAnswerError(`client ${i}`, 5_000)).toBe(true)
+  expect(clients.mayAnswerError('client 0', 5_999)).toBe(false)
+  clients.admit('holder')
+  clients.sweep(5_999)
+  expect(clients.size).toBe(101)
+  clients.sweep(6_000)
+  expect(clients.size).toBe(1)
+  clients.settle('holder')
+  clients.release('holder')
+  expect(clients.size).toBe(0)
+})
