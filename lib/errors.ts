@@ -3,7 +3,6 @@
  * System errors (ECONNREFUSED and the like) are shaped exactly as Node's own: see `systemError`.
  */
 import { getSystemErrorName } from 'node:util'
-import type { ConvertErrorValue } from './wire/convert/error.js'
 
 /** One stable code each; every one has a heading in docs/errors.md. */
 export type ErrorCode =
@@ -165,46 +164,6 @@ export class WireError extends AtsssError {
     super(code, message)
     this.offset = offset
     this.reason = reason
-  }
-}
-
-/** The converter's answer, or the lack of one, ended the attempt. */
-export class ConvertError extends AtsssError {
-  override readonly name = 'ConvertError'
-  /** The converter as it was named in the options, with the address asked. */
-  readonly converter: string
-  /** What its Error TLV said (RFC 8803 §6.2.8), when there was one. */
-  readonly detail: ConvertErrorValue | undefined
-  /** Milliseconds until the converter may be asked again, when it said so. */
-  readonly retryAfter: number | undefined
-
-  constructor(
-    code: ErrorCode,
-    message: string,
-    about: { converter: string; detail?: ConvertErrorValue; retryAfter?: number; cause?: unknown },
-  ) {
-    super(code, message, about.cause === undefined ? undefined : { cause: about.cause })
-    this.converter = about.converter
-    this.detail = about.detail
-    this.retryAfter = about.retryAfter
-  }
-}
-
-/** A PCP server has refused a mapping, or does not answer. */
-export class PcpError extends AtsssError {
-  override readonly name = 'PcpError'
-  /** Its address. */
-  readonly server: string
-  /** Its result code (RFC 6887 §7.4); `undefined` when there was none. */
-  readonly result: number | undefined
-  /** Milliseconds until it is asked again. */
-  readonly retryAfter: number | undefined
-
-  constructor(code: ErrorCode, message: string, about: { server: string; result?: number; retryAfter?: number }) {
-    super(code, message)
-    this.server = about.server
-    this.result = about.result
-    this.retryAfter = about.retryAfter
   }
 }
 

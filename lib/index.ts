@@ -6,9 +6,7 @@
 
 export {
   AtsssError,
-  ConvertError,
   type ErrorCode,
-  PcpError,
   type SystemError,
   type WireCode,
   WireError,
@@ -22,6 +20,7 @@ export type {
   CookieStore,
   MptcpOptions,
 } from './input/options.js'
+export { ConvertError } from './policy/connect/convert-error.js'
 export type { OneRttReason } from './policy/connect/converter-memory.js'
 export type { RuleChange, UpdateProblem } from './policy/rules/container.js'
 export type {
@@ -39,6 +38,7 @@ export type { Assistance } from './policy/steering/modes.js'
 export type { Action } from './policy/steering/plan.js'
 export type { Accesses, AccessState } from './policy/steering/snapshot.js'
 export type { MptcpReport } from './runtime/connect/report.js'
+export { PcpError } from './runtime/incoming/pcp-error.js'
 export type { External, PeerFilter } from './runtime/incoming/pcp-mapping.js'
 export type { Refusal } from './runtime/incoming/reception.js'
 export type { Support } from './runtime/kernel/native.js'

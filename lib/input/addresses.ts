@@ -44,6 +44,11 @@ export function clientKey(address: string): string {
   return `${formatAddress(bytes.fill(0, 8), 0)}/64`
 }
 
+/** The wildcard address of a family, for `bind`. */
+export function anyAddress(family: 4 | 6): string {
+  return family === 4 ? '0.0.0.0' : '::'
+}
+
 function withoutZone(address: string): string {
   return address.split('%')[0]!
 }

@@ -3,9 +3,10 @@
  * RFC 8803 §6.2.8 and §8; pure.
  */
 import { constants } from 'node:os'
-import { AtsssError, ConvertError, type ErrorCode, systemError, type WireError } from '../../errors.js'
+import { AtsssError, type ErrorCode, systemError, type WireError } from '../../errors.js'
 import { type ConvertErrorValue, ERROR_CODES } from '../../wire/convert/error.js'
 import type { Candidate, Scope, Via } from './candidates.js'
+import { ConvertError } from './convert-error.js'
 import { backOffSeconds, type Lesson } from './converter-memory.js'
 
 export type Failure =

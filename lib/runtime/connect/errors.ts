@@ -1,6 +1,7 @@
 /** Errors of a connection that cannot be made, as net.connect shows them: with the local side, where that matters. */
 import { constants } from 'node:os'
 import { type SystemError, systemError } from '../../errors.js'
+import { anyAddress } from '../../input/addresses.js'
 import { native } from '../kernel/native.js'
 
 /**
@@ -24,10 +25,6 @@ export function failedConnect(
 export function failedAtOnce(error: SystemError, fd: number): SystemError {
   if (error.syscall !== 'connect') return error
   return systemError(-error.errno!, 'connect', error.address, error.port || undefined, native().getsockname(fd))
-}
-
-export function anyAddress(family: 4 | 6): string {
-  return family === 4 ? '0.0.0.0' : '::'
 }
 
 /** net.ipv4.tcp_fastopen without bit 1, or a kernel older than Fast Open on MPTCP sockets (6.1), or without a cookie (6.2). */

@@ -1,6 +1,6 @@
 /** One mapping that a PCP client keeps at a server: what is asked for, what was granted, and when it is asked again. */
 import { EventEmitter } from 'eventemitter3'
-import { type ErrorCode, PcpError } from '../../errors.js'
+import type { ErrorCode } from '../../errors.js'
 import {
   begin,
   disturbed,
@@ -16,6 +16,7 @@ import {
 } from '../../policy/pcp/schedule.js'
 import { anyOf, type PcpServer } from '../../policy/pcp/servers.js'
 import { type PcpOption, type PcpRequest, type PcpResponse, RESULTS, resultName } from '../../wire/pcp/index.js'
+import { PcpError } from './pcp-error.js'
 
 /** An address and port at which peers reach the mapping. */
 export interface External {

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { constants } from 'node:os'
 import { AtsssError, type SystemError, systemError } from '../../errors.js'
+import { anyAddress } from '../../input/addresses.js'
 import { decodeMptcpInfo } from '../../wire/kernel/mptcp-info.js'
-import { anyAddress } from '../connect/errors.js'
 import {
   INFO_MAX,
   IPPROTO_MPTCP,

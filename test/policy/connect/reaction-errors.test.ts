@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { describe, expect, test } from 'vitest'
-import { ConvertError } from '../../../lib/errors.js'
+import { ConvertError } from '../../../lib/policy/connect/convert-error.js'
 import { backedOff, react, unreachableErrno } from '../../../lib/policy/connect/reaction.js'
 import { endpoint, errorTlv as tlv, via, way } from '../../support/candidates.js'
 
