@@ -52,7 +52,7 @@ export type { Refusals, SessionServer, SessionServerEvents } from './session/ser
 export type { SessionServerOptions } from './session/server-options.js'
 export { MaPduSession } from './session/session.js'
 export type { AccessStats, SessionStats } from './session/stats.js'
-export type { WatchOptions } from './session/watch.js'
+export type { WatchOptions } from './session/watch-options.js'
 export { type CreateConnection, connect, createConnection } from './socket/connect.js'
 export {
   AcceptedSocket,

@@ -12,7 +12,7 @@ import { BOTH } from '../policy/steering/accesses.js'
 import type { Assistance } from '../policy/steering/modes.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
 import { decodeContainer } from '../wire/atsss/container.js'
-import { resolveWatch, type WatchOptions } from './watch.js'
+import { resolveWatch, type WatchOptions } from './watch-options.js'
 
 /**
  * Rules: a preset's name, JSON in TS 29.512's names, or the bytes of an ATSSS container (TS 24.193), which adds, replaces and

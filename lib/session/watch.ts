@@ -1,6 +1,5 @@
 /** What a session shows to those who watch it. */
-import { invalid, refuseMisspelled, text } from '../input/check.js'
-import { nameOf } from '../policy/rules/rule.js'
+import { nameOf, type Rule } from '../policy/rules/rule.js'
 import type { ConnectionStats } from '../runtime/steering/accounts.js'
 import {
   CONNECTIONS_SHOWN,
@@ -11,41 +10,22 @@ import {
 } from '../runtime/watch/messages.js'
 import { WatchServer } from '../runtime/watch/server.js'
 import type { MptcpSocket } from '../socket/socket.js'
-import type { MaPduSession } from './session.js'
+import type { SessionEvents } from './events.js'
 import type { AccessStats, SessionStats } from './stats.js'
+import type { WatchOptions } from './watch-options.js'
 
-/** Where a session lets itself be watched, and whether its rules may be replaced from there. */
-export interface WatchOptions {
-  /**
-   * Of the Unix socket. It gets mode 0600; one that is left over from a process that has ended is replaced.
-   *
-   * @defaultValue `PID.sock` in `$XDG_RUNTIME_DIR/atsss`, else in `/tmp/atsss-UID`
-   */
-  path?: string
-  /**
-   * Whether processes of the same user may replace the rules.
-   *
-   * @defaultValue false
-   */
-  control?: boolean
-}
-
-/** @throws ERR_ATSSS_OPTION */
-export function resolveWatch(given: boolean | string | WatchOptions | undefined): WatchOptions | undefined {
-  if (given === undefined || given === false) return undefined
-  if (given === true) return {}
-  if (typeof given === 'string') return { path: text('watch', given) }
-  if (typeof given !== 'object' || given === null) throw invalid('watch', 'true, a path or an object', given)
-  refuseMisspelled(given, ['path', 'control'], undefined, 'watch.')
-  if (given.path !== undefined) text('watch.path', given.path)
-  if (given.control !== undefined && typeof given.control !== 'boolean')
-    throw invalid('watch.control', 'true or false', given.control)
-  return given
+/** What of a session can be watched: of `MaPduSession`, which imports this file. */
+export interface Watchable {
+  readonly rules: readonly Rule[]
+  stats(): SessionStats
+  /** @throws what is wrong with the rules */
+  update(rules: unknown): unknown
+  on<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): unknown
 }
 
 /** Serves until it is closed. What goes wrong is `complain`ed of. */
 export function watchSession(
-  session: MaPduSession,
+  session: Watchable,
   { path, control = false }: WatchOptions,
   complain: (error: Error) => void,
 ): WatchServer {
@@ -56,7 +36,7 @@ export function watchSession(
     ids.set(socket, id)
     return id
   }
-  const update = (rules: unknown) => void session.update(rules as Parameters<MaPduSession['update']>[0])
+  const update = (rules: unknown) => void session.update(rules)
   const interfaces = () => {
     const { accesses } = session.stats()
     const of = (access: AccessStats) => ({ interface: access.interface })
