@@ -1,8 +1,8 @@
 /** Figures to text: a table for each measure, and the one of the targets. */
 import { type ContenderName, type Measure, TITLES } from './measures.js'
 import { type Summary, summary } from './statistics.js'
-import type { Figures } from './subject.js'
 import type { Limits, Target } from './targets.js'
+import type { Figures } from './trials/trial.js'
 
 /** The figures of each contender, round by round. */
 export type Rounds = Partial<Record<ContenderName, Figures[]>>

@@ -13,7 +13,7 @@ import { type Lab, type Namespace, openLab } from '../lib/lab/index.js'
 import { openIncoming } from './incoming.js'
 import { LINK_DELAY_MS, type Measure } from './measures.js'
 import type { Place } from './places.js'
-import type { Figures, Task } from './subject.js'
+import type { Figures, Task } from './trials/trial.js'
 
 export interface Site {
   /** What the reader of the figures has to know. */

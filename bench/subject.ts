@@ -1,25 +1,12 @@
 /** One trial of one contender, in a process of its own: `subject.ts JSON`. Prints its figures as JSON. */
-import { type Contender, contenders } from './contenders.js'
-import type { ContenderName, Measure } from './measures.js'
-import type { Place } from './places.js'
+import { contenders } from './contenders.js'
+import type { Measure } from './measures.js'
 import { codec } from './trials/codec.js'
 import { connect, connects } from './trials/connect.js'
 import { firstByte } from './trials/first-byte.js'
 import { memory } from './trials/memory.js'
 import { stream } from './trials/stream.js'
-
-/** What a subject is told. */
-export interface Task {
-  trial: Measure['trial']
-  contender: ContenderName
-  place: Place
-  size: number
-  direction: 'up' | 'down' | undefined
-}
-
-/** By a column's key. */
-export type Figures = Record<string, number>
-export type Trial = (task: Omit<Task, 'contender'> & { contender: Contender }) => Promise<Figures>
+import type { Task, Trial } from './trials/trial.js'
 
 const trials: Record<Measure['trial'], Trial> = {
   connect,

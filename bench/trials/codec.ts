@@ -1,7 +1,7 @@
 /** The Convert message of an ordinary connection, there and back. */
 import { decode, encode } from '../shipped.js'
 import { median } from '../statistics.js'
-import type { Trial } from '../subject.js'
+import type { Trial } from './trial.js'
 
 /** A median over batches, so that what else the process does at a time does not count as the codec's. */
 const BATCHES = 20

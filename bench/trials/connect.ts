@@ -1,7 +1,7 @@
 /** Connecting on loopback: how long one takes, and how many there are in a second. */
 import { percentile } from '../statistics.js'
-import type { Trial } from '../subject.js'
 import { connectAndLeave, inParallel } from './connection.js'
+import type { Trial } from './trial.js'
 
 /** For the compiler to have seen the code. */
 const WARM_UP = 500

@@ -2,7 +2,7 @@
 import type { Contender } from '../contenders.js'
 import type { Place } from '../places.js'
 import { median } from '../statistics.js'
-import type { Trial } from '../subject.js'
+import type { Trial } from './trial.js'
 
 const REQUEST = Buffer.from('GET / HTTP/1.1\r\nHost: server.example\r\nConnection: close\r\n\r\n')
 

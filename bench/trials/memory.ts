@@ -1,7 +1,7 @@
 /** What an open socket holds: the difference that so many of them make, garbage collected. */
 import type { Socket } from 'node:net'
-import type { Trial } from '../subject.js'
 import { connectAndStay, inParallel } from './connection.js'
+import type { Trial } from './trial.js'
 
 const IN_FLIGHT = 64
 /** Until lists and caches have their size, and the compiler its code. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Contender } from '../contenders.js'
 import { ONE_BYTE, PatternCheck, type Place, patternChunk } from '../places.js'
-import type { Trial } from '../subject.js'
+import type { Trial } from './trial.js'
 
 const chunk = patternChunk()
 

@@ -4,7 +4,7 @@ import type { RuleChange, UpdateProblem } from '../policy/rules/container.js'
 import type { Match } from '../policy/rules/match.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import type { Action } from '../policy/steering/plan.js'
-import type { Report } from '../runtime/steering/host.js'
+import type { Report } from '../runtime/steering/messages.js'
 import type { MptcpSocket } from '../socket/socket.js'
 
 export interface SessionEvents {

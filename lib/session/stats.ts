@@ -3,7 +3,7 @@ import type { AccessType, Rule } from '../policy/rules/rule.js'
 import type { Accesses, AccessState } from '../policy/steering/snapshot.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
 import type { Accounts, ConnectionStats, RuleStats } from '../runtime/steering/accounts.js'
-import type { SteeringLevel } from '../runtime/steering/host.js'
+import type { SteeringLevel } from '../runtime/steering/messages.js'
 import { type Carried, nothingCarried, sumOf } from '../runtime/steering/subflow-report.js'
 import type { MptcpSocket } from '../socket/socket.js'
 

@@ -1,14 +1,9 @@
 /** Carries out what the policy plans for a connection's subflows, through the userspace path manager. */
 import type { Action } from '../../policy/steering/plan.js'
 import type { AccessLinks } from '../network/access-links.js'
-import type { PathManager, SubflowName } from '../network/path-manager.js'
+import type { SubflowName } from '../network/path-manager.js'
 import type { SteeredConnection } from './connection.js'
-import type { Effects } from './effects.js'
-
-export type SubflowManager = Pick<
-  PathManager,
-  'createSubflow' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced'
->
+import type { Effects, SubflowManager } from './effects.js'
 
 /** What came of it: `error` says that the kernel refused. */
 export interface ActionReport {

@@ -1,5 +1,5 @@
 /** Which of a session's steered connections are left, and whether any may come: what carries them is not taken away before. */
-import type { Command, Report } from './host.js'
+import type { Command, Report } from './messages.js'
 
 export class ConnectionsLeft {
   readonly #tokens = new Set<number>()

@@ -6,9 +6,14 @@ import type { Accesses } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
 import type { LinkMonitor } from '../network/link-monitor.js'
 import type { PathManager } from '../network/path-manager.js'
-import type { SubflowManager } from './actions.js'
 import type { KernelSteering } from './endpoints.js'
 import type { SubflowsTold } from './subflow-report.js'
+
+/** What the userspace path manager does for single connections. */
+export type SubflowManager = Pick<
+  PathManager,
+  'createSubflow' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced'
+>
 
 /** What the loop does to the world; functions in tests. */
 export interface Effects {

@@ -1,6 +1,7 @@
 /** The worker thread of a session's steering loop. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { type Command, runController } from './host.js'
+import { runController } from './host.js'
+import type { Command } from './messages.js'
 
 const port = parentPort!
 const host = runController(

@@ -1,8 +1,9 @@
 /** What is planned, carried out: with a kernel that refuses. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
-import { applyAction, type SubflowManager } from '../../../lib/runtime/steering/actions.js'
+import { applyAction } from '../../../lib/runtime/steering/actions.js'
 import type { SteeredConnection } from '../../../lib/runtime/steering/connection.js'
+import type { SubflowManager } from '../../../lib/runtime/steering/effects.js'
 import { RefusedActions } from '../../../lib/runtime/steering/refused-actions.js'
 
 test('a subflow that has ended by itself, while the peer is yet to be told: nothing is left unhandled', async () => {

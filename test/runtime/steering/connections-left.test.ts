@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ConnectionsLeft } from '../../../lib/runtime/steering/connections-left.js'
-import type { Command, Report } from '../../../lib/runtime/steering/host.js'
+import type { Command, Report } from '../../../lib/runtime/steering/messages.js'
 
 const add = (token: number): Command => ({
   command: 'add',
