@@ -14,7 +14,10 @@ export interface Command {
 
 /** By name; the order is the one of `atsss --help`. */
 export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
-  doctor: { summary: 'what this machine lacks, why it matters, and what mends it', load: () => import('./doctor.js') },
+  doctor: {
+    summary: 'what is missing on this machine, why it matters, how to fix it',
+    load: () => import('./doctor.js'),
+  },
   connect: { summary: 'netcat over MPTCP, converters and rules', load: () => import('./connect.js') },
   watch: { summary: 'a running session live, in the terminal or on a page', load: () => import('./watch.js') },
   explain: { summary: 'which rule a connection would be under, and why', load: () => import('./explain.js') },

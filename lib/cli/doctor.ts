@@ -1,4 +1,4 @@
-/** `atsss doctor`: everything that must hold, what was found, why it matters, and what mends it. */
+/** `atsss doctor`: everything that must hold, what was found, why it matters, and how to fix it. */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { resolveOptions } from '../input/options.js'
@@ -6,7 +6,8 @@ import { BOTH } from '../policy/steering/accesses.js'
 import { openPathManager } from '../runtime/network/path-manager.js'
 import { parseArguments, UsageError } from './arguments.js'
 import { gather, sysctlPath } from './doctor/facts.js'
-import { type Action, type Finding, findings, type Mend } from './doctor/findings.js'
+import type { Action, Finding, Fix } from './doctor/finding.js'
+import { findings } from './doctor/findings.js'
 import { aboutPath, probe } from './doctor/probe.js'
 import { splitPlace } from './place.js'
 import { type Colours, coloursFor, progress } from './terminal.js'
@@ -21,12 +22,12 @@ calls no other program.
 ${VIA_HELP}
   --destination HOST:PORT    what to ask the converters for                          themselves
 
-  --json                     findings with id, state (good, warning, bad), found, why, mends
-  --fix                      print the commands that mend what was found
+  --json                     findings with id, state (good, warning, bad), found, why, fixes
+  --fix                      print the commands that fix what was found
   --fix --yes                carry them out
 
-Exit status: 0 nothing is bad (there may be warnings), 1 something is, 2 wrong command line. With --yes: 0 what was bad
-is mended, 1 a mend failed, or is to be done by hand.
+Exit status: 0 nothing is bad (there may be warnings), 1 something is, 2 wrong command line. With --yes: 0 everything
+bad was fixed, 1 a fix failed or has to be done by hand.
 
 Examples:
   atsss doctor
@@ -43,7 +44,7 @@ export async function run(args: string[]): Promise<number> {
     yes: { type: 'boolean' },
   })
   if (values.yes && !values.fix) throw new UsageError('--yes goes with --fix')
-  if (values.json && values.fix) throw new UsageError('--json and --fix exclude each other: the mends are in the JSON')
+  if (values.json && values.fix) throw new UsageError('--json and --fix exclude each other: the fixes are in the JSON')
   const all = await examine(values)
   if (values.json) process.stdout.write(`${JSON.stringify({ findings: all }, undefined, 2)}\n`)
   else if (values.fix) return await fix(all, values.yes ?? false)
@@ -86,16 +87,16 @@ function printText(all: readonly Finding[]): void {
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-function findingLines({ title, state, found, why, mends }: Finding, colours: Colours): string[] {
+function findingLines({ title, state, found, why, fixes }: Finding, colours: Colours): string[] {
   const mark = { good: colours.good('good   '), warning: colours.warning('warning'), bad: colours.bad('bad    ') }[
     state
   ]
   const head = `${mark}  ${colours.strong(title)}: ${found.replaceAll('\n', '\n         ')}`
   if (state === 'good') return [head, colours.faint(`         ${why}`)]
-  return [head, `         ${why}`, ...mends.map(mend => `         → ${mendInWords(mend)}`)]
+  return [head, `         ${why}`, ...fixes.map(each => `         → ${fixInWords(each)}`)]
 }
 
-function mendInWords({ command, note }: Mend): string {
+function fixInWords({ command, note }: Fix): string {
   if (command === '') return note ?? ''
   const typed = process.geteuid?.() !== 0 && FOR_ROOT.test(command) ? `sudo ${command}` : command
   return note === undefined ? typed : `${typed}   # ${note}`
@@ -103,22 +104,21 @@ function mendInWords({ command, note }: Mend): string {
 
 const FOR_ROOT = /^(sysctl|ip|setcap|nmcli) /
 
-/** Of alternatives the first that can be carried out. */
+/** Prints the fixes, or carries out the first one of each finding that needs no person. */
 async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
   const broken = all.filter(({ state }) => state !== 'good')
   let left = 0
-  for (const { title, found, mends, id, state } of broken) {
+  for (const { title, found, fixes, all: allNeeded, state } of broken) {
     process.stdout.write(`# ${title}: ${found.replaceAll('\n', '\n# ')}\n`)
     if (!yes) {
-      for (const mend of mends) process.stdout.write(`${mend.command === '' ? '# ' : ''}${mendInWords(mend)}\n`)
+      for (const each of fixes) process.stdout.write(`${each.command === '' ? '# ' : ''}${fixInWords(each)}\n`)
       continue
     }
-    const doable = mends.filter(mend => mend.action !== undefined)
-    // Each endpoint, and each blackhole, has a mend of its own; of others the first is enough.
-    const chosen = id === 'endpoints' || id === 'blackhole' ? doable : doable.slice(0, 1)
+    const doable = fixes.filter(({ action }) => action !== undefined)
+    const chosen = allNeeded ? doable : doable.slice(0, 1)
     if (chosen.length === 0) {
       if (state === 'bad') left++
-      process.stdout.write(`by hand: ${mends.map(mendInWords).join('; or ') || 'see above'}\n`)
+      process.stdout.write(`by hand: ${fixes.map(fixInWords).join('; or ') || 'see above'}\n`)
     }
     for (const { command, action } of chosen) {
       const error = await carryOut(action!)
@@ -126,7 +126,7 @@ async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
       process.stdout.write(error === undefined ? `done: ${command}\n` : `failed: ${command}: ${error}\n`)
     }
   }
-  if (broken.length === 0) process.stdout.write('Nothing is to be mended.\n')
+  if (broken.length === 0) process.stdout.write('No problems found.\n')
   if (!yes) return broken.some(({ state }) => state === 'bad') ? 1 : 0
   return left === 0 ? 0 : 1
 }

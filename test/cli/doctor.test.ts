@@ -49,11 +49,11 @@ const sysctls = (changed: Partial<Facts['sysctls']>) => ({ sysctls: { ...GOOD.sy
 test('where everything holds, all is good, and the accesses are named', () => {
   const all = findings(GOOD, undefined)
   expect(all.filter(({ state }) => state !== 'good')).toEqual([])
-  expect(all.every(({ mends }) => mends.length === 0)).toBe(true)
+  expect(all.every(({ fixes }) => fixes.length === 0)).toBe(true)
   expect(all.find(({ id }) => id === 'interfaces')?.why).toContain('--3gpp wwan0 --non-3gpp wlan0')
 })
 
-describe('what is wrong, how bad that is, and the first mend', () => {
+describe('what is wrong, how bad that is, and the first fix', () => {
   test.each<[string, Partial<Facts>, string, 'warning' | 'bad', string]>([
     ['an old Node', { node: '20.18.1' }, 'node', 'bad', 'nvm install --lts'],
     ['no addon', { addon: 'no native addon for linux-arm', mptcp: 'unknown' }, 'addon', 'bad', 'npm rebuild atsss'],
@@ -105,7 +105,7 @@ describe('what is wrong, how bad that is, and the first mend', () => {
   ])('%s', (_name, facts, id, state, command) => {
     const finding = findings({ ...GOOD, ...facts }, undefined).find(candidate => candidate.id === id)
     expect(finding?.state).toBe(state)
-    expect(finding?.mends[0]?.command).toBe(command)
+    expect(finding?.fixes[0]?.command).toBe(command)
   })
 
   test('Fast Open given up for a time counts only while the kernel would act on it', () => {
@@ -125,7 +125,7 @@ describe('what is wrong, how bad that is, and the first mend', () => {
     })
     expect(all.find(({ id }) => id === 'access-non-3gpp')).toMatchObject({
       state: 'bad',
-      mends: [{ command: 'ip link set wlan0 up' }],
+      fixes: [{ command: 'ip link set wlan0 up' }],
     })
   })
 
@@ -143,11 +143,11 @@ describe('what is wrong, how bad that is, and the first mend', () => {
     const about = (change: Partial<Facts>) =>
       findings({ ...GOOD, networkManager: true, ...change }, undefined).find(({ id }) => id === 'endpoints')
     expect(about({})).toMatchObject({ state: 'good', found: 'none, although NetworkManager is running' })
-    expect(about({ endpoints: [endpoint] })).toMatchObject({ state: 'good', mends: [] })
+    expect(about({ endpoints: [endpoint] })).toMatchObject({ state: 'good', fixes: [] })
     const bad = about({ endpoints: [endpoint], pathManager: 'kernel' })!
     expect(bad.state).toBe('warning')
     expect(bad.found).toBe("192.0.2.10 (id 3, subflow): NetworkManager's, or the administrator's")
-    expect(bad.mends.map(({ command }) => command)).toEqual([
+    expect(bad.fixes.map(({ command }) => command)).toEqual([
       'ip mptcp endpoint delete id 3',
       'nmcli connection modify NAME connection.mptcp-flags disabled',
     ])
@@ -159,7 +159,7 @@ describe('what is wrong, how bad that is, and the first mend', () => {
     const of = (interfaces: Interface[], name: string) =>
       findings({ ...GOOD, interfaces }, undefined).find(({ id }) => id === `rp-filter-${name}`)
     expect(of([wlan, strict], 'wwan0')).toMatchObject({ state: 'warning', found: 'strict (1)' })
-    expect(of([wlan, strict], 'wlan0')).toMatchObject({ state: 'good', found: 'loose (2)', mends: [] })
+    expect(of([wlan, strict], 'wlan0')).toMatchObject({ state: 'good', found: 'loose (2)', fixes: [] })
     expect(of([strict], 'wwan0')).toBeUndefined()
   })
 
@@ -167,7 +167,7 @@ describe('what is wrong, how bad that is, and the first mend', () => {
     const interfaces = [wlan, { ...wwan, name: 'eth0.7', rpFilter: 1 }]
     const found = findings({ ...GOOD, interfaces }, undefined).find(({ id }) => id === 'rp-filter-eth0.7')
     const name = 'net.ipv4.conf.eth0/7.rp_filter'
-    expect(found!.mends).toMatchObject([{ command: `sysctl -w ${name}=2`, action: { do: 'sysctl', name } }])
+    expect(found!.fixes).toMatchObject([{ command: `sysctl -w ${name}=2`, action: { do: 'sysctl', name } }])
     expect(sysctlPath(name)).toBe('/proc/sys/net/ipv4/conf/eth0.7/rp_filter')
   })
 })
@@ -202,7 +202,7 @@ describe('the path to a converter', () => {
     const finding = aboutPath({ ...GOOD_PATH, ...probe })
     expect(finding.state).toBe(state)
     expect(finding.found).toContain(found)
-    expect(finding.mends.length > 0).toBe(state !== 'good')
+    expect(finding.fixes.length > 0).toBe(state !== 'good')
   })
 
   test('a second converter has findings with ids of their own', () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import type { Finding } from '../../lib/cli/doctor/findings.js'
+import type { Finding } from '../../lib/cli/doctor/finding.js'
 import { cert, key } from '../support/certificate.js'
 import { CONVERTER, type Laptop, openLaptop, SERVER } from '../support/laptop.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
@@ -69,7 +69,7 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
         const { status, of } = await doctor(...ACCESSES)
         expect(of('rp-filter-usb0')).toMatchObject({
           state: 'warning',
-          mends: [{ command: 'sysctl -w net.ipv4.conf.usb0.rp_filter=2' }],
+          fixes: [{ command: 'sysctl -w net.ipv4.conf.usb0.rp_filter=2' }],
         })
         expect(of('route-usb0')).toMatchObject({ state: 'bad', found: 'none' })
         expect(of('path-usb0')).toMatchObject({ state: 'bad', found: expect.stringContaining('not reachable: ') })
@@ -97,7 +97,7 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
           found: expect.stringMatching(
             /MPTCP kept; no answer to a message in the SYN; Convert answered \(1-RTT\): not-authorized$/,
           ),
-          mends: [{ command: 'sysctl -w net.ipv4.tcp_fastopen=3' }],
+          fixes: [{ command: 'sysctl -w net.ipv4.tcp_fastopen=3' }],
         })
       } finally {
         await laptop.run('internet', 'sh', '-c', 'echo 515 > /proc/sys/net/ipv4/tcp_fastopen')
@@ -112,7 +112,7 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
       })
     })
 
-    test('--fix prints, --fix --yes mends, and only that', async () => {
+    test('--fix prints, --fix --yes carries out, and only that', async () => {
       const read = async (name: string) => (await laptop.run('laptop', 'cat', `/proc/sys/net/${name}`)).stdout.trim()
       await laptop.run(
         'laptop',
@@ -124,14 +124,14 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
       expect(printed.stdout).toMatch(/^sysctl -w net\.mptcp\.pm_type=1 /m)
       expect(printed.stdout).toMatch(/^sysctl -w net\.ipv4\.conf\.usb0\.rp_filter=2 /m)
       expect(await read('mptcp/pm_type')).toBe('0')
-      const mended = await laptop.atsss('doctor', '--fix', '--yes')
-      expect(mended.stdout).toMatch(/^done: sysctl -w net\.mptcp\.pm_type=1$/m)
+      const fixed = await laptop.atsss('doctor', '--fix', '--yes')
+      expect(fixed.stdout).toMatch(/^done: sysctl -w net\.mptcp\.pm_type=1$/m)
       expect([await read('mptcp/pm_type'), await read('ipv4/conf/usb0/rp_filter')]).toEqual(['1', '2'])
       const { of } = await doctor()
       expect(of('path-manager')).toMatchObject({ state: 'good', found: 'userspace' })
     })
 
-    test("endpoints of others under the kernel's path manager; the mend takes them away", async () => {
+    test("endpoints of others under the kernel's path manager; the fix removes them", async () => {
       await laptop.run(
         'laptop',
         'sh',
@@ -163,7 +163,7 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
       const { findings } = JSON.parse(stdout) as { findings: Finding[] }
       const found = findings.find(({ id }) => id === 'capability')
       expect(found).toMatchObject({ state: 'warning' })
-      expect(found?.mends.map(({ command }) => command)).toEqual([
+      expect(found?.fixes.map(({ command }) => command)).toEqual([
         `setcap cap_net_admin+ep ${process.execPath}`,
         'AmbientCapabilities=CAP_NET_ADMIN',
         'podman run --cap-add=NET_ADMIN --network=host …',

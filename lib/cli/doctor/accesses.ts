@@ -1,8 +1,7 @@
 /** Findings about interfaces: which are accesses, and whether packets can leave by them. Pure. */
 import type { AccessType } from '../../policy/rules/rule.js'
 import type { Interface } from './facts.js'
-import type { Finding } from './findings.js'
-import { sysctlMend } from './findings.js'
+import { type Finding, sysctlFix } from './finding.js'
 import { LIKELY_ACCESS } from './interfaces.js'
 
 /** The interface of each access, as configured; `undefined` to see what there is. */
@@ -42,7 +41,7 @@ function aboutChoice(interfaces: readonly Interface[], usable: readonly Interfac
           ? `two accesses are there: --3gpp ${cellular} --non-3gpp ${other} looks right`
           : 'two accesses are there; which of them is 3gpp and which non-3gpp is yours to say'
       : 'with fewer than two that are up and have an address there is nothing to steer',
-    mends: good
+    fixes: good
       ? []
       : [{ command: '', note: 'join a Wi-Fi, and a phone by USB tethering or a modem; or try `atsss lab`' }],
   }
@@ -63,7 +62,7 @@ function configured(access: string, name: string, interfaces: readonly Interface
     state: good ? 'good' : 'bad',
     found: found === undefined ? `there is no interface ${name}` : inWords(found),
     why: 'it must be up, with carrier and an address, for anything to go over it',
-    mends:
+    fixes:
       good || found === undefined || found.up
         ? []
         : [{ command: `ip link set ${name} up`, action: { do: 'run', argv: ['ip', 'link', 'set', name, 'up'] } }],
@@ -88,7 +87,7 @@ function aboutInterface(
     state: routes.length > 0 ? 'good' : accesses === undefined ? 'warning' : 'bad',
     found: gateways.join(', ') || 'none',
     why: 'sockets are bound to the interface, and need a way out of it; the lower metric is for those that are not',
-    mends:
+    fixes:
       routes.length > 0
         ? []
         : [
@@ -112,7 +111,7 @@ function aboutInterface(
         ? 'answers are dropped that come over an access which the routes do not prefer'
         : 'answers are taken over every access, whichever the routes prefer',
       // A dot in an interface's name (a VLAN's) is a slash in a sysctl's.
-      mends: strict ? [sysctlMend(`net.ipv4.conf.${name.replaceAll('.', '/')}.rp_filter`, '2')] : [],
+      fixes: strict ? [sysctlFix(`net.ipv4.conf.${name.replaceAll('.', '/')}.rp_filter`, '2')] : [],
     },
   ]
 }

@@ -1,34 +1,8 @@
-/** From facts to findings: what was found, why it matters, and what mends it. Pure. */
+/** From facts to findings: what was found, why it matters, and how to fix it. Pure. */
 import type { Accesses } from './accesses.js'
 import { aboutAccesses } from './accesses.js'
-import type { Facts, SysctlName } from './facts.js'
-
-export interface Finding {
-  /** For scripts: stays the same. */
-  id: string
-  title: string
-  /** `bad`: what the tool is for does not work. `warning`: it works less well. */
-  state: 'good' | 'warning' | 'bad'
-  found: string
-  why: string
-  /** Alternatives, unless `all` says that each is needed. */
-  mends: readonly Mend[]
-}
-
-export interface Mend {
-  /** As one types it. */
-  command: string
-  /** When to choose it, or what to do by hand. */
-  note?: string
-  /** What `--fix --yes` does for it; without, it is for the reader. */
-  action?: Action
-}
-
-export type Action =
-  | { do: 'sysctl'; name: string; value: string }
-  | { do: 'run'; argv: readonly string[] }
-  | { do: 'limits'; subflows: number; addAddrAccepted: number }
-  | { do: 'delete-endpoint'; id: number }
+import type { Facts } from './facts.js'
+import { type Finding, sysctlFix } from './finding.js'
 
 export function findings(facts: Facts, accesses: Accesses): Finding[] {
   return [
@@ -45,15 +19,6 @@ export function findings(facts: Facts, accesses: Accesses): Finding[] {
   ]
 }
 
-/** A sysctl, and how to keep it. */
-export function sysctlMend(name: SysctlName | string, value: string): Mend {
-  return {
-    command: `sysctl -w ${name}=${value}`,
-    note: `to keep it: echo '${name}=${value}' | sudo tee /etc/sysctl.d/90-atsss-${name.split('.').at(-1)}.conf`,
-    action: { do: 'sysctl', name, value },
-  }
-}
-
 function aboutNode({ node }: Facts): Finding {
   const [major = 0, minor = 0] = node.split('.').map(Number)
   const good = major > 20 || (major === 20 && minor >= 19)
@@ -63,7 +28,7 @@ function aboutNode({ node }: Facts): Finding {
     state: good ? 'good' : 'bad',
     found: node,
     why: 'version 20.19 or later is needed',
-    mends: good ? [] : [{ command: 'nvm install --lts', note: "or your distribution's package of a later version" }],
+    fixes: good ? [] : [{ command: 'nvm install --lts', note: "or your distribution's package of a later version" }],
   }
 }
 
@@ -76,7 +41,7 @@ function aboutAddon({ addon, addonFile = '' }: Facts): Finding {
     state: addon === undefined ? 'good' : 'bad',
     found: addon === undefined ? `loaded: ${origin}` : addon,
     why: 'sockets are opened by it; without it there is no MPTCP',
-    mends:
+    fixes:
       addon === undefined
         ? []
         : [
@@ -97,8 +62,8 @@ function aboutMptcp({ mptcp, kernel, sysctls }: Facts): Finding {
     state: mptcp === undefined ? 'good' : 'bad',
     found: mptcp === undefined ? `Linux ${kernel}, sockets can be opened` : `Linux ${kernel}: ${mptcp}`,
     why: 'without it every connection is TCP, on one access',
-    mends: off
-      ? [sysctlMend('net.mptcp.enabled', '1')]
+    fixes: off
+      ? [sysctlFix('net.mptcp.enabled', '1')]
       : mptcp === undefined
         ? []
         : [{ command: '', note: 'boot a kernel with CONFIG_MPTCP, 5.6 or later; 6.2 or later for 0-RTT' }],
@@ -115,7 +80,7 @@ function aboutPathManager({ pathManager }: Facts): Finding {
     why: good
       ? 'each connection is steered by itself'
       : "under the kernel's own, all connections of the machine share one set of flags: rules that differ cannot all be obeyed",
-    mends: good ? [] : [sysctlMend('net.mptcp.pm_type', '1')],
+    fixes: good ? [] : [sysctlFix('net.mptcp.pm_type', '1')],
   }
 }
 
@@ -129,7 +94,7 @@ function aboutCapability({ mayAdminister, executable }: Facts): Finding {
     why: good
       ? 'subflows of live connections can be made, flagged and ended'
       : "only the access of a connection's first subflow can be chosen; a live one does not move",
-    mends: good
+    fixes: good
       ? []
       : [
           {
@@ -160,7 +125,7 @@ function aboutFastOpen({ sysctls }: Facts): Finding {
     why: good
       ? 'the Convert message can be in the SYN'
       : 'without its bit 1 the Convert message is not in the SYN: each connection through a converter takes a round trip longer',
-    mends: good ? [] : [sysctlMend('net.ipv4.tcp_fastopen', String(Number(value ?? 0) | CLIENT))],
+    fixes: good ? [] : [sysctlFix('net.ipv4.tcp_fastopen', String(Number(value ?? 0) | CLIENT))],
   }
 }
 
@@ -180,8 +145,9 @@ function aboutBlackhole({ sysctls, blackholes }: Facts): Finding {
         ? 'the kernel has not given up Fast Open or MPTCP'
         : bad.map(({ what, count }) => `${what} was given up ${count} times`).join(', '),
     why: 'after SYNs that were lost the kernel switches it off for all connections, for an hour and longer each time',
-    mends: bad.map(({ name }) => ({
-      ...sysctlMend(name, sysctls[name] ?? '3600'),
+    all: true,
+    fixes: bad.map(({ name }) => ({
+      ...sysctlFix(name, sysctls[name] ?? '3600'),
       note: 'writing it makes the kernel forget; the path that swallows is to be found',
     })),
   }
@@ -201,11 +167,11 @@ function aboutReceiveBuffer({ sysctls }: Facts): Finding {
     why: good
       ? '1 MiB or more, as 0-RTT over several accesses needs'
       : "below 1 MiB a 0-RTT connection over several accesses may all but stop: a server that took the SYN's data overestimates the window",
-    mends: good
+    fixes: good
       ? []
       : [
           {
-            ...sysctlMend('net.core.rmem_max', '4194304'),
+            ...sysctlFix('net.core.rmem_max', '4194304'),
             note: "of the host's own network namespace, where a container's cannot be seen; or convert: '1rtt'",
           },
         ],
@@ -223,7 +189,7 @@ function aboutLimits({ limits }: Facts): Finding[] {
       state: subflows >= 1 ? 'good' : 'warning',
       found: `${subflows} further subflows for each connection, ${addAddrAccepted} announced addresses accepted`,
       why: "under the kernel's path manager, also on a converter's host, connections get no more; two accesses in two families need up to 3 further ones",
-      mends:
+      fixes:
         subflows >= 1
           ? []
           : [
@@ -247,7 +213,7 @@ function aboutEndpoints({ endpoints, networkManager, pathManager, limits }: Fact
         state: 'good',
         found: networkManager ? 'none, although NetworkManager is running' : 'none',
         why: "the kernel's path manager would make subflows from them that nobody steers",
-        mends: [],
+        fixes: [],
       },
     ]
   const named = endpoints.map(
@@ -263,7 +229,8 @@ function aboutEndpoints({ endpoints, networkManager, pathManager, limits }: Fact
         pathManager === 'kernel'
           ? 'the kernel makes subflows from them that nobody steers'
           : 'without effect under the userspace path manager',
-      mends:
+      all: true,
+      fixes:
         pathManager !== 'kernel'
           ? []
           : [

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type ConverterOptions, connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
 import type { ConverterSpec } from '../../input/options.js'
 import { findConverters } from '../../runtime/connect/resolve.js'
-import type { Finding } from './findings.js'
+import type { Finding } from './finding.js'
 
 export interface ProbeTarget {
   /** Undefined: as the routes say. */
@@ -126,7 +126,7 @@ export function aboutPath(path: Probe, number = 1): Finding {
       state: 'bad',
       found: `not reachable: ${unreachable}`,
       why: 'nothing goes through it over this access',
-      mends: [
+      fixes: [
         {
           command: '',
           note: 'is it running, and does a firewall (there, here, or on the way) let TCP to its port through?',
@@ -148,7 +148,7 @@ export function aboutPath(path: Probe, number = 1): Finding {
       state: 'bad',
       found,
       why: 'what listens there does not speak RFC 8803, or not with us',
-      mends: [
+      fixes: [
         {
           command: '',
           note: 'check the port, and that the converter serves this address (atsss converter: --allow PREFIX)',
@@ -161,7 +161,7 @@ export function aboutPath(path: Probe, number = 1): Finding {
       state: 'bad',
       found,
       why: 'connections over this access fall back to TCP, and cannot be steered',
-      mends: [{ command: '', note: "a middlebox removes MPTCP's options, or the converter listens with TCP only" }],
+      fixes: [{ command: '', note: "a middlebox removes MPTCP's options, or the converter listens with TCP only" }],
     }
   if (!synData)
     return {
@@ -169,12 +169,12 @@ export function aboutPath(path: Probe, number = 1): Finding {
       state: 'warning',
       found,
       why: 'each connection takes a round trip longer, and MPTCP may be lost',
-      mends: [
+      fixes: [
         {
           command: 'sysctl -w net.ipv4.tcp_fastopen=3',
           note: "on the converter's host; or a middlebox takes data out of SYNs: convert: '1rtt' keeps MPTCP",
         },
       ],
     }
-  return { ...about, state: 'good', found, why: 'a Convert message needs no round trip here', mends: [] }
+  return { ...about, state: 'good', found, why: 'a Convert message needs no round trip here', fixes: [] }
 }
