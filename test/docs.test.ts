@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseRules } from '../lib/policy/rules/json.js'
@@ -38,9 +38,32 @@ test.each(pages)('%s links to files and headings that exist', page => {
   }
 })
 
+/** A name without a folder is beside the one named before it: `lib/policy/pcp/schedule.ts`, `servers.ts`. */
 test.each(pages)('%s names files of this project that exist', page => {
-  for (const [, path] of read(page).matchAll(/`((?:lib|test|native|examples|docs)\/[\w./-]+)`/g))
-    expect(() => readdirOrFile(join(root, path!)), path).not.toThrow()
+  let folder = ''
+  for (const [, path] of read(page).matchAll(/`([\w./-]+)`/g)) {
+    const [top] = path!.split('/')
+    if (PLACES.includes(top!) && path!.includes('/')) folder = path!.endsWith('/') ? path! : dirname(path!)
+    else if (!hasOwnFolders(page) || !/^[\w-]+\.(ts|cc|h|mjs)$/.test(path!)) continue
+    else if (!existsSync(join(root, path!))) {
+      expect(existsSync(join(root, folder, path!)), `${path} beside ${folder}`).toBe(true)
+      continue
+    }
+    expect(existsSync(join(root, path!)), path).toBe(true)
+  }
+})
+
+const PLACES = ['lib', 'test', 'native', 'examples', 'docs', 'bench', 'scripts', 'schema']
+const hasOwnFolders = (page: string) => ['ARCHITECTURE.md', 'docs/linux.md'].includes(page)
+
+test('pages and headings that the code names exist', () => {
+  for (const file of readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts')) continue
+    for (const [, page, anchor] of read(`lib/${file}`).matchAll(/\b((?:docs\/[\w-]+|[A-Z]{4,})\.md)(?:#([\w-]+))?/g)) {
+      expect(pages, `lib/${file}`).toContain(page)
+      if (anchor) expect(anchorsOf(page!), `lib/${file}`).toContain(anchor)
+    }
+  }
 })
 
 /** As GitHub makes them of headings. */
