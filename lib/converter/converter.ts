@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { EventEmitter } from 'eventemitter3'
 import { plainAddress } from '../input/addresses.js'
 import { isSupported } from '../runtime/kernel/support.js'
+import { sysctlNumber } from '../runtime/kernel/sysctl.js'
 import type { ConvertErrorValue } from '../wire/convert/error.js'
 import { Incoming, type IncomingStats } from './incoming/incoming.js'
 import type { IncomingInfo } from './incoming/session.js'
@@ -15,7 +16,6 @@ import { TCP_OPTION } from './outgoing/tcp-options.js'
 import { type ConnectionInfo, type Host, type Ignored, TransportSession } from './outgoing/transport-session.js'
 import type { Mapping, Place } from './pcp/mapping.js'
 import { Clients } from './relay/clients.js'
-import { sysctl } from './relay/kernel.js'
 
 export interface ConverterEvents {
   /** Listening; with `pcp`, also for requests for mappings. */
@@ -236,8 +236,8 @@ export class Converter extends EventEmitter<ConverterEvents> {
 /** What an Info TLV is answered with, and an extended Connect may list: what the kernel puts into its SYNs. */
 function tcpOptions({ protocol }: Settings): Set<number> {
   const kinds = new Set<number>()
-  if (sysctl('net.ipv4.tcp_sack')) kinds.add(TCP_OPTION.sackPermitted)
-  if (sysctl('net.ipv4.tcp_timestamps')) kinds.add(TCP_OPTION.timestamps)
+  if (sysctlNumber('net.ipv4.tcp_sack')) kinds.add(TCP_OPTION.sackPermitted)
+  if (sysctlNumber('net.ipv4.tcp_timestamps')) kinds.add(TCP_OPTION.timestamps)
   if (protocol === 'mptcp' && isSupported().supported) kinds.add(TCP_OPTION.mptcp)
   return kinds
 }

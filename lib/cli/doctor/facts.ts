@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { nativeFile } from '../../runtime/kernel/native.js'
 import { isSupported } from '../../runtime/kernel/support.js'
+import { sysctl } from '../../runtime/kernel/sysctl.js'
 import type { DefaultRoute } from '../../runtime/network/link-monitor.js'
 import { type Link, openLinkMonitor } from '../../runtime/network/link-monitor.js'
 import {
@@ -76,16 +77,6 @@ export async function gather(): Promise<Facts> {
     blackholes: blackholes(read('/proc/net/netstat') ?? ''),
     interfaces: addon === undefined ? await interfaces() : [],
   }
-}
-
-/** As /proc/sys has it. */
-export function sysctl(name: string): string | undefined {
-  return read(sysctlPath(name))?.trim()
-}
-
-/** sysctl(8): dots and slashes change places. */
-export function sysctlPath(name: string): string {
-  return `/proc/sys/${name.replace(/[./]/g, each => (each === '.' ? '/' : '.'))}`
 }
 
 /** Two lines for each group: the counters' names, then their values. */

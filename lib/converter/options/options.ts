@@ -1,13 +1,7 @@
+import type { ListenAddress } from './listen-address.js'
 import type { PcpOptions } from './pcp.js'
 
 /** What a converter can be told: meaning, unit, default, range and source of each option. */
-
-export interface ListenAddress {
-  /** An address literal; `0.0.0.0` and `::` listen on all of their own family, and of that only. */
-  host: string
-  /** 0…65535; 0 lets the kernel choose. */
-  port: number
-}
 
 export interface ConverterOptions {
   /**

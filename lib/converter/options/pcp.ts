@@ -3,7 +3,7 @@ import { isIP, isIPv4 } from 'node:net'
 import { PrefixSet, plainAddress } from '../../input/addresses.js'
 import { flag, integer, invalid, text } from '../../input/check.js'
 import { PCP_SERVER_PORT } from '../../wire/pcp/index.js'
-import type { ListenAddress } from './options.js'
+import type { ListenAddress } from './listen-address.js'
 
 export interface PcpOptions {
   /**

@@ -4,9 +4,8 @@ import { isIP } from 'node:net'
 import { AtsssError } from '../../errors.js'
 import { PrefixSet, plainAddress } from '../../input/addresses.js'
 import { flag, integer, invalid, oneOf, refuseMisspelled } from '../../input/check.js'
-import type { CookieKey } from '../outgoing/cookies.js'
-import type { ClientLimits } from '../relay/clients.js'
-import type { ConverterOptions, CookieOptions, ListenAddress } from './options.js'
+import type { ListenAddress } from './listen-address.js'
+import type { ConverterOptions, CookieOptions } from './options.js'
 import { PCP_NAMES, type PcpOptions, type PcpSettings, resolvePcp } from './pcp.js'
 
 /** Every option decided. */
@@ -31,6 +30,22 @@ export interface Settings extends ClientLimits {
   /** `undefined`: nobody is reached from outside. */
   pcp: PcpSettings | undefined
   now: () => number
+}
+
+export interface ClientLimits {
+  /** Connections of all clients together. */
+  maxConnections: number
+  maxPerClient: number
+  maxPendingPerClient: number
+  /** Error replies per client and second. */
+  errorsPerSecond: number
+}
+
+export interface CookieKey {
+  /** Converters that share a secret accept each other's cookies. */
+  secret: Uint8Array
+  /** Milliseconds; a cookie is valid for at least one lifetime, and for less than two. */
+  lifetime: number
 }
 
 /**

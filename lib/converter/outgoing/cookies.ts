@@ -11,15 +11,9 @@
  *   Generation is the low byte of how many lifetimes have passed since 1970.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { CookieKey } from '../options/settings.js'
 
 export const COOKIE_LENGTH = 16
-
-export interface CookieKey {
-  /** Converters that share a secret accept each other's cookies. */
-  secret: Uint8Array
-  /** Milliseconds; a cookie is good for at least one lifetime, and for less than two. */
-  lifetime: number
-}
 
 /** The cookie for `address` at `now` (milliseconds since 1970). */
 export function bakeCookie(key: CookieKey, address: string, now: number): Uint8Array {

@@ -14,9 +14,10 @@ import {
 } from '../../runtime/kernel/constants.js'
 import type { Addon } from '../../runtime/kernel/native.js'
 import { isSupported, lacksMptcp } from '../../runtime/kernel/support.js'
-import type { ListenAddress } from '../options/options.js'
+import { sysctlNumber } from '../../runtime/kernel/sysctl.js'
+import type { ListenAddress } from '../options/listen-address.js'
 import type { Settings } from '../options/settings.js'
-import { addon, sysctl } from '../relay/kernel.js'
+import { addon } from '../relay/kernel.js'
 
 export interface Listener {
   server: Server
@@ -105,7 +106,7 @@ function takeSynData(native: Addon, fd: number, queue: number, degraded: (what: 
     degraded(NO_FAST_OPEN) // EOPNOTSUPP: MPTCP listeners before Linux 6.2
     return false
   }
-  const allowed = sysctl('net.ipv4.tcp_fastopen')
+  const allowed = sysctlNumber('net.ipv4.tcp_fastopen')
   if (allowed !== undefined && (allowed & TFO_SERVER_ENABLE) !== 0) return true
   degraded(fastOpenOff(allowed ?? 0))
   return false

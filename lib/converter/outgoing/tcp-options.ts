@@ -1,5 +1,6 @@
 /** TCP options asked for by clients, and those a server answered with: RFC 8803 §6.2.5, §6.2.6 and §7. Pure. */
 import type { TcpOption } from '../../wire/convert/index.js'
+import type { PeerOptions } from '../relay/kernel.js'
 
 export const TCP_OPTION = { mss: 2, windowScale: 3, sackPermitted: 4, sack: 5, timestamps: 8, mptcp: 30 } as const
 
@@ -16,17 +17,6 @@ export function unsupportedKinds(options: readonly TcpOption[], supported: Reado
     .filter(({ kind, value }) => !IGNORED.has(kind) && (!supported.has(kind) || value.length > 0))
     .map(({ kind }) => kind)
   return [...new Set(kinds)]
-}
-
-/** What a socket tells of the options that its peer sent in the SYN+ACK. */
-export interface PeerOptions {
-  /** The maximum segment size in use, options counted in. */
-  mss: number
-  sackPermitted: boolean
-  timestamps: boolean
-  /** The shift, or `undefined` when the peer did not send the option. */
-  windowScale: number | undefined
-  mptcp: boolean
 }
 
 /**

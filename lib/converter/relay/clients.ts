@@ -1,13 +1,6 @@
 /** What each client holds of the converter, and what it may still take. RFC 8803 §6.2.5, §9.3. `now` comes in. */
 
-export interface ClientLimits {
-  /** Connections of all clients together. */
-  maxConnections: number
-  maxPerClient: number
-  maxPendingPerClient: number
-  /** Error replies per client and second. */
-  errorsPerSecond: number
-}
+import type { ClientLimits } from '../options/settings.js'
 
 interface Held {
   connections: number

@@ -2,14 +2,12 @@
  * What the kernel knows of a socket that Node holds, and what Node has no call for. Without the addon the answers are
  * "not known", and nothing here throws.
  */
-import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../../runtime/kernel/constants.js'
 import { type Addon, native } from '../../runtime/kernel/native.js'
 import { whenWritable as whenFdWritable } from '../../runtime/kernel/when-writable.js'
 import { HOST_ENDIAN, structReader } from '../../wire/kernel/struct.js'
 import { decodeTcpInfo, type TcpInfo } from '../../wire/kernel/tcp-info.js'
-import type { PeerOptions } from '../outgoing/tcp-options.js'
 
 /** The addon, or `undefined` where there is none. */
 export function addon(): Addon | undefined {
@@ -32,6 +30,17 @@ export function fdOf(socket: Socket): number | undefined {
 export function tcpInfo(socket: Socket): TcpInfo | undefined {
   const bytes = option(socket, SOL_TCP, TCP_INFO)
   return bytes && decodeTcpInfo(bytes)
+}
+
+/** What a socket knows of the TCP options that its peer sent in the SYN or SYN+ACK. */
+export interface PeerOptions {
+  /** The maximum segment size in use, options counted in. */
+  mss: number
+  sackPermitted: boolean
+  timestamps: boolean
+  /** The shift, or `undefined` if the peer did not send the option. */
+  windowScale: number | undefined
+  mptcp: boolean
 }
 
 /** The options of the peer's SYN or SYN+ACK, as far as the socket knows them. */
@@ -92,16 +101,6 @@ export function reset(socket: Socket): void {
 export function unreadError(socket: Socket): number {
   const bytes = option(socket, SOL_SOCKET, SO_ERROR)
   return (bytes && structReader(bytes).u32(0)) ?? 0
-}
-
-/** A number under /proc/sys, such as `net.ipv4.tcp_fastopen`; `undefined` where there is none. */
-export function sysctl(name: string): number | undefined {
-  try {
-    const value = Number.parseInt(readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8'), 10)
-    return Number.isNaN(value) ? undefined : value
-  } catch {
-    return undefined
-  }
 }
 
 let loaded: Addon | undefined

@@ -1,5 +1,4 @@
 /** A socket as the options want it, and what became of its MPTCP. */
-import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { constants } from 'node:os'
 import { AtsssError, type SystemError, systemError } from '../../errors.js'
@@ -20,6 +19,7 @@ import {
 } from './constants.js'
 import { native } from './native.js'
 import { lacksMptcp, unsupportedReason } from './support.js'
+import { sysctlNumber } from './sysctl.js'
 
 /** What a connection speaks, and if it is TCP, why. */
 export interface Protocol {
@@ -63,7 +63,7 @@ export function openSocket(
  * @returns false where neither net.core.rmem_max nor the privilege to exceed it (CAP_NET_ADMIN) allows enough
  */
 export function fixReceiveBuffer(fd: number): boolean {
-  rmemMax ??= readRmemMax()
+  rmemMax ??= sysctlNumber('net.core.rmem_max') ?? 0
   if (rmemMax < RECEIVE_BUFFER && forceReceiveBuffer(fd)) return true
   const size = Math.min(rmemMax, RECEIVE_BUFFER)
   if (size < LEAST_RECEIVE_BUFFER) return false
@@ -86,14 +86,6 @@ const RECEIVE_BUFFER = 4_194_304
 const LEAST_RECEIVE_BUFFER = 1_048_576
 
 let rmemMax: number | undefined
-
-function readRmemMax(): number {
-  try {
-    return Number(readFileSync('/proc/sys/net/core/rmem_max', 'utf8'))
-  } catch {
-    return 0
-  }
-}
 
 /**
  * A socket of the protocol wished for, or of TCP where the kernel lacks MPTCP. Throws system errors, and

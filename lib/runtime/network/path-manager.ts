@@ -2,7 +2,6 @@
  * The kernel's path managers, over the generic netlink family `mptcp_pm`: subflows of one connection (the userspace
  * path manager, net.mptcp.path_manager=userspace), endpoints of a whole namespace (the kernel's own), and events.
  */
-import { readFileSync } from 'node:fs'
 import { EventEmitter } from 'eventemitter3'
 import { decodeFamily, decodeGeneric, encodeGetFamily, type Family, GENL_ID_CTRL } from '../../wire/netlink/generic.js'
 import { decodeMessages, type NetlinkMessage } from '../../wire/netlink/message.js'
@@ -19,6 +18,7 @@ import {
   type PmArguments,
   type PmCommand,
 } from '../../wire/netlink/mptcp-pm.js'
+import { sysctl } from '../kernel/sysctl.js'
 import {
   NETLINK_GENERIC,
   NetlinkClient,
@@ -89,7 +89,7 @@ export async function openPathManager(options: NetlinkClientOptions = {}): Promi
 
 /** What net.mptcp.path_manager (or the older pm_type) says; `undefined` without MPTCP. Sockets keep what it was when they were opened. */
 export function pathManagerType(): PathManagerType | undefined {
-  const type = sysctl('path_manager') ?? { 0: 'kernel', 1: 'userspace' }[sysctl('pm_type') ?? '']
+  const type = sysctl('net.mptcp.path_manager') ?? { 0: 'kernel', 1: 'userspace' }[sysctl('net.mptcp.pm_type') ?? '']
   return type === 'kernel' || type === 'userspace' ? type : undefined
 }
 
@@ -255,12 +255,4 @@ class Commands {
 /** `mptcp_pm subflow_create`. */
 function nameOf(command: PmCommand): string {
   return `${MPTCP_PM_FAMILY} ${command.replace('-', '_')}`
-}
-
-function sysctl(name: string): string | undefined {
-  try {
-    return readFileSync(`/proc/sys/net/mptcp/${name}`, 'utf8').trim()
-  } catch {
-    return undefined
-  }
 }
