@@ -13,9 +13,9 @@ export {
   type WireReason,
 } from './errors.js'
 export type {
+  ConverterAddress,
   ConverterDomain,
   ConverterInput,
-  ConverterOptions,
   ConvertForm,
   CookieStore,
   MptcpOptions,

@@ -16,8 +16,8 @@ import { bytes, flag, integer, invalid, oneOf, refuseMisspelled, text } from './
  */
 export type ConvertForm = 'auto' | '0rtt' | '1rtt'
 
-/** One Transport Converter, by address or name. */
-export interface ConverterOptions {
+/** One Transport Converter, by its address or host name. (`ConverterOptions` are those of `createConverter`, in `atsss/converter`.) */
+export interface ConverterAddress {
   /** An address literal or a host name, whose addresses are all tried (RFC 8305). */
   host: string
   /** TCP port, 1…65535. There is no default one (RFC 8803 §10.1). */
@@ -31,12 +31,12 @@ export interface ConverterOptions {
 }
 
 /** Transport Converters by DNS SRV: `_convert._tcp.<domain>` (RFC 2782 with the service name of RFC 8803 §10.1). */
-export interface ConverterDomain extends Omit<ConverterOptions, 'host' | 'port'> {
+export interface ConverterDomain extends Omit<ConverterAddress, 'host' | 'port'> {
   domain: string
 }
 
 /** `'192.0.2.1:5124'`, `'[2001:db8::1]:5124'`, `'converter.example:5124'`, `'_convert._tcp.example'`, or an object. */
-export type ConverterInput = string | ConverterOptions | ConverterDomain
+export type ConverterInput = string | ConverterAddress | ConverterDomain
 
 /** Where cookies live (RFC 8803 §6.2.7). The keys are opaque. A `Map` will do. */
 export interface CookieStore {
@@ -232,7 +232,7 @@ export function resolveOptions(options: MptcpOptions & object): Settings {
 function converterSpec(input: unknown, path: string, convert: ConvertForm, pipelining: boolean): ConverterSpec {
   if (typeof input === 'string') return { ...parseConverter(input, path), convert, pipelining, cookie: undefined }
   if (typeof input !== 'object' || input === null) throw invalid(path, 'a string or an object', input)
-  const given = input as Partial<ConverterOptions & ConverterDomain>
+  const given = input as Partial<ConverterAddress & ConverterDomain>
   refuseMisspelled(given, OF_A_CONVERTER, undefined, `${path}.`)
   const rest = {
     convert: oneOf(`${path}.convert`, given.convert, ['auto', '0rtt', '1rtt'], convert),
@@ -282,7 +282,7 @@ const OURS: readonly string[] = [
 ] satisfies (keyof MptcpOptions)[]
 
 const OF_A_CONVERTER: readonly string[] = ['host', 'port', 'domain', 'convert', 'pipelining', 'cookie'] satisfies (
-  | keyof ConverterOptions
+  | keyof ConverterAddress
   | keyof ConverterDomain
 )[]
 

@@ -1,6 +1,6 @@
 /** The path to a converter over one access, tried: three connections that carry nothing but a Convert message. */
 import { once } from 'node:events'
-import { type ConverterOptions, connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
+import { type ConverterAddress, connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
 import type { ConverterSpec } from '../../input/options.js'
 import { findConverters } from '../../runtime/connect/resolve.js'
 import type { Finding } from './finding.js'
@@ -81,7 +81,7 @@ async function firstToAnswer(places: readonly Place[], over: MptcpOptions): Prom
   return last!
 }
 
-function withCookie(place: Place, { cookie }: ConverterSpec): ConverterOptions {
+function withCookie(place: Place, { cookie }: ConverterSpec): ConverterAddress {
   return cookie === undefined ? place : { ...place, cookie }
 }
 
