@@ -4,15 +4,15 @@ import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { MptcpConnectOptions } from '../socket/socket.js'
-import { carry, checkVia, connectVia, misfitOf, onChange, type Via } from './via.js'
+import { carry, checkVia, connectVia, reuseBlockedBy, onChange, type Via } from './source.js'
 
-export type { Via } from './via.js'
+export type { Via } from './source.js'
 
 type Made = (error: Error | null, stream: Duplex) => void
 
 /**
  * An `http.Agent` whose connections go over MPTCP. Idle ones in its pool that no longer fit are closed as soon as rules or
- * accesses change, so that no request is sent into the void; busy ones are steered (`MaPduSession.misfit`).
+ * accesses change, so that no request is sent into the void; busy ones are steered (`MaPduSession.reuseBlockedBy`).
  *
  * @example
  * http.get('http://example.com/', { agent: new HttpAgent(session) })
@@ -39,7 +39,7 @@ export class HttpAgent extends http.Agent {
 
   /** What http.Agent asks of a socket whose response has ended: whether to keep it. */
   override keepSocketAlive(socket: Duplex): boolean {
-    if (misfitOf(this.#via, socket as Socket) !== undefined) return false
+    if (reuseBlockedBy(this.#via, socket as Socket) !== undefined) return false
     return super.keepSocketAlive(socket) as unknown as boolean
   }
 
@@ -79,7 +79,7 @@ export class HttpsAgent extends https.Agent {
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
-    if (misfitOf(this.#via, socket as Socket) !== undefined) return false
+    if (reuseBlockedBy(this.#via, socket as Socket) !== undefined) return false
     return super.keepSocketAlive(socket) as unknown as boolean
   }
 
@@ -91,5 +91,5 @@ export class HttpsAgent extends https.Agent {
 
 function retire({ freeSockets }: http.Agent, via: Via): void {
   for (const sockets of Object.values(freeSockets))
-    for (const socket of [...(sockets ?? [])]) if (misfitOf(via, socket) !== undefined) socket.destroy()
+    for (const socket of [...(sockets ?? [])]) if (reuseBlockedBy(via, socket) !== undefined) socket.destroy()
 }

@@ -2,9 +2,9 @@
 import { isIP } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { MptcpConnectOptions } from '../socket/socket.js'
-import { carry, connectVia, type Via } from './via.js'
+import { carry, connectVia, type Via } from './source.js'
 
-export type { Via } from './via.js'
+export type { Via } from './source.js'
 
 /** Where TLS sessions are kept for resumption. The keys are opaque. A `Map` will do. */
 export interface TlsSessions {

@@ -4,9 +4,9 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { integer } from '../input/check.js'
 import type { MptcpConnectOptions } from '../socket/socket.js'
 import { secureOver, type TlsSessions } from './tls.js'
-import { carry, checkVia, connectVia, misfitOf, onChange, type Via } from './via.js'
+import { carry, checkVia, connectVia, reuseBlockedBy, onChange, type Via } from './source.js'
 
-export type { Via } from './via.js'
+export type { Via } from './source.js'
 
 /** What undici asks of a connector. */
 export interface Target {
@@ -106,7 +106,7 @@ function timedOut(timeout: number): Error {
 function closeWhenUnfit(via: Via, socket: Socket): void {
   let atRest = false
   const look = () => {
-    if (atRest && (socket as TLSSocket).alpnProtocol !== 'h2' && misfitOf(via, socket) !== undefined) socket.destroy()
+    if (atRest && (socket as TLSSocket).alpnProtocol !== 'h2' && reuseBlockedBy(via, socket) !== undefined) socket.destroy()
   }
   const { ref, unref } = socket
   socket.ref = function (this: Socket) {

@@ -4,7 +4,7 @@
  * theirs: the next request shall not go to an access that is lost.
  */
 import type { Socket } from 'node:net'
-import { misfitOf, onChange, type Via } from '../agents/via.js'
+import { reuseBlockedBy, onChange, type Via } from '../agents/source.js'
 import type { MptcpSocket } from '../socket/socket.js'
 
 export class Resting {
@@ -37,7 +37,7 @@ export class Resting {
   }
 
   #judge(socket: Socket): void {
-    if (isPooled(socket) && misfitOf(this.#session, socket as MptcpSocket) !== undefined) socket.destroy()
+    if (isPooled(socket) && reuseBlockedBy(this.#session, socket as MptcpSocket) !== undefined) socket.destroy()
   }
 }
 

@@ -7,7 +7,7 @@ import { type Match, match } from '../policy/rules/match.js'
 import type { AccessType, Rule, Steering } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import type { Assistance } from '../policy/steering/modes.js'
-import { misfit } from '../policy/steering/pooling.js'
+import { reuseBlockedBy } from '../policy/steering/pooling.js'
 import type { Accesses } from '../policy/steering/snapshot.js'
 import type { Destination, Route, Steerer } from '../runtime/connect/steerer.js'
 import { keyOf } from '../runtime/steering/accounts.js'
@@ -196,7 +196,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
    * it is on an access that is lost or no longer wanted, and cannot be moved (it fell back to TCP, or `ready` is not
    * `userspace`). Undefined: it is well; so is a connection that is still being made.
    */
-  misfit(socket: MptcpSocket): string | undefined {
+  reuseBlockedBy(socket: MptcpSocket): string | undefined {
     const place = this.#connections.placeOf(socket)
     if (!place) return undefined
     const { rule, why } = this.#match(place.destination)
@@ -206,7 +206,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const level = this.#level
     const { access, token } = place
     const movable = this.#connections.isSteered(token) && level !== undefined && level !== 'none'
-    return misfit({ access, movable }, rule?.steering, this.#accesses ?? UNSEEN, performance.now())
+    return reuseBlockedBy({ access, movable }, rule?.steering, this.#accesses ?? UNSEEN, performance.now())
   }
 
   /** The rule that a connection would be under, why, and what it would mean. Nothing is sent; a name is not resolved. */

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { HttpAgent, HttpsAgent } from '../../lib/agents/http.js'
 import { connectTls } from '../../lib/agents/tls.js'
 import { connector } from '../../lib/agents/undici.js'
-import type { Via } from '../../lib/agents/via.js'
+import type { Via } from '../../lib/agents/source.js'
 import { connect } from '../../lib/socket/connect.js'
 import type { MptcpSocket } from '../../lib/socket/socket.js'
 import { cert, key } from '../support/certificate.js'
@@ -32,7 +32,7 @@ class StubSession extends EventEmitter {
     return socket
   }) as typeof connect
   explain() {}
-  misfit(socket: MptcpSocket): string | undefined {
+  reuseBlockedBy(socket: MptcpSocket): string | undefined {
     expect(this.made).toContain(socket)
     return this.fits ? undefined : 'its access is lost'
   }

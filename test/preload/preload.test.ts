@@ -215,7 +215,7 @@ class StubSession extends EventEmitter {
   readonly socketSettings = resolveOptions({})
   steererOf = () => ({})
   explain() {}
-  misfit(socket: net.Socket): string | undefined {
+  reuseBlockedBy(socket: net.Socket): string | undefined {
     expect(reportOf(socket)?.protocol).toBeDefined()
     return this.fits ? undefined : 'its access is lost'
   }

@@ -14,7 +14,7 @@ export interface AtRest {
  * Why it had better be replaced, if it had: a connection that cannot be moved is of no use where its access is lost, or is
  * not the one that its rule wants now. One that can be moved has been.
  */
-export function misfit(
+export function reuseBlockedBy(
   { access, movable }: AtRest,
   steering: Steering | undefined,
   accesses: Accesses,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { AccessType, Steering } from '../../../lib/policy/rules/rule.js'
-import { misfit } from '../../../lib/policy/steering/pooling.js'
+import { reuseBlockedBy } from '../../../lib/policy/steering/pooling.js'
 import type { Accesses } from '../../../lib/policy/steering/snapshot.js'
 
 const state = (available: boolean) => ({
@@ -37,9 +37,9 @@ const CASES: [string, AccessType | undefined, Steering | undefined, Accesses, Re
 
 describe('a connection at rest that cannot be moved', () => {
   test.each(CASES)('%s', (_, access, steering, accesses, why) => {
-    const found = misfit({ access, movable: false }, steering, accesses, 0)
+    const found = reuseBlockedBy({ access, movable: false }, steering, accesses, 0)
     if (why) expect(found).toMatch(why)
     else expect(found).toBeUndefined()
-    expect(misfit({ access, movable: true }, steering, accesses, 0)).toBeUndefined()
+    expect(reuseBlockedBy({ access, movable: true }, steering, accesses, 0)).toBeUndefined()
   })
 })

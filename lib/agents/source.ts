@@ -31,8 +31,8 @@ export function carry(secure: Socket, carrier: MptcpSocket): void {
 }
 
 /** Why a pooled socket, itself or under TLS, had better not be used again. */
-export function misfitOf(via: Via, socket: Socket): string | undefined {
-  return isSession(via) ? via.misfit(carriers.get(socket) ?? (socket as MptcpSocket)) : undefined
+export function reuseBlockedBy(via: Via, socket: Socket): string | undefined {
+  return isSession(via) ? via.reuseBlockedBy(carriers.get(socket) ?? (socket as MptcpSocket)) : undefined
 }
 
 /** Calls `look` whenever the rules or the accesses of a session have changed; returns what ends that. */
