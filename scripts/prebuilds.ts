@@ -63,7 +63,7 @@ function build(name: System): void {
     const needed = versionsNeeded(run('readelf', ['--version-info', '--wide', join(into, file)]))
     const newest = needed.at(-1)
     if (newest !== undefined && newerThan(newest, GLIBC))
-      fail(`${name}/${file} needs glibc ${newest}; not newer than ${GLIBC} is wanted (native/old-glibc.cc)`)
+      fail(`${name}/${file} needs glibc ${newest}; not newer than ${GLIBC} is wanted (native/addon/old-glibc.cc)`)
     console.log(`prebuilds/${name}/${file}${newest === undefined ? '' : `: glibc ${newest}`}`)
   }
 }

@@ -26,7 +26,8 @@ function copy(): string {
 
 /** What a build leaves in build/Release, and what its addon exports. */
 function built(folder: string, ...command: string[]) {
-  const sources = readdirSync(join(folder, 'native'))
+  const names = () => readdirSync(join(folder, 'native'), { recursive: true }) as string[]
+  const sources = names()
   // Compilers need no sanitizer, if that is what these tests run under.
   const { LD_PRELOAD: _, ...env } = process.env
   const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: folder, env, encoding: 'utf8' })
@@ -35,7 +36,7 @@ function built(folder: string, ...command: string[]) {
   return {
     addon: existsSync(addon),
     emulator: existsSync(join(folder, 'build/Release/link-emulator')),
-    besideTheSources: readdirSync(join(folder, 'native')).filter(name => !sources.includes(name)),
+    besideTheSources: names().filter(name => !sources.includes(name)),
     functions: JSON.parse(
       execFileSync(process.execPath, ['-p', `JSON.stringify(Object.keys(require(${JSON.stringify(addon)})))`], {
         env,
@@ -55,7 +56,9 @@ const complete = {
 describe('every source is in the list that both builds read', () => {
   const listed = JSON.parse(readFileSync(join(root, 'native/sources.json'), 'utf8')) as Record<string, string[]>
   test('and nothing else', () => {
-    const there = readdirSync(join(root, 'native')).filter(name => name.endsWith('.cc'))
+    const there = (readdirSync(join(root, 'native'), { recursive: true }) as string[]).filter(name =>
+      name.endsWith('.cc'),
+    )
     expect(Object.values(listed).flat().sort()).toEqual(there.sort())
   })
 })

@@ -2,7 +2,7 @@
  * The counters of many sockets in one native call.
  *
  * The native call writes doubles: for each socket a record of `SOCKET.length`, and behind it one of `SUBFLOW.length` for
- * each of its subflows. NaN stands for what this kernel does not tell. native/sampler.h numbers the fields alike.
+ * each of its subflows. NaN stands for what this kernel does not tell. native/addon/sampler.h numbers the fields alike.
  * Whether a subflow is a backup is in nothing that the kernel tells of a descriptor: who sets the flag must remember it.
  */
 import { native, type SocketAddress } from './native.js'

@@ -1,5 +1,5 @@
 // Emulates links between network namespaces: joins pairs of TUN devices, and delays, limits, loses, changes and
-// captures what passes. See link-emulator-command.h for the commands. Ends with its parent, or with standard input.
+// captures what passes. See command.h for the commands. Ends with its parent, or with standard input.
 //
 //   link-emulator                       takes commands
 //   link-emulator tie PID COMMAND ...   becomes COMMAND, which ends with its parent PID
@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-#include "link-emulator-command.h"
+#include "command.h"
 
 namespace {
 

@@ -18,7 +18,7 @@
 #include <memory>
 #include <string>
 
-#include "link-emulator-path.h"
+#include "path.h"
 
 struct Link {
   Link(const std::string& ue_netns, const std::string& ue_device, const std::string& network_netns,

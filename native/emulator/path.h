@@ -13,8 +13,8 @@
 #include <random>
 #include <vector>
 
-#include "link-emulator-device.h"
-#include "link-emulator-packet.h"
+#include "device.h"
+#include "packet.h"
 
 using Nanoseconds = int64_t;
 constexpr Nanoseconds kNever = std::numeric_limits<Nanoseconds>::max();

@@ -1,4 +1,4 @@
-#include "link-emulator-device.h"
+#include "device.h"
 
 #include <fcntl.h>
 #include <linux/if.h>

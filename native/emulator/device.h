@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "link-emulator-pcap.h"
+#include "pcap.h"
 
 // A file descriptor that closes itself.
 class Descriptor {

@@ -1,4 +1,4 @@
-#include "link-emulator-path.h"
+#include "path.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "link-emulator-packet.h"
+#include "packet.h"
 
 #include <algorithm>
 #include <map>

@@ -1,4 +1,4 @@
-#include "link-emulator-command.h"
+#include "command.h"
 
 #include <cerrno>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "link-emulator-pcap.h"
+#include "pcap.h"
 
 #include <ctime>
 
