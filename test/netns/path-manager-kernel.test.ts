@@ -104,7 +104,7 @@ pmTest.describe('the path managers', () => {
 
   pmTest('without CAP_NET_ADMIN, though root: what there is can be read, and nothing changed', async () => {
     const ue = await start('userspace', ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin'])
-    expect(await ue.call('privileges')).toEqual({ mayAdminister: false, hearsEvents: false })
+    expect(await ue.call('privileges')).toEqual({ mayAdminister: false, receivesEvents: false })
     const { fd, token } = await ue.call('connect', '192.0.2.1', SINK, 'wifi')
     await ue.call('write', fd, 'x')
     await pause(200)

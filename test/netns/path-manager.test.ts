@@ -72,7 +72,7 @@ pmTest.describe('the userspace path manager', () => {
 
   pmTest('is the one, and we may command it', async () => {
     expect(await ue.call('pathManagerType')).toBe('userspace')
-    expect(await ue.call('privileges')).toEqual({ mayAdminister: true, hearsEvents: true })
+    expect(await ue.call('privileges')).toEqual({ mayAdminister: true, receivesEvents: true })
   })
 
   pmTest('the backup flag moves what we send', async () => {

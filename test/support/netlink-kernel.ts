@@ -4,6 +4,8 @@ import { decodeMessages, encodeMessage, type NetlinkMessage } from '../../lib/wi
 
 export interface FakeKernel {
   open: OpenNetlink
+  /** Its answers end in the middle of a header. */
+  cutOff: boolean
   /** What was asked, in its order. */
   requests: NetlinkMessage[]
   /** Those who have joined groups, and those who ask: to tell them something. */
@@ -13,6 +15,7 @@ export interface FakeKernel {
 /** @param answer called for each request; what it returns is received before `send` returns, as from the real one */
 export function fakeKernel(answer: (request: NetlinkMessage) => Uint8Array[]): FakeKernel {
   const kernel: FakeKernel = {
+    cutOff: false,
     requests: [],
     connections: [],
     open(protocol, receiver, groups) {
@@ -22,7 +25,7 @@ export function fakeKernel(answer: (request: NetlinkMessage) => Uint8Array[]): F
         send(bytes) {
           for (const request of decodeMessages(bytes)) {
             kernel.requests.push(request)
-            for (const datagram of answer(request)) receiver.message(datagram)
+            for (const datagram of answer(request)) receiver.message(kernel.cutOff ? datagram.subarray(0, 5) : datagram)
           }
         },
         close() {

@@ -1,12 +1,13 @@
-/** Accesses as the network's links show them: which interface, which addresses, usable or not and why. */
+/** The two accesses as network links: interface, addresses, usable or not and why. */
 
+import { plainAddress } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { LinkFacts } from '../../policy/steering/health.js'
 import { isUsable, type Link, type LinkAddress, type NetworkState } from './link-monitor.js'
 
 export interface AccessConfig {
-  /** The interface's name. It may come and go. */
+  /** The name of the interface, which may come and go. */
   interface: string
 }
 
@@ -27,7 +28,7 @@ export class AccessLinks {
     return { '3gpp': this.#fact('3gpp'), 'non-3gpp': this.#fact('non-3gpp') }
   }
 
-  /** What a new subflow is bound to; undefined while there is no address of the family. */
+  /** The address to bind a new subflow to; undefined if there is none of this family. */
   address(access: AccessType, family: 4 | 6): { address: string; interfaceIndex: number } | undefined {
     const link = this.#link(access)
     const found = link?.addresses
@@ -36,14 +37,14 @@ export class AccessLinks {
     return link && found && { address: found.address, interfaceIndex: link.index }
   }
 
-  /** All that a connection may leave from. */
+  /** All addresses that a connection may use. */
   addresses(access: AccessType): { address: string; interfaceIndex: number }[] {
     const link = this.#link(access)
     return (link?.addresses ?? []).filter(isGlobal).map(({ address }) => ({ address, interfaceIndex: link!.index }))
   }
 
   accessAt(address: string): AccessType | undefined {
-    const plain = address.replace(/^::ffff:(?=\d+\.)/, '')
+    const plain = plainAddress(address)
     return BOTH.find(access => this.#link(access)?.addresses.some(own => own.address === plain))
   }
 
@@ -64,14 +65,14 @@ export class AccessLinks {
 }
 
 /**
- * What is on its way out, or does not reach beyond its site (fc00::/7), is for want of others only: RFC 6724 §5, rules 3 and 6;
- * RFC 6887 §8.4: "IPv6 addresses without global reachability (e.g., ULAs) SHOULD NOT be used".
+ * Sorts deprecated addresses, and those that do not reach beyond their site (fc00::/7), behind the others. RFC 6724 §5, rules 3
+ * and 6; RFC 6887 §8.4: "IPv6 addresses without global reachability (e.g., ULAs) SHOULD NOT be used".
  */
 function lastResort({ address, family, deprecated }: LinkAddress): number {
   return (deprecated ? 2 : 0) + (family === 6 && /^f[cd]/i.test(address) ? 1 : 0)
 }
 
-/** Link-local addresses do not leave the link; tentative ones may not be used yet. */
+/** Packets from link-local addresses do not leave the link. Tentative addresses may not be used yet. */
 function isGlobal(address: LinkAddress): boolean {
   return address.scope === 'global' && !address.tentative
 }

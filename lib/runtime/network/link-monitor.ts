@@ -1,8 +1,9 @@
 /**
- * The links, addresses and default routes of this network namespace, as one value that is read anew whenever the kernel
- * says that something has changed. What it says is a doorbell only: never the truth. Needs no privilege.
+ * The links, addresses and default routes of this network namespace, as one value. A message from the kernel is only a
+ * doorbell: it says when to read everything again. Needs no privilege.
  */
 import { EventEmitter } from 'eventemitter3'
+import { emitToApplication } from '../../input/application.js'
 import {
   type DefaultRoute,
   DUMPS,
@@ -12,7 +13,7 @@ import {
   RTMGRP_ALL,
   type RtnetlinkMessage,
 } from '../../wire/netlink/route.js'
-import { differs, LinkGlimpse } from './link-poll.js'
+import { differs, type LinkPoll, openLinkPoll } from './link-poll.js'
 import {
   NETLINK_ROUTE,
   NetlinkClient,
@@ -28,7 +29,7 @@ export { type ChangeReason, changesBetween, isUsable, type Link, type NetworkSta
 
 export interface LinkMonitorEvents {
   change: [before: NetworkState, now: NetworkState, reasons: ChangeReason[]]
-  /** Reading failed, or listening does: the state is as old as it is. Reading is tried again. */
+  /** Reading or listening failed, and the state may be out of date. Reading is tried again. */
   error: [error: Error]
 }
 
@@ -44,15 +45,15 @@ export async function openLinkMonitor(options: NetlinkClientOptions = {}): Promi
   }
 }
 
-/** The least time from one reading to the next, ms: a change is mostly announced by several messages. */
-const QUIET = 1
-/** After an error, ms. */
-const RETRY = 1000
+/** The least time between two readings, in milliseconds. The kernel mostly announces a change by several messages. */
+const QUIET_MS = 1
+/** When to read again after an error, in milliseconds. */
+const RETRY_MS = 1000
 /**
- * How long, and how often, the links are looked at after a carrier has come or gone, ms. For the kernel announces a lost
- * carrier at most once a second, for all links of the machine in all its namespaces together (net/core/link_watch.c).
+ * How long, and how often, the links are polled after a carrier has come or gone, in milliseconds. The kernel announces lost
+ * carriers at most once a second, for all links of the machine in all its namespaces together (net/core/link_watch.c).
  */
-const AFTERMATH = { duration: 1100, interval: 5 }
+const AFTERMATH = { durationMs: 1100, intervalMs: 5 }
 
 const CARRIER: ReadonlySet<string> = new Set<ChangeReason['type']>(['link-up', 'carrier-gained', 'carrier-lost'])
 
@@ -63,15 +64,15 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
   #state: NetworkState = { links: new Map(), defaultRoutes: [] }
   #reading: Promise<NetworkState> | undefined
   #lastRead = Number.NEGATIVE_INFINITY
-  /** It has rung, and nobody has answered yet. */
+  /** The doorbell has rung, and reading has not begun yet. */
   #rung = false
   #timer: NodeJS.Timeout | undefined
   #interval = Number.POSITIVE_INFINITY
-  /** All, when undefined. */
+  /** The interfaces to poll; undefined: all. */
   #watched: readonly string[] | undefined
-  #glimpse: LinkGlimpse | undefined
-  #aftermath = Number.NEGATIVE_INFINITY
-  #glances: NodeJS.Timeout | undefined
+  #poll: LinkPoll | undefined
+  #aftermathUntil = Number.NEGATIVE_INFINITY
+  #pollTimer: NodeJS.Timeout | undefined
   #closed = false
 
   /** @internal `openLinkMonitor` makes it */
@@ -80,11 +81,11 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     const { open = openNetlink } = options
     this.#open = open
     this.#client = new NetlinkClient(NETLINK_ROUTE, options)
-    // Listens before the first reading, so that nothing can happen in between.
+    // Listen before the first reading, so that no change is missed in between.
     const receiver = {
       message: () => this.#ring(),
       overrun: () => this.#ring(),
-      failed: (error: Error) => this.emit('error', error),
+      failed: (error: Error) => emitToApplication(this, 'error', error),
     }
     try {
       this.#doorbell = open(NETLINK_ROUTE, receiver, { bitmap: RTMGRP_ALL })
@@ -94,16 +95,16 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     }
   }
 
-  /** The last state read. Values, never changed: a change makes new ones. */
+  /** The last state that was read. It is never modified: a change makes a new value. */
   get state(): NetworkState {
     return this.#state
   }
 
   /**
-   * Looks at the links every so many milliseconds, beside being told: `Infinity`, as at first, ends it. The kernel may tell
-   * of a lost carrier a second late (see `AFTERMATH`): whoever has data at stake does not wait for that.
+   * Polls the links in addition to listening, since the kernel may announce a lost carrier a second late (see `AFTERMATH`).
    *
-   * @param interfaces by their names: a look at a few takes some 10 µs, at all of them more with each
+   * @param interval milliseconds; `Infinity`, the initial value, ends it
+   * @param interfaces the names of the links to poll, about 10 µs for a few; all, if undefined
    */
   watch(interval: number, interfaces?: readonly string[]): void {
     this.#interval = interval
@@ -111,9 +112,9 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     this.#watchOn()
   }
 
-  /** Reads now, some 200 µs; resolves with what is there, after `change` if there was one. */
+  /** Reads now, in about 200 µs. Resolves with the state, after `change` if there was one. */
   async refresh(): Promise<NetworkState> {
-    // A reading that has begun may have missed what the caller knows of.
+    // A reading that has begun already may miss what the caller knows of.
     await this.#reading?.catch(() => {})
     this.#apply(await this.#read())
     return this.#state
@@ -123,20 +124,20 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     if (this.#closed) return
     this.#closed = true
     clearTimeout(this.#timer)
-    clearTimeout(this.#glances)
+    clearTimeout(this.#pollTimer)
     this.#doorbell.close()
     this.#client.close()
-    this.#glimpse?.close()
+    this.#poll?.close()
   }
 
-  /** Reads at once when all was quiet; else `QUIET` after the last reading began. */
+  /** Reads at once, but not within `QUIET_MS` of the last reading. */
   #ring(): void {
     if (this.#rung || this.#closed) return
     this.#rung = true
     clearTimeout(this.#timer)
     const answer = () => void this.#answer()
-    const wait = this.#lastRead + QUIET - performance.now()
-    // The microtask comes when all that the kernel has said has been heard.
+    const wait = this.#lastRead + QUIET_MS - performance.now()
+    // The microtask runs once all messages that have arrived are received.
     if (wait <= 0) queueMicrotask(answer)
     else this.#timer = setTimeout(answer, wait).unref()
   }
@@ -149,35 +150,37 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
       now = await this.#read()
     } catch (error) {
       if (this.#closed) return
-      this.#timer = setTimeout(() => this.#ring(), RETRY).unref()
-      this.emit('error', error as Error)
+      this.#timer = setTimeout(() => this.#ring(), RETRY_MS).unref()
+      emitToApplication(this, 'error', error as Error)
       return
     }
-    // Not within the try: an error of a listener is the listener's.
     this.#apply(now)
   }
 
   #watchOn(): void {
-    clearTimeout(this.#glances)
-    const interval = Math.min(this.#interval, performance.now() < this.#aftermath ? AFTERMATH.interval : this.#interval)
+    clearTimeout(this.#pollTimer)
+    const interval = Math.min(
+      this.#interval,
+      performance.now() < this.#aftermathUntil ? AFTERMATH.intervalMs : this.#interval,
+    )
     if (Number.isFinite(interval) && !this.#closed)
-      this.#glances = setTimeout(() => void this.#glance(), interval).unref()
+      this.#pollTimer = setTimeout(() => void this.#pollLinks(), interval).unref()
   }
 
-  /** At the links only; what it sees is read again with everything else. */
-  async #glance(): Promise<void> {
+  /** Reads the links only. If one has changed, everything is read. */
+  async #pollLinks(): Promise<void> {
     const known = this.#state.links
     try {
       if (this.#watched) {
         const watched = [...known.values()].filter(({ name }) => this.#watched!.includes(name))
-        this.#glimpse ??= new LinkGlimpse(this.#open)
-        if (this.#glimpse.hasChanged(watched)) this.#ring()
+        this.#poll ??= openLinkPoll(this.#open)
+        if (this.#poll.hasChanged(watched)) this.#ring()
         return this.#watchOn()
       }
       const links = (await this.#dump(DUMPS[0]!)).flatMap(said => (said.type === 'link' ? [said.link] : []))
       if (links.length !== known.size || links.some(link => differs(known.get(link.index), link))) this.#ring()
     } catch {
-      // The next look may see; whether reading works is said when everything is read.
+      // The next poll may succeed. If reading fails for good, `#answer` reports it.
     }
     this.#watchOn()
   }
@@ -195,7 +198,7 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     const defaultRoutes: DefaultRoute[] = []
     for (const said of (await Promise.all(DUMPS.map(dump => this.#dump(dump)))).flat()) {
       if (said.type === 'link') links.set(said.link.index, { ...said.link, addresses: [] })
-      // A link that has come since the links were read will ring.
+      // A link that was added after the links were read will ring.
       if (said.type === 'address') links.get(said.interfaceIndex)?.addresses.push(said.address)
       if (said.type === 'route') defaultRoutes.push(...said.routes)
     }
@@ -213,9 +216,9 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     if (reasons.length === 0 || this.#closed) return
     this.#state = now
     if (reasons.some(({ type }) => CARRIER.has(type))) {
-      this.#aftermath = performance.now() + AFTERMATH.duration
+      this.#aftermathUntil = performance.now() + AFTERMATH.durationMs
       this.#watchOn()
     }
-    this.emit('change', before, now, reasons)
+    emitToApplication(this, 'change', before, now, reasons)
   }
 }

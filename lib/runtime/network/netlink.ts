@@ -1,9 +1,11 @@
 /**
- * Talking with the kernel over netlink: connections that carry datagrams, and a client that asks and dumps over one.
- * A connection either asks or listens to multicast groups: so no flood of events can push an answer out of the queue.
+ * Netlink: connections that carry datagrams to and from the kernel, and a client for requests and dumps over one.
+ * A connection either makes requests or listens to multicast groups, so that a flood of events cannot push an answer out of
+ * its queue.
  */
 import { constants } from 'node:os'
 import { type SystemError, systemError } from '../../errors.js'
+import { callApplication } from '../../input/application.js'
 import {
   decodeAcknowledgement,
   decodeMessages,
@@ -21,51 +23,61 @@ import { int, SOL_SOCKET } from '../kernel/constants.js'
 import { native } from '../kernel/native.js'
 import { reactor } from '../kernel/reactor.js'
 
+/** What one of these throws is its own: it becomes an uncaught exception, and the next datagrams are delivered all the same. */
 export interface NetlinkReceiver {
   /** One datagram from the kernel. */
   message(bytes: Uint8Array): void
-  /** Datagrams were lost for want of room (ENOBUFS): what was known from them must be read again. */
+  /** The receive buffer was full, and datagrams were lost (ENOBUFS): read again what they may have said. */
   overrun(): void
   /** Nothing more will come. */
   failed(error: Error): void
 }
 
 export interface NetlinkConnection {
-  /** One datagram. What the kernel answers has mostly been received when this returns. Throws system errors. */
+  /**
+   * Sends one datagram. The kernel's answer has mostly been received when this returns. Throws system errors; EBADF once the
+   * connection is closed.
+   */
   send(bytes: Uint8Array): void
   close(): void
 }
 
 export interface NetlinkGroups {
-  /** As `bind` takes them, which needs no privilege: routing netlink's. */
+  /** Groups of routing netlink, as a bitmap for `bind`. Needs no privilege. */
   bitmap?: number
-  /** One group of a generic family by its number. EPERM where listening needs CAP_NET_ADMIN. */
+  /** One group of a generic family, by its number. EPERM if listening to it needs CAP_NET_ADMIN. */
   number?: number
-  /** Nothing is received but what is there when `send` returns; nobody is woken for it. */
+  /** Only receives what has arrived when `send` returns, and wakes no thread. */
   onlyAnswers?: boolean
 }
 
-/** Tests give a kernel of their own: a function from requests to answers. */
+/** Tests replace the kernel by a function from requests to answers. */
 export type OpenNetlink = (protocol: number, receiver: NetlinkReceiver, groups?: NetlinkGroups) => NetlinkConnection
 
 export const NETLINK_ROUTE = 0
 export const NETLINK_GENERIC = 16
 
-/** The real thing. It does not keep the event loop alive. Throws system errors. */
+/** Opens a netlink socket, which does not keep the event loop alive. Throws system errors. */
 export const openNetlink: OpenNetlink = (protocol, receiver, groups = {}) => {
   const addon = native()
   const fd = addon.netlinkSocket(protocol, groups.bitmap ?? 0)
   let open = true
+  const message = receiver.message.bind(receiver)
+  const overrun = receiver.overrun.bind(receiver)
+  const failed = receiver.failed.bind(receiver)
+  // Edges are reported once, so the socket is read until it is empty, whatever the receiver throws.
   const drain = () => {
     while (open) {
+      let datagram: Uint8Array | undefined
       try {
-        const datagram = addon.receiveNetlink(fd)
-        if (datagram === undefined) return
-        receiver.message(datagram)
+        datagram = addon.receiveNetlink(fd)
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOBUFS') return receiver.failed(error as Error)
-        receiver.overrun()
+        if ((error as NodeJS.ErrnoException).code !== 'ENOBUFS') return void callApplication(failed, error as Error)
+        callApplication(overrun)
+        continue
       }
+      if (datagram === undefined) return
+      callApplication(message, datagram)
     }
   }
   try {
@@ -73,6 +85,8 @@ export const openNetlink: OpenNetlink = (protocol, receiver, groups = {}) => {
     const wait = groups.onlyAnswers ? undefined : reactor().watchEdges(fd, EPOLLIN, drain, { ref: false })
     return {
       send(bytes) {
+        // The number may be another socket's by now.
+        if (!open) throw systemError(constants.errno.EBADF, 'sendto')
         addon.sendNetlink(fd, bytes)
         drain()
       },
@@ -92,11 +106,11 @@ export const openNetlink: OpenNetlink = (protocol, receiver, groups = {}) => {
 function prepare(fd: number, { bitmap, number }: NetlinkGroups): void {
   const addon = native()
   const set = (level: number, name: number, value: number) => addon.setsockopt(fd, level, name, int(value))
-  // Words with errors (4.12), and not the whole request with each of them (4.3): older kernels do without.
+  // Error messages in words (Linux 4.12), without a copy of the whole request (4.3). Older kernels refuse both.
   for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK]) attempt(() => set(SOL_NETLINK, option, 1))
   if (number !== undefined) set(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number)
   if (bitmap === undefined && number === undefined) return
-  // Beyond net.core.rmem_max only with CAP_NET_ADMIN.
+  // SO_RCVBUFFORCE goes beyond net.core.rmem_max, and needs CAP_NET_ADMIN.
   if (!attempt(() => set(SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BUFFER))) set(SOL_SOCKET, SO_RCVBUF, EVENT_BUFFER)
 }
 
@@ -116,12 +130,12 @@ const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
-/** Bytes, which the kernel doubles: some thousand events, while the event loop is busy. */
+/** In bytes, which the kernel doubles: room for some thousand events while the event loop is busy. */
 const EVENT_BUFFER = 2 ** 20
 
-/** Answers come at once; this is for a kernel that never does. Milliseconds. */
+/** How long to wait for an answer, in milliseconds. The kernel mostly answers at once. */
 export const NETLINK_TIMEOUT = 2000
-/** How often a dump is begun anew when what it dumps has changed meanwhile. */
+/** How often a dump is started if what it reads changes meanwhile. */
 const DUMP_ATTEMPTS = 5
 
 export interface NetlinkClientOptions {
@@ -139,13 +153,13 @@ interface Pending {
   reject: (error: Error) => void
 }
 
-/** `syscall` is what the caller calls the request. */
+/** Its `syscall` is the name that the caller gave to the request. */
 export interface NetlinkError extends SystemError {
-  /** The kernel's own words (NLMSGERR_ATTR_MSG), which are in the message too: for EINVAL they may tell its causes apart. */
+  /** The kernel's explanation (NLMSGERR_ATTR_MSG), which `message` contains too. It tells the causes of EINVAL apart. */
   kernelMessage: string | undefined
 }
 
-/** Requests and dumps. What the kernel refuses rejects with a `NetlinkError`, anything else with a system error. */
+/** Requests and dumps. They reject with a `NetlinkError` if the kernel refuses, with another system error otherwise. */
 export class NetlinkClient {
   readonly #connection: NetlinkConnection
   readonly #timeout: number
@@ -158,20 +172,20 @@ export class NetlinkClient {
     this.#timeout = timeout
     this.#connection = open(protocol, {
       message: bytes => this.#receive(bytes),
-      // An answer may be among what was lost.
+      // The lost datagrams may have been answers.
       overrun: () => this.#rejectAll(what => systemError(constants.errno.ENOBUFS, what)),
       failed: error => this.#rejectAll(() => error),
     })
   }
 
-  /** Resolves with what came before the kernel's acknowledgement. */
+  /** Resolves with the messages that precede the kernel's acknowledgement. */
   async request(type: number, payload: Uint8Array, what: string): Promise<NetlinkMessage[]> {
     return (await this.#exchange(type, NLM_F_REQUEST | NLM_F_ACK, payload, what)) as NetlinkMessage[]
   }
 
-  /** Resolves with all parts, of one consistent state. EINTR: it kept changing. */
+  /** Resolves with all parts of one consistent state. Rejects with EINTR if the state kept changing. */
   dump(type: number, payload: Uint8Array, what: string): Promise<NetlinkMessage[]> {
-    // The kernel does one at a time for a socket, else EBUSY.
+    // The kernel allows one dump at a time for each socket (EBUSY).
     const dumped = this.#lastDump.then(() => this.#dump(type, payload, what))
     this.#lastDump = dumped.catch(() => {})
     return dumped
@@ -227,7 +241,7 @@ export class NetlinkClient {
     }
     for (const message of messages) {
       const pending = this.#pending.get(message.sequence)
-      if (pending === undefined) continue // given up meanwhile
+      if (pending === undefined) continue // it has timed out
       if ((message.flags & NLM_F_DUMP_INTR) !== 0 && message.type !== NLMSG_ERROR) pending.interrupted = true
       if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
         this.#pending.delete(message.sequence)

@@ -1,19 +1,19 @@
-/** Links, addresses and default routes as a value, and what has changed from one to another. Pure. */
+/** Links, addresses and default routes as a value, and the difference between two such values. Pure. */
 import type { DefaultRoute, LinkAddress, LinkInfo } from '../../wire/netlink/route.js'
 
 export interface Link extends LinkInfo {
-  /** In the kernel's order. Not yet usable ones (`tentative`) and the ones on their way out (`deprecated`) included. */
+  /** In the kernel's order, including `tentative` ones, which are not usable yet, and `deprecated` ones. */
   addresses: readonly LinkAddress[]
 }
 
 export interface NetworkState {
   /** By interface index. */
   links: ReadonlyMap<number, Link>
-  /** Of all tables; the lowest metric first. */
+  /** The routes of all tables, lowest metric first. */
   defaultRoutes: readonly DefaultRoute[]
 }
 
-/** Why a state is not like the one before. One link or address may have several. */
+/** A difference between two states. One link or address may have several. */
 export type ChangeReason =
   | {
       type:
@@ -34,15 +34,15 @@ export type ChangeReason =
       index: number
       address: string
     }
-  /** `interface` is undefined when nobody knows it. */
+  /** `interface` is undefined if its link is not known. */
   | { type: 'route-added' | 'route-removed'; interface: string | undefined; index: number; family: 4 | 6 }
 
-/** Whether packets can leave by this link: up, with carrier, and not held back by what is below it. */
+/** Whether packets can leave by this link: it is up, has a carrier, and the layer below is ready. */
 export function isUsable(link: Pick<LinkInfo, 'up' | 'carrier' | 'operstate'>): boolean {
   return link.up && link.carrier && (link.operstate === 'up' || link.operstate === 'unknown')
 }
 
-/** What has changed, in words. */
+/** What has changed from `before` to `now`. */
 export function changesBetween(before: NetworkState, now: NetworkState): ChangeReason[] {
   const indices = new Set([...before.links.keys(), ...now.links.keys()])
   const reasons = [...indices].flatMap(index => linkChanges(before.links.get(index), now.links.get(index)))

@@ -1,8 +1,9 @@
 /**
- * The kernel's path managers, over the generic netlink family `mptcp_pm`: subflows of one connection (the userspace
- * path manager, net.mptcp.path_manager=userspace), endpoints of a whole namespace (the kernel's own), and events.
+ * The kernel's MPTCP path managers, over the generic netlink family `mptcp_pm`: the subflows of single connections (the
+ * userspace path manager, net.mptcp.path_manager=userspace), the endpoints of a namespace (the in-kernel one), and events.
  */
 import { EventEmitter } from 'eventemitter3'
+import { emitToApplication } from '../../input/application.js'
 import { decodeFamily, decodeGeneric, encodeGetFamily, type Family, GENL_ID_CTRL } from '../../wire/netlink/generic.js'
 import { decodeMessages, type NetlinkMessage } from '../../wire/netlink/message.js'
 import {
@@ -29,16 +30,16 @@ import {
 
 export type { MptcpEndpoint, MptcpEndpointFlag, MptcpEvent, MptcpLimits } from '../../wire/netlink/mptcp-pm.js'
 
-/** Which of the two serves the sockets opened in this namespace from now on. */
+/** The path manager of the sockets that are opened in this namespace from now on. */
 export type PathManagerType = 'kernel' | 'userspace'
 
 export interface AddressPort {
-  /** A literal, IPv4 or IPv6. */
+  /** IPv4 or IPv6 literal. */
   address: string
   port: number
 }
 
-/** A subflow as the kernel finds it: its connection's token, and its addresses. */
+/** How the kernel identifies a subflow: by the token of its connection, and its addresses. */
 export interface SubflowName {
   token: number
   local: AddressPort
@@ -47,9 +48,9 @@ export interface SubflowName {
 
 export interface NewSubflow {
   token: number
-  /** 1…255, one for each local address of the connection: the same address under another id is EINVAL. */
+  /** 1…255, one for each local address of the connection. EINVAL if the address has another id already. */
   localId: number
-  /** The subflow is bound to the interface, and leaves by it whatever the routes prefer. */
+  /** The subflow is bound to the interface, and uses it whatever the routes prefer. */
   local: { address: string; interfaceIndex: number }
   remote: AddressPort
   /** @defaultValue false */
@@ -62,19 +63,19 @@ export interface Announcement {
   localId: number
   address: string
   interfaceIndex: number
-  /** Left out: the port of the connection. */
+  /** @defaultValue the port of the connection */
   port?: number
 }
 
 export interface PathManagerEvents {
   event: [event: MptcpEvent]
-  /** Events were lost (ENOBUFS): what is known of the connections must be read again. */
+  /** Events were lost (ENOBUFS): read the state of all connections again. */
   overrun: []
-  /** Events come no more. */
+  /** No more events will come. */
   error: [error: Error]
 }
 
-/** Rejects with a system error where the kernel has no `mptcp_pm`: ENOENT. Works without privilege: see `mayAdminister`. */
+/** Rejects with ENOENT if the kernel has no `mptcp_pm`. Works without privilege: see `mayAdminister`. */
 export async function openPathManager(options: NetlinkClientOptions = {}): Promise<PathManager> {
   const client = new NetlinkClient(NETLINK_GENERIC, options)
   try {
@@ -87,22 +88,22 @@ export async function openPathManager(options: NetlinkClientOptions = {}): Promi
   }
 }
 
-/** What net.mptcp.path_manager (or the older pm_type) says; `undefined` without MPTCP. Sockets keep what it was when they were opened. */
+/** The value of net.mptcp.path_manager (or the older pm_type); undefined without MPTCP. A socket keeps the value at its opening. */
 export function pathManagerType(): PathManagerType | undefined {
   const type = sysctl('net.mptcp.path_manager') ?? { 0: 'kernel', 1: 'userspace' }[sysctl('net.mptcp.pm_type') ?? '']
   return type === 'kernel' || type === 'userspace' ? type : undefined
 }
 
-/** Every call settles when the kernel has answered; it rejects with a system error, `syscall` such as `mptcp_pm subflow_create`. */
+/** Each call settles with the kernel's answer. It rejects with a system error, whose `syscall` is such as `mptcp_pm subflow_create`. */
 export class PathManager extends EventEmitter<PathManagerEvents> {
-  /** Whether this process may change anything here (CAP_NET_ADMIN in the namespace): tried, when opened. */
+  /** Whether this process may change anything (CAP_NET_ADMIN in the namespace), as tried at the opening. */
   readonly mayAdminister: boolean
-  /** Endpoints of the namespace, for all connections under the kernel's path manager. */
+  /** The endpoints of the namespace, for all connections under the in-kernel path manager. */
   readonly kernel: KernelPathManager
   readonly #commands: Commands
   readonly #events: NetlinkConnection | undefined
 
-  /** @internal `openPathManager` makes it */
+  /** @internal use `openPathManager` */
   constructor(commands: Commands, mayAdminister: boolean, { open = openNetlink }: NetlinkClientOptions) {
     super()
     this.#commands = commands
@@ -112,9 +113,9 @@ export class PathManager extends EventEmitter<PathManagerEvents> {
     if (group === undefined) return
     try {
       const receiver = {
-        message: (bytes: Uint8Array) => this.#hear(bytes),
-        overrun: () => this.emit('overrun'),
-        failed: (error: Error) => this.emit('error', error),
+        message: (bytes: Uint8Array) => this.#receive(bytes),
+        overrun: () => emitToApplication(this, 'overrun'),
+        failed: (error: Error) => emitToApplication(this, 'error', error),
       }
       this.#events = open(NETLINK_GENERIC, receiver, { number: group })
     } catch (error) {
@@ -123,42 +124,42 @@ export class PathManager extends EventEmitter<PathManagerEvents> {
   }
 
   /**
-   * Whether `event` will come: the kernel lets only those listen who may administer. While nobody in the namespace
+   * Whether events will come: the kernel lets only processes with CAP_NET_ADMIN listen. While no process of the namespace
    * listens, the userspace path manager refuses subflows that peers begin.
    */
-  get hearsEvents(): boolean {
+  get receivesEvents(): boolean {
     return this.#events !== undefined
   }
 
   /**
-   * Resolves when the SYN has left. Then the event `subflow-established`, one RTT later, or `subflow-closed` with an error;
-   * data flows, and the backup flag can be changed, another RTT later: so say here what it shall be.
+   * Resolves when the SYN has left. One RTT later comes the event `subflow-established`, or `subflow-closed` with an error.
+   * Another RTT later data flows and the backup flag can be changed, so set it here.
    *
-   * EINVAL: no such connection, or not under the userspace path manager, or id and address do not match earlier ones.
-   * EADDRNOTAVAIL, ENODEV, ENETUNREACH: not from here. ENOTCONN: not before the event `established`.
+   * EINVAL: no such connection, not under the userspace path manager, or id and address do not match earlier ones.
+   * EADDRNOTAVAIL, ENODEV, ENETUNREACH: not possible from this address. ENOTCONN: not before the event `established`.
    */
   async createSubflow({ token, localId, local, remote, backup = false }: NewSubflow): Promise<void> {
     const flags = backup ? (['subflow', 'backup'] as const) : (['subflow'] as const)
     await this.#commands.request('subflow-create', { token, local: { ...local, id: localId, flags }, remote })
   }
 
-  /** Unacknowledged data goes to the other subflows at once. ESRCH: no such subflow. */
+  /** Data that is not acknowledged is sent again over the other subflows at once. ESRCH: no such subflow. */
   async destroySubflow({ token, local, remote }: SubflowName): Promise<void> {
     await this.#commands.request('subflow-destroy', { token, local, remote })
   }
 
-  /** Tells the peer too (MP_PRIO, RFC 8684 §3.3.8). EINVAL: no such subflow, or its handshake is not done yet. */
+  /** Also notifies the peer (MP_PRIO, RFC 8684 §3.3.8). EINVAL: no such subflow, or its handshake is not complete. */
   async setBackup({ token, local, remote, backup }: SubflowName & { backup: boolean }): Promise<void> {
     const flags = backup ? (['backup'] as const) : []
     await this.#commands.request('set-flags', { token, local: { ...local, flags }, remote })
   }
 
-  /** ADD_ADDR: the peer may join this address. RFC 8684 §3.4.1. EINVAL: as `createSubflow`. */
+  /** Sends ADD_ADDR (RFC 8684 §3.4.1): the peer may join this address. EINVAL: as for `createSubflow`. */
   async announce({ token, localId, ...local }: Announcement): Promise<void> {
     await this.#commands.request('announce', { token, local: { ...local, id: localId, flags: ['signal'] } })
   }
 
-  /** REMOVE_ADDR, which ends the subflows of that id too. RFC 8684 §3.4.2. */
+  /** Sends REMOVE_ADDR (RFC 8684 §3.4.2), and ends the subflows of that id. */
   async removeAnnounced({ token, localId }: { token: number; localId: number }): Promise<void> {
     await this.#commands.request('remove', { token, localId })
   }
@@ -168,17 +169,17 @@ export class PathManager extends EventEmitter<PathManagerEvents> {
     this.#commands.client.close()
   }
 
-  #hear(bytes: Uint8Array): void {
+  #receive(bytes: Uint8Array): void {
     let events: MptcpEvent[]
     try {
       const messages = decodeMessages(bytes).filter(({ type }) => type === this.#commands.family.id)
       events = messages.map(({ payload }) => decodeEvent(decodeGeneric(payload)))
     } catch {
-      // An event that cannot be read is one that was lost.
-      this.emit('overrun')
+      // An event that cannot be read counts as lost.
+      emitToApplication(this, 'overrun')
       return
     }
-    for (const event of events) this.emit('event', event)
+    for (const event of events) emitToApplication(this, 'event', event)
   }
 }
 
@@ -195,17 +196,17 @@ export class KernelPathManager {
     return answers.map(({ payload }) => decodeEndpoint(decodeGeneric(payload)))
   }
 
-  /** Without `id` the kernel chooses one. */
+  /** The kernel chooses the id if none is given. */
   async addEndpoint(endpoint: Omit<MptcpEndpoint, 'id'> & { id?: number }): Promise<void> {
     await this.#commands.request('add-addr', { local: endpoint })
   }
 
-  /** Ends the subflows from it. */
+  /** Also ends the subflows from this endpoint. */
   async deleteEndpoint(id: number): Promise<void> {
     await this.#commands.request('del-addr', { local: { id } })
   }
 
-  /** Flags of an endpoint, for all connections; the kernel can change `backup` and `fullmesh`. */
+  /** Sets the flags of an endpoint, for all connections. The kernel can change `backup` and `fullmesh`. */
   async setEndpointFlags({ id, flags }: Pick<MptcpEndpoint, 'id' | 'flags'>): Promise<void> {
     await this.#commands.request('set-flags', { local: { id, flags } })
   }
@@ -220,7 +221,7 @@ export class KernelPathManager {
   }
 }
 
-/** The family's commands. */
+/** The commands of the family. */
 class Commands {
   readonly client: NetlinkClient
   readonly family: Family
@@ -238,7 +239,7 @@ class Commands {
     return this.client.dump(this.family.id, encodeCommand(command), nameOf(command))
   }
 
-  /** The kernel looks at the privilege before it finds that the request says nothing (EINVAL). */
+  /** Sends an empty request: the kernel checks the privilege (EPERM) before it finds that something is missing (EINVAL). */
   async areAllowed(): Promise<boolean> {
     try {
       await this.request('del-addr')

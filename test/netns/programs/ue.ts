@@ -44,7 +44,7 @@ function adopt(fd: number): { fd: number; token: number | undefined } {
 }
 
 const calls = {
-  privileges: () => ({ mayAdminister: manager.mayAdminister, hearsEvents: manager.hearsEvents }),
+  privileges: () => ({ mayAdminister: manager.mayAdminister, receivesEvents: manager.receivesEvents }),
   pathManagerType,
 
   /** Bound to the interface, and connected. */

@@ -7,6 +7,7 @@ import { pause, until } from '../../support/native-addon.js'
 import { acknowledge, done, type FakeKernel, fakeKernel, part } from '../../support/netlink-kernel.js'
 import { addon } from '../../support/probes.js'
 import { requires } from '../../support/requires.js'
+import { uncaughtIn } from '../../support/uncaught.js'
 import { CAPTURED } from '../../wire/netlink/route.vectors.js'
 
 const about = { interface: 'wifi', index: 3 }
@@ -163,6 +164,42 @@ asCaptured('the monitor', () => {
     expect(heard).toEqual(['link-removed'])
     monitor.close()
     expect(kernel.connections.every(({ open }) => !open)).toBe(true)
+  })
+
+  test('an answer that cannot be read is no answer: the links are read with everything else', async () => {
+    const { kernel, opened } = monitored([LO, NO_CARRIER])
+    const monitor = await opened
+    monitor.watch(5, ['wifi'])
+    await pause(20)
+    const poll = kernel.connections[2]!
+    const before = readings(kernel)
+    kernel.cutOff = true
+    await pause(30)
+    expect(readings(kernel)).toBeGreaterThan(before)
+    kernel.cutOff = false
+    expect(poll.open).toBe(true)
+    monitor.close()
+  })
+
+  test('what a listener throws is its own: the state is up to date, and the next change is reported', async () => {
+    const { kernel, messages, opened } = monitored([LO])
+    const monitor = await opened
+    let changes = 0
+    monitor.on('change', () => {
+      changes++
+      throw new Error('thrown by a listener')
+    })
+    const thrown = await uncaughtIn(async () => {
+      messages.push(NO_CARRIER)
+      await monitor.refresh()
+      messages.pop()
+      ring(kernel)
+      await pause(10)
+    })
+    expect(thrown).toEqual(Array(2).fill({ origin: 'uncaughtException', message: 'thrown by a listener' }))
+    expect(changes).toBe(2)
+    expect(monitor.state.links.size).toBe(1)
+    monitor.close()
   })
 
   test('an overrun is a ring', async () => {

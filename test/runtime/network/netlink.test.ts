@@ -2,13 +2,20 @@ import { spawnSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { native } from '../../../lib/runtime/kernel/native.js'
 import { NETLINK_ROUTE, NetlinkClient, openNetlink } from '../../../lib/runtime/network/netlink.js'
-import { decodeMessages, type NetlinkMessage } from '../../../lib/wire/netlink/message.js'
+import {
+  decodeMessages,
+  encodeMessage,
+  type NetlinkMessage,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+} from '../../../lib/wire/netlink/message.js'
 import { DUMPS, decodeRtnetlink } from '../../../lib/wire/netlink/route.js'
 import { compiledUrl } from '../../support/compiled.js'
 import { pause } from '../../support/native-addon.js'
 import { acknowledge, done, fakeKernel, part } from '../../support/netlink-kernel.js'
 import { addon } from '../../support/probes.js'
 import { requires } from '../../support/requires.js'
+import { uncaughtIn } from '../../support/uncaught.js'
 
 const PAYLOAD = Uint8Array.of(1, 2, 3, 4)
 
@@ -181,6 +188,51 @@ requires('the addon', addon).describe('this kernel', () => {
     expect(() => addon.netlinkSocket(31, 0)).toThrow(expect.objectContaining({ code: 'EPROTONOSUPPORT' }))
   })
 
+  test('what a receiver throws is its own: the socket is read to its end, and later messages arrive too', async () => {
+    const received: number[] = []
+    const failed: unknown[] = []
+    const connection = openNetlink(NETLINK_ROUTE, {
+      message(bytes) {
+        received.push(bytes.length)
+        throw new Error('thrown by the receiver')
+      },
+      overrun() {},
+      failed: error => failed.push(error),
+    })
+    const { type, payload } = DUMPS[0]!
+    const request = encodeMessage({ type, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence: 1 }, payload)
+    let first = 0
+    const thrown = await uncaughtIn(async () => {
+      connection.send(request)
+      first = received.length
+      connection.send(request)
+      await pause(10)
+    })
+    connection.close()
+    expect([first, received.length].map(end => received[end - 1])).toEqual([20, 20]) // NLMSG_DONE
+    expect(first).toBeGreaterThan(1)
+    expect(received.length).toBeGreaterThan(first)
+    expect(failed).toEqual([])
+    expect(thrown).toHaveLength(received.length)
+  })
+
+  test('closed, sends nothing: its descriptor number may be that of another socket', () => {
+    const heard: Uint8Array[] = []
+    const receiver = { message() {}, overrun() {}, failed() {} }
+    const closed = openNetlink(NETLINK_ROUTE, receiver)
+    closed.close()
+    const other = openNetlink(NETLINK_ROUTE, { ...receiver, message: bytes => void heard.push(bytes) })
+    try {
+      const { type, payload } = DUMPS[0]!
+      const request = encodeMessage({ type, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence: 1 }, payload)
+      expect(() => closed.send(request)).toThrow(expect.objectContaining({ code: 'EBADF', syscall: 'sendto' }))
+      other.send(encodeMessage({ type: 98, flags: NLM_F_REQUEST, sequence: 7 }, new Uint8Array(4)))
+      expect(heard.flatMap(decodeMessages).map(({ sequence }) => sequence)).toEqual([7])
+    } finally {
+      other.close()
+    }
+  })
+
   test('a group that does not exist leaves nothing open', () => {
     const before = native().counts()
     const receiver = { message() {}, overrun() {}, failed() {} }
@@ -191,7 +243,7 @@ requires('the addon', addon).describe('this kernel', () => {
   })
 
   test('a program ends with everything open', () => {
-    const at = (name: string) => compiledUrl(`lib/runtime/${name}.ts`)
+    const at = (name: string) => compiledUrl(`lib/runtime/network/${name}.ts`)
     const program = `
       import { openLinkMonitor } from '${at('link-monitor')}'
       import { openPathManager } from '${at('path-manager')}'

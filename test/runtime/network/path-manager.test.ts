@@ -8,6 +8,7 @@ import { hex } from '../../support/hex.js'
 import { acknowledge, done, type FakeKernel, fakeKernel, part } from '../../support/netlink-kernel.js'
 import { mptcp } from '../../support/probes.js'
 import { requires } from '../../support/requires.js'
+import { uncaughtIn } from '../../support/uncaught.js'
 import { COMMANDS, ENDPOINTS, EVENTS, LIMITS } from '../../wire/netlink/mptcp-pm.vectors.js'
 
 /** The family `mptcp_pm` with the id 28 and its group `mptcp_pm_events`, 9. */
@@ -37,7 +38,7 @@ const asCaptured = describe.runIf(endianness() === 'LE')
 asCaptured('opening', () => {
   test('finds the family and joins its events', async () => {
     const { manager, kernel } = await managerOf(accept)
-    expect(manager).toMatchObject({ mayAdminister: true, hearsEvents: true })
+    expect(manager).toMatchObject({ mayAdminister: true, receivesEvents: true })
     expect(kernel.connections).toMatchObject([
       { protocol: 16, groups: undefined },
       { protocol: 16, groups: { number: 9 } },
@@ -62,7 +63,7 @@ asCaptured('opening', () => {
         return open(protocol, receiver, groups)
       },
     })
-    expect(manager).toMatchObject({ mayAdminister: false, hearsEvents: false })
+    expect(manager).toMatchObject({ mayAdminister: false, receivesEvents: false })
     await expect(manager.removeAnnounced({ token: 1, localId: 1 })).rejects.toMatchObject({
       code: 'EPERM',
       syscall: 'mptcp_pm remove',
@@ -182,6 +183,20 @@ asCaptured('events', () => {
     expect(heard).toEqual(EVENTS.map(({ value }) => value))
   })
 
+  test('what a listener throws is its own: the other events of the same datagram are reported', async () => {
+    const { manager, kernel } = await managerOf(accept)
+    const types: string[] = []
+    manager.on('event', event => {
+      types.push(event.type)
+      throw new Error('thrown by a listener')
+    })
+    const thrown = await uncaughtIn(async () =>
+      kernel.connections[1]!.receiver.message(Buffer.concat(EVENTS.slice(0, 3).map(({ bytes }) => bytes))),
+    )
+    expect(types).toEqual(EVENTS.slice(0, 3).map(({ value }) => value.type))
+    expect(thrown).toHaveLength(3)
+  })
+
   test('lost ones, and one that cannot be read: overrun', async () => {
     const { manager, kernel } = await managerOf(accept)
     let overruns = 0
@@ -206,7 +221,7 @@ requires('MPTCP', mptcp).describe('this kernel', () => {
   test('has the family, whatever the privilege', async () => {
     const before = native().counts()
     const manager = await openPathManager()
-    expect(manager.hearsEvents).toBe(manager.mayAdminister)
+    expect(manager.receivesEvents).toBe(manager.mayAdminister)
     expect(await manager.kernel.limits()).toMatchObject({ subflows: expect.any(Number) })
     manager.close()
     expect(native().counts()).toEqual(before)
