@@ -1,5 +1,6 @@
 /** Command lines: what `parseArgs` finds wrong, said in one line, with the name that was probably meant. */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { nearest } from '../input/check.js'
 
 export type OptionTable = NonNullable<ParseArgsConfig['options']>
 
@@ -44,27 +45,4 @@ export function wholeNumber(name: string, text: string): number {
 export function didYouMean(word: string, words: readonly string[], prefix = ''): string {
   const near = nearest(word, words)
   return near === undefined ? '' : `; did you mean ${prefix}${near}?`
-}
-
-/** The one of `words` that `word` is most likely a misspelling of. */
-function nearest(word: string, words: readonly string[]): string | undefined {
-  let best: string | undefined
-  let least = Math.max(1, Math.floor(word.length / 3)) + 1
-  for (const candidate of words) {
-    const distance = editDistance(word, candidate)
-    if (distance < least) [best, least] = [candidate, distance]
-  }
-  return best
-}
-
-/** How many letters to insert, delete or replace (Levenshtein). */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 0; i < a.length; i++) {
-    const next = [i + 1]
-    for (let j = 0; j < b.length; j++)
-      next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + (a[i] === b[j] ? 0 : 1)))
-    row = next
-  }
-  return row[b.length]!
 }

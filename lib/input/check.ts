@@ -1,44 +1,125 @@
 /**
- * Checks of single option values, used wherever options come in. Each returns the value decided, or throws
- * `ERR_ATSSS_OPTION` with the option's name, what it must be and what it is.
+ * Checks of values that come from outside: options, and rules and configurations in JSON. Each check returns the value,
+ * or throws an error that says where the value is, what it must be, what it is, and what was probably meant.
  */
 import { inspect } from 'node:util'
-import { AtsssError } from '../errors.js'
+import { AtsssError, type ErrorCode } from '../errors.js'
 
-export function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], fallback: T): T {
-  if (value === undefined) return fallback
-  if (!allowed.includes(value as T)) throw invalid(name, allowed.map(word => `'${word}'`).join(', '), value)
-  return value as T
+/** The checks of one kind of input: all its errors have one code, and name the place in one way. */
+export class Checks {
+  readonly #code: ErrorCode
+  readonly #place: (path: string) => string
+
+  /** @param place how a message names the value at a path */
+  constructor(code: ErrorCode, place: (path: string) => string) {
+    this.#code = code
+    this.#place = place
+  }
+
+  // All are properties, so that a room can take those that it needs by name.
+
+  /** The error for a value at `path`. */
+  readonly wrong = (path: string, message: string): AtsssError =>
+    new AtsssError(this.#code, `${this.#place(path)} ${message}`)
+
+  /** The error for a value that is not what it must be. */
+  readonly invalid = (path: string, expected: string, value: unknown): AtsssError =>
+    this.wrong(path, `must be ${expected}; it is ${shown(value)}`)
+
+  /** One of these words. */
+  readonly oneOf = <T extends string>(path: string, value: unknown, allowed: readonly T[], fallback?: T): T => {
+    if (value === undefined && fallback !== undefined) return fallback
+    if (allowed.includes(value as T)) return value as T
+    const meant = typeof value === 'string' ? nearest(value, allowed) : undefined
+    const hint = meant === undefined ? '' : `; did you mean '${meant}'?`
+    throw this.wrong(path, `must be ${quoted(allowed)}; it is ${shown(value)}${hint}`)
+  }
+
+  /** What one of these words stands for. */
+  readonly word = <T>(path: string, value: unknown, words: Readonly<Record<string, T>>): T => {
+    if (typeof value === 'string' && Object.hasOwn(words, value)) return words[value] as T
+    const names = Object.keys(words)
+    if (typeof value !== 'string' || value === '') throw this.invalid(path, `one of ${quoted(names)}`, value)
+    throw this.wrong(path, `${shown(value)} — ${meant(value, names)}`)
+  }
+
+  readonly flag = (path: string, value: unknown, fallback?: boolean): boolean => {
+    if (value === undefined && fallback !== undefined) return fallback
+    if (typeof value !== 'boolean') throw this.invalid(path, 'true or false', value)
+    return value
+  }
+
+  readonly integer = (path: string, value: unknown, least: number, most: number, fallback?: number): number => {
+    if (value === undefined && fallback !== undefined) return fallback
+    if (!Number.isInteger(value) || (value as number) < least || (value as number) > most)
+      throw this.invalid(path, `an integer in ${least}…${most}`, value)
+    return value as number
+  }
+
+  /** @param what the text must be, in the message */
+  readonly text = (path: string, value: unknown, what = 'a non-empty string'): string => {
+    if (typeof value !== 'string' || value === '') throw this.invalid(path, what, value)
+    return value
+  }
+
+  /** The name of a network interface. IFNAMSIZ is 16, with the terminating zero. */
+  readonly interfaceName = (path: string, value: unknown): string => {
+    const name = this.text(path, value, 'the name of an interface')
+    if (Buffer.byteLength(name) > 15 || /[\s/]/.test(name)) throw this.invalid(path, 'the name of an interface', value)
+    return name
+  }
+
+  readonly bytes = (path: string, value: unknown): Uint8Array | undefined => {
+    if (value !== undefined && !(value instanceof Uint8Array)) throw this.invalid(path, 'a Uint8Array', value)
+    return value
+  }
+
+  /** Octets, as hexadecimal digits. */
+  readonly hexadecimal = (path: string, value: unknown): Uint8Array => {
+    if (typeof value !== 'string' || !/^([0-9a-f]{2})*$/i.test(value))
+      throw this.invalid(path, 'octets in hexadecimal', value)
+    return Uint8Array.from(Buffer.from(value, 'hex'))
+  }
+
+  readonly list = (path: string, value: unknown): unknown[] => {
+    if (!Array.isArray(value)) throw this.invalid(path, 'an array', value)
+    return value
+  }
+
+  /** An object with these properties only: one that nothing reads could change the meaning of the others. */
+  readonly record = <K extends string>(
+    path: string,
+    value: unknown,
+    keys: readonly K[],
+  ): Partial<Record<K, unknown>> => {
+    const given = this.object(path, value)
+    for (const key of Object.keys(given))
+      if (!keys.includes(key as K)) throw this.wrong(`${path}.${key}`, `unknown property — ${meant(key, keys)}`)
+    return given as Partial<Record<K, unknown>>
+  }
+
+  readonly object = (path: string, value: unknown): object => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw this.invalid(path, 'an object', value)
+    return value
+  }
 }
 
-export function flag(name: string, value: unknown, fallback: boolean): boolean {
-  if (value === undefined) return fallback
-  if (typeof value !== 'boolean') throw invalid(name, 'true or false', value)
-  return value
-}
-
-export function integer(name: string, value: unknown, least: number, most: number, fallback?: number): number {
-  if (value === undefined && fallback !== undefined) return fallback
-  if (!Number.isInteger(value) || (value as number) < least || (value as number) > most)
-    throw invalid(name, `an integer in ${least}…${most}`, value)
-  return value as number
-}
-
-export function text(name: string, value: unknown): string {
-  if (typeof value !== 'string' || value === '') throw invalid(name, 'a non-empty string', value)
-  return value
-}
-
-export function bytes(name: string, value: unknown): Uint8Array | undefined {
-  if (value !== undefined && !(value instanceof Uint8Array)) throw invalid(name, 'a Uint8Array', value)
-  return value
-}
+/** The checks of options. */
+const options = new Checks('ERR_ATSSS_OPTION', path => `Option "${path}"`)
+export const invalid: Checks['invalid'] = options.invalid
+export const oneOf: Checks['oneOf'] = options.oneOf
+export const flag: Checks['flag'] = options.flag
+export const integer: Checks['integer'] = options.integer
+export const text: Checks['text'] = options.text
+export const interfaceName: Checks['interfaceName'] = options.interfaceName
+export const bytes: Checks['bytes'] = options.bytes
 
 /**
- * Options of other makers are passed over, as net.connect does; but a name that is ours, or its singular, up to its
- * capitals or one letter is a slip that would be silently without effect.
+ * Options of other libraries are passed over, as net.connect does. But a name that is almost one of ours, or the
+ * singular of one, is a mistake that would silently have no effect.
  *
- * @param path of `options`, with its dot, when they are part of others
+ * @param path of `options`, with a dot behind it, if they are part of others
  */
 export function refuseMisspelled(
   options: object,
@@ -46,28 +127,78 @@ export function refuseMisspelled(
   notOurs: ReadonlySet<string> = new Set(),
   path = '',
 ): void {
+  const singulars = new Map(ours.filter(own => own.endsWith('s')).map(own => [own.slice(0, -1), own]))
+  const words = [...ours, ...singulars.keys()]
   for (const name of Object.keys(options)) {
     if (ours.includes(name) || notOurs.has(name)) continue
-    const meant = ours.find(own => nearly(name, own) || (own.endsWith('s') && nearly(name, own.slice(0, -1))))
-    if (meant) throw new AtsssError('ERR_ATSSS_OPTION', `Misspelled option "${path}${name}" should be "${meant}"`)
+    const near = nearest(name, words, ONE_LETTER)
+    if (near !== undefined)
+      throw new AtsssError(
+        'ERR_ATSSS_OPTION',
+        `Misspelled option "${path}${name}" should be "${singulars.get(near) ?? near}"`,
+      )
   }
 }
 
-export function invalid(name: string, expected: string, value: unknown): AtsssError {
-  const shown = typeof value === 'string' ? `'${value.slice(0, 80)}'` : inspect(value, { depth: 0 }).slice(0, 80)
-  return new AtsssError('ERR_ATSSS_OPTION', `Option "${name}" must be ${expected}; it is ${shown}`)
+/**
+ * The word that was probably meant: the one that differs in the fewest letters, if these are few enough. Upper and lower
+ * case, hyphens and underscores make no difference. A known word that an underscore and more follow is another word.
+ *
+ * @param most how many letters may differ, for a word of this length
+ */
+export function nearest(given: string, words: readonly string[], most = A_QUARTER): string | undefined {
+  let best: string | undefined
+  let least = Number.POSITIVE_INFINITY
+  for (const own of words) {
+    if (given.startsWith(`${own}_`)) continue
+    const changes = distance(bare(given), bare(own))
+    if (changes < least && changes <= most(own.length)) [best, least] = [own, changes]
+  }
+  return best
 }
 
-/** Same letters but for case, or one letter added, left out, changed or swapped with its neighbour. */
-function nearly(name: string, own: string): boolean {
-  if (Math.abs(name.length - own.length) > 1) return false
-  const a = name.toLowerCase()
-  const b = own.toLowerCase()
-  if (a === b) return true
-  if (b.length < 5) return false
-  let start = 0
-  while (start < a.length && a[start] === b[start]) start++
-  const rest = (text: string, skip: number) => text.slice(start + skip)
-  const swapped = a[start] === b[start + 1] && a[start + 1] === b[start] && rest(a, 2) === rest(b, 2)
-  return rest(a, 1) === rest(b, 1) || rest(a, 1) === rest(b, 0) || rest(a, 0) === rest(b, 1) || swapped
+/** A value as messages show it. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, 80)}'`
+  if (value === undefined) return 'missing'
+  return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY }).slice(0, 80)
+}
+
+/** Where every word is one of ours. */
+const A_QUARTER = (length: number) => Math.max(1, Math.floor(length / 4))
+/** Where other words are somebody else's: a short one that differs in a letter is probably another word. */
+const ONE_LETTER = (length: number) => (length < 5 ? 0 : 1)
+
+function meant(given: string, words: readonly string[]): string {
+  const own = nearest(given, words)
+  return own === undefined ? `must be one of ${quoted(words)}` : `did you mean '${own}'?`
+}
+
+function quoted(words: readonly string[]): string {
+  return words.map((own, index) => `${index === 0 ? '' : index < words.length - 1 ? ', ' : ' or '}'${own}'`).join('')
+}
+
+function bare(name: string): string {
+  return name
+    .slice(0, 80)
+    .toLowerCase()
+    .replace(/[-_\s]/g, '')
+}
+
+/** How many letters to add, leave out, change, or swap with their neighbour (optimal string alignment). */
+function distance(a: string, b: string): number {
+  let before: number[] = []
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const changed = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      row[j] = Math.min(last[j]! + 1, row[j - 1]! + 1, changed)
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        row[j] = Math.min(row[j]!, before[j - 2]! + 1)
+    }
+    before = last
+    last = row
+  }
+  return last[b.length]!
 }

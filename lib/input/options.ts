@@ -5,7 +5,7 @@
 import { isIP } from 'node:net'
 import { AtsssError } from '../errors.js'
 import type { TcpOption } from '../wire/convert/index.js'
-import { bytes, flag, integer, invalid, oneOf, refuseMisspelled, text } from './check.js'
+import { bytes, flag, integer, interfaceName, invalid, oneOf, refuseMisspelled, text } from './check.js'
 
 /**
  * How the Convert message travels (RFC 8803 §6: in the SYN, or in the first bytes after the handshake).
@@ -212,7 +212,7 @@ export function resolveOptions(options: MptcpOptions & object): Settings {
     converters: (isList(inputs) ? inputs : [inputs]).map((input, index) =>
       converterSpec(input, `converters[${index}]`, convert, pipelining),
     ),
-    interface: interfaceName(options.interface),
+    interface: options.interface === undefined ? undefined : interfaceName('interface', options.interface),
     mptcp: oneOf('mptcp', options.mptcp, ['prefer', 'require', 'off'], DEFAULTS.mptcp),
     earlyData: flag('earlyData', options.earlyData, false),
     fallback: oneOf('fallback', options.fallback, ['fail', 'direct'], DEFAULTS.fallback),
@@ -299,14 +299,6 @@ function cookieBytes(name: string, value: unknown): Uint8Array | undefined {
   if (cookie && (cookie.length === 0 || cookie.length % 4 !== 0 || cookie.length > 988))
     throw invalid(name, '4…988 bytes, a multiple of 4', `${cookie.length} bytes`)
   return cookie
-}
-
-/** IFNAMSIZ is 16, its terminating zero included. */
-function interfaceName(value: unknown): string | undefined {
-  if (value === undefined) return undefined
-  const name = text('interface', value)
-  if (Buffer.byteLength(name) > 15 || /[\s/]/.test(name)) throw invalid('interface', 'the name of an interface', value)
-  return name
 }
 
 function tcpOptionList(value: unknown): readonly TcpOption[] {

@@ -83,7 +83,7 @@ export interface Plan {
 export function planOf(options: LabOptions, hasIpv6: boolean): Plan {
   const { accesses = DEFAULT_ACCESSES, dataNetwork = {}, ipv6 = true, sourceRouting = false } = options
   const names = accesses.map(access => access.name)
-  for (const { access } of accesses) oneOf('access', access, ['3gpp', 'non-3gpp'], '3gpp')
+  for (const { access } of accesses) oneOf('access', access, ['3gpp', 'non-3gpp'])
   for (const name of names)
     if (!/^[A-Za-z][\w-]{0,14}$/.test(name) || name === 'lo' || name === DATA)
       throw new AtsssError('ERR_ATSSS_OPTION', `an access cannot be named "${name}"`)

@@ -1,13 +1,15 @@
 /**
- * The configuration of the preload, from JSON: the options of a session or of `connect()`, as far as JSON can say them,
- * and what is to be left alone. What is wrong is refused with its place; nothing is passed over.
- * schema/atsss.json says the same as a JSON Schema.
+ * The configuration of the preload, from JSON: the options of a session or of `connect()`, as far as JSON can express
+ * them, and which destinations to leave to Node. What is wrong is refused with its place; nothing is ignored.
+ * schema/atsss.json is made from these checks by scripts/schema.ts.
  */
 import { AtsssError } from '../errors.js'
+import { Checks } from '../input/check.js'
+import { type Described, described, describedBy, explained, type JsonSchema, recordSchema } from '../input/described.js'
 import { type ConverterInput, type MptcpOptions, resolveOptions } from '../input/options.js'
-import { hexadecimal, integer, list, record, shown, text, word, wrong } from '../policy/rules/check.js'
 import { parseRules } from '../policy/rules/json.js'
-import { PRESETS } from '../policy/rules/presets.js'
+import { PRESETS, type Preset } from '../policy/rules/presets.js'
+import { RULES_SCHEMA, UUID_SCHEMA } from '../policy/rules/schema.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { type RulesInput, resolveSession, type SessionOptions } from '../session/options.js'
 import { UUID } from '../wire/atsss/fields.js'
@@ -22,143 +24,218 @@ export interface Config {
 
 const TIMER_MAX = 2_147_483_647
 
-const flag = (path: string, value: unknown) => {
-  if (typeof value !== 'boolean') throw wrong(path, `must be true or false; it is ${shown(value)}`)
-  return value
-}
-const oneOf =
-  (...words: string[]) =>
-  (path: string, value: unknown) =>
-    word(path, value, Object.fromEntries(words.map(each => [each, each])))
-const within = (least: number, most: number) => (path: string, value: unknown) => integer(path, value, least, most)
+const checks = new Checks('ERR_ATSSS_CONFIG', path => `${path}:`)
+const { flag, text, interfaceName, oneOf, within, listOf, record } = describedBy(checks)
 
-/** Each property's check, which gives the option's value. */
+/** RFC 8803 §6.1 and §6.2.7: it has to fit into the message with the Connect TLV, in words of 32 bits. */
+const cookie = explained(
+  '4 to 988 octets, a multiple of 4, in hexadecimal.',
+  described({ type: 'string', pattern: '^([0-9A-Fa-f]{8}){1,247}$' }, (path, value) => {
+    const octets = checks.hexadecimal(path, value)
+    if (octets.length % 4 !== 0 || octets.length < 4 || octets.length > 988)
+      throw checks.wrong(path, `must be 4…988 octets, a multiple of 4; it has ${octets.length}`)
+    return octets
+  }),
+)
+
+const convertForm = oneOf('auto', '0rtt', '1rtt')
+const OF_A_CONVERTER = { convert: convertForm, pipelining: flag, cookie }
+const byAddress = record({ host: text, port: within(1, 65_535), ...OF_A_CONVERTER }, ['host', 'port'])
+const byDomain = record({ domain: text, ...OF_A_CONVERTER }, ['domain'])
+const anyConverter = record({ host: text, port: within(1, 65_535), domain: text, ...OF_A_CONVERTER })
+
+const converter = described<ConverterInput>(
+  {
+    oneOf: [
+      {
+        type: 'string',
+        pattern: '^(_[Cc][Oo][Nn][Vv][Ee][Rr][Tt]\\._[Tt][Cc][Pp]\\..+|(\\[[^\\]]+\\]|[^:\\[\\]\\s/]+):\\d{1,5})$',
+      },
+      byAddress.schema,
+      byDomain.schema,
+    ],
+  },
+  (path, value) => {
+    if (typeof value === 'string') return value // `resolveOptions` checks its form
+    // The error names a wrong property, and only then a missing one; both a domain and an address `resolveOptions` refuses.
+    const given = anyConverter(path, value)
+    return (given.domain === undefined ? byAddress(path, value) : given) as ConverterInput
+  },
+)
+
+const access = described<string | { interface: string }>(
+  { oneOf: [interfaceName.schema, record({ interface: interfaceName }, ['interface']).schema] },
+  (path, value) =>
+    typeof value === 'string' || value === undefined
+      ? interfaceName(path, value)
+      : (record({ interface: interfaceName }, ['interface'])(path, value) as { interface: string }),
+)
+
+/** Each property's check, which returns the option's value. */
 const OPTIONS = {
-  converters: (path, value) =>
-    Array.isArray(value) ? value.map((item, index) => converter(`${path}[${index}]`, item)) : converter(path, value),
-  interface: interfaceName,
-  mptcp: oneOf('prefer', 'require', 'off'),
-  convert: oneOf('auto', '0rtt', '1rtt'),
-  pipelining: flag,
-  fallback: oneOf('fail', 'direct'),
-  connectTimeout: within(0, TIMER_MAX),
-  converterTimeout: within(0, TIMER_MAX),
-  synTimeout: within(100, 1_900),
-  synRetries: within(0, 10),
-  attemptDelay: within(10, 60_000),
-  info: flag,
-  allowLoopback: flag,
-} satisfies Partial<Record<keyof MptcpOptions, Check>> as Record<string, Check>
+  converters: explained(
+    'Transport Converters, best first. Default: none, connections go directly.',
+    described({ oneOf: [converter.schema, listOf(converter).schema] }, (path, value) =>
+      Array.isArray(value) ? listOf(converter)(path, value) : converter(path, value),
+    ),
+  ),
+  interface: explained(
+    "The interface of the first subflow; without accesses only. Default: the routing table's choice.",
+    interfaceName,
+  ),
+  mptcp: explained(
+    'MPTCP, or TCP where there is no MPTCP (prefer); MPTCP or an error (require); TCP (off). Default: prefer.',
+    oneOf('prefer', 'require', 'off'),
+  ),
+  convert: explained('Where the Convert message travels. Default: auto.', convertForm),
+  pipelining: explained(
+    "Bytes written before 'connect' leave as soon as the converter has acknowledged the Convert message. Default: true.",
+    flag,
+  ),
+  fallback: explained(
+    'If no converter can be used: connections fail, or go directly. Default: fail.',
+    oneOf('fail', 'direct'),
+  ),
+  connectTimeout: explained('Milliseconds for all of it; 0: no limit. Default: 130000.', within(0, TIMER_MAX)),
+  converterTimeout: explained(
+    "Milliseconds for the converter's answer; 0: no limit. Default: 15000.",
+    within(0, TIMER_MAX),
+  ),
+  synTimeout: explained(
+    'Milliseconds after which a new SYN follows one that was not answered. Default: 900.',
+    within(100, 1_900),
+  ),
+  synRetries: explained('New SYNs after the first. Default: 3 to a converter, 6 to a destination.', within(0, 10)),
+  attemptDelay: explained(
+    'Milliseconds until the next address is tried in parallel. Default: 250.',
+    within(10, 60_000),
+  ),
+  info: explained('Send the Info TLV. Default: false.', flag),
+  allowLoopback: explained(
+    'Loopback destinations through a converter: for tests on one machine. Default: false.',
+    flag,
+  ),
+} satisfies Partial<Record<keyof MptcpOptions, Described>>
 
 const OF_A_SESSION = {
-  accesses: (path, value) => {
-    const given = record(path, value, BOTH)
-    return Object.fromEntries(BOTH.map(name => [name, access(`${path}.${name}`, given[name])]))
-  },
-  rules: (_, value) => {
-    if (typeof value === 'string') return oneOf(...Object.keys(PRESETS))('rules', value)
-    parseRules(value)
-    return value as RulesInput
-  },
-  application: (path, value) => {
-    const { osId, osAppId } = record(path, value, ['osId', 'osAppId'])
-    return { osAppId: text(`${path}.osAppId`, osAppId), ...(osId === undefined ? {} : { osId: uuid(path, osId) }) }
-  },
-  unmatched: oneOf('any', 'refuse'),
-  unenforceable: oneOf('refuse', 'degrade'),
-  watch: (path, value) => {
-    if (typeof value === 'boolean') return value
-    if (typeof value === 'string') return text(path, value)
-    const { path: socket, control } = record(path, value, ['path', 'control'])
-    return {
-      ...(socket === undefined ? {} : { path: text(`${path}.path`, socket) }),
-      ...(control === undefined ? {} : { control: flag(`${path}.control`, control) }),
-    }
-  },
-} satisfies Partial<Record<keyof SessionOptions, Check>> as Record<string, Check>
+  accesses: explained(
+    "The interface of each access: the application's connections are those of a session over both.",
+    record({ '3gpp': access, 'non-3gpp': access }, BOTH),
+  ),
+  rules: explained(
+    'A preset, or ATSSS rules in the names of TS 29.512. Default: handover.',
+    described<RulesInput>({ oneOf: [{ enum: Object.keys(PRESETS) }, RULES_SCHEMA] }, (path, value) => {
+      if (typeof value === 'string') return oneOf(...(Object.keys(PRESETS) as Preset[]))(path, value)
+      parseRules(value)
+      return value as RulesInput
+    }),
+  ),
+  application: explained(
+    'The application, for rules with application identifiers.',
+    record(
+      {
+        osId: described(UUID_SCHEMA, (path, value) => {
+          if (typeof value !== 'string' || !UUID.test(value.toLowerCase())) throw checks.invalid(path, 'a UUID', value)
+          return value
+        }),
+        osAppId: text,
+      },
+      ['osAppId'],
+    ),
+  ),
+  unmatched: explained(
+    'A connection that no rule matches: any access, or it fails. Default: any.',
+    oneOf('any', 'refuse'),
+  ),
+  unenforceable: explained(
+    'A rule that cannot be obeyed on this kernel: its connections fail, or get what comes nearest. Default: refuse.',
+    oneOf('refuse', 'degrade'),
+  ),
+  watch: explained(
+    'Lets processes of the same user see the session (atsss watch), over a Unix socket: true, its path, or its path and whether its rules may be replaced from there. Default: false.',
+    described(
+      { anyOf: [flag.schema, text.schema, record({ path: text, control: flag }).schema] },
+      (path, value): SessionOptions['watch'] => {
+        if (typeof value === 'boolean') return value
+        if (typeof value === 'string') return text(path, value)
+        return record({ path: text, control: flag })(path, value)
+      },
+    ),
+  ),
+} satisfies Partial<Record<keyof SessionOptions, Described>>
 
 const OF_THE_PRELOAD = {
-  exclude: (path, value) => {
-    const entries = list(path, value).map((entry, index) => text(`${path}[${index}]`, entry))
-    new Exclusion(entries)
-    return entries
-  },
-  includeLocal: flag,
-} satisfies Record<keyof PreloadOptions, Check> as Record<string, Check>
+  exclude: explained(
+    'Destinations that are left to Node: addresses, prefixes, names, and *.name for everything below a name.',
+    described(listOf(text).schema, (path, value) => {
+      const entries = listOf(text)(path, value)
+      new Exclusion(entries)
+      return entries
+    }),
+  ),
+  includeLocal: explained('Take loopback and link-local destinations, too. Default: false.', flag),
+} satisfies Record<keyof PreloadOptions, Described>
 
-type Check = (path: string, value: unknown) => unknown
+const PROPERTIES: Readonly<Record<string, Described>> = {
+  $schema: text,
+  ...OF_A_SESSION,
+  ...OPTIONS,
+  ...OF_THE_PRELOAD,
+}
 
-/** The names of all properties, for those who read or write such files. */
-export const CONFIG_KEYS: readonly string[] = [
-  '$schema',
-  ...Object.keys(OF_A_SESSION),
-  ...Object.keys(OPTIONS),
-  ...Object.keys(OF_THE_PRELOAD),
-]
+/** The names of all properties, for programs that read or write such files. */
+export const CONFIG_KEYS: readonly string[] = Object.keys(PROPERTIES)
+
+/** What `parseConfig` accepts, as far as a JSON Schema can say it: schema/atsss.json without its title. */
+export function configSchema(): JsonSchema {
+  return {
+    ...recordSchema(PROPERTIES),
+    dependencies: {
+      ...Object.fromEntries(
+        Object.keys(OF_A_SESSION)
+          .filter(name => name !== 'accesses')
+          .map(name => [name, ['accesses']]),
+      ),
+      accesses: { not: { required: ['interface'] } },
+    },
+  }
+}
 
 /**
- * @param json as `JSON.parse` gives it
- * @param origin where it is from, for the message
+ * @param json as `JSON.parse` returns it
+ * @param origin the file or variable it is from, for the message
  * @throws ERR_ATSSS_CONFIG, with the origin, the place in it, and what was probably meant
  */
 export function parseConfig(json: unknown, origin: string): Config {
   try {
-    const given = record('the configuration', json, CONFIG_KEYS)
-    const of = (checks: Record<string, Check>) =>
+    const given = checks.record('the configuration', json, CONFIG_KEYS)
+    const read = (properties: Readonly<Record<string, Described>>) =>
       Object.fromEntries(
-        Object.entries(checks)
+        Object.entries(properties)
           .filter(([name]) => given[name] !== undefined)
           .map(([name, check]) => [name, check(name, given[name])]),
       )
     if (given.$schema !== undefined) text('$schema', given.$schema)
-    const via = { ...of(OPTIONS), ...of(OF_A_SESSION) }
+    const via = { ...read(OPTIONS), ...read(OF_A_SESSION) }
     const stray = Object.keys(OF_A_SESSION).find(name => name in via)
     if (given.accesses === undefined && stray !== undefined)
-      throw wrong(stray, 'is of a session, which needs "accesses"')
+      throw checks.wrong(
+        stray,
+        'is an option of a session, which needs "accesses": add the interfaces of both accesses',
+      )
     if (given.accesses !== undefined && given.interface !== undefined)
-      throw wrong('interface', 'does not go with "accesses", which has the interfaces')
+      throw checks.wrong('interface', 'does not go with "accesses", which names the interfaces: leave it out')
     resolveOptions(via)
     if (given.accesses !== undefined) resolveSession(via as unknown as SessionOptions)
-    return { via, preload: of(OF_THE_PRELOAD) }
+    return { via, preload: read(OF_THE_PRELOAD) }
   } catch (error) {
     const { code, message } = error as AtsssError
-    if (code !== 'ERR_ATSSS_RULE' && code !== 'ERR_ATSSS_OPTION') throw error
-    throw configError(origin, message.replace(/^the configuration\./, ''))
+    if (code !== 'ERR_ATSSS_CONFIG' && code !== 'ERR_ATSSS_RULE' && code !== 'ERR_ATSSS_OPTION') throw error
+    // One form for all: an option's error would say `Option "converters[0]" must be …`.
+    throw configError(origin, message.replace(/^the configuration\./, '').replace(/^Option "([^"]*)"/, '$1:'))
   }
 }
 
 export function configError(origin: string, message: string): AtsssError {
   return new AtsssError('ERR_ATSSS_CONFIG', `${origin}: ${message}`)
-}
-
-const CONVERTER_KEYS = ['host', 'port', 'domain', 'convert', 'pipelining', 'cookie'] as const
-
-function converter(path: string, value: unknown): ConverterInput {
-  if (typeof value === 'string') return value // whose form the options know
-  const given = record(path, value, CONVERTER_KEYS)
-  if (given.domain === undefined) {
-    text(`${path}.host`, given.host)
-    integer(`${path}.port`, given.port, 1, 65_535)
-  }
-  const cookie = given.cookie === undefined ? {} : { cookie: hexadecimal(`${path}.cookie`, given.cookie) }
-  return { ...given, ...cookie } as unknown as ConverterInput
-}
-
-function access(path: string, value: unknown): string | { interface: string } {
-  if (typeof value === 'string' || value === undefined) return interfaceName(path, value)
-  return { interface: interfaceName(`${path}.interface`, record(path, value, ['interface']).interface) }
-}
-
-/** IFNAMSIZ is 16, its terminating zero included. */
-function interfaceName(path: string, value: unknown): string {
-  const name = text(path, value, 'the name of an interface')
-  if (Buffer.byteLength(name) > 15 || /[\s/]/.test(name))
-    throw wrong(path, `must be the name of an interface; it is ${shown(value)}`)
-  return name
-}
-
-function uuid(path: string, value: unknown): string {
-  const given = text(`${path}.osId`, value, 'a UUID')
-  if (!UUID.test(given.toLowerCase())) throw wrong(`${path}.osId`, `must be a UUID; it is ${shown(value)}`)
-  return given
 }

@@ -1,7 +1,7 @@
 /** Which destinations are left to Node. Values in, a decision out. */
 import { isIP } from 'node:net'
 import { PrefixSet } from '../input/addresses.js'
-import { shown, wrong } from '../policy/rules/check.js'
+import { invalid } from '../input/check.js'
 import { plainName } from '../policy/rules/json-traffic.js'
 import { isUnder } from '../policy/rules/match.js'
 
@@ -15,7 +15,7 @@ export class Exclusion {
   /**
    * @param entries addresses, prefixes such as `10.0.0.0/8`, names, and `*.example.com` for what is below a name
    * @param includeLocal loopback and link-local destinations are not excluded by themselves
-   * @throws ERR_ATSSS_RULE with the place of what is none of these
+   * @throws ERR_ATSSS_OPTION with the place of an entry that is none of these
    */
   constructor(entries: readonly string[], includeLocal = false) {
     const prefixes = [...(includeLocal ? [] : LOCAL)]
@@ -24,7 +24,7 @@ export class Exclusion {
       const name = isIP(entry.split('/')[0]!) === 0 ? plainName(entry) : undefined
       if (name !== undefined) names.push(name.toLowerCase().replace(/\.$/, ''))
       else if (isPrefix(entry)) prefixes.push(entry)
-      else throw wrong(`exclude[${index}]`, `must be an address, a prefix or a name; it is ${shown(entry)}`)
+      else throw invalid(`exclude[${index}]`, 'an address, a prefix or a name', entry)
     }
     this.#prefixes = new PrefixSet(prefixes, 'exclude')
     this.#names = names

@@ -90,7 +90,7 @@ describe('converters as objects', () => {
   })
 
   test.each([
-    [{}, '"converters[0].host" must be a non-empty string; it is undefined'],
+    [{}, '"converters[0].host" must be a non-empty string; it is missing'],
     [{ host: '', port: 1 }, '"converters[0].host"'],
     [{ host: 5, port: 1 }, '"converters[0].host"'],
     [{ host: 'a' }, '"converters[0].port" must be an integer in 1…65535'],

@@ -40,6 +40,12 @@ test('undefined is the default, for every option', () => {
   expect(resolved(Object.fromEntries(names.map(name => [name, undefined])))).toEqual(resolveOptions({}))
 })
 
+const alternatives = (words: readonly string[]) =>
+  `${words
+    .slice(0, -1)
+    .map(word => `'${word}'`)
+    .join(', ')} or '${words.at(-1)}'`
+
 describe('words', () => {
   test.each([
     ['mptcp', 'mptcp', ['prefer', 'require', 'off']],
@@ -49,7 +55,7 @@ describe('words', () => {
     for (const wrong of ['', 'Off', 'none', true, 1, null, {}, ['prefer']]) {
       const { code, message } = refusal({ [name]: wrong })
       expect(code).toBe('ERR_ATSSS_OPTION')
-      expect(message).toContain(`Option "${name}" must be ${words.map(word => `'${word}'`).join(', ')}; it is `)
+      expect(message).toContain(`Option "${name}" must be ${alternatives(words)}; it is `)
     }
   })
 
@@ -58,7 +64,7 @@ describe('words', () => {
     expect(form({})).toBe('auto')
     for (const word of ['auto', '0rtt', '1rtt']) expect(form({ convert: word })).toBe(word)
     expect(refusal({ convert: '0-rtt' }).message).toContain(
-      `Option "convert" must be 'auto', '0rtt', '1rtt'; it is '0-rtt'`,
+      `Option "convert" must be 'auto', '0rtt' or '1rtt'; it is '0-rtt'; did you mean '0rtt'?`,
     )
   })
 })

@@ -9,15 +9,18 @@ describe('what is wrong, with its place', () => {
   const wifi = { name: 'wifi', access: 'non-3gpp', link: {} }
   test.each<[unknown, string]>([
     [[], 'the scenario: must be an object'],
-    [{ acceses: [] }, 'the scenario.acceses: unknown property: there are '],
+    [{ acceses: [] }, "the scenario.acceses: unknown property — did you mean 'accesses'?"],
     [{ accesses: {} }, 'accesses: must be an array'],
     [{ accesses: [{ ...wifi, name: 5 }] }, 'accesses[0].name: must be the name of an interface'],
-    [{ accesses: [{ name: 'wifi', link: {} }] }, "accesses[0].access: must be '3gpp' or 'non-3gpp'"],
-    [{ accesses: [{ ...wifi, access: '4gpp' }] }, 'Option "access" must be'],
+    [{ accesses: [{ name: 'wifi', link: {} }] }, "accesses[0].access: must be '3gpp' or 'non-3gpp'; it is missing"],
+    [
+      { accesses: [{ ...wifi, access: '4gpp' }] },
+      "accesses[0].access: must be '3gpp' or 'non-3gpp'; it is '4gpp'; did you mean '3gpp'?",
+    ],
     [{ accesses: [{ ...wifi, link: { rate: 5 } }] }, 'accesses[0].link: a link has no rate: rateMbps, '],
     [{ accesses: [wifi, wifi] }, 'each with a name of its own'],
     [{ dataNetwork: { lossPercent: 101 } }, 'dataNetwork: Option "lossPercent" must be between 0 and 100'],
-    [{ trace: [{ at: 1, link: 'lan', set: {} }] }, 'trace[0].link: must be one of wifi, cell, data'],
+    [{ trace: [{ at: 1, link: 'lan', set: {} }] }, "trace[0].link: must be 'wifi', 'cell' or 'data'; it is 'lan'"],
     [
       {
         trace: [
@@ -25,7 +28,7 @@ describe('what is wrong, with its place', () => {
           { at: 1, link: 'wifi', set: {} },
         ],
       },
-      'trace[1].at: must be a number of seconds, 2 or later',
+      'trace[1].at: must be a number of seconds, 2 or later; it is 1',
     ],
     [{ trace: [{ at: 0, link: 'wifi', set: { up: true } }] }, 'trace[0].set: a link has no up'],
     [{ trace: [{ at: 9, link: 'wifi', set: {} }], period: 5 }, 'period: must be a number of seconds, 9 or more'],

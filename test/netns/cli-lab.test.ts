@@ -89,7 +89,7 @@ test('a topology that cannot be is a wrong command line', async () => {
   writeFileSync(topology, '{"trace":[{"at":0,"link":"wlan","set":{}}]}')
   const [file, profile] = await Promise.all([lab('--topology', topology).ended, lab('--profile', 'trai').ended])
   expect([file.status, profile.status]).toEqual([2, 2])
-  expect(file.stderr).toContain(`atsss lab: ${topology}: trace[0].link: must be one of wifi, cell, data`)
+  expect(file.stderr).toContain(`atsss lab: ${topology}: trace[0].link: must be 'wifi', 'cell' or 'data'`)
   expect(profile.stderr).toContain(
     "--profile must be one of wifi+lte, wifi+5g, train; it is 'trai'; did you mean train?",
   )

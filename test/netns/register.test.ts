@@ -102,7 +102,7 @@ describe('a wrong configuration ends the process with one line, before the appli
     [
       'a converter without a port',
       { converters: '192.0.2.1' },
-      /"converters\[0\]" must be 'host:port'.*it is '192\.0\.2\.1'/,
+      /: converters\[0\]: must be 'host:port'.*it is '192\.0\.2\.1'/,
     ],
     ['a number out of range', { synRetries: 11 }, /: synRetries: must be an integer in 0…10; it is 11/],
     [

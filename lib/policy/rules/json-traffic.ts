@@ -1,5 +1,6 @@
 /** Traffic descriptors of rules in JSON, both ways. */
 import { domainToASCII } from 'node:url'
+import { shown } from '../../input/check.js'
 import {
   decodeTrafficDescriptor,
   encodeTrafficDescriptor,
@@ -8,7 +9,7 @@ import {
 } from '../../wire/atsss/container.js'
 import { UUID } from '../../wire/atsss/fields.js'
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../../wire/bytes/address.js'
-import { hexadecimal, integer, list, record, shown, text, wrong } from './check.js'
+import { hexadecimal, list, octet, port, record, text, wrong } from './check.js'
 
 /**
  * Which traffic a rule is about: everything, or what has one of each list that is there. The destination is the server's,
@@ -82,14 +83,22 @@ export function trafficToJson(traffic: readonly TrafficComponent[]): TrafficDesc
   return json
 }
 
-const LISTS = ['remoteAddresses', 'remotePorts', 'protocols', 'fqdns', 'applications', 'ipTuples', 'opaque'] as const
+export const LISTS = [
+  'remoteAddresses',
+  'remotePorts',
+  'protocols',
+  'fqdns',
+  'applications',
+  'ipTuples',
+  'opaque',
+] as const
 type ListKey = (typeof LISTS)[number]
 const TRAFFIC_KEYS = ['matchAll', ...LISTS] as const
 
 const PARSERS: Record<ListKey, (path: string, item: unknown) => TrafficComponent[]> = {
   remoteAddresses: (path, item) => [parsePrefix(path, item)],
   remotePorts: (path, item) => [parsePorts(path, item)],
-  protocols: (path, item) => [{ type: 'protocol', protocol: integer(path, item, 0, 255) }],
+  protocols: (path, item) => [{ type: 'protocol', protocol: octet(path, item) }],
   fqdns: (path, item) => {
     const fqdn = plainName(text(path, item))
     if (fqdn === undefined) throw wrong(path, `must be a name, or '*.' and a name; it is ${shown(item)}`)
@@ -144,7 +153,7 @@ function parsePorts(
   path: string,
   item: unknown,
 ): Extract<TrafficComponent, { type: 'remote-port' | 'remote-port-range' }> {
-  if (typeof item !== 'string') return { type: 'remote-port', port: integer(path, item, 0, 65_535) }
+  if (typeof item !== 'string') return { type: 'remote-port', port: port(path, item) }
   const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(item) ?? []
   const low = Number(first)
   const high = Number(last)
@@ -188,7 +197,7 @@ function parseTuple(path: string, item: unknown): TrafficComponent[] {
     const { type, ...address } = parsePrefix(`${path}.remoteAddress`, remoteAddress)
     Object.assign(tuple, type === 'remote-ipv4' ? { ipv4: address } : { ipv6: address })
   }
-  if (protocol !== undefined) tuple.protocol = integer(`${path}.protocol`, protocol, 0, 255)
+  if (protocol !== undefined) tuple.protocol = octet(`${path}.protocol`, protocol)
   if (remotePort !== undefined) {
     const { type, ...ports } = parsePorts(`${path}.remotePort`, remotePort)
     Object.assign(tuple, type === 'remote-port' ? ports : { ports })

@@ -3,7 +3,8 @@
  * about as `TrafficDescriptor` says. What is wrong is refused with its place; nothing is passed over.
  */
 
-import { hexadecimal, integer, list, nearest, record, text, word, wrong } from './check.js'
+import { nearest } from '../../input/check.js'
+import { hexadecimal, list, milliseconds, octet, percent, permille, record, text, word, wrong } from './check.js'
 import { parseTraffic, type TrafficDescriptor, trafficToJson } from './json-traffic.js'
 import {
   type AccessType,
@@ -94,14 +95,14 @@ export function rulesToJson(rules: readonly Rule[]): AtsssRule[] {
   }))
 }
 
-const RULE_KEYS = ['ruleId', 'precedence', 'trafficDescriptor', 'steeringFunctionality', 'steeringMode'] as const
+export const RULE_KEYS = ['ruleId', 'precedence', 'trafficDescriptor', 'steeringFunctionality', 'steeringMode'] as const
 
 function parseRule(path: string, value: unknown): Rule {
   const rule = record(path, value, RULE_KEYS)
   const traffic = parseTraffic(`${path}.trafficDescriptor`, rule.trafficDescriptor)
   return {
     id: parseId(`${path}.ruleId`, rule.ruleId),
-    precedence: integer(`${path}.precedence`, rule.precedence, 0, 255),
+    precedence: octet(`${path}.precedence`, rule.precedence),
     traffic,
     functionality: parseFunctionality(`${path}.steeringFunctionality`, rule.steeringFunctionality),
     steering: parseSteering(`${path}.steeringMode`, rule.steeringMode),
@@ -112,7 +113,7 @@ function parseRule(path: string, value: unknown): Rule {
 
 function parseId(path: string, value: unknown): string | undefined {
   if (value === undefined) return undefined
-  return typeof value === 'number' ? String(integer(path, value, 0, 255)) : text(path, value, 'text, or 0…255')
+  return typeof value === 'number' ? String(octet(path, value)) : text(path, value, 'text, or 0…255')
 }
 
 const FUNCTIONALITIES: Readonly<Record<string, SteeringFunctionality>> = {
@@ -124,7 +125,7 @@ const FUNCTIONALITIES: Readonly<Record<string, SteeringFunctionality>> = {
 /** An open enumeration in TS 29.512: other words are values too, but not those that are nearly one of ours. */
 function parseFunctionality(path: string, value: unknown): SteeringFunctionality {
   if (value === undefined) return 'supported'
-  if (typeof value === 'number') return { unknown: integer(path, value, 0, 255) }
+  if (typeof value === 'number') return { unknown: octet(path, value) }
   const name = text(path, value)
   if (Object.hasOwn(FUNCTIONALITIES, name) || nearest(name, Object.keys(FUNCTIONALITIES)))
     return word(path, name, FUNCTIONALITIES)
@@ -137,10 +138,10 @@ function functionalityToJson(functionality: SteeringFunctionality): Pick<AtsssRu
   return { steeringFunctionality: nameFor(FUNCTIONALITIES, functionality) }
 }
 
-type ModeKey = Exclude<keyof SteeringMode, 'steerModeValue'>
+export type ModeKey = Exclude<keyof SteeringMode, 'steerModeValue'>
 
 /** What may stand beside each mode. */
-const MODE_KEYS: Readonly<Record<SteerModeValue, readonly ModeKey[]>> = {
+export const MODE_KEYS: Readonly<Record<SteerModeValue, readonly ModeKey[]>> = {
   ACTIVE_STANDBY: ['active', 'standby'],
   LOAD_BALANCING: ['3gLoad', 'thresValue', 'steerModeInd'],
   SMALLEST_DELAY: [],
@@ -152,9 +153,12 @@ const MODE_NAMES = Object.fromEntries(Object.keys(MODE_KEYS).map(name => [name, 
   string,
   SteerModeValue
 >
-const STEERING_KEYS: readonly (keyof SteeringMode)[] = ['steerModeValue', ...new Set(Object.values(MODE_KEYS).flat())]
+export const STEERING_KEYS: readonly (keyof SteeringMode)[] = [
+  'steerModeValue',
+  ...new Set(Object.values(MODE_KEYS).flat()),
+]
 
-const ACCESS_TYPES: Readonly<Record<string, AccessType>> = { '3GPP_ACCESS': '3gpp', NON_3GPP_ACCESS: 'non-3gpp' }
+export const ACCESS_TYPES: Readonly<Record<string, AccessType>> = { '3GPP_ACCESS': '3gpp', NON_3GPP_ACCESS: 'non-3gpp' }
 const INDICATORS = { AUTO_LOAD_BALANCE: 'autonomous', UE_ASSISTANCE: 'ue-assistance' } as const
 
 function parseSteering(path: string, value: unknown): Steering {
@@ -192,7 +196,7 @@ function parseSteering(path: string, value: unknown): Steering {
     case 'UNKNOWN':
       return {
         mode: 'unknown',
-        code: integer(`${path}.nasCode`, given.nasCode, 0, 255),
+        code: octet(`${path}.nasCode`, given.nasCode),
         information: hexadecimal(`${path}.nasInformation`, given.nasInformation),
       }
   }
@@ -208,9 +212,7 @@ function parseLoadBalancing(
   if (indicator !== undefined && thresholds.thresholds !== undefined)
     throw wrong(`${path}.thresValue`, 'goes with fixed percentages only, without steerModeInd')
   const percent3gpp =
-    given['3gLoad'] === undefined && indicator === 'autonomous'
-      ? undefined
-      : integer(`${path}.3gLoad`, given['3gLoad'], 0, 100)
+    given['3gLoad'] === undefined && indicator === 'autonomous' ? undefined : percent(`${path}.3gLoad`, given['3gLoad'])
   return { mode: 'load-balancing', percent3gpp, ...(indicator === undefined ? {} : { indicator }), ...thresholds }
 }
 
@@ -218,8 +220,8 @@ function parseThresholds(path: string, value: unknown): { thresholds?: Threshold
   if (value === undefined || value === null) return {}
   const { rttThres = null, plrThres = null } = record(path, value, ['rttThres', 'plrThres'])
   const thresholds: Thresholds = {}
-  if (rttThres !== null) thresholds.rttMs = integer(`${path}.rttThres`, rttThres, 0, 65_535)
-  if (plrThres !== null) thresholds.lossPermille = integer(`${path}.plrThres`, plrThres, 0, 1_000)
+  if (rttThres !== null) thresholds.rttMs = milliseconds(`${path}.rttThres`, rttThres)
+  if (plrThres !== null) thresholds.lossPermille = permille(`${path}.plrThres`, plrThres)
   return rttThres === null && plrThres === null ? {} : { thresholds }
 }
 

@@ -446,7 +446,7 @@ describe('presets', () => {
 
   test('a name that is none', () => {
     expect(() => presetRules('Handoff')).toThrow(
-      "preset: 'Handoff' — must be one of 'handover', 'interactive', 'aggregate'",
+      "preset: 'Handoff' — must be one of 'handover', 'interactive' or 'aggregate'",
     )
     expect(() => presetRules('hand-over')).toThrow("preset: 'hand-over' — did you mean 'handover'?")
   })
