@@ -1,0 +1,139 @@
+/**
+ * What the package does on other kernels:
+ *
+ *   npm run kernels [-- 6.1 6.12] [-- --only trial]
+ *
+ * boots each kernel of scripts/kernels/versions.json, or those named, on emulated hardware (Debian's packages
+ * qemu-system-x86, busybox-static and xz-utils), and runs there: `trial`, a lab in which each capability is tried;
+ * `doctor`; and `tests`, those of test/netns/ that depend on the kernel most. Prints kernel × capability, and ends
+ * with status 1 where something is not as README says. Needs a built checkout. Kernels are kept in
+ * `KERNELS_CACHE` (/var/tmp/atsss-kernels).
+ */
+import { existsSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { build } from 'esbuild'
+import { debianKernel, hasProgram } from './kernels/debian-kernel.js'
+import { runInGuest } from './kernels/guest.js'
+import { type Found, ROWS, type RowName } from './kernels/rows.js'
+import versions from './kernels/versions.json' with { type: 'json' }
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const cache = process.env.KERNELS_CACHE ?? '/var/tmp/atsss-kernels'
+const compiled = join(root, 'build-kernels')
+
+/** What runs in the guest, and how long it may take there, in seconds of this machine. */
+const PARTS = {
+  trial: { limitSeconds: 1200 },
+  tests: { limitSeconds: 2700 },
+} as const
+type Part = keyof typeof PARTS
+
+/** The tests that ask most of the kernel. */
+const TESTS = ['path-manager', 'path-manager-kernel', 'sampler', 'convert-round-trips', 'session-levels'].map(
+  name => `test/netns/${name}.test.ts`,
+)
+
+interface Version {
+  name: string
+  /** Rows that this kernel cannot have, as README says. */
+  lacks: readonly string[]
+}
+
+const { values, positionals } = parseArgs({
+  args: process.argv.slice(2),
+  allowPositionals: true,
+  options: { only: { type: 'string', multiple: true, default: ['trial'] } },
+})
+const parts = values.only.map(part => {
+  if (part in PARTS) return part as Part
+  return fail(`--only takes ${Object.keys(PARTS).join(', ')}; it is '${part}'`)
+})
+const all = versions as Record<string, Version>
+const asked = positionals.length > 0 ? positionals : Object.keys(all)
+for (const program of ['qemu-system-x86_64', 'busybox', 'xz', 'dpkg-deb'])
+  if (!hasProgram(program))
+    fail(`${program} is missing: apt-get install --no-install-recommends qemu-system-x86 busybox-static xz-utils`)
+
+await compile()
+const columns: { title: string; found: Map<RowName, Found> }[] = []
+let wrong = 0
+for (const version of asked) {
+  const kernel = debianKernel(version, cache)
+  const { name, lacks } = all[version] ?? { name: '', lacks: [] }
+  console.log(`\n== Linux ${kernel.release}${name === '' ? '' : `, ${name}`}`)
+  const found = new Map<RowName, Found>()
+  columns.push({ title: version, found })
+  for (const part of parts) {
+    const out = join(root, 'build-kernels/out', `${version}-${part}`)
+    const run = await runInGuest(kernel, commandOf(part), { directory: root, out, ...PARTS[part] })
+    if (part === 'trial') for (const each of rowsOf(run.stdout)) found.set(each.row, each)
+    else console.log(run.stdout)
+    if (run.status !== 0) {
+      wrong++
+      console.log(`${part}: ${run.status}\n${run.stdout.slice(-2000)}\n${run.stderr.slice(-4000)}`)
+    }
+    if (run.oopses !== '') console.log(`the kernel itself:\n${run.oopses}`)
+    console.log(`${part}: ${run.seconds} s`)
+  }
+  if (!parts.includes('trial')) continue
+  for (const row of Object.keys(ROWS) as RowName[]) {
+    const each = found.get(row)
+    const verdict = verdictOf(each, lacks.includes(row))
+    if (verdict === 'WRONG') wrong++
+    console.log(`${verdict.padEnd(7)} ${ROWS[row]}: ${each?.shown ?? 'nothing found out'}`)
+  }
+}
+if (columns.some(({ found }) => found.size > 0)) table()
+console.log(wrong === 0 ? 'As README says on each.' : `${wrong} not as README says.`)
+process.exitCode = wrong === 0 ? 0 : 1
+
+function verdictOf(found: Found | undefined, lacks: boolean): 'good' | 'lacks' | 'WRONG' {
+  if (found?.good) return lacks ? 'WRONG' : 'good'
+  return lacks && found !== undefined ? 'lacks' : 'WRONG'
+}
+
+function table(): void {
+  console.log(`\n| | ${columns.map(({ title }) => title).join(' | ')} |\n|${'---|'.repeat(columns.length + 1)}`)
+  for (const [row, title] of Object.entries(ROWS))
+    console.log(`| ${title} | ${columns.map(({ found }) => found.get(row as RowName)?.shown ?? '–').join(' | ')} |`)
+}
+
+function rowsOf(output: string): Found[] {
+  return output.split('\n').flatMap(line => (line.startsWith('{') ? [JSON.parse(line) as Found] : []))
+}
+
+function commandOf(part: Part): string[] {
+  const trial = join(compiled, 'scripts/kernels/trial.js')
+  if (part === 'trial') return ['sh', '-c', '"$0" "$1" userspace && "$0" "$1" kernel', process.execPath, trial]
+  const vitest = [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--maxWorkers=1',
+    '--testTimeout=90000',
+    '--hookTimeout=90000',
+  ]
+  return ['env', 'SKIP_COMPILE=1', process.execPath, ...vitest, ...TESTS]
+}
+
+/** Compiles what the guest runs: there it would take minutes. */
+async function compile(): Promise<void> {
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['trial', 'device', 'server'].map(name => `scripts/kernels/${name}.ts`),
+    outdir: compiled,
+    outbase: '.',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'error',
+  })
+  for (const name of ['package.json', 'dist', 'build'])
+    if (!existsSync(join(compiled, name))) symlinkSync(join(root, name), join(compiled, name))
+}
+
+function fail(why: string): never {
+  console.error(why)
+  process.exit(2)
+}

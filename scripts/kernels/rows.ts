@@ -1,0 +1,36 @@
+/** The rows of the table kernel × capability: what is looked at, and what it should be. */
+
+/** What a row found: shown as it is. `good` says whether it is as the documentation promises. */
+export interface Found {
+  row: RowName
+  shown: string
+  good: boolean
+}
+
+export const ROWS = {
+  support: 'MPTCP sockets',
+  zeroRtt: '0-RTT (Convert message in the SYN)',
+  doctor: 'doctor says the same of 0-RTT',
+  oneRtt: '1-RTT over MPTCP',
+  ipv6: 'over IPv6',
+  level: "the session's level",
+  interface: 'a further subflow leaves by its own interface',
+  backup: 'a standby is made as backup (MP_JOIN, B)',
+  prio: 'a flag is changed (MP_PRIO)',
+  standbyDown: 'Active-Standby, 3 MB down: over the standby',
+  standbyUp: 'Active-Standby, 3 MB up: over the standby',
+  aggregateDown: 'both accesses, 4 MB down',
+  balanceUp: 'load balancing 30 %, up',
+  carrierSparseDown: 'carrier lost, sparse down: longest gap',
+  carrierSparseUp: 'carrier lost, sparse up: longest gap',
+  carrierBulkDown: 'carrier lost, bulk down: longest gap',
+  carrierBulkUp: 'carrier lost, bulk up: longest gap',
+  holeSparseDown: 'black hole, sparse down: longest gap',
+  holeSparseUp: 'black hole, sparse up: longest gap',
+  incoming: 'incoming connection',
+  incomingJoin: 'incoming connection: second subflow',
+  kernelLevel: 'path manager of the kernel: carrier lost, sparse up',
+  reports: 'unexpected reports',
+} as const
+
+export type RowName = keyof typeof ROWS
