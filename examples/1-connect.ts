@@ -1,7 +1,7 @@
 /**
- * net.connect, replaced in one line: the connection goes over MPTCP, through a Transport Converter when one is named.
+ * Replaces net.connect in one line: the connection uses MPTCP, and goes through a Transport Converter if you name one.
  *
- *   npx tsx examples/1-connect.ts example.com 80                      # MPTCP to the server, TCP where it has none
+ *   npx tsx examples/1-connect.ts example.com 80                      # straight to the server; TCP if it has no MPTCP
  *   npx tsx examples/1-connect.ts example.com 80 192.0.2.1:5124       # through a converter
  */
 // import { connect } from 'node:net'

@@ -1,5 +1,5 @@
 /**
- * ATSSS rules: which access a connection takes, and which one takes over. Written as in 3GPP's own JSON (TS 29.512).
+ * ATSSS rules: which access a connection uses, and which one takes over. They are written as in 3GPP's own JSON (TS 29.512).
  *
  *   npx tsx examples/2-rules.ts <cellular> <wifi> <converter> <host> <port>
  *   npx tsx examples/2-rules.ts wwan0 wlan0 192.0.2.1:5124 example.com 80
@@ -9,7 +9,7 @@ import { type AtsssRule, MaPduSession } from 'atsss'
 const [cellular = 'wwan0', wifi = 'wlan0', converters = '192.0.2.1:5124', host = 'example.com', port = '80'] =
   process.argv.slice(2)
 
-// The first rule that matches holds, in the order of their precedence.
+// Rules are tried in the order of their precedence; the first that matches applies.
 const rules: AtsssRule[] = [
   {
     ruleId: 'video',
@@ -27,7 +27,7 @@ const rules: AtsssRule[] = [
     ruleId: 'updates',
     precedence: 30,
     trafficDescriptor: { remoteAddresses: ['203.0.113.0/24'] },
-    steeringMode: { steerModeValue: 'ACTIVE_STANDBY', active: 'NON_3GPP_ACCESS' }, // without a standby: never over cellular
+    steeringMode: { steerModeValue: 'ACTIVE_STANDBY', active: 'NON_3GPP_ACCESS' }, // no standby, so never over cellular
   },
   {
     ruleId: 'everything else',
@@ -42,7 +42,7 @@ session.on('degraded', ({ message }) => console.error(message))
 const { level } = await session.ready
 console.log(`steering level: ${level}`)
 
-// What would become of a connection; nothing is sent.
+// Which rule a connection would follow, and why. Nothing is sent.
 const destinations: [string, number][] = [
   ['eu.video.example', 443],
   ['host.example', 22],
@@ -57,7 +57,7 @@ for (const [name, port] of destinations) {
 const socket = session.connect(Number(port), host, () => {
   const { rule } = session.stats().connections.find(connection => connection.socket === socket) ?? {}
   console.log(`connected over ${socket.mptcp.interface} (${socket.mptcp.protocol}), rule "${rule?.id ?? 'none'}"`)
-  // Rules are replaced all at once, and live connections follow.
+  // This replaces all rules at once; live connections follow.
   const { moved } = session.update('interactive')
   console.log(`rules replaced: ${moved.length} live connection moved to "${moved[0]?.to?.steering.mode ?? 'none'}"`)
   socket.end()

@@ -1,6 +1,6 @@
 /**
- * A connection that survives the loss of its access: one HTTP request after the other over the same socket, while Wi-Fi
- * goes and comes. Pull it, and watch.
+ * A connection that survives the loss of its access: one HTTP request after the other over the same socket. Switch Wi-Fi off
+ * and on while it runs.
  *
  *   npx tsx examples/3-handover.ts <cellular> <wifi> <converter> <host> <port> [seconds]
  *   npx tsx examples/3-handover.ts wwan0 wlan0 192.0.2.1:5124 example.com 80 60
@@ -18,7 +18,7 @@ const [
   time = '60',
 ] = process.argv.slice(2)
 
-// `handover`: over Wi-Fi, and over cellular while Wi-Fi is not available.
+// `handover`: use Wi-Fi; use cellular while Wi-Fi is unavailable.
 const session = new MaPduSession({ accesses: { '3gpp': cellular, 'non-3gpp': wifi }, converters, rules: 'handover' })
 session.on('degraded', ({ message }) => console.error(message))
 await session.ready

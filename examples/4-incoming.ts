@@ -1,6 +1,6 @@
 /**
- * A web page on the device, which hosts in the data network open through the converter: it tells each of them its own address.
- * The converter has to let clients be reached: `npx atsss converter --listen 192.0.2.1:5124 --pcp`.
+ * A web page on the device that hosts in the data network open through the converter. It shows each visitor its own address.
+ * The converter must allow this: `npx atsss converter --listen 192.0.2.1:5124 --pcp`.
  *
  *   npx tsx examples/4-incoming.ts <cellular> <wifi> <converter> [port] [seconds]
  *   npx tsx examples/4-incoming.ts wwan0 wlan0 192.0.2.1:5124 8080 60

@@ -1,6 +1,6 @@
 /**
- * Load balancing: 20 % of the bytes over cellular, 80 % over Wi-Fi, and after half the time the other way round. It sends
- * 5 Mbit/s and says each second how they went.
+ * Load balancing: 20 % of the bytes over cellular and 80 % over Wi-Fi; after half the time, the other way round. Sends 5 Mbit/s
+ * and prints each second how they were divided.
  *
  *   npx tsx examples/5-load-balancing.ts <cellular> <wifi> <converter> <host> <port> [seconds]
  *   sudo npx atsss lab -- npx tsx examples/5-load-balancing.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 20

@@ -1,6 +1,7 @@
 /**
- * Priority with thresholds: all over Wi-Fi; over cellular too while Wi-Fi's round-trip time is above 100 ms, or more than
- * 5 % are lost. Prints what is done about it, and why.
+ * Priority with thresholds: everything over Wi-Fi; also over cellular while Wi-Fi's round-trip time is above 100 ms or more than
+ * 5 % of its packets are lost. Prints what is done to the subflows, and why. On a good Wi-Fi nothing happens: the topology
+ * below makes it slow for some seconds.
  *
  *   npx tsx examples/6-priority.ts <cellular> <wifi> <converter> <host> <port> [seconds]
  *   sudo npx atsss lab --topology examples/crowded-wifi.json -- \

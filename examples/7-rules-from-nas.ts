@@ -1,6 +1,6 @@
 /**
- * Rules and converters as the 5G core sends them: in the ATSSS container of a PDU SESSION ESTABLISHMENT ACCEPT, which a modem
- * hands over (TS 24.501, TS 24.193). A MODIFICATION COMMAND goes into `session.update()` likewise.
+ * Takes rules and converters from what the 5G core sends: the ATSSS container in a PDU SESSION ESTABLISHMENT ACCEPT, which the modem
+ * hands over (TS 24.501, TS 24.193). The container of a later MODIFICATION COMMAND is passed to `session.update()` in the same way.
  *
  *   npx tsx examples/7-rules-from-nas.ts <cellular> <wifi> <file with the message in hexadecimal>
  *   npx tsx examples/7-rules-from-nas.ts wwan0 wlan0 examples/session-accept.hex
@@ -13,7 +13,7 @@ const [cellular = 'wwan0', wifi = 'wlan0', file = 'examples/session-accept.hex']
 
 const text = readFileSync(file, 'utf8').replace(/#.*|\s/g, '')
 const { type, pduSessionId, atsssContainer } = decodeSessionMessage(Buffer.from(text, 'hex'))
-if (!atsssContainer) throw new Error(`no ATSSS container in this ${type}: it is no multi-access session`)
+if (!atsssContainer) throw new Error(`no ATSSS container in this ${type}: this is not a multi-access session`)
 
 const converters: string[] = []
 for (const parameter of decodeContainer(atsssContainer).parameters)

@@ -1,5 +1,5 @@
 /**
- * Metrics for Prometheus: what `session.stats()` counts, at http://127.0.0.1:9464/metrics, while something is fetched once a
+ * Metrics for Prometheus: serves the counters of `session.stats()` at http://127.0.0.1:9464/metrics, while it fetches a page once a
  * second.
  *
  *   npx tsx examples/8-metrics.ts <cellular> <wifi> <converter> <host> <port> [port of the metrics]
@@ -22,13 +22,17 @@ const [
 const session = new MaPduSession({ accesses: { '3gpp': cellular, 'non-3gpp': wifi }, converters })
 const accesses = ['3gpp', 'non-3gpp'] as const
 
-const available = new Gauge({ name: 'atsss_access_available', help: '1 while it can be used', labelNames: ['access'] })
+const available = new Gauge({
+  name: 'atsss_access_available',
+  help: '1 while the access is available',
+  labelNames: ['access'],
+})
 const rtt = new Gauge({ name: 'atsss_access_rtt_seconds', help: 'Round-trip time', labelNames: ['access'] })
 const bytes = new Counter({ name: 'atsss_bytes_total', help: 'TCP payload', labelNames: ['access', 'direction'] })
-const handovers = new Counter({ name: 'atsss_handovers_total', help: 'Connections gone over to the other access' })
+const handovers = new Counter({ name: 'atsss_handovers_total', help: 'Connections that moved to the other access' })
 const fallbacks = new Counter({ name: 'atsss_fallbacks_total', help: 'Connections that became TCP' })
 
-/** The session's counters only grow, as Prometheus wants them: each scrape shows them as they are. */
+/** The session's counters only grow, as Prometheus requires. Each scrape shows their current values. */
 function collect(): void {
   const stats = session.stats()
   for (const counter of [bytes, handovers, fallbacks]) counter.reset()

@@ -1,6 +1,6 @@
 /**
- * A device that reports to an MQTT broker once a second, for months: the connection moves when an access is lost, and when
- * both are, mqtt makes a new one over whichever comes back.
+ * A device that reports to an MQTT broker once a second, for months. When an access is lost the connection moves to the other;
+ * when both are lost, mqtt makes a new connection over the first that comes back.
  *
  *   npx tsx examples/9-mqtt-device.ts <cellular> <wifi> <converter> <broker> [port]
  */
@@ -25,7 +25,7 @@ client.on('error', error => console.error(error.message))
 let number = 0
 const reporting = setInterval(async () => {
   const report = { number: ++number, celsius: 20 + 5 * Math.sin(number / 60) }
-  // QoS 1: kept until the broker has acknowledged it, across reconnections.
+  // QoS 1: mqtt keeps it until the broker has acknowledged it, across reconnections.
   await client.publishAsync('devices/17/report', JSON.stringify(report), { qos: 1 })
   console.log(`report ${report.number} is there`)
 }, 1000)

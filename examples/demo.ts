@@ -1,8 +1,8 @@
 /**
  * `npm run demo`: a device with Wi-Fi and cellular, a Transport Converter and a web server, all in network namespaces of
- * this machine. First one connection, packet by packet; then a session, whose connections follow ATSSS rules: a transfer
- * under each steering mode, and a live stream while rules and accesses change; then a connection from the network to the
- * device. Needs root.
+ * this machine. First it shows one connection, packet by packet; then a session, whose connections follow ATSSS rules, with a
+ * transfer under each steering mode and a live stream while rules and accesses change; then a connection from the network to
+ * the device. Needs root.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -30,7 +30,7 @@ try {
 
 async function demo(): Promise<void> {
   if (process.getuid?.() !== 0)
-    throw new Error('The demo makes network namespaces, for which it needs root: sudo npm run demo')
+    throw new Error('The demo makes network namespaces and needs root for that: sudo npm run demo')
   const { supported, reason } = isSupported()
   if (!supported) throw new Error(reason)
   const folder = mkdtempSync(join(tmpdir(), 'atsss-demo-'))

@@ -1,6 +1,6 @@
 /**
- * The demo's first part: one connection through the converter. What its SYN carried, 20 MB by http.get, and what the
- * converter costs in time.
+ * The demo's first part: one connection through the converter. Shows what its SYN carried, fetches 20 MB by http.get, and
+ * measures the time that the converter costs.
  */
 import { join } from 'node:path'
 import { type Lab, MPTCP_SUBTYPE, type Packet } from 'atsss/lab'
@@ -11,9 +11,9 @@ import type { Outcome, Task } from './ue.js'
 
 const ROUND_TRIPS = 11
 
-/** @param sha256 of the large file, as the server has it */
+/** @param sha256 the hash of the large file on the server */
 export async function showConnection(lab: Lab, sha256: string, folder: string): Promise<void> {
-  // The kernel's own path manager brings in the second access here; rules that steer it are for a session.
+  // Here the kernel's own path manager adds the second access; steering it by rules needs a session.
   const cell = lab.accesses.cell!
   await lab.ue.run('ip', ['mptcp', 'endpoint', 'add', cell.address.v4, 'dev', cell.interface, 'subflow'])
 
@@ -37,7 +37,7 @@ export async function showConnection(lab: Lab, sha256: string, folder: string): 
   await lab.ue.run('ip', ['mptcp', 'endpoint', 'flush'])
 }
 
-/** The packets are the proof: what the link carried, in order, until the first byte of the response. */
+/** Prints the packets that the link carried, in order, up to the first byte of the response: they are the proof. */
 function showSyn(packets: Packet[], { mptcp, counters }: Outcome): void {
   const ours = packets.filter(
     packet => packet.tcp && [packet.tcp.sourcePort, packet.tcp.destinationPort].includes(CONVERTER_PORT),
@@ -57,7 +57,7 @@ function showSyn(packets: Packet[], { mptcp, counters }: Outcome): void {
   const connect = decode(syn.tcp.payload)?.tlvs.find(tlv => tlv.type === 'connect')
   const facts = [
     `The SYN carried MP_CAPABLE: ${verdict(capable)}; the Connect TLV: ${verdict(connect !== undefined)}; the converter acknowledged it: ${verdict(mptcp?.synDataAccepted === true)}.`,
-    `The connection is ${mptcp?.protocol?.toUpperCase()}, and the app sees the server as its peer.`,
+    `The connection is ${mptcp?.protocol?.toUpperCase()}, and the application sees the server as its peer.`,
     `The device's kernel counts ${counters.MPCapableSYNTX ?? 0} MPTCP SYN sent, ${counters.TCPFastOpenActive ?? 0} with data that was acknowledged, ${counters.MPCapableFallbackSYNACK ?? 0} fallback to TCP.`,
   ]
   say(`${facts.map(fact => `  ${fact}`).join('\n')}\n`)
@@ -77,7 +77,7 @@ function content(payload: Uint8Array): string {
     const message = decode(payload)
     if (message) return `Convert [${message.tlvs.map(shown).join(', ')}]`
   } catch {
-    // Not the beginning of the stream.
+    // This is not the beginning of the stream.
   }
   return `${payload.length} bytes`
 }
@@ -100,7 +100,7 @@ function showCost(direct: number, through: number): void {
   say('  A proxy that spends a round trip of its own would take 1.5 times as long or more.')
 }
 
-/** Bytes that have come down to the device, by access. */
+/** Bytes that the device has received, by access. */
 async function received(lab: Lab): Promise<Record<'wifi' | 'cell', number>> {
   const [wifi, cell] = await Promise.all(['wifi', 'cell'].map(name => lab.link(name).stats()))
   return { wifi: wifi!.downlink.bytes, cell: cell!.downlink.bytes }
@@ -110,7 +110,7 @@ async function fetchAs(lab: Lab, task: Task): Promise<Outcome[]> {
   const result = await lab.ue.run(process.execPath, [...program('ue.ts'), JSON.stringify(task)], {
     timeoutMs: 60_000,
   })
-  if (result.code !== 0) throw new Error(`The device's app failed: ${result.stderr}`)
+  if (result.code !== 0) throw new Error(`The device's application failed: ${result.stderr}`)
   return result.stdout
     .trim()
     .split('\n')

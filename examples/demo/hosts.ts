@@ -1,4 +1,4 @@
-/** The programs in the demo's hosts: how they are started, and how they are talked to. */
+/** Starts the programs in the demo's hosts and exchanges messages with them. */
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -9,15 +9,15 @@ export const CONVERTER_PORT = 5124
 
 type Host = 'ue' | 'converter' | 'server'
 
-/** A program that says lines of JSON, and takes them. */
+/** A program that writes lines of JSON, and reads them. */
 export interface Program {
-  /** The next line that has this property; earlier ones without it are passed to `onLine`. */
+  /** Resolves with this property of the next line that has it. Other lines are passed to `onLine`. */
   answer<T>(property: string): Promise<T>
-  tell(command: object): void
+  send(command: object): void
   onLine: (line: Record<string, unknown>) => void
 }
 
-/** Starts a program; it is there once it has said its first line, which is what `ready` is. */
+/** Starts a program. It is ready when it has written its first line, which is `ready`. */
 export async function start(
   lab: Lab,
   host: Host,
@@ -28,12 +28,12 @@ export async function start(
   const ended = once(child, 'exit').then(([code]) => {
     throw new Error(`The program in the ${host} ended with ${code}`)
   })
-  ended.catch(() => {}) // whoever waits for a line is told
+  ended.catch(() => {}) // `answer` rejects too
   const waiting = new Map<string, (value: never) => void>()
   const program: Program = {
     onLine: () => {},
     answer: <T>(property: string) => Promise.race([new Promise<T>(resolve => waiting.set(property, resolve)), ended]),
-    tell: command => child.stdin!.write(`${JSON.stringify(command)}\n`),
+    send: command => child.stdin!.write(`${JSON.stringify(command)}\n`),
   }
   const [first] = (await Promise.race([once(lines, 'line'), ended])) as [string]
   lines.on('line', text => {
@@ -46,12 +46,12 @@ export async function start(
   return Object.assign(program, { ready: JSON.parse(first) })
 }
 
-/** What `node` is given to run one of the demo's programs. */
+/** The arguments with which `node` runs one of the demo's programs. */
 export function program(name: string): string[] {
   return ['--import', 'tsx', fileURLToPath(new URL(name, import.meta.url))]
 }
 
-/** What `node` is given to run the `atsss` command. */
+/** The arguments with which `node` runs the `atsss` command. */
 export function command(...args: string[]): string[] {
   return [fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url)), ...args]
 }

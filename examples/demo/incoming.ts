@@ -1,22 +1,22 @@
 /**
- * The demo's last part: a host of the data network fetches a page from the device, through the converter, and Wi-Fi is cut
- * in the middle.
+ * The demo's last part: a host in the data network fetches a page from the device, through the converter. Wi-Fi is cut in the
+ * middle.
  */
 import type { Lab } from 'atsss/lab'
 import { command, program, start } from './hosts.js'
 import type { Service, ServiceStart, Visit } from './service.js'
-import type { Told } from './session.js'
+import type { Logged } from './session.js'
 import { megabytes, say, seconds, verdict } from './text.js'
 import type { Fetched } from './visitor.js'
 
 const PORT = 8080
-/** A converter of its own: one that lets its clients be reached. */
+/** The port of a second converter, which accepts connections for its clients. */
 const CONVERTER_PORT = 5125
 const CUT_AFTER = 2_000_000
 
 export async function showIncoming(lab: Lab): Promise<void> {
   const converter = `${lab.converterAddress.v4}:${CONVERTER_PORT}`
-  // SYNs that carry the Connect TLV are for the device to take, joins for the converter.
+  // The device must accept SYNs that carry the Connect TLV, and the converter must accept joins.
   await lab.ue.sysctl('net.ipv4.tcp_fastopen', 3)
   await lab.converter.run('ip', ['mptcp', 'limits', 'set', 'subflows', '8'])
   await lab.link('wifi').set({ delayMs: 10 })
@@ -30,12 +30,12 @@ export async function showIncoming(lab: Lab): Promise<void> {
   const task: ServiceStart = { port: PORT, session: { accesses, converters: converter, rules: 'handover' } }
   const service = await start(lab, 'ue', [...program('service.ts'), JSON.stringify(task)])
   const { external, sha256, bytes } = service.ready as unknown as Service
-  const told: Told[] = []
-  service.onLine = line => told.push(line as unknown as Told)
+  const log: Logged[] = []
+  service.onLine = line => log.push(line as unknown as Logged)
 
-  say(`The other way round: a host of the data network fetches ${megabytes(bytes)} from the device.`)
+  say(`The other way round: a host in the data network fetches ${megabytes(bytes)} from the device.`)
   const url = `http://${external.address}:${external.port}/large`
-  say(`  The device has asked the converter for a mapping (PCP), and is reached at ${url}`)
+  say(`  The device has asked the converter for a mapping (PCP) and can be reached at ${url}`)
   const visit = service.answer<Visit>('visit')
   const visitor = await start(lab, 'server', [...program('visitor.ts'), url, String(CUT_AFTER)])
   const part = visitor.answer<true>('part')
@@ -47,7 +47,7 @@ export async function showIncoming(lab: Lab): Promise<void> {
   await lab.link('wifi').set({ carrier: false })
   const outcome = await fetched
   say(`  After ${megabytes(CUT_AFTER)} Wi-Fi loses its carrier:`)
-  for (const line of told.filter(({ at }) => at >= cutAt)) say(`    ← ${line.told}, after ${line.at - cutAt} ms`)
+  for (const { at, text } of log.filter(({ at }) => at >= cutAt)) say(`    ← ${text}, after ${at - cutAt} ms`)
   const real = remoteAddress === lab.serverAddress.v4 && remotePort === outcome.localPort
   const intact = outcome.sha256 === sha256 && outcome.bytes === bytes
   say(`  ${megabytes(outcome.bytes)} have arrived in ${seconds(outcome.took)}, intact: ${verdict(intact)}.`)

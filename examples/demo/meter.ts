@@ -1,8 +1,8 @@
-/** Reads the counters of the lab's links: what went up each access is the links' word, not ours. */
+/** Reads the counters of the lab's links, so that the shares of the accesses are what the links carried, not what we claim. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Lab } from 'atsss/lab'
 
-/** Bytes that went up since the lab was opened, headers included, at a time (`Date.now()`). */
+/** Uplink bytes since the lab was opened, headers included, at a time (`Date.now()`). */
 export interface Reading {
   at: number
   wifi: number

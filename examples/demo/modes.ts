@@ -29,7 +29,7 @@ const MODES: { name: string; detail: string; steeringMode: AtsssRule['steeringMo
 ]
 
 export async function showModes(session: DemoSession, meter: Meter): Promise<Panel> {
-  say(`The same 20 MB up to the server, under each steering mode:`)
+  say(`The same upload of 20 MB to the server under each steering mode:`)
   const rows = [['mode', 'time', 'over Wi-Fi', 'over cellular', 'longest gap', 'intact']]
   const marks: Mark[] = []
   const from = Date.now()
@@ -55,6 +55,6 @@ export async function showModes(session: DemoSession, meter: Meter): Promise<Pan
 
 function upload({ program }: DemoSession, bytes: number): Promise<Uploaded> {
   const uploaded = program.answer<Uploaded>('uploaded')
-  program.tell({ upload: { bytes } })
+  program.send({ upload: { bytes } })
   return uploaded
 }

@@ -1,4 +1,4 @@
-/** The demo's picture: throughput of each access over time, one on top of the other, with what happened marked. */
+/** The demo's picture: throughput of each access over time, stacked, with events marked. */
 import type { Reading } from './meter.js'
 
 export interface Panel {
@@ -7,7 +7,7 @@ export interface Panel {
   marks: Mark[]
 }
 
-/** A moment (`Date.now()`), and what it is; `note` is the second line. */
+/** An event and its time (`Date.now()`); `note` is the second line. */
 export interface Mark {
   at: number
   label: string
@@ -25,7 +25,7 @@ const RIGHT = WIDTH - 32
 const HEAD = 96
 const PLOT_HEIGHT = 210
 const ROW_HEIGHT = 38
-/** Of a character in a mark's label, on average. */
+/** Average width of a character in a label. */
 const LABEL_WIDTH = 7.2
 
 export function picture(panels: Panel[]): string {

@@ -1,6 +1,6 @@
 /**
- * The demo's web server: `GET /` answers with a line, `GET /large` with 20 MB that are the same every time; `PUT` anything
- * answers with what has arrived, and how.
+ * The demo's web server. `GET /` answers with one line, `GET /large` with 20 MB that are the same every time; any `PUT` answers
+ * with what has arrived, and when.
  */
 import { createCipheriv, createHash } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 export interface Arrival {
   bytes: number
   sha256: string
-  /** When nothing arrived for longer than `NOTED_MS`: when it ended (`Date.now()`), and for how long. */
+  /** Times longer than `NOTED_MS` in which nothing arrived: their end (`Date.now()`) and length. */
   gaps: { at: number; ms: number }[]
   longestGapMs: number
 }

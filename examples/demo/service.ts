@@ -1,6 +1,6 @@
 /**
- * The demo's device as a server: a page of 8 MB that hosts of the data network fetch through the converter. Its first line
- * says where they reach it, and what there is; then a line for each request, and for what becomes of the accesses.
+ * The demo's device as a server: a page of 8 MB that hosts in the data network fetch through the converter. Its first line
+ * has its external address and the page's size and hash; then it writes a line for each request and each change of an access.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -20,7 +20,7 @@ export interface Service {
   sha256: string
 }
 
-/** What it logs of a request. */
+/** What it logs about a request. */
 export interface Visit {
   method: string
   path: string
@@ -48,7 +48,7 @@ const [{ external }] = await once(server, 'mapping')
 const sha256 = createHash('sha256').update(large).digest('hex')
 say({ external, bytes: SIZE, sha256 } satisfies Service)
 session.on('access', ({ access, available, why }) =>
-  say({ at: Date.now(), told: `${access} ${available ? 'available' : 'lost'}: ${why}` }),
+  say({ at: Date.now(), text: `${access} ${available ? 'available' : 'lost'}: ${why}` }),
 )
 
 function say(line: object): void {

@@ -1,6 +1,6 @@
 /**
- * The demo's device app with a session: told by lines of JSON on its standard input which rules hold and what to upload;
- * says what comes of it.
+ * The demo's device application with a session. Lines of JSON on its standard input say which rules apply and what to upload; it
+ * writes the results.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
@@ -18,27 +18,27 @@ export interface Start {
   session: SessionOptions
 }
 
-/** Lines that it takes. Without `mbps` an upload is as fast as can be, and ends after so many bytes. */
+/** Lines that it reads. `upload` sends a number of bytes at full speed; `stream` sends at a rate until `end`. */
 export type Command =
   | { rules: RulesInput }
   | { upload: { bytes: number } }
   | { stream: { mbps: number } }
   | { end: true }
 
-/** A line that it says about an upload. */
+/** A line that it writes about an upload. */
 export interface Uploaded {
   /** Milliseconds from connect() to the server's answer. */
   ms: number
   sha256: string
-  /** How many it took. */
+  /** How many connections it made. */
   connections: number
   arrival: Arrival
 }
 
-/** Lines that it says about the session: when (`Date.now()`), and what. */
-export interface Told {
+/** A line that it writes about the session: when (`Date.now()`), and what. */
+export interface Logged {
   at: number
-  told: string
+  text: string
 }
 
 const CHUNK = 64 * 1024
@@ -49,9 +49,9 @@ const session = new MaPduSession(options)
 let streaming = false
 
 say(await session.ready)
-const tell = (told: string) => say({ at: Date.now(), told })
-session.on('access', ({ access, available, why }) => tell(`${access} ${available ? 'available' : 'lost'}: ${why}`))
-session.on('degraded', ({ message }) => tell(message))
+const log = (text: string) => say({ at: Date.now(), text })
+session.on('access', ({ access, available, why }) => log(`${access} ${available ? 'available' : 'lost'}: ${why}`))
+session.on('degraded', ({ message }) => log(message))
 createInterface(process.stdin).on('line', async line => {
   const command: Command = JSON.parse(line)
   if ('rules' in command) {
@@ -96,7 +96,7 @@ function* file(bytes: number): Iterable<Buffer> {
   for (let at = 0; at < bytes; at += CHUNK) yield content.subarray(at, at + CHUNK)
 }
 
-/** What a camera would send: so many megabits in every second, until it is told to end. */
+/** Like a camera: sends `mbps` megabits each second, until `end`. */
 async function* live(mbps: number): AsyncIterable<Buffer> {
   const begun = performance.now()
   let sent = 0

@@ -8,16 +8,16 @@ import type { Lab } from 'atsss/lab'
 import type { Meter } from './meter.js'
 import type { Mark, Panel } from './picture.js'
 import type { Arrival } from './server.js'
-import type { Told, Uploaded } from './session.js'
+import type { Logged, Uploaded } from './session.js'
 import { type DemoSession, everything, updateRules } from './steering.js'
 import { megabytes, say, table, verdict } from './text.js'
 
 const MBPS = 12
-/** Of cellular, which takes over. */
+/** Round-trip time of cellular, which takes over. */
 const RTT_MS = 60
 const CARRIER_TARGET_MS = 20 + RTT_MS
 const BLACK_HOLE_TARGET_MS = 3 * RTT_MS + 100
-/** What follows an event within this time is its doing. */
+/** A gap that ends within this time after an event counts as its effect. */
 const AFTERMATH_MS = 2_500
 
 const ACTIVE_STANDBY = everything({
@@ -37,7 +37,7 @@ interface Step {
   /** In the picture. */
   label: string
   note?: string
-  /** For how long it is left so. */
+  /** How long to wait before the next step. */
   ms: number
   act(): Promise<unknown>
   targetMs?: number
@@ -79,13 +79,11 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
     },
   ]
 
-  say(
-    `A live stream of ${MBPS} Mbit/s up to the server, on one connection, under Active-Standby (Wi-Fi, then cellular):`,
-  )
+  say(`A live stream of ${MBPS} Mbit/s to the server, on one connection, under Active-Standby (Wi-Fi, then cellular):`)
   await updateRules(session, ACTIVE_STANDBY)
   const streamed = session.program.answer<Uploaded>('streamed')
   const from = Date.now()
-  session.program.tell({ stream: { mbps: MBPS } })
+  session.program.send({ stream: { mbps: MBPS } })
   await wait(BEGINNING_MS)
   const done: (Step & { at: number })[] = []
   for (const step of steps) {
@@ -95,11 +93,11 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
     await wait(step.ms)
   }
   const to = Date.now()
-  session.program.tell({ end: true })
+  session.program.send({ end: true })
   const { sha256, connections, arrival } = await streamed
 
-  const told = session.told.filter(({ at }) => at >= from)
-  for (const line of chronicle(done, told, from)) say(line)
+  const log = session.log.filter(({ at }) => at >= from)
+  for (const line of chronicle(done, log, from)) say(line)
   const intact = arrival.sha256 === sha256
   say(`  ${megabytes(arrival.bytes)} have arrived, connections made: ${connections}, intact: ${verdict(intact)}.\n`)
   showTargets(done, arrival, from)
@@ -112,11 +110,11 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
   return { title: `A live stream of ${MBPS} Mbit/s on one connection`, readings: meter.between(from, to), marks }
 }
 
-/** What was done to the session, and what it said to that. */
-function chronicle(done: { at: number; what: string }[], told: Told[], from: number): string[] {
+/** What was done, and what the session reported. */
+function chronicle(done: { at: number; what: string }[], log: Logged[], from: number): string[] {
   const lines = [
     ...done.map(({ at, what }) => ({ at, text: what })),
-    ...told.map(({ at, told }) => ({ at, text: `  ← ${told}` })),
+    ...log.map(({ at, text }) => ({ at, text: `  ← ${text}` })),
   ]
   return lines
     .sort((a, b) => a.at - b.at)
@@ -138,11 +136,11 @@ function showTargets(done: (Step & { at: number })[], arrival: Arrival, from: nu
   say(`  Before anything happened, the longest gap of the stream was ${undisturbed.toFixed(0)} ms.`)
   if (load! > processors)
     say(
-      `  The machine is busy, with a load of ${load!.toFixed(1)} on ${processors} processors: its delays are in these figures.`,
+      `  The machine is busy, with a load of ${load!.toFixed(1)} on ${processors} processors: these figures include its delays.`,
     )
 }
 
-/** Of the gaps that have ended in this time. */
+/** Among the gaps that ended in this time. */
 function longestGap({ gaps }: Arrival, from: number, to: number): number {
   return Math.max(0, ...gaps.filter(({ at }) => at >= from && at <= to).map(({ ms }) => ms))
 }

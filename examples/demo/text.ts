@@ -1,10 +1,10 @@
-/** What the demo prints. */
+/** Prints the results of the demo. */
 
 export function say(line = ''): void {
   console.log(line)
 }
 
-/** Says it, and lets the demo fail when it is not so. */
+/** Yes or no; a no makes the demo fail. */
 export function verdict(fact: boolean): string {
   if (!fact) process.exitCode = 1
   return fact ? 'yes' : 'NO'
@@ -18,7 +18,7 @@ export function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`
 }
 
-/** Rows under a heading; all columns but the first are aligned to the right. */
+/** Rows under a heading; all columns except the first are aligned to the right. */
 export function table(rows: string[][]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
   const line = (row: string[]) =>

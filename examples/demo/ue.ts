@@ -1,30 +1,30 @@
-/** The demo's device app: an HTTP client whose sockets come from `atsss`, or from `net` to compare with. */
+/** The demo's device application: an HTTP client whose sockets come from `atsss`, or from `net` for comparison. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type ClientRequestArgs, get } from 'node:http'
 import net from 'node:net'
 import { connect, type MptcpReport, type MptcpSocket } from 'atsss'
 
-/** What the demo asks of it, on the command line. */
+/** Its argument. */
 export interface Task {
   host: string
   port: number
   path: string
-  /** None: directly, by net.connect. */
+  /** Without one: directly, with net.connect. */
   converter?: string
   times: number
 }
 
-/** What it prints, a line for each request. */
+/** A line that it writes for each request. */
 export interface Outcome {
   /** Milliseconds from connect() to the first byte of the response. */
   firstByte: number
-  /** Milliseconds to the last one. */
+  /** Milliseconds from connect() to the last byte. */
   lastByte: number
   bytes: number
   sha256: string
   mptcp?: MptcpReport
-  /** The kernel's counters (/proc/net/netstat) that have grown in the process's namespace so far. */
+  /** The kernel's counters (/proc/net/netstat) in the process's namespace, without those that are zero. */
   counters: Record<string, number>
 }
 

@@ -1,4 +1,4 @@
-/** A host of the data network that knows nothing of MPTCP: fetches a URL, says when a part has come, and then how it went. */
+/** A host in the data network that knows nothing of MPTCP. Fetches a URL, reports when a part of it has arrived, and then the result. */
 import { createHash } from 'node:crypto'
 import { get } from 'node:http'
 
@@ -8,14 +8,14 @@ export interface Fetched {
   sha256: string
   /** Milliseconds. */
   took: number
-  /** For how long nothing came at most, milliseconds. */
+  /** The longest time in which nothing arrived, in milliseconds. */
   longestGap: number
-  /** Of its connection. */
+  /** Local port of its connection. */
   localPort: number
 }
 
 const [url = '', part = '0'] = process.argv.slice(2)
-process.stdin.resume() // the demo ends it, when it has read all of this
+process.stdin.resume() // it lives until the demo, having read its output, ends it
 const begun = performance.now()
 console.log(JSON.stringify({ begun: true }))
 get(url, async response => {

@@ -1,4 +1,4 @@
-/** A device's application as it was before: Node's own fetch, and not a line about MPTCP. */
+/** A device's application, unchanged: it uses Node's own fetch and knows nothing of MPTCP. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const url = process.env.REPORT_URL ?? 'https://reports.example/devices/17'

@@ -1,4 +1,4 @@
-/** Node's own fetch lets nobody choose its sockets: the preload does. `node --import atsss/register` is this without a line of code. */
+/** Node's own fetch accepts no sockets, so use the preload. `node --import atsss/register` does the same without a line of code. */
 import { preload } from 'atsss/preload'
 import type { Recipe } from './recipe.js'
 

@@ -1,4 +1,4 @@
-/** @grpc/grpc-js takes no sockets: the preload gives its connections to the session. */
+/** @grpc/grpc-js accepts no sockets, so the preload makes its connections use the session. */
 import { Client, credentials } from '@grpc/grpc-js'
 import { preload } from 'atsss/preload'
 import type { Recipe } from './recipe.js'

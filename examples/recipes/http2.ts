@@ -1,4 +1,4 @@
-/** http2: one connection, made by connectTls. */
+/** http2: connectTls makes its one connection. */
 import { once } from 'node:events'
 import { connect } from 'node:http2'
 import { connectTls } from 'atsss/tls'

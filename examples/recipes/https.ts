@@ -1,4 +1,4 @@
-/** https: TLS goes end to end, through the converter; its sessions are resumed. */
+/** https: TLS goes end to end through the converter, and its sessions are resumed. */
 import type { IncomingMessage } from 'node:http'
 import { get } from 'node:https'
 import { HttpsAgent } from 'atsss/http'

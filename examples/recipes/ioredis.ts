@@ -1,4 +1,4 @@
-/** ioredis: a connector, which is asked for every connection. */
+/** ioredis: a connector, which makes each of its connections. */
 import { once } from 'node:events'
 import type { MaPduSession, MptcpSocket } from 'atsss'
 import { Redis } from 'ioredis'

@@ -1,4 +1,4 @@
-/** mqtt: a function that makes the connection, also when it is made anew. */
+/** mqtt: a function that makes the connection, and each later one after a loss. */
 import { MqttClient } from 'mqtt'
 import type { Recipe } from './recipe.js'
 
@@ -13,8 +13,8 @@ export const recipe: Recipe = async (session, { host }, between) => {
   return [first, second]
 
   async function answer(): Promise<string> {
-    const heard = new Promise<string>(resolve => client.once('message', (_, payload) => resolve(String(payload))))
+    const reply = new Promise<string>(resolve => client.once('message', (_, payload) => resolve(String(payload))))
     await client.publishAsync('questions', 'who am I?', { qos: 1 })
-    return heard
+    return reply
   }
 }

@@ -1,4 +1,4 @@
-/** pg: it connects a socket itself, which may be one of a session. */
+/** pg: connects a socket itself; give it one of the session. */
 import pg from 'pg'
 import type { Recipe } from './recipe.js'
 

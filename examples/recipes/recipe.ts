@@ -1,11 +1,11 @@
-/** What the recipes beside this file are given. Each makes two requests, one before `between` and one after. */
+/** The arguments of the recipes beside this file. Each recipe makes two requests, one before `between` and one after. */
 import type { MaPduSession } from 'atsss'
 
 export interface Server {
   host: string
-  /** For https: whose certificates to trust, and the name in them. */
+  /** For https: the certificate authority to trust, and the name in the certificate. */
   tls: { ca: string; servername: string }
 }
 
-/** @returns what the server has answered, both times */
+/** @returns the server's two answers */
 export type Recipe = (session: MaPduSession, server: Server, between: () => Promise<void>) => Promise<unknown[]>

@@ -1,4 +1,4 @@
-/** ws: an agent for the handshake, whose connection it keeps. */
+/** ws: an agent makes the connection for the handshake, and ws keeps it. */
 import { once } from 'node:events'
 import { HttpsAgent } from 'atsss/http'
 import { WebSocket } from 'ws'
