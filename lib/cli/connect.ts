@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs'
 import { isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { MaPduSession, MptcpSocket } from '../index.js'
+import { hostAndPort, parseDestination } from '../input/addresses.js'
 import { parseArguments } from './arguments.js'
-import { splitPlace } from './place.js'
 import { progress } from './terminal.js'
 import { openVia, VIA_HELP, VIA_OPTIONS, viaOptions } from './via.js'
 
@@ -45,12 +45,12 @@ export async function run(args: string[]): Promise<number> {
     },
     true,
   )
-  const { host, port } = splitPlace(positionals)
+  const { host, port } = parseDestination(positionals)
   const via = openVia(viaOptions(values))
   const say = values.verbose ? (line: string) => void process.stderr.write(`${line}\n`) : () => {}
   if (via.session) tell(via.session, say)
   const busy = progress()
-  busy.say(`connecting to ${host}:${port}`)
+  busy.say(`connecting to ${hostAndPort(host, port)}`)
   const started = performance.now()
   const socket = via.connect({ host, port, allowHalfOpen: true })
   socket.once('connect', () => {

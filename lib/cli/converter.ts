@@ -1,4 +1,5 @@
 /** `atsss converter`: runs a Transport Converter until it is told to end. */
+
 import { readFileSync } from 'node:fs'
 import {
   type ConnectionInfo,
@@ -10,6 +11,7 @@ import {
   type ListenerInfo,
   type Target,
 } from '../converter/index.js'
+import { hostAndPort } from '../input/addresses.js'
 import { parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { PCP_ARGUMENTS, PCP_HELP, pcpOptions, reportIncoming } from './converter-pcp.js'
 
@@ -188,7 +190,7 @@ function line({ id, client, target }: ConnectionInfo): string {
 }
 
 function place({ address, port }: Target): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  return hostAndPort(address, port)
 }
 
 function ms(value: number | undefined): string {

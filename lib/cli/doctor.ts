@@ -1,6 +1,8 @@
 /** `atsss doctor`: everything that must hold, what was found, why it matters, and how to fix it. */
+
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { parseDestination } from '../input/addresses.js'
 import { resolveOptions } from '../input/options.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { sysctlPath } from '../runtime/kernel/sysctl.js'
@@ -10,7 +12,6 @@ import { gather } from './doctor/facts.js'
 import type { Action, Finding, Fix } from './doctor/finding.js'
 import { findings } from './doctor/findings.js'
 import { aboutPath, probe } from './doctor/probe.js'
-import { splitPlace } from './place.js'
 import { type Colours, coloursFor, progress } from './terminal.js'
 import { VIA_HELP, VIA_OPTIONS, viaOptions } from './via.js'
 
@@ -70,7 +71,7 @@ async function examine(
   const busy = progress()
   const devices = accesses ? BOTH.map(access => accesses[access]) : [options.interface]
   const allowLoopback = options.allowLoopback ?? false
-  const destination = values.destination === undefined ? undefined : splitPlace([values.destination])
+  const destination = values.destination === undefined ? undefined : parseDestination([values.destination])
   for (const [index, converter] of resolveOptions(options).converters.entries())
     for (const device of devices) {
       busy.say(`trying ${converter.name}${device === undefined ? '' : ` over ${device}`}`)

@@ -1,7 +1,9 @@
 /** `atsss explain`: what would become of a connection, and why. */
+
 import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { hostAndPort, parseDestination } from '../input/addresses.js'
 import { type Match, match } from '../policy/rules/match.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
@@ -12,7 +14,6 @@ import { openLinkMonitor } from '../runtime/network/link-monitor.js'
 import { unenforceableBecause } from '../session/options.js'
 import { parseArguments, UsageError } from './arguments.js'
 import { type Config, readConfig } from './config.js'
-import { splitPlace } from './place.js'
 import { rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf } from './rules/words.js'
 import { coloursFor, progress } from './terminal.js'
@@ -47,7 +48,7 @@ export async function run(args: string[]): Promise<number> {
     },
     true,
   )
-  const { host, port } = splitPlace(positionals)
+  const { host, port } = parseDestination(positionals)
   if (values.address !== undefined && isIP(values.address) === 0)
     throw new UsageError(`--address must be an IP address; it is '${values.address}'`)
   const config = values.config === undefined && values.rules !== undefined ? NO_CONFIG : readConfig(values.config)
@@ -149,7 +150,9 @@ function printText(about: Findings & { interfaces: Readonly<Record<AccessType, s
   const { rule, why, skipped } = found
   const colours = coloursFor(process.stdout)
   const named = (access: AccessType) => (interfaces ? `${access} (${interfaces[access]})` : access)
-  const lines = [colours.strong(`${host}:${port}${address === undefined || address === host ? '' : ` (${address})`}`)]
+  const lines = [
+    colours.strong(`${hostAndPort(host, port)}${address === undefined || address === host ? '' : ` (${address})`}`),
+  ]
   if (rule && outcome) {
     lines.push(`  rule     ${titleOf(rule)}`, `  because  ${why}`, `  mode     ${steeringInWords(rule.steering)}`)
     lines.push(`  access   ${outcome.accesses.map(named).join(' first, then ') || 'none'}; now: ${outcome.why}`)

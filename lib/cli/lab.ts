@@ -1,10 +1,12 @@
 /** `atsss lab`: an emulated device with two accesses, a converter and a web server, on this machine. */
+
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
+import { hostAndPort } from '../input/addresses.js'
 import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace, type Scenario } from '../lab/index.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { didYouMean, parseArguments, UsageError, wholeNumber } from './arguments.js'
@@ -127,10 +129,7 @@ async function prepare(lab: Lab): Promise<void> {
   await lab.ue.sysctl('net.mptcp.pm_type', 1)
   const { converterAddress: at, serverAddress: server } = lab
   const literal = ({ v4, v6 }: typeof at) => [v4, ...(v6 === undefined ? [] : [v6])]
-  const listen = literal(at).flatMap(address => [
-    '--listen',
-    address.includes(':') ? `[${address}]:${CONVERTER_PORT}` : `${address}:${CONVERTER_PORT}`,
-  ])
+  const listen = literal(at).flatMap(address => ['--listen', hostAndPort(address, CONVERTER_PORT)])
   await Promise.all([
     ready(
       lab.converter.spawn(process.execPath, [

@@ -1,5 +1,6 @@
-/** Sets of address prefixes, and addresses in one spelling. */
+/** Addresses and ports as text: one spelling of each, parsed and printed; sets of prefixes. */
 import { BlockList, isIP, isIPv4 } from 'node:net'
+import { AtsssError } from '../errors.js'
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/bytes/address.js'
 import { invalid } from './check.js'
 
@@ -42,6 +43,53 @@ export function clientKey(address: string): string {
   const bytes = new Uint8Array(ADDRESS_LENGTH)
   if (!plain.includes(':') || !parseAddress(plain, bytes, 0)) return plain
   return `${formatAddress(bytes.fill(0, 8), 0)}/64`
+}
+
+/** `192.0.2.1:443`, `[2001:db8::1]:443`, `example.com:443`. */
+export function hostAndPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/**
+ * The host and port of `192.0.2.1:443`, `[2001:db8::1]:443` or `example.com:443`; without a port, of the host alone. An
+ * IPv6 address may have a zone; without brackets it has no port.
+ *
+ * @returns `undefined` if the text has none of these forms, or if the port is more than 65535
+ */
+export function parseHostAndPort(given: unknown): { host: string; port: number | undefined } | undefined {
+  const host = String(given)
+  if (isIP(host) === 6) return { host, port: undefined }
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]\s/]+))(?::(\d{1,5}))?$/.exec(host) ?? []
+  if (bracketed !== undefined && isIP(bracketed) !== 6) return undefined
+  const port = digits === undefined ? undefined : Number(digits)
+  if (port !== undefined && port > 65_535) return undefined
+  return bracketed === undefined && plain === undefined ? undefined : { host: (bracketed ?? plain)!, port }
+}
+
+/**
+ * The destination that the words of a command line name: `HOST:PORT` as one word, or `HOST PORT` as two.
+ *
+ * @throws ERR_ATSSS_OPTION
+ */
+export function parseDestination(words: readonly string[]): { host: string; port: number } {
+  const [first, second, third] = words
+  if (first === undefined) throw new AtsssError('ERR_ATSSS_OPTION', 'a destination is needed, such as example.com:443')
+  if (third !== undefined)
+    throw new AtsssError('ERR_ATSSS_OPTION', `one destination at a time: there is '${third}', too`)
+  const { host, port: behind } = parseHostAndPort(first) ?? {}
+  const port = second === undefined ? behind : /^\d+$/.test(second) ? Number(second) : undefined
+  if (
+    host === undefined ||
+    port === undefined ||
+    port < 1 ||
+    port > 65_535 ||
+    (second !== undefined && behind !== undefined)
+  )
+    throw new AtsssError(
+      'ERR_ATSSS_OPTION',
+      `the destination must be HOST:PORT, [IPv6 ADDRESS]:PORT or HOST PORT, with a port in 1…65535; it is '${words.join(' ')}'`,
+    )
+  return { host, port }
 }
 
 /** The wildcard address of a family, for `bind`. */

@@ -2,9 +2,10 @@
  * What `connect()` takes beyond net.connect's own options: meaning, unit, default and range of each, and the one place
  * where they are checked. Inside, nothing is optional.
  */
-import { isIP } from 'node:net'
+
 import { AtsssError } from '../errors.js'
 import type { TcpOption } from '../wire/convert/index.js'
+import { hostAndPort, parseHostAndPort } from './addresses.js'
 import { bytes, flag, integer, interfaceName, invalid, oneOf, refuseMisspelled, text } from './check.js'
 
 /**
@@ -247,17 +248,14 @@ function converterSpec(input: unknown, path: string, convert: ConvertForm, pipel
   }
   const host = text(`${path}.host`, given.host)
   const port = integer(`${path}.port`, given.port, 1, 65_535)
-  return { name: isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`, where: { host, port }, ...rest }
+  return { name: hostAndPort(host, port), where: { host, port }, ...rest }
 }
 
 function parseConverter(input: string, path: string): Pick<ConverterSpec, 'name' | 'where'> {
   const domain = /^_convert\._tcp\.(.+)$/i.exec(input)?.[1]
   if (domain !== undefined) return { name: input, where: { domain } }
-  const match = /^(?:\[([^\]]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(input)
-  const host = match?.[1] ?? match?.[2]
-  const port = Number(match?.[3])
-  const bracketed = match?.[1] !== undefined
-  if (host === undefined || port < 1 || port > 65_535 || (bracketed && isIP(host) !== 6))
+  const { host, port } = parseHostAndPort(input) ?? {}
+  if (host === undefined || port === undefined || port < 1)
     throw invalid(path, "'host:port', '[IPv6]:port' or '_convert._tcp.domain'", input)
   return { name: input, where: { host, port } }
 }

@@ -1,6 +1,6 @@
 /** What a session's server takes, and its checks. */
 import { isIP } from 'node:net'
-import { plainAddress } from '../input/addresses.js'
+import { parseHostAndPort, plainAddress } from '../input/addresses.js'
 import { flag, integer, invalid, refuseMisspelled } from '../input/check.js'
 import type { PcpServer } from '../policy/pcp/servers.js'
 import type { PeerFilter } from '../runtime/incoming/pcp-mapping.js'
@@ -124,11 +124,8 @@ function servers(given: NonNullable<SessionServerOptions['pcpServers']>): Sessio
   if (given === 'converters' || given === 'routers') return given
   if (!Array.isArray(given)) throw invalid('pcpServers', "'converters', 'routers' or an array of addresses", given)
   return given.map(text => {
-    const [, six, four, digits] = /^(?:\[(.+)\]|([^:[\]]+)):(\d{1,5})$/.exec(String(text)) ?? []
-    const address = six ?? four ?? String(text)
-    const port = digits === undefined ? PCP_SERVER_PORT : Number(digits)
-    if (isIP(address) === 0 || port < 1 || port > 65_535)
-      throw invalid('pcpServers', 'addresses, with a port or without', text)
+    const { host: address = '', port = PCP_SERVER_PORT } = parseHostAndPort(text) ?? {}
+    if (isIP(address) === 0 || port < 1) throw invalid('pcpServers', 'addresses, with a port or without', text)
     // As answers will have it; a link-local address is one of each access's own interface.
     return { address: plainAddress(address), port }
   })

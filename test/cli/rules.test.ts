@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { splitPlace } from '../../lib/cli/place.js'
+import { parseDestination } from '../../lib/input/addresses.js'
 import { parseRules } from '../../lib/policy/rules/json.js'
 import { atsss } from './atsss.js'
 
@@ -103,7 +103,7 @@ test.each([
   [['explain'], 'a destination is needed, such as example.com:443'],
   [
     ['explain', 'example.com'],
-    "a destination is HOST:PORT, [ADDRESS]:PORT or HOST PORT, the port 1…65535; it is 'example.com'",
+    "the destination must be HOST:PORT, [IPv6 ADDRESS]:PORT or HOST PORT, with a port in 1…65535; it is 'example.com'",
   ],
   [['explain', 'a:1', '--config', '/no/such'], '--config /no/such: there is no such file'],
 ])('%j is a wrong command line', async (args, message) => {
@@ -154,9 +154,9 @@ test('explain: no rule, or one that cannot be obeyed, is status 1', async () => 
 }, 15_000)
 
 test('destinations', () => {
-  expect(splitPlace(['example.com:443'])).toEqual({ host: 'example.com', port: 443 })
-  expect(splitPlace(['[2001:db8::1]:80'])).toEqual({ host: '2001:db8::1', port: 80 })
-  expect(splitPlace(['2001:db8::1', '80'])).toEqual({ host: '2001:db8::1', port: 80 })
+  expect(parseDestination(['example.com:443'])).toEqual({ host: 'example.com', port: 443 })
+  expect(parseDestination(['[2001:db8::1]:80'])).toEqual({ host: '2001:db8::1', port: 80 })
+  expect(parseDestination(['2001:db8::1', '80'])).toEqual({ host: '2001:db8::1', port: 80 })
   for (const words of [['2001:db8::1'], ['a:0'], ['a:65536'], ['a', 'http'], ['a:1', '2', '3']])
-    expect(() => splitPlace(words)).toThrow()
+    expect(() => parseDestination(words)).toThrow()
 })

@@ -1,4 +1,5 @@
 /** The messages in the packets of a capture: at the start of TCP streams, and in UDP datagrams. */
+import { hostAndPort } from '../../input/addresses.js'
 import type { Packet, Tcp } from '../../lab/index.js'
 import { MPTCP_SUBTYPE } from '../../lab/index.js'
 import { MAX_MESSAGE_LENGTH } from '../../wire/convert/message.js'
@@ -30,8 +31,8 @@ export function messagesIn(packets: readonly Captured[]): Message[] {
     const datagram = pcpDatagram(packet)
     if (datagram !== undefined) messages.push({ ...datagram, kind: 'pcp', number, time: packet.time, marks: 'UDP' })
     if (tcp === undefined || (tcp.payload.length === 0 && !tcp.flags.syn)) continue
-    const from = place(packet.source, tcp.sourcePort)
-    const to = place(packet.destination, tcp.destinationPort)
+    const from = hostAndPort(packet.source, tcp.sourcePort)
+    const to = hostAndPort(packet.destination, tcp.destinationPort)
     const key = `${from} ${to}`
     // A SYN's own number is one octet before the first one; a connection caught half-way begins where it is seen.
     const first = tcp.sequence + (tcp.flags.syn ? 1 : 0)
@@ -67,7 +68,7 @@ function pcpDatagram({ protocol, version, bytes, source, destination }: Packet) 
   const [from, to] = [view.getUint16(0), view.getUint16(2)]
   if (![from, to].some(port => port === PCP_SERVER_PORT || port === PCP_CLIENT_PORT)) return undefined
   const payload = bytes.slice(start + UDP_HEADER, start + view.getUint16(4))
-  return { bytes: payload, from: place(source, from), to: place(destination, to) }
+  return { bytes: payload, from: hostAndPort(source, from), to: hostAndPort(destination, to) }
 }
 
 const UDP = 17
@@ -95,10 +96,6 @@ function marks({ flags, mptcp }: Tcp): string {
   const syn = flags.syn ? (flags.ack ? ['SYN+ACK'] : ['SYN']) : ['data']
   const subtype = Object.entries(MPTCP_SUBTYPE).find(([, code]) => code === mptcp?.subtype)?.[0]
   return [...syn, ...(subtype === undefined ? [] : [subtype])].join(' ')
-}
-
-function place(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
 /** How many TCP connections there are in it, to say what nothing was found in. */

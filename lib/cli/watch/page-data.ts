@@ -1,4 +1,5 @@
 /** A snapshot as the page shows it: words and numbers, ready to be put into tables. Pure. */
+import { hostAndPort } from '../../input/addresses.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { Snapshot } from '../../runtime/watch/messages.js'
 import { steeringInWords, trafficInWords } from '../rules/words.js'
@@ -63,7 +64,7 @@ export function describeSnapshot(snapshot: Snapshot, { moments, connections }: H
       const rates = connections.get(id)
       return {
         id,
-        title: `${host}:${port}`,
+        title: hostAndPort(host, port),
         isTcp: protocol === 'tcp',
         fallback,
         cells: [String(rule ?? '–'), way, bytesInWords(sent), bytesInWords(received), String(handovers)],

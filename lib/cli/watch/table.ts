@@ -1,5 +1,6 @@
 /** The live table: what is known of a session, as lines of text. Pure. */
 
+import { hostAndPort } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { Happening, Hello, Snapshot, WatchedConnection } from '../../runtime/watch/messages.js'
@@ -161,7 +162,7 @@ function connectionBlock({ colours, history }: View, connection: WatchedConnecti
     const kind = state === 'joining' ? colours.warning(state) : backup ? 'backup' : colours.good('in use')
     return `     ${(access ?? '?').padEnd(9)} ${kind}, ${rttMs.toFixed(1)} ms${speed && `, ${speed}`} ${colours.faint(local)}`
   })
-  return [`  ${colours.strong(`#${id} ${host}:${port}`)} ${facts.join(' · ')}`, ...subflows]
+  return [`  ${colours.strong(`#${id} ${hostAndPort(host, port)}`)} ${facts.join(' · ')}`, ...subflows]
 }
 
 /** The last ones, in at most so many lines. */

@@ -3,7 +3,7 @@ import { isIP, isIPv4 } from 'node:net'
 import { PrefixSet, plainAddress } from '../../input/addresses.js'
 import { flag, integer, invalid, text } from '../../input/check.js'
 import { PCP_SERVER_PORT } from '../../wire/pcp/index.js'
-import type { ListenAddress } from './listen-address.js'
+import { type ListenAddress, listenAddress } from './listen-address.js'
 
 export interface PcpOptions {
   /**
@@ -118,7 +118,9 @@ export function resolvePcp(options: PcpOptions, addresses: readonly ListenAddres
     integer(`pcp.${name}`, options[name], least, most, fallback)
   const maxLifetime = count('maxLifetime', 1, 0xffff_ffff, 86_400)
   return {
-    listen: (options.listen ?? addresses.map(({ host }) => host)).map(listenAddress),
+    listen: (options.listen ?? addresses.map(({ host }) => host)).map(each =>
+      listenAddress('pcp.listen', each, PCP_SERVER_PORT),
+    ),
     external: externals(options.external ?? addresses.map(({ host }) => host)),
     ports: (options.ports ?? ['20000-20255']).map(range),
     quota: count('quota', 0, 65_535, 16),
@@ -131,18 +133,6 @@ export function resolvePcp(options: PcpOptions, addresses: readonly ListenAddres
     announce: flag('pcp.announce', options.announce, true),
     stateFile: options.stateFile === undefined ? undefined : text('pcp.stateFile', options.stateFile),
   }
-}
-
-function listenAddress(given: string | ListenAddress): ListenAddress {
-  if (typeof given === 'string') {
-    if (isIP(given) !== 0) return { host: plainAddress(given), port: PCP_SERVER_PORT }
-    const [, six, four, digits] = /^(?:\[(.+)\]|([^:[\]]+)):(\d{1,5})$/.exec(given) ?? []
-    return listenAddress({ host: six ?? four ?? '', port: Number(digits ?? -1) })
-  }
-  const { host, port } = given ?? {}
-  if (typeof host !== 'string' || isIP(host) === 0 || !(Number.isInteger(port) && port >= 0 && port <= 65_535))
-    throw invalid('pcp.listen', 'addresses, with a port or without', given)
-  return { host: plainAddress(host), port }
 }
 
 function externals(given: readonly string[]): string[] {

@@ -1,10 +1,9 @@
 /** The one place where a converter's options are checked. Inside, nothing is optional. */
 import { randomBytes } from 'node:crypto'
-import { isIP } from 'node:net'
 import { AtsssError } from '../../errors.js'
-import { PrefixSet, plainAddress } from '../../input/addresses.js'
+import { PrefixSet } from '../../input/addresses.js'
 import { flag, integer, invalid, oneOf, refuseMisspelled } from '../../input/check.js'
-import type { ListenAddress } from './listen-address.js'
+import { type ListenAddress, listenAddress } from './listen-address.js'
 import type { ConverterOptions, CookieOptions } from './options.js'
 import { PCP_NAMES, type PcpOptions, type PcpSettings, resolvePcp } from './pcp.js'
 
@@ -122,20 +121,8 @@ function refuseUnknown(options: object, names: readonly string[]): void {
 
 function listenAddresses(given: NonNullable<ConverterOptions['listen']>): ListenAddress[] {
   const list = (Array.isArray(given) ? given : [given]) as readonly (string | ListenAddress)[]
-  if (list.length === 0) throw invalid('listen', 'at least one address', '')
-  return list.map(each => {
-    const [, six, four, digits] =
-      typeof each === 'string' ? (/^(?:\[(.+)\]|([^:[\]]+)):(\d{1,5})$/.exec(each) ?? []) : []
-    const host = typeof each === 'string' ? (six ?? four) : each?.host
-    const port = typeof each === 'string' ? Number(digits) : each?.port
-    if (typeof host !== 'string' || isIP(host) === 0 || !(Number.isInteger(port) && port! >= 0 && port! <= 65_535))
-      throw invalid(
-        'listen',
-        "'address:port' or '[IPv6 address]:port'",
-        typeof each === 'string' ? each : JSON.stringify(each),
-      )
-    return { host: host.includes('%') ? host : plainAddress(host), port: port! }
-  })
+  if (list.length === 0) throw invalid('listen', 'at least one address', list)
+  return list.map(each => listenAddress('listen', each))
 }
 
 function prefixes(name: string, given: unknown): PrefixSet | undefined {

@@ -1,5 +1,7 @@
 /** One listening socket: MPTCP with Fast Open where the system has them, and what is lacking, in words. */
+
 import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from 'node:net'
+import { hostAndPort } from '../../input/addresses.js'
 import {
   IPPROTO_MPTCP,
   IPPROTO_TCP,
@@ -124,7 +126,7 @@ function listening(server: Server, where: object, backlog: number): Promise<void
 
 function placed(error: NodeJS.ErrnoException, { host, port }: ListenAddress): NodeJS.ErrnoException {
   if (error.code === undefined || error.errno === undefined) return error
-  error.message = `listen ${error.code} ${host.includes(':') ? `[${host}]` : host}:${port}`
+  error.message = `listen ${error.code} ${hostAndPort(host, port)}`
   return Object.assign(error, { syscall: 'listen', address: host, port })
 }
 

@@ -2,8 +2,10 @@
  * What to do when a way has failed: learn, try again otherwise, or give up how much, and what the user is told.
  * RFC 8803 §6.2.8 and §8; pure.
  */
+
 import { constants } from 'node:os'
 import { AtsssError, type ErrorCode, systemError, type WireError } from '../../errors.js'
+import { hostAndPort } from '../../input/addresses.js'
 import { type ConvertErrorValue, ERROR_CODES } from '../../wire/convert/error.js'
 import type { Candidate, Scope, Via } from './candidates.js'
 import { ConvertError } from './convert-error.js'
@@ -276,7 +278,6 @@ function told(code: ErrorCode, via: Via, text: string, cause?: Error): ConvertEr
 }
 
 function shown({ name, endpoint }: Pick<Via, 'name' | 'endpoint'>): string {
-  const place =
-    endpoint.family === 6 ? `[${endpoint.address}]:${endpoint.port}` : `${endpoint.address}:${endpoint.port}`
+  const place = hostAndPort(endpoint.address, endpoint.port)
   return name === place ? place : `${name} (${place})`
 }

@@ -1,6 +1,8 @@
 /** One mapping that a PCP client keeps at a server: what is asked for, what was granted, and when it is asked again. */
+
 import { EventEmitter } from 'eventemitter3'
 import type { ErrorCode } from '../../errors.js'
+import { hostAndPort } from '../../input/addresses.js'
 import {
   begin,
   disturbed,
@@ -245,7 +247,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
 
   #error(code: ErrorCode, what: string, result?: number, retryAfter?: number): PcpError {
     const { address, port } = this.#server
-    const server = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+    const server = hostAndPort(address, port)
     return new PcpError(code, `The PCP server ${server} ${what}`, {
       server,
       ...(result === undefined ? {} : { result }),

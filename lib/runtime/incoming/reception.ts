@@ -2,7 +2,9 @@
  * One connection that has come in from a converter, until it is an application's: who is it, whom does it bring, and yes.
  * RFC 8803 §5.2. Exactly the bytes of the Convert message are read, so that nothing of the stream behind them is.
  */
+
 import { WireError } from '../../errors.js'
+import { plainAddress } from '../../input/addresses.js'
 import { decode, encode, forbiddenTarget, HEADER_LENGTH, messageLength } from '../../wire/convert/index.js'
 import { decodeTcpInfo } from '../../wire/kernel/tcp-info.js'
 import { INFO_MAX, SOL_TCP, TCP_INFO } from '../kernel/constants.js'
@@ -151,6 +153,6 @@ export class Reception {
 
 /** An IPv4 address on an IPv6 socket is an IPv4 address. */
 function plain(address: SocketAddress): SocketAddress {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address.address)
-  return mapped ? { ...address, address: mapped[1]!, family: 4 } : address
+  const plain = plainAddress(address.address)
+  return plain.includes(':') ? address : { ...address, address: plain, family: 4 }
 }

@@ -3,6 +3,7 @@
  * what the ones that have gone had carried. The kernel tells nobody else.
  */
 
+import { hostAndPort, plainAddress } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
@@ -145,7 +146,5 @@ export function carriers(subflows: readonly Pick<SubflowTold, 'access' | 'state'
 const NOTHING: Carried = { bytesSent: 0, bytesRetransmitted: 0, bytesReceived: 0 }
 
 function addressOf(end: { address: string; port: number } | undefined): string {
-  if (!end) return ''
-  const address = end.address.replace(/^::ffff:(?=\d+\.)/, '')
-  return address.includes(':') ? `[${address}]:${end.port}` : `${address}:${end.port}`
+  return end === undefined ? '' : hostAndPort(plainAddress(end.address), end.port)
 }
