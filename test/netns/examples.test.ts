@@ -51,7 +51,7 @@ describe('the demo', () => {
   needs('says in one line what an ordinary user lacks', async () => {
     expect(await demo({ uid: 65534 })).toEqual({
       ...{ stdout: '', code: 1 },
-      stderr: 'The demo makes network namespaces, for which it needs root: sudo npm run demo\n',
+      stderr: 'The demo makes network namespaces and needs root for that: sudo npm run demo\n',
     })
   })
 })
