@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { decodeAs, KINDS, type KindName } from '../../lib/cli/decode/kinds.js'
-import { type Field, problems } from '../../lib/cli/decode/tree.js'
+import { problems } from '../../lib/cli/decode/tree.js'
+import type { Field } from '../../lib/wire/bytes/trace.js'
 import { hex } from '../support/hex.js'
 import { seeded } from '../support/random.js'
 import { VECTORS as CONTAINERS } from '../wire/atsss/vectors.js'

@@ -1,26 +1,25 @@
-/** The kinds of bytes that can be taken apart, and how one is told from another. */
-import { WireError } from '../../errors.js'
-import { decodeContainer } from '../../wire/atsss/container.js'
-import { decodeSessionMessage } from '../../wire/atsss/nas.js'
-import { decode as decodeConvert } from '../../wire/convert/index.js'
+/** The kinds of bytes that can be decoded, and how each is recognised. */
+import { type WireCode, WireError } from '../../errors.js'
+import { decodeContainer, readContainer } from '../../wire/atsss/container.js'
+import { readNas } from '../../wire/atsss/nas.js'
+import type { Reader } from '../../wire/bytes/cursor.js'
+import { dissect } from '../../wire/bytes/dissect.js'
+import type { Field } from '../../wire/bytes/trace.js'
+import { readMessage } from '../../wire/convert/decode.js'
 import { MAGIC_NUMBER } from '../../wire/convert/message.js'
-import { decodePcpRequest, decodePcpResponse, PCP_VERSION } from '../../wire/pcp/index.js'
-import { R_BIT } from '../../wire/pcp/message.js'
+import { readPcp } from '../../wire/pcp/decode.js'
+import { PCP_VERSION } from '../../wire/pcp/index.js'
 import { UsageError } from '../arguments.js'
-import { walkContainer } from './atsss.js'
-import { walkConvert } from './convert.js'
-import { walkNas } from './nas.js'
-import { walkPcp } from './pcp.js'
-import { type Field, problems, Walker } from './tree.js'
 
-export interface Kind {
+interface Kind {
   /** In words. */
   title: string
   /** Whether bytes that are broken would be this rather than something else. */
   looksLike(bytes: Uint8Array): boolean
-  walk(walker: Walker): void
-  /** What the product makes of it. Throws `WireError`. */
-  decode(bytes: Uint8Array): unknown
+  /** Of the errors that the codec throws. */
+  code: WireCode
+  /** The codec's own reading. Throws `WireError`. */
+  read(from: Reader): unknown
 }
 
 /** In the order in which they are tried. */
@@ -28,20 +27,24 @@ export const KINDS = {
   convert: {
     title: 'Convert (RFC 8803)',
     looksLike: bytes => bytes.length >= 4 && ((bytes[2]! << 8) | bytes[3]!) === MAGIC_NUMBER,
-    walk: walkConvert,
-    decode(bytes) {
-      const message = decodeConvert(bytes)
-      if (message !== undefined) return message
-      const whole = bytes.length < 2 ? 'its header' : `${bytes[1]! * 4} bytes`
-      throw new WireError(`cut short: the message has ${whole}, ${bytes.length} are there`, bytes.length, 'framing')
+    code: 'ERR_CONVERT_MALFORMED',
+    read(from) {
+      const present = from.left
+      const part = from.part('Convert message')
+      const message = readMessage(part)
+      if (message === undefined)
+        throw new WireError(`cut short: the message has its header, ${present} bytes are there`, present, 'framing')
+      from.offset = part.end
+      from.skip(from.left, 'Application data', bytes => `${bytes.length} bytes`)
+      return message
     },
   },
   nas: {
     title: 'NAS message (TS 24.501)',
     looksLike: bytes => bytes[0] === 0x2e || bytes[0] === 0x7e,
-    walk: walkNas,
-    decode(bytes) {
-      const message = decodeSessionMessage(bytes)
+    code: 'ERR_NAS_MALFORMED',
+    read(from) {
+      const message = readNas(from)
       const container = message.atsssContainer === undefined ? undefined : decodeContainer(message.atsssContainer)
       return { ...message, atsssContainer: container }
     },
@@ -50,14 +53,14 @@ export const KINDS = {
     title: 'Port Control Protocol (RFC 6887)',
     // A container's parameter of type 2 has its length there.
     looksLike: bytes => bytes.length >= 4 && bytes[0] === PCP_VERSION && bytes[2] === 0,
-    walk: walkPcp,
-    decode: bytes => ((bytes[1] ?? 0) & R_BIT ? decodePcpResponse(bytes) : decodePcpRequest(bytes)),
+    code: 'ERR_PCP_MALFORMED',
+    read: readPcp,
   },
   atsss: {
     title: 'ATSSS container (TS 24.193)',
     looksLike: bytes => bytes.length >= 3 && bytes[0]! >= 1 && bytes[0]! <= 3,
-    walk: walkContainer,
-    decode: bytes => decodeContainer(bytes),
+    code: 'ERR_ATSSS_MALFORMED',
+    read: from => readContainer(from),
   },
 } as const satisfies Record<string, Kind>
 
@@ -67,34 +70,19 @@ export interface Decoded {
   kind: KindName
   title: string
   fields: Field[]
-  /** What the product makes of it, when it takes it. */
+  /** What the codec made of the bytes, when it accepts them. */
   value?: unknown
   /** Why it does not, and where. */
   error?: { code: string; message: string; offset: number }
 }
 
-/** Takes the bytes apart as far as they go. Throws `UsageError` when nobody can tell what they are. */
+/** Decodes the bytes as far as they go. Throws `UsageError` when their kind cannot be recognised. */
 export function decodeAs(bytes: Uint8Array, name: KindName | undefined): Decoded {
   const kind = name ?? recognise(bytes)
-  const { walk, decode, title }: Kind = KINDS[kind]
-  const decoded: Decoded = { kind, title, fields: new Walker(bytes).walk(walk) }
-  try {
-    decoded.value = decode(bytes)
-  } catch (error) {
-    if (!(error instanceof WireError)) throw error
-    decoded.error = { code: error.code, message: error.message, offset: error.offset }
-    if (problems(decoded.fields).length === 0) mark(decoded.fields, error)
-  }
-  return decoded
-}
-
-/** What only the codec found wrong stands at the innermost field there. */
-function mark(fields: readonly Field[], error: Pick<WireError, 'message' | 'offset'>): void {
-  const { message, offset } = error
-  const field = fields.findLast(candidate => candidate.offset <= offset) ?? fields.at(-1)
-  if (field === undefined) return
-  if (field.fields?.some(inner => inner.offset <= offset && inner.offset > field.offset)) mark(field.fields, error)
-  else field.problem = message
+  const { title, code, read }: Kind = KINDS[kind]
+  const { fields, value, error } = dissect(bytes, code, read)
+  if (error === undefined) return { kind, title, fields, value }
+  return { kind, title, fields, error: { code: error.code, message: error.message, offset: error.offset } }
 }
 
 /** The first kind that the bytes are without a fault; else the first that they look like. */
@@ -104,15 +92,10 @@ function recognise(bytes: Uint8Array): KindName {
   if (found !== undefined) return found
   const starts = Buffer.from(bytes.subarray(0, 8)).toString('hex')
   throw new UsageError(
-    `${bytes.length} bytes that begin with '${starts}' are nothing known here; if you know what they are: --as ${names.join('|')}`,
+    `unrecognised format: ${bytes.length} bytes that begin with '${starts}'; choose one with --as ${names.join('|')}`,
   )
 }
 
-function isWhole({ looksLike, decode }: Kind, bytes: Uint8Array): boolean {
-  try {
-    decode(bytes)
-    return looksLike(bytes)
-  } catch {
-    return false
-  }
+function isWhole({ looksLike, code, read }: Kind, bytes: Uint8Array): boolean {
+  return looksLike(bytes) && dissect(bytes, code, read).error === undefined
 }

@@ -1,4 +1,8 @@
 /** Access selection descriptors: how a rule's traffic is to be steered. TS 24.193 §6.1.3.2; drawn in atsss-message.ts. */
+
+import type { Reader } from '../bytes/cursor.js'
+import { hex } from '../bytes/trace.js'
+import { LATER_RELEASES } from './fields.js'
 import {
   type AccessSelection,
   FUNCTIONALITY_CODES,
@@ -6,18 +10,21 @@ import {
   type WireAccess,
   type WireSteeringMode,
 } from './message.js'
-import { type OctetReader, type OctetWriter, refusal } from './octets.js'
+import { type OctetWriter, refusal } from './octets.js'
 
 /** The descriptor that fills the whole window of `from`, or why it does not. */
-export function readAccessSelection(from: OctetReader): AccessSelection | string {
+export function readAccessSelection(from: Reader): AccessSelection | string {
   const whole = from.left
   if (whole === 0) return 'no access selection descriptor'
-  const length = from.u8()
+  const length = from.u8('Length of access selection descriptor')
   if (length !== whole || length < 3) return `access selection descriptor of ${length} octets, where ${whole} are left`
-  const functionality = from.u8()
-  const code = from.u8()
-  const rest = from.rest()
-  return { functionality: FUNCTIONALITIES.get(functionality) ?? functionality, ...parseMode(code, rest) }
+  const functionality = from.u8('Steering functionality', showFunctionality)
+  const code = from.u8('Steering mode', showMode)
+  const rest = new Uint8Array(from.bytes.subarray(from.offset, from.end))
+  const { mode, trailing } = parseMode(code, rest)
+  from.skip(rest.length - trailing.length, 'Steering mode information', () => modeInWords(mode, rest))
+  from.skip(trailing.length, LATER_RELEASES)
+  return { functionality: FUNCTIONALITIES.get(functionality) ?? functionality, mode, trailing }
 }
 
 export function writeAccessSelection(to: OctetWriter, access: AccessSelection): void {
@@ -97,5 +104,28 @@ function same(a: WireSteeringMode, b: WireSteeringMode): boolean {
       return b.mode === a.mode && b.high === a.high
     default:
       return false
+  }
+}
+
+function showFunctionality(code: number): string {
+  return `${code} (${FUNCTIONALITIES.get(code) ?? 'unknown'})`
+}
+
+function showMode(code: number): string {
+  return `${code} (${Object.entries(MODE_CODES).find(([, known]) => known === code)?.[0] ?? 'unknown'})`
+}
+
+function modeInWords(mode: WireSteeringMode, [information]: Uint8Array): string {
+  switch (mode.mode) {
+    case 'active-standby':
+      return `${information} (active ${mode.active}, ${mode.standby === undefined ? 'no standby' : `standby ${mode.standby}`})`
+    case 'load-balancing':
+      return `${information} (${mode.percent3gpp} % over 3gpp, ${100 - mode.percent3gpp} % over non-3gpp)`
+    case 'priority-based':
+      return `${information} (high priority: ${mode.high})`
+    case 'smallest-delay':
+      return ''
+    case 'unknown':
+      return `${hex(mode.information)} (unknown)`
   }
 }

@@ -3,6 +3,7 @@
  * back, without I/O, clock or randomness. What is not known is kept, so that encoding gives back the same bytes.
  */
 import { WireError } from '../../errors.js'
+import { Reader } from '../bytes/cursor.js'
 import {
   type AtsssParameter,
   type EthernetMeasurement,
@@ -12,7 +13,7 @@ import {
   type RuleFraming,
 } from './message.js'
 import { readMeasurement, readNetworkSteering, writeMeasurement, writeNetworkSteering } from './network.js'
-import { OctetReader, OctetWriter, refusal } from './octets.js'
+import { OctetWriter, refusal } from './octets.js'
 import { framingsFor, type RuleProblem, readRules, writeRules } from './rules.js'
 
 export {
@@ -67,12 +68,21 @@ export interface DecodeContainerOptions {
  * `bytes`.
  */
 export function decodeContainer(bytes: Uint8Array, options: DecodeContainerOptions = {}): AtsssContainer {
+  return readContainer(new Reader(bytes, 0, bytes.length, 'ERR_ATSSS_MALFORMED'), options)
+}
+
+/** The same from a reader, to the end of its window; its errors should have the code `ERR_ATSSS_MALFORMED`. */
+export function readContainer(from: Reader, options: DecodeContainerOptions = {}): AtsssContainer {
   const framings = framingsFor(options.layout ?? 'auto', options.ruleLength ?? 'auto')
-  const from = new OctetReader(bytes)
   const container: AtsssContainer = { parameters: [], problems: [] }
   while (from.left > 0) {
-    const code = from.u8()
-    readParameter(code, from.window(from.u16()), framings, container)
+    const parameter = from.part('Parameter')
+    const code = parameter.u8('Parameter type')
+    if (parameter.trace !== undefined)
+      parameter.trace.title(PARAMETER_NAMES.get(code) ?? `Parameter of unknown type ${code}`)
+    parameter.limit(parameter.u16('Length'))
+    readParameter(code, parameter, framings, container)
+    from.offset = parameter.end
   }
   return container
 }
@@ -91,9 +101,15 @@ export function encodeContainer(parameters: readonly AtsssParameter[]): Uint8Arr
   return to.finish()
 }
 
+const PARAMETER_NAMES: ReadonlyMap<number, string> = new Map([
+  [PARAMETER_CODES.rules, 'ATSSS rules'],
+  [PARAMETER_CODES['network-steering'], 'Network steering functionalities information'],
+  [PARAMETER_CODES.measurement, 'Measurement assistance information'],
+])
+
 function readParameter(
   code: number,
-  from: OctetReader,
+  from: Reader,
   framings: readonly RuleFraming[],
   { parameters, problems }: AtsssContainer,
 ): void {
@@ -107,9 +123,10 @@ function readParameter(
   }
   const value = new Uint8Array(from.bytes.subarray(from.offset, from.end))
   try {
-    parameters.push(readInformation(code, from) ?? { type: 'raw', code, value })
+    parameters.push(readInformation(code, from) ?? { type: 'raw', code, value: from.rest('Value') })
   } catch (error) {
     if (!(error instanceof WireError)) throw error
+    if (from.trace !== undefined) from.trace.problem(error.message)
     parameters.push({ type: 'raw', code, value, why: error.message })
     problems.push({ parameter, index: undefined, offset, message: error.message, bytes: value })
   }
@@ -117,7 +134,7 @@ function readParameter(
 
 function readInformation(
   code: number,
-  from: OctetReader,
+  from: Reader,
 ): NetworkSteering | IpMeasurement | EthernetMeasurement | undefined {
   switch (code) {
     case PARAMETER_CODES['network-steering']:

@@ -1,10 +1,15 @@
 /** Fields that several parts of an ATSSS container share: addresses, UUIDs, texts and names, as octets and as text. */
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../bytes/address.js'
+import type { Reader } from '../bytes/cursor.js'
 import { type OctetWriter, refusal } from './octets.js'
 
-/** Also of a mask. */
-export function formatIPv4(bytes: Uint8Array, at: number): string {
-  return bytes.subarray(at, at + 4).join('.')
+/** The name, in a trace, of what stands behind the fields of Release 16. */
+export const LATER_RELEASES = 'Of later releases, not known here'
+
+/** Also a mask. */
+export function readIPv4(from: Reader, name: string): string {
+  const at = from.skip(4, name, bytes => bytes.join('.'))
+  return from.bytes.subarray(at, at + 4).join('.')
 }
 
 export function writeIPv4(to: OctetWriter, text: string, what: string): void {
@@ -14,9 +19,12 @@ export function writeIPv4(to: OctetWriter, text: string, what: string): void {
   to.put(bytes.subarray(12), what)
 }
 
-/** An IPv4-mapped address is dotted as text, as everywhere here. */
-export function formatIPv6(bytes: Uint8Array, at: number): string {
-  return formatAddress(bytes, at)
+/** As text an IPv4-mapped address is dotted, as everywhere here. */
+export function readIPv6(from: Reader, name: string): string {
+  return formatAddress(
+    from.bytes,
+    from.skip(ADDRESS_LENGTH, name, bytes => formatAddress(bytes, 0)),
+  )
 }
 
 export function writeIPv6(to: OctetWriter, text: string, what: string): void {

@@ -2,7 +2,9 @@
  * Network steering functionalities information, and measurement assistance information. TS 24.193 §6.1.4, §6.1.5; drawn in
  * atsss-message.ts. The readers throw `WireError` for what they cannot read.
  */
-import { formatIPv4, formatIPv6, writeIPv4, writeIPv6 } from './fields.js'
+
+import type { Reader } from '../bytes/cursor.js'
+import { LATER_RELEASES, readIPv4, readIPv6, writeIPv4, writeIPv6 } from './fields.js'
 import {
   ADDRESS_TYPES,
   type EthernetMeasurement,
@@ -13,20 +15,20 @@ import {
   type NetworkSteering,
   TRANSPORT_CONVERTER,
 } from './message.js'
-import { malformed, type OctetReader, type OctetWriter, refusal } from './octets.js'
+import { malformedContainer, type OctetWriter, refusal } from './octets.js'
 
-export function readNetworkSteering(from: OctetReader): NetworkSteering {
-  const ue3gpp = readAddress(from)
-  const ueNon3gpp = readAddress(from)
-  const list = from.window(from.u8())
+export function readNetworkSteering(from: Reader): NetworkSteering {
+  const ue3gpp = readAddress(from, 'Address of the UE over 3GPP')
+  const ueNon3gpp = readAddress(from, 'Address of the UE over non-3GPP')
+  const list = from.window(from.u8('Length of proxy information'), 'MPTCP proxies')
   const proxies: MptcpProxy[] = []
   while (list.left > 0) {
-    const address = readAddress(list)
-    const port = list.u16()
-    const proxyType = list.u8()
+    const address = readAddress(list, 'Address of the proxy')
+    const port = list.u16('Port')
+    const proxyType = list.u8('Type of proxy', showProxyType)
     proxies.push({ address, port, proxyType: proxyType === TRANSPORT_CONVERTER ? 'transport-converter' : proxyType })
   }
-  return { type: 'network-steering', ue3gpp, ueNon3gpp, proxies, trailing: from.rest() }
+  return { type: 'network-steering', ue3gpp, ueNon3gpp, proxies, trailing: from.rest(LATER_RELEASES) }
 }
 
 export function writeNetworkSteering(to: OctetWriter, { ue3gpp, ueNon3gpp, proxies, trailing }: NetworkSteering): void {
@@ -43,19 +45,19 @@ export function writeNetworkSteering(to: OctetWriter, { ue3gpp, ueNon3gpp, proxi
   to.put(trailing, 'trailing')
 }
 
-export function readMeasurement(from: OctetReader): IpMeasurement | EthernetMeasurement {
+export function readMeasurement(from: Reader): IpMeasurement | EthernetMeasurement {
   const length = addressLength(from.bytes[from.offset])
   // A MAC address that begins with 1 or 3 is a group's; one that begins with 2 is in 13 octets no IPv6 address.
   if (length !== undefined && from.left >= 1 + length + IP_REST) {
-    const address = readAddress(from)
-    const port3gpp = from.u16()
-    const portNon3gpp = from.u16()
+    const address = readAddress(from, 'Address of the measurement function')
+    const port3gpp = from.u16('Port over 3GPP')
+    const portNon3gpp = from.u16('Port over non-3GPP')
     return { type: 'measurement', protocol: 'ip', address, port3gpp, portNon3gpp, ...readFlags(from) }
   }
   if (from.left < 2 * MAC_LENGTH + 1)
-    throw malformed(`${from.left} octets are neither an IP nor an Ethernet measurement function`, from.offset)
-  const mac3gpp = readMac(from)
-  const macNon3gpp = readMac(from)
+    throw malformedContainer(`${from.left} octets are neither an IP nor an Ethernet measurement function`, from.offset)
+  const mac3gpp = readMac(from, 'MAC address over 3GPP')
+  const macNon3gpp = readMac(from, 'MAC address over non-3GPP')
   return { type: 'measurement', protocol: 'ethernet', mac3gpp, macNon3gpp, ...readFlags(from) }
 }
 
@@ -75,12 +77,14 @@ export function writeMeasurement(to: OctetWriter, information: IpMeasurement | E
 }
 
 const MAC_LENGTH = 6
+/** Bit of the flags: access availability reporting indicator. */
+const AARI = 1
 /** Octets behind the address: two ports, and the flags. */
 const IP_REST = 5
 
-function readFlags(from: OctetReader): MeasurementFlags {
-  const octet = from.u8()
-  return { aari: (octet & 1) === 1, spare: octet >>> 1, trailing: from.rest() }
+function readFlags(from: Reader): MeasurementFlags {
+  const octet = from.u8('Flags', showFlags)
+  return { aari: (octet & AARI) !== 0, spare: octet >>> 1, trailing: from.rest(LATER_RELEASES) }
 }
 
 function addressLength(type: number | undefined): number | undefined {
@@ -96,13 +100,18 @@ function addressLength(type: number | undefined): number | undefined {
   }
 }
 
-function readAddress(from: OctetReader): NetworkAddress {
-  const at = from.offset
-  const type = from.u8()
+function readAddress(from: Reader, name: string): NetworkAddress {
+  const part = from.part(name)
+  const at = part.offset
+  const type = part.u8('Type', showAddressType)
   const address: NetworkAddress = {}
-  if (addressLength(type) === undefined) throw malformed(`unknown type of address ${type}`, at)
-  if (type !== ADDRESS_TYPES.ipv6) address.ipv4 = formatIPv4(from.bytes, from.skip(4))
-  if (type !== ADDRESS_TYPES.ipv4) address.ipv6 = formatIPv6(from.bytes, from.skip(16))
+  const length = addressLength(type)
+  if (length === undefined) throw malformedContainer(`unknown type of address ${type}`, at)
+  part.limit(length)
+  if (type !== ADDRESS_TYPES.ipv6) address.ipv4 = readIPv4(part, 'IPv4 address')
+  if (type !== ADDRESS_TYPES.ipv4) address.ipv6 = readIPv6(part, 'IPv6 address')
+  if (part.trace !== undefined) part.trace.title(name, Object.values(address).join(' and '))
+  from.offset = part.end
   return address
 }
 
@@ -114,12 +123,29 @@ function writeAddress(to: OctetWriter, { ipv4, ipv6 }: NetworkAddress): void {
   if (ipv6 !== undefined) writeIPv6(to, ipv6, 'address')
 }
 
-function readMac(from: OctetReader): string {
-  return [...from.take(MAC_LENGTH)].map(octet => octet.toString(16).padStart(2, '0')).join(':')
+function readMac(from: Reader, name: string): string {
+  return macInWords(from.take(MAC_LENGTH, name, macInWords))
+}
+
+function macInWords(bytes: Uint8Array): string {
+  return [...bytes].map(octet => octet.toString(16).padStart(2, '0')).join(':')
 }
 
 function writeMac(to: OctetWriter, text: string): void {
   if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text))
     throw refusal(`${JSON.stringify(text)} is no MAC address`, to.offset)
   to.put(Uint8Array.from(Buffer.from(text.replaceAll(':', ''), 'hex')), 'MAC address')
+}
+
+function showAddressType(type: number): string {
+  const name = Object.entries(ADDRESS_TYPES).find(([, code]) => code === type)?.[0]
+  return `${type} (${name ?? 'unknown'})`
+}
+
+function showProxyType(type: number): string {
+  return `${type} (${type === TRANSPORT_CONVERTER ? 'Transport Converter' : 'unknown'})`
+}
+
+function showFlags(octet: number): string {
+  return `${octet} (access availability reports ${octet & AARI ? 'wanted' : 'not wanted'})`
 }

@@ -1,32 +1,14 @@
-/** Cursors for the ATSSS codec: what they throw has its codes, and what is written grows as needed. */
+/** What the ATSSS codec throws, and a writer whose buffer grows as needed. */
 import { types } from 'node:util'
 import { WireError } from '../../errors.js'
-import { Reader } from '../bytes/cursor.js'
 
-export function malformed(message: string, at: number): WireError {
+export function malformedContainer(message: string, at: number): WireError {
   return new WireError(message, at, 'framing', 'ERR_ATSSS_MALFORMED')
 }
 
 /** @param at where in the container the value would have gone */
 export function refusal(message: string, at: number): WireError {
   return new WireError(message, at, 'value', 'ERR_ATSSS_ENCODE')
-}
-
-export class OctetReader extends Reader {
-  override skip(length: number): number {
-    if (length > this.left) throw malformed(`${length} octets wanted, ${this.left} left`, this.offset)
-    return super.skip(length)
-  }
-
-  rest(): Uint8Array {
-    return this.take(this.left)
-  }
-
-  /** A window on the next `length` octets, which are passed over. */
-  window(length: number): OctetReader {
-    const at = this.skip(length)
-    return new OctetReader(this.bytes, at, at + length)
-  }
 }
 
 export class OctetWriter {

@@ -1,7 +1,10 @@
 /** The ATSSS rules of a container. TS 24.193 §6.1.3.2; drawn in atsss-message.ts. */
+
+import { Reader } from '../bytes/cursor.js'
+import type { Trace } from '../bytes/trace.js'
 import { readAccessSelection, writeAccessSelection } from './access-selection.js'
 import { OPERATIONS, type RuleEntry, type RuleFraming, type RulesParameter } from './message.js'
-import { OctetReader, type OctetWriter, refusal } from './octets.js'
+import { type OctetWriter, refusal } from './octets.js'
 import { readTrafficDescriptor, writeTrafficDescriptor } from './traffic.js'
 
 /** Rules that could not be read or understood, by their index; `offset` counts from the start of the container. */
@@ -42,12 +45,14 @@ export function framingsFor(
  * the one that leaves the fewest octets unread; among equals, the one with fewer values that are not known; among these,
  * the first. Never throws.
  */
-export function readRules(from: OctetReader, framings: readonly RuleFraming[]): [RulesParameter, RuleProblem[]] {
-  const readings = framings.map(framing => readAs(framing, new OctetReader(from.bytes, from.offset, from.end)))
+export function readRules(from: Reader, framings: readonly RuleFraming[]): [RulesParameter, RuleProblem[]] {
+  const end = Math.min(from.end, from.bytes.length)
+  const readings = framings.map(framing => readAs(framing, new Reader(from.bytes, from.offset, end, from.code)))
   const best = readings.reduce((a, b) =>
     b.unread < a.unread || (b.unread === a.unread && b.doubts < a.doubts) ? b : a,
   )
-  from.skip(from.left)
+  if (from.trace === undefined) from.offset = from.end
+  else readAs(best.framing, from)
   const asGood = (other: Reading) => other !== best && other.unread === best.unread && other.doubts === best.doubts
   const otherwise = best.rules.length === 0 ? [] : readings.filter(asGood).map(other => other.framing)
   return [{ type: 'rules', ...best.framing, rules: best.rules, otherwise }, best.problems]
@@ -77,14 +82,17 @@ interface Reading {
   doubts: number
 }
 
-function readAs(framing: RuleFraming, from: OctetReader): Reading {
+function readAs(framing: RuleFraming, from: Reader): Reading {
   const reading: Reading = { framing, rules: [], problems: [], unread: 0, doubts: 0 }
   while (from.left > 0) {
-    const offset = from.offset
-    const rule = readRule(from, framing)
-    const bytes = new Uint8Array(from.bytes.subarray(offset, from.offset))
+    const part = from.part('Rule')
+    const offset = part.offset
+    const rule = readRule(part, framing)
+    from.offset = part.end
+    const bytes = new Uint8Array(from.bytes.subarray(offset, part.end))
     const message = typeof rule === 'string' ? rule : doubt(rule)
     if (message !== undefined) reading.problems.push({ index: reading.rules.length, offset, message, bytes })
+    if (part.trace !== undefined) traceRule(part.trace, rule)
     if (typeof rule === 'string') {
       reading.rules.push({ type: 'unreadable', bytes, why: rule })
       reading.unread += bytes.length
@@ -96,39 +104,57 @@ function readAs(framing: RuleFraming, from: OctetReader): Reading {
   return reading
 }
 
-/** The next rule, or why it cannot be read. Passes over it in either case; over all that is left when nobody knows. */
-function readRule(from: OctetReader, { layout, ruleLength }: RuleFraming): RuleEntry | string {
-  if (from.left < LENGTH) {
-    from.skip(from.left)
-    return 'its length is cut short'
+function traceRule(trace: Trace, rule: RuleEntry | string): void {
+  if (typeof rule === 'string') {
+    trace.title('Rule that cannot be read')
+    trace.problem(rule)
+    return
   }
-  const said = from.u16()
+  if (rule.type === 'unreadable') return
+  trace.title(rule.id === undefined ? 'Rule' : `Rule ${rule.id}`)
+  if (rule.type === 'unknown-operation') trace.problem(`unknown operation ${rule.operation}`)
+}
+
+/** The rule in the window, which is ended with it, or why it cannot be read; it is all of the window when no one can tell. */
+function readRule(from: Reader, { layout, ruleLength }: RuleFraming): RuleEntry | string {
+  if (from.left < LENGTH) return 'its length is cut short'
+  const said = from.u16('Length of rule', ruleLength === 'inclusive' ? showInclusive : showExclusive)
   const length = ruleLength === 'inclusive' ? said - LENGTH : said
-  if (length < 0 || length > from.left) {
-    from.skip(from.left)
-    return `its length of ${said} does not fit`
-  }
-  const rule = from.window(length)
-  return layout === 'g00' ? readContents(rule, undefined) : readOperation(rule)
+  if (length < 0 || length > from.left) return `its length of ${said} does not fit`
+  from.reach(length)
+  return layout === 'g00' ? readContents(from, undefined) : readOperation(from)
 }
 
-function readOperation(from: OctetReader): RuleEntry | string {
+function readOperation(from: Reader): RuleEntry | string {
   if (from.left < 2) return `${from.left} octets, too few for identifier and operation`
-  const id = from.u8()
-  const operation = from.u8()
+  const id = from.u8('Rule identifier')
+  const operation = from.u8('Operation', showOperation)
   if (operation === OPERATIONS['create-or-replace']) return readContents(from, id)
-  if (operation === OPERATIONS.delete) return { type: 'delete', id, rest: from.rest() }
-  return { type: 'unknown-operation', id, operation, rest: from.rest() }
+  if (operation === OPERATIONS.delete) return { type: 'delete', id, rest: from.rest('Rest') }
+  return { type: 'unknown-operation', id, operation, rest: from.rest('Rest') }
 }
 
-function readContents(from: OctetReader, id: number | undefined): RuleEntry | string {
+function readContents(from: Reader, id: number | undefined): RuleEntry | string {
   if (from.left < 3) return `${from.left} octets, too few for precedence and traffic descriptor`
-  const precedence = from.u8()
-  const length = from.u16()
+  const precedence = from.u8('Precedence')
+  const length = from.u16('Length of traffic descriptor')
   if (length > from.left) return `traffic descriptor of ${length} octets, where ${from.left} are left`
-  const traffic = readTrafficDescriptor(from.window(length))
+  const traffic = readTrafficDescriptor(from.window(length, 'Traffic descriptor'))
   const access = readAccessSelection(from)
   return typeof access === 'string' ? access : { type: 'rule', id, precedence, traffic, access }
+}
+
+function showInclusive(length: number): string {
+  return `${length} (with itself)`
+}
+
+function showExclusive(length: number): string {
+  return `${length} (without itself)`
+}
+
+function showOperation(code: number): string {
+  const name = Object.entries(OPERATIONS).find(([, known]) => known === code)?.[0]
+  return `${code} (${name?.replaceAll('-', ' ') ?? 'unknown'})`
 }
 
 /** What in the rule is not known, if anything. */

@@ -1,21 +1,24 @@
 /** Traffic descriptors to components and back. TS 24.526 §5.2; the components are those of traffic-descriptor.ts. */
+
+import { Reader } from '../bytes/cursor.js'
+import { hex, type Trace } from '../bytes/trace.js'
 import {
-  formatIPv4,
-  formatIPv6,
   formatUuid,
   readFqdn,
+  readIPv4,
+  readIPv6,
   readText,
   writeFqdn,
   writeIPv4,
   writeIPv6,
   writeUuid,
 } from './fields.js'
-import { OctetReader, OctetWriter, refusal } from './octets.js'
+import { OctetWriter, refusal } from './octets.js'
 import { COMPONENT_CODES, type ComponentType, type IpTuple, type TrafficComponent } from './traffic-descriptor.js'
 
 /** The components in `bytes`, to their end. Never throws. Nothing in the result shares memory with `bytes`. */
 export function decodeTrafficDescriptor(bytes: Uint8Array): TrafficComponent[] {
-  return readTrafficDescriptor(new OctetReader(bytes))
+  return readTrafficDescriptor(new Reader(bytes, 0, bytes.length, 'ERR_ATSSS_MALFORMED'))
 }
 
 /** Throws `WireError` with the code `ERR_ATSSS_ENCODE` for what a component cannot carry. */
@@ -26,7 +29,7 @@ export function encodeTrafficDescriptor(components: readonly TrafficComponent[])
 }
 
 /** Those in the whole window of `from`. */
-export function readTrafficDescriptor(from: OctetReader): TrafficComponent[] {
+export function readTrafficDescriptor(from: Reader): TrafficComponent[] {
   const components: TrafficComponent[] = []
   while (from.left > 0) components.push(readComponent(from))
   return components
@@ -45,18 +48,45 @@ const TYPES: ReadonlyMap<number, ComponentType> = new Map(
   Object.entries(COMPONENT_CODES).map(([name, code]) => [code, name as ComponentType]),
 )
 
-function readComponent(from: OctetReader): TrafficComponent {
-  const code = from.u8()
+function readComponent(from: Reader): TrafficComponent {
+  const part = from.part('Component')
+  const code = part.u8('Type', showType)
   const type = TYPES.get(code)
-  if (type === undefined) return { type: 'unknown', code, value: from.rest() }
+  const component: TrafficComponent =
+    type === undefined ? { type: 'unknown', code, value: part.rest('Value') } : readKnown(code, type, part)
+  if (part.trace !== undefined) traceComponent(part.trace, component)
+  from.offset = part.end
+  return component
+}
+
+function readKnown(code: number, type: ComponentType, from: Reader): TrafficComponent {
   const length = valueLength(type, from)
   if (length > from.left) {
     const why = length === Number.POSITIVE_INFINITY ? 'has fields not known here' : 'is cut short'
-    return { type: 'invalid', code, value: from.rest(), why }
+    return { type: 'invalid', code, value: from.rest('Value'), why }
   }
-  const value = from.take(length)
-  const component = parseValue(type, new OctetReader(value))
-  return typeof component === 'string' ? { type: 'invalid', code, value, why: component } : component
+  from.reach(length)
+  const at = from.offset
+  const component = readValue(type, from)
+  if (typeof component !== 'string') return component
+  return { type: 'invalid', code, value: new Uint8Array(from.bytes.subarray(at, from.end)), why: component }
+}
+
+function showType(code: number): string {
+  return `0x${code.toString(16)} (${TYPES.get(code) ?? 'unknown'})`
+}
+
+function traceComponent(trace: Trace, component: TrafficComponent): void {
+  switch (component.type) {
+    case 'unknown':
+      trace.title('Component of unknown type')
+      return trace.problem('a component of an unknown type hides what follows it')
+    case 'invalid':
+      trace.title(`Component: ${TYPES.get(component.code)}`)
+      return trace.problem(component.why)
+    default:
+      trace.title(`Component: ${component.type}`)
+  }
 }
 
 /** Octets of a value: how many, or `counted` by an octet behind so many others. */
@@ -90,8 +120,8 @@ const LENGTHS: Record<Exclude<ComponentType, 'ip-tuple'>, number | { counted: nu
   'destination-mac-range': 12,
 }
 
-/** Octets of the value that starts here: more than are left when it is cut short, infinitely many when nobody knows. */
-function valueLength(type: ComponentType, { bytes, offset, left }: OctetReader): number {
+/** Octets of the value that starts here: more than are left when it is cut short, infinitely many when that cannot be known. */
+function valueLength(type: ComponentType, { bytes, offset, left }: Reader): number {
   if (type === 'ip-tuple') return left > 0 ? tupleLength(bytes[offset]!) : 1
   const length = LENGTHS[type]
   if (typeof length === 'number') return length
@@ -109,86 +139,90 @@ function tupleLength(bitmap: number): number {
 }
 
 /** The component, or why it cannot be. */
-function parseValue(type: ComponentType, value: OctetReader): TrafficComponent | string {
+function readValue(type: ComponentType, from: Reader): TrafficComponent | string {
   switch (type) {
     case 'match-all':
       return { type }
     case 'os-app': {
-      const osId = formatUuid(value.take(16))
-      const appId = parseAppId(value)
+      const osId = formatUuid(from.take(16, 'OS Id', formatUuid))
+      const appId = readAppId(from)
       return appId === undefined ? 'names no application' : { type, osId, appId }
     }
     case 'app': {
-      const appId = parseAppId(value)
+      const appId = readAppId(from)
       return appId === undefined ? 'names no application' : { type, appId }
     }
     case 'remote-ipv4':
-      return { type, ...parseIPv4(value) }
+      return { type, ...readNetwork(from) }
     case 'remote-ipv6': {
-      const ipv6 = parseIPv6(value)
+      const ipv6 = readPrefix(from)
       return typeof ipv6 === 'string' ? ipv6 : { type, ...ipv6 }
     }
     case 'protocol':
-      return { type, protocol: value.u8() }
+      return { type, protocol: from.u8('Protocol') }
     case 'remote-port':
-      return { type, port: value.u16() }
+      return { type, port: from.u16('Port') }
     case 'remote-port-range': {
-      const ports = parseRange(value)
+      const ports = readRange(from)
       return typeof ports === 'string' ? ports : { type, ...ports }
     }
     case 'ip-tuple':
-      return parseTuple(value)
+      return readTuple(from)
     case 'fqdn': {
-      value.skip(1)
-      const name = readFqdn(value.rest())
+      from.u8('Length of FQDN')
+      const name = readFqdn(from.rest('FQDN', bytes => readFqdn(bytes)?.fqdn ?? hex(bytes)))
       return name === undefined ? 'is no name' : { type, ...name }
     }
     default:
-      value.skip(typeof LENGTHS[type] === 'number' ? 0 : 1)
-      return { type, value: value.rest() }
+      if (typeof LENGTHS[type] !== 'number') from.u8('Length of value')
+      return { type, value: from.rest('Value') }
   }
 }
 
-function parseAppId(value: OctetReader): string | undefined {
-  value.skip(1)
-  return readText(value.rest()) || undefined
+function readAppId(from: Reader): string | undefined {
+  from.u8('Length of App Id')
+  return readText(from.rest('App Id', bytes => readText(bytes) ?? hex(bytes))) || undefined
 }
 
-function parseIPv4(value: OctetReader): { address: string; mask: string } {
-  const at = value.skip(8)
-  return { address: formatIPv4(value.bytes, at), mask: formatIPv4(value.bytes, at + 4) }
+function readNetwork(from: Reader): { address: string; mask: string } {
+  return { address: readIPv4(from, 'IPv4 address'), mask: readIPv4(from, 'Mask') }
 }
 
-function parseIPv6(value: OctetReader): { address: string; prefixLength: number } | string {
-  const address = formatIPv6(value.bytes, value.skip(16))
-  const prefixLength = value.u8()
+function readPrefix(from: Reader): { address: string; prefixLength: number } | string {
+  const address = readIPv6(from, 'IPv6 address')
+  const prefixLength = from.u8('Prefix length')
   return prefixLength > 128 ? `has a prefix of ${prefixLength} bits` : { address, prefixLength }
 }
 
-function parseRange(value: OctetReader): { low: number; high: number } | string {
-  const low = value.u16()
-  const high = value.u16()
+function readRange(from: Reader): { low: number; high: number } | string {
+  const low = from.u16('Lowest port')
+  const high = from.u16('Highest port')
   return low > high ? `has ports from ${low} down to ${high}` : { low, high }
 }
 
-function parseTuple(value: OctetReader): IpTuple | string {
-  const bitmap = value.u8()
+function readTuple(from: Reader): IpTuple | string {
+  const bitmap = from.u8('Fields that follow', showBitmap)
   if (bitmap === 0) return 'names nothing'
   const tuple: IpTuple = { type: 'ip-tuple' }
-  if (bitmap & TUPLE.ipv4) tuple.ipv4 = parseIPv4(value)
+  if (bitmap & TUPLE.ipv4) tuple.ipv4 = readNetwork(from)
   if (bitmap & TUPLE.ipv6) {
-    const ipv6 = parseIPv6(value)
+    const ipv6 = readPrefix(from)
     if (typeof ipv6 === 'string') return ipv6
     tuple.ipv6 = ipv6
   }
-  if (bitmap & TUPLE.protocol) tuple.protocol = value.u8()
-  if (bitmap & TUPLE.port) tuple.port = value.u16()
+  if (bitmap & TUPLE.protocol) tuple.protocol = from.u8('Protocol')
+  if (bitmap & TUPLE.port) tuple.port = from.u16('Port')
   if (bitmap & TUPLE.ports) {
-    const ports = parseRange(value)
+    const ports = readRange(from)
     if (typeof ports === 'string') return ports
     tuple.ports = ports
   }
   return tuple
+}
+
+function showBitmap(bitmap: number): string {
+  const fields = TUPLE_FIELDS.filter(field => bitmap & TUPLE[field])
+  return `0x${bitmap.toString(16)} (${fields.join(', ') || 'none'})`
 }
 
 function writeComponent(to: OctetWriter, component: TrafficComponent): void {

@@ -2,18 +2,38 @@
  * Cursors over bytes in network order, bounded: a reader never leaves its window, a writer never its buffer.
  * Both write and read every byte they pass, so a writer may start on a dirty buffer.
  */
-import { WireError } from '../../errors.js'
+import { type WireCode, WireError } from '../../errors.js'
+import type { ShowBytes, ShowNumber, Trace } from './trace.js'
 
+/**
+ * Each read names the field that it reads, and may say how to show it. Without a trace neither is looked at; with one,
+ * they become the dissection of the bytes.
+ */
 export class Reader {
   readonly bytes: Uint8Array
   offset: number
-  readonly end: number
+  end: number
+  /** Of the errors that the reader throws. */
+  readonly code: WireCode
+  readonly trace: Trace | undefined
+  /** Whether no length has said yet where the window ends. */
+  #open: boolean
 
   /** @param offset where the window starts, @param end where it ends: both from the start of `bytes` */
-  constructor(bytes: Uint8Array, offset = 0, end = bytes.length) {
+  constructor(
+    bytes: Uint8Array,
+    offset = 0,
+    end = bytes.length,
+    code: WireCode = 'ERR_CONVERT_MALFORMED',
+    trace?: Trace,
+    open = true,
+  ) {
     this.bytes = bytes
     this.offset = offset
     this.end = end
+    this.code = code
+    this.trace = trace
+    this.#open = open
   }
 
   /** How many bytes are left in the window. */
@@ -21,32 +41,99 @@ export class Reader {
     return this.end - this.offset
   }
 
-  u8(): number {
-    return this.bytes[this.skip(1)]!
+  u8(name: string, show?: ShowNumber): number {
+    const at = this.#pass(1, name)
+    const value = this.bytes[at]!
+    if (this.trace !== undefined) this.trace.number(at, 1, value, name, show)
+    return value
   }
 
-  u16(): number {
-    const at = this.skip(2)
-    return (this.bytes[at]! << 8) | this.bytes[at + 1]!
+  u16(name: string, show?: ShowNumber): number {
+    const at = this.#pass(2, name)
+    const value = (this.bytes[at]! << 8) | this.bytes[at + 1]!
+    if (this.trace !== undefined) this.trace.number(at, 2, value, name, show)
+    return value
   }
 
-  u32(): number {
-    return this.u16() * 0x10000 + this.u16()
+  u32(name: string, show?: ShowNumber): number {
+    const at = this.#pass(4, name)
+    const high = (this.bytes[at]! << 8) | this.bytes[at + 1]!
+    const value = high * 0x10000 + ((this.bytes[at + 2]! << 8) | this.bytes[at + 3]!)
+    if (this.trace !== undefined) this.trace.number(at, 4, value, name, show)
+    return value
   }
 
   /** A copy of the next `length` bytes: what the caller read into may be reused. */
-  take(length: number): Uint8Array {
-    const at = this.skip(length)
+  take(length: number, name: string, show?: ShowBytes): Uint8Array {
+    const at = this.skip(length, name, show)
     // `new` and not `slice`: a Buffer would give a Buffer, and its `slice` would not copy.
     return new Uint8Array(this.bytes.subarray(at, at + length))
   }
 
+  /** A copy of all that is left in the window. */
+  rest(name: string, show?: ShowBytes): Uint8Array {
+    return this.take(this.left, name, show)
+  }
+
   /** Passes over `length` bytes. @returns where they start */
-  skip(length: number): number {
+  skip(length: number, name: string, show?: ShowBytes): number {
+    const at = this.#pass(length, name)
+    if (this.trace !== undefined) this.trace.octets(at, length, name, show)
+    return at
+  }
+
+  /** A window on the next `length` bytes, which are passed over. */
+  window(length: number, name: string): Reader {
+    const window = this.part(name)
+    window.limit(length)
+    this.offset = window.end
+    return window
+  }
+
+  /**
+   * A window from here to the end of this one, for something that says its own length: `limit` ends it there, and the
+   * caller goes on behind it.
+   *
+   * @param code of the errors that the window throws
+   */
+  part(name: string, code = this.code): Reader {
+    const trace = this.trace === undefined ? undefined : this.trace.open(this.offset, this.left, name)
+    return new Reader(this.bytes, this.offset, this.end, code, trace, this.#open)
+  }
+
+  /** Ends the window `length` bytes from here. */
+  limit(length: number): void {
+    if (length > this.left) {
+      // What reaches beyond its window is wrong. What reaches beyond all bytes is cut short: a trace goes on to their end.
+      if (this.trace === undefined || !this.#open)
+        throw new WireError(`${length} bytes needed, ${this.left} left`, this.offset, 'framing', this.code)
+      const missing = this.offset + length - this.bytes.length
+      const message = `cut short: ${missing} more bytes needed`
+      this.trace.errors.push(new WireError(message, this.bytes.length, 'framing', this.code))
+    }
+    this.reach(length)
+  }
+
+  /** The same, also beyond the bytes: with a trace only, which ends the reading where they do. */
+  reach(length: number): void {
+    this.end = this.offset + length
+    this.#open = false
+    if (this.trace !== undefined) this.trace.bound(this.end)
+  }
+
+  #pass(length: number, name: string): number {
     const at = this.offset
-    if (length > this.end - at) throw new WireError(`${length} bytes wanted, ${this.end - at} left`, at, 'framing')
+    if (length > this.end - at || (this.trace !== undefined && at + length > this.bytes.length))
+      throw this.#tooShort(length, name)
     this.offset = at + length
     return at
+  }
+
+  #tooShort(length: number, name: string): WireError {
+    const left = Math.max(0, Math.min(this.end, this.bytes.length) - this.offset)
+    const message = `${length} bytes needed, ${left} left`
+    if (this.trace !== undefined) this.trace.short(this.offset, left, name, message)
+    return new WireError(message, this.offset, 'framing', this.code)
   }
 }
 

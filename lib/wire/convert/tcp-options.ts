@@ -26,6 +26,14 @@ export function decodeTcpOptions(options: Uint8Array): TcpOption[] {
   return takeTcpOptions(new Reader(options), false)
 }
 
+/** The octets of a TCP header's options, to the end of the reader's window; the trace shows the options. */
+export function readTcpHeader(from: Reader): Uint8Array {
+  if (from.trace === undefined) return from.rest('TCP options')
+  const bytes = new Uint8Array(from.bytes.subarray(from.offset, from.end))
+  takeTcpOptions(from, false)
+  return bytes
+}
+
 /** The options of a Connect TLV, to the end of the reader's window. */
 export function readTcpOptions(reader: Reader): TcpOption[] {
   return takeTcpOptions(reader, true)
@@ -64,18 +72,45 @@ const NO_OPERATION = 1
 const TIMESTAMP = 8
 const MULTIPATH = 30
 
+/** A kind, and what it is called. */
+export function kindInWords(kind: number): string {
+  const name = KIND_NAMES[kind]
+  return name === undefined ? `kind ${kind}` : `${kind} (${name})`
+}
+
+/** The IANA registry of TCP option kinds, those in use. */
+const KIND_NAMES: Readonly<Record<number, string>> = {
+  0: 'end of list',
+  1: 'no operation',
+  2: 'maximum segment size',
+  3: 'window scale',
+  4: 'SACK permitted',
+  5: 'SACK',
+  8: 'timestamps',
+  28: 'user timeout',
+  29: 'TCP-AO',
+  30: 'Multipath TCP',
+  34: 'Fast Open',
+  69: 'TCP-ENO',
+}
+
 function takeTcpOptions(reader: Reader, inConnect: boolean): TcpOption[] {
   const options: TcpOption[] = []
   while (reader.left > 0) {
     const at = reader.offset
-    const kind = reader.u8()
     // RFC 8803 §7.1: "A Transport Converter MUST ignore options with Kind=0, 1, or 2 if they appear in a Connect
-    // TLV." Kinds 0 and 1 are one octet and vanish here (0 is the padding too); 2 is carried, for whoever decides.
-    if (kind === NO_OPERATION || (kind === END_OF_LIST && inConnect)) continue
-    if (kind === END_OF_LIST) break
-    const length = reader.left > 0 ? reader.u8() : 0
+    // TLV." Kinds 0 and 1 are one octet and vanish here (0 is the padding too); 2 is kept, for the caller to judge.
+    const single = reader.bytes[at] === NO_OPERATION || reader.bytes[at] === END_OF_LIST
+    if (single) {
+      if (reader.u8('TCP option', kindInWords) === NO_OPERATION || inConnect) continue
+      reader.skip(reader.left, 'Padding')
+      break
+    }
+    const option = reader.part('TCP option')
+    const kind = option.u8('Kind', kindInWords)
+    const length = option.left > 0 ? option.u8('Length') : 0
     // RFC 8803 §6.2.5: "The minimum value for the TCP option Length is 2."
-    if (length < 2 || length - 2 > reader.left) {
+    if (length < 2 || at + length > reader.end) {
       if (!inConnect) break
       throw new WireError(
         `TCP option kind ${kind} of length ${length}, ${reader.end - at} bytes left`,
@@ -83,7 +118,10 @@ function takeTcpOptions(reader: Reader, inConnect: boolean): TcpOption[] {
         'tcp-options',
       )
     }
-    options.push({ kind, value: reader.take(length - 2) })
+    option.reach(length - 2)
+    if (option.trace !== undefined) option.trace.title('TCP option', kindInWords(kind))
+    options.push({ kind, value: option.take(length - 2, 'Value') })
+    reader.offset = option.end
   }
   return options
 }

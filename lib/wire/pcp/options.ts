@@ -1,9 +1,9 @@
-/** The options of PCP messages, to bytes and back. RFC 6887 §7.3, §13; the layouts are drawn in pcp-message.ts. */
+/** The options of PCP messages, to bytes and back. RFC 6887 §7.3, §13; the layouts are drawn in message.ts. */
 import { WireError } from '../../errors.js'
 import { ADDRESS_LENGTH, formatAddress, isMappedAddress } from '../bytes/address.js'
-import { Reader, type Writer } from '../bytes/cursor.js'
+import type { Reader, Writer } from '../bytes/cursor.js'
 import { checkNumber, checkOctets, familyOf, pcpRefusal, writeAddress } from './checks.js'
-import { OPTION_CODES, OPTION_HEADER_LENGTH, type PcpOption } from './message.js'
+import { OPTION_CODES, OPTION_HEADER_LENGTH, OPTIONAL_BIT, type PcpOption } from './message.js'
 
 /** Octets of the data of each option, without padding. */
 const LENGTHS = { 'third-party': ADDRESS_LENGTH, 'prefer-failure': 0, filter: 4 + ADDRESS_LENGTH } as const
@@ -16,20 +16,32 @@ const ONCE: ReadonlySet<string> = new Set(['third-party', 'prefer-failure'])
 export function readOptions(from: Reader): PcpOption[] {
   const options: PcpOption[] = []
   while (from.left > 0) {
-    const at = from.offset
-    if (from.left < OPTION_HEADER_LENGTH) throw malformed('an option cut short', at)
-    const code = from.u8()
-    from.skip(1)
-    const length = from.u16()
+    const part = from.part('Option')
+    const at = part.offset
+    if (part.left < OPTION_HEADER_LENGTH) throw malformedOption('an option cut short', at)
+    const code = part.u8('Option Code')
+    part.u8('Reserved')
+    const length = part.u16('Option Length')
+    if (part.trace !== undefined) part.trace.title(optionName(code))
     const padded = Math.ceil(length / 4) * 4
-    if (padded > from.left) throw malformed(`option ${code} ends ${padded - from.left} octets too far`, at)
-    const start = from.skip(padded)
-    const option = readOption(code, new Reader(from.bytes, start, start + length), at)
+    if (padded > part.left) throw malformedOption(`option ${code} ends ${padded - part.left} octets too far`, at)
+    part.reach(padded)
+    const option = readOption(code, part, length, at)
     if (ONCE.has(option.type) && options.some(({ type }) => type === option.type))
-      throw malformed(`option ${option.type} appears twice`, at)
+      throw malformedOption(`option ${option.type} appears twice`, at)
     options.push(option)
+    part.skip(part.left, 'Padding')
+    from.offset = part.end
   }
   return options
+}
+
+/** @returns its text */
+export function readAddress(from: Reader, name: string): string {
+  return formatAddress(
+    from.bytes,
+    from.skip(ADDRESS_LENGTH, name, bytes => formatAddress(bytes, 0)),
+  )
 }
 
 /** Octets with headers and padding. Throws `ERR_PCP_ENCODE`. */
@@ -54,37 +66,48 @@ export function writeOptions(to: Writer, options: readonly PcpOption[]): void {
   }
 }
 
-function readOption(code: number, data: Reader, at: number): PcpOption {
+/** @param length of the data, which is padded in the window */
+function readOption(code: number, from: Reader, length: number, at: number): PcpOption {
   switch (code) {
     case OPTION_CODES['third-party']:
-      checkLength('third-party', data, at)
-      return { type: 'third-party', internalAddress: formatAddress(data.bytes, data.offset) }
+      checkLength('third-party', length, at)
+      return { type: 'third-party', internalAddress: readAddress(from, 'Internal IP Address') }
     case OPTION_CODES['prefer-failure']:
-      checkLength('prefer-failure', data, at)
+      checkLength('prefer-failure', length, at)
       return { type: 'prefer-failure' }
     case OPTION_CODES.filter:
-      checkLength('filter', data, at)
-      return readFilter(data, at)
+      checkLength('filter', length, at)
+      return readFilter(from, at)
     default:
-      return { type: 'unknown', code, data: data.take(data.left) }
+      return { type: 'unknown', code, data: from.take(length, 'Data') }
   }
 }
 
-function readFilter(data: Reader, at: number): PcpOption {
-  data.skip(1)
-  const length = data.u8()
-  const port = data.u16()
-  const address = formatAddress(data.bytes, data.offset)
+function readFilter(from: Reader, at: number): PcpOption {
+  from.skip(1, 'Reserved')
+  const length = from.u8('Prefix Length')
+  const port = from.u16('Remote Peer Port')
+  const mapped = isMappedAddress(from.bytes, from.offset)
+  const address = readAddress(from, 'Remote Peer IP Address')
   // RFC 6887 §13.3: "The value 0 indicates "no filter", and will remove all previous filters."
   if (length === 0) return { type: 'clear-filters' }
-  const prefixLength = isMappedAddress(data.bytes, data.offset) ? length - MAPPED_PREFIX : length
+  const prefixLength = mapped ? length - MAPPED_PREFIX : length
   // §13.3: "Values outside those ranges cause the PCP server to return the MALFORMED_OPTION result code."
-  if (prefixLength < 0 || length > 128) throw malformed(`a filter of ${length} bits for ${address}`, at)
+  if (prefixLength < 0 || length > 128) throw malformedOption(`a filter of ${length} bits for ${address}`, at)
   return { type: 'filter', address, prefixLength, port }
 }
 
-function checkLength(name: keyof typeof LENGTHS, data: Reader, at: number): void {
-  if (data.left !== LENGTHS[name]) throw malformed(`option ${name} of ${data.left} octets, not ${LENGTHS[name]}`, at)
+function checkLength(name: keyof typeof LENGTHS, length: number, at: number): void {
+  if (length !== LENGTHS[name]) throw malformedOption(`option ${name} of ${length} octets, not ${LENGTHS[name]}`, at)
+}
+
+const OPTION_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(OPTION_CODES).map(([name, code]) => [code, name.replaceAll('-', '_').toUpperCase()]),
+)
+
+function optionName(code: number): string {
+  const kind = code & OPTIONAL_BIT ? 'optional' : 'mandatory'
+  return OPTION_NAMES.get(code) ?? `Option of unknown code ${code}, ${kind}`
 }
 
 function dataLength(option: PcpOption): number {
@@ -130,6 +153,6 @@ function writeData(to: Writer, option: PcpOption): void {
   writeAddress(to, option.address)
 }
 
-function malformed(message: string, at: number): WireError {
+function malformedOption(message: string, at: number): WireError {
   return new WireError(message, at, 'pcp-option', 'ERR_PCP_MALFORMED')
 }

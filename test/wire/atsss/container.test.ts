@@ -59,9 +59,9 @@ describe('parameters that cannot be read are kept, and the others are not lost',
 
   test.each([
     ['an address of an unknown type', '02 00 06 04 0a 2d 00 02 00', 3, 'unknown type of address 4'],
-    ['an address cut short', '02 00 04 01 0a 2d 00', 4, '4 octets wanted, 3 left'],
-    ['proxies longer than the rest', '02 00 0b 01 0a 2d 00 02 01 0a 2e 00 02 01', 14, '1 octets wanted, 0 left'],
-    ['a proxy cut short', '02 00 11 01 0a 2d 00 02 01 0a 2e 00 02 06 01 c0 00 02 0a 14', 19, '2 octets wanted, 1 left'],
+    ['an address cut short', '02 00 04 01 0a 2d 00', 4, '4 bytes needed, 3 left'],
+    ['proxies longer than the rest', '02 00 0b 01 0a 2d 00 02 01 0a 2e 00 02 01', 14, '1 bytes needed, 0 left'],
+    ['a proxy cut short', '02 00 11 01 0a 2d 00 02 01 0a 2e 00 02 06 01 c0 00 02 0a 14', 19, '2 bytes needed, 1 left'],
     ['no measurement function', '03 00 00', 3, '0 octets are neither'],
     ['half an Ethernet measurement function', '03 00 06 aa bb cc dd ee ff', 3, '6 octets are neither'],
     ['half an IPv6 measurement function', '03 00 0c 02 20 01 0d b8 00 00 00 00 00 00 00', 3, '12 octets are neither'],

@@ -4,14 +4,14 @@ import { hex } from '../../support/hex.js'
 
 test('a reader stays in its window', () => {
   const reader = new Reader(hex('a5 01 02 03 04 05 a5'), 1, 6)
-  expect(reader.u8()).toBe(1)
-  expect(reader.u16()).toBe(0x0203)
+  expect(reader.u8('a')).toBe(1)
+  expect(reader.u16('b')).toBe(0x0203)
   expect(reader.left).toBe(2)
-  expect(() => reader.take(3)).toThrow(expect.objectContaining({ reason: 'framing', offset: 4 }))
-  expect(reader.take(2)).toStrictEqual(hex('04 05'))
-  expect(() => reader.u8()).toThrow(expect.objectContaining({ reason: 'framing', offset: 6 }))
-  expect(() => reader.u16()).toThrow(expect.objectContaining({ reason: 'framing', offset: 6 }))
-  expect(() => reader.skip(1)).toThrow(expect.objectContaining({ reason: 'framing', offset: 6 }))
+  expect(() => reader.take(3, 'c')).toThrow(expect.objectContaining({ reason: 'framing', offset: 4 }))
+  expect(reader.take(2, 'c')).toStrictEqual(hex('04 05'))
+  expect(() => reader.u8('a')).toThrow(expect.objectContaining({ reason: 'framing', offset: 6 }))
+  expect(() => reader.u16('b')).toThrow(expect.objectContaining({ reason: 'framing', offset: 6 }))
+  expect(() => reader.skip(1, 'd')).toThrow(expect.objectContaining({ reason: 'framing', offset: 6 }))
 })
 
 test('a writer stays in its buffer', () => {
