@@ -8,6 +8,8 @@ import { getSystemErrorName } from 'node:util'
 export type ErrorCode =
   /** No native addon could be loaded. */
   | 'ERR_ATSSS_ADDON'
+  /** This version of Node lacks a private part that is needed. */
+  | 'ERR_ATSSS_NODE'
   /** An option has a wrong type, an impossible value or a misspelled name. */
   | 'ERR_ATSSS_OPTION'
   /** The preload's configuration is wrong, or not there. */

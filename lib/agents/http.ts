@@ -4,48 +4,48 @@ import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { MptcpConnectOptions } from '../socket/socket.js'
-import { carry, checkVia, connectVia, reuseBlockedBy, onChange, type Via } from './source.js'
+import { IdleConnections } from './idle.js'
+import { type ConnectionSource, checkSource, connectFrom, reuseBlockedBy } from './source.js'
+import { overCarrier } from './tls.js'
 
-export type { Via } from './source.js'
+export type { ConnectionSource } from './source.js'
 
 type Made = (error: Error | null, stream: Duplex) => void
 
 /**
- * An `http.Agent` whose connections go over MPTCP. Idle ones in its pool that no longer fit are closed as soon as rules or
- * accesses change, so that no request is sent into the void; busy ones are steered (`MaPduSession.reuseBlockedBy`).
+ * An `http.Agent` whose connections go over MPTCP. Idle connections in its pool are closed as soon as rules or accesses
+ * change so that they must not be reused (`MaPduSession.reuseBlockedBy`): no request goes to an access that is lost. Busy
+ * ones are steered.
  *
  * @example
  * http.get('http://example.com/', { agent: new HttpAgent(session) })
  */
 export class HttpAgent extends http.Agent {
-  readonly #via: Via
-  readonly #release: () => void
+  readonly #pool: Pool
 
   /**
-   * @param via a session, or the options of `connect()`
-   * @param options http.Agent's; `keepAlive` is true if not said otherwise
+   * @param source a session, or the options of `connect()`
+   * @param options http.Agent's; `keepAlive` is true unless set to false
    * @throws ERR_ATSSS_OPTION
    */
-  constructor(via: Via, options: http.AgentOptions = {}) {
-    checkVia(via)
+  constructor(source: ConnectionSource, options: http.AgentOptions = {}) {
+    checkSource(source)
     super({ keepAlive: true, ...options })
-    this.#via = via
-    this.#release = onChange(via, () => retire(this, via))
+    this.#pool = new Pool(source)
   }
 
   override createConnection(options: object): Duplex {
-    return connectVia(this.#via, options as MptcpConnectOptions)
+    return this.#pool.made(connectFrom(this.#pool.source, options as MptcpConnectOptions))
   }
 
-  /** What http.Agent asks of a socket whose response has ended: whether to keep it. */
+  /** http.Agent calls this for a socket whose response has ended: whether to keep it. */
   override keepSocketAlive(socket: Duplex): boolean {
-    if (reuseBlockedBy(this.#via, socket as Socket) !== undefined) return false
-    return super.keepSocketAlive(socket) as unknown as boolean
+    return this.#pool.keeps(socket as Socket, () => super.keepSocketAlive(socket) as unknown as boolean)
   }
 
-  override destroy(): void {
-    this.#release()
-    super.destroy()
+  override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
+    this.#pool.reused(socket as Socket)
+    super.reuseSocket(socket, request)
   }
 }
 
@@ -56,40 +56,57 @@ export class HttpAgent extends http.Agent {
  * https.get('https://example.com/', { agent: new HttpsAgent(session) })
  */
 export class HttpsAgent extends https.Agent {
-  readonly #via: Via
-  readonly #release: () => void
+  readonly #pool: Pool
 
   /**
-   * @param via a session, or the options of `connect()`
-   * @param options https.Agent's; `keepAlive` is true if not said otherwise
+   * @param source a session, or the options of `connect()`
+   * @param options https.Agent's; `keepAlive` is true unless set to false
    * @throws ERR_ATSSS_OPTION
    */
-  constructor(via: Via, options: https.AgentOptions = {}) {
-    checkVia(via)
+  constructor(source: ConnectionSource, options: https.AgentOptions = {}) {
+    checkSource(source)
     super({ keepAlive: true, ...options })
-    this.#via = via
-    this.#release = onChange(via, () => retire(this, via))
+    this.#pool = new Pool(source)
   }
 
   override createConnection(options: object, made?: Made): Duplex {
-    const socket = connectVia(this.#via, options as MptcpConnectOptions)
-    const secure = super.createConnection({ ...options, socket } as never, made) as Socket
-    carry(secure, socket)
-    return secure
+    const secureOver = (socket: Socket) => super.createConnection({ ...options, socket } as never, made) as Socket
+    return this.#pool.made(overCarrier(this.#pool.source, options as MptcpConnectOptions, secureOver))
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
-    if (reuseBlockedBy(this.#via, socket as Socket) !== undefined) return false
-    return super.keepSocketAlive(socket) as unknown as boolean
+    return this.#pool.keeps(socket as Socket, () => super.keepSocketAlive(socket) as unknown as boolean)
   }
 
-  override destroy(): void {
-    this.#release()
-    super.destroy()
+  override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
+    this.#pool.reused(socket as Socket)
+    super.reuseSocket(socket, request)
   }
 }
 
-function retire({ freeSockets }: http.Agent, via: Via): void {
-  for (const sockets of Object.values(freeSockets))
-    for (const socket of [...(sockets ?? [])]) if (reuseBlockedBy(via, socket) !== undefined) socket.destroy()
+/** What both agents do with the connections in their pools. */
+class Pool {
+  readonly source: ConnectionSource
+  readonly #idle: IdleConnections
+
+  constructor(source: ConnectionSource) {
+    this.source = source
+    this.#idle = new IdleConnections(source, () => true)
+  }
+
+  made<S extends Socket>(socket: S): S {
+    socket.once('close', () => this.#idle.delete(socket))
+    return socket
+  }
+
+  /** Whether a socket whose response has ended is to be kept: where its reuse is not blocked, Node's agent decides. */
+  keeps(socket: Socket, asNode: () => boolean): boolean {
+    if (reuseBlockedBy(this.source, socket) !== undefined || !asNode()) return false
+    this.#idle.add(socket)
+    return true
+  }
+
+  reused(socket: Socket): void {
+    this.#idle.delete(socket)
+  }
 }

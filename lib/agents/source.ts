@@ -1,43 +1,46 @@
-/** By what a library's connections go: a session, or the options of `connect()`. */
+/** Where a library's connections come from: a session, or the options of `connect()`. */
 import type { Socket } from 'node:net'
 import { type MptcpOptions, resolveOptions } from '../input/options.js'
 import type { MaPduSession } from '../session/session.js'
 import { connect } from '../socket/connect.js'
 import type { MptcpConnectOptions, MptcpSocket } from '../socket/socket.js'
 
-/** A session, whose rules choose the access and steer, or options, which are those of every connection. */
-export type Via = MaPduSession | MptcpOptions
+/** A session, whose rules choose the access and steer; or options of `connect()`, which every connection gets. */
+export type ConnectionSource = MaPduSession | MptcpOptions
 
 /** @throws ERR_ATSSS_OPTION at once for what would fail with every connection */
-export function checkVia(via: Via): void {
-  if (!isSession(via)) resolveOptions(via)
+export function checkSource(source: ConnectionSource): void {
+  if (!isSession(source)) resolveOptions(source)
 }
 
-export function connectVia(via: Via, options: MptcpConnectOptions): MptcpSocket {
-  return isSession(via) ? via.connect(options) : connect({ ...via, ...options })
+export function connectFrom(source: ConnectionSource, options: MptcpConnectOptions): MptcpSocket {
+  return isSession(source) ? source.connect(options) : connect({ ...source, ...options })
 }
 
 /** By shape: there may be two copies of this package. */
-export function isSession(via: Via): via is MaPduSession {
-  return typeof (via as Partial<MaPduSession>).explain === 'function'
+export function isSession(source: ConnectionSource): source is MaPduSession {
+  return typeof (source as Partial<MaPduSession>).explain === 'function'
 }
 
-/** The connection under a TLSSocket. */
+/**
+ * The connection under each TLSSocket of ours. Module state, since what makes a TLSSocket and what asks about it later are
+ * different parts of this room. Weak: it keeps no socket.
+ */
 const carriers = new WeakMap<Socket, MptcpSocket>()
 
-/** Notes what a TLSSocket goes over. */
+/** Notes the connection under a TLSSocket. */
 export function carry(secure: Socket, carrier: MptcpSocket): void {
   carriers.set(secure, carrier)
 }
 
-/** Why a pooled socket, itself or under TLS, had better not be used again. */
-export function reuseBlockedBy(via: Via, socket: Socket): string | undefined {
-  return isSession(via) ? via.reuseBlockedBy(carriers.get(socket) ?? (socket as MptcpSocket)) : undefined
+/** Why a pooled socket, or the connection under a TLSSocket, must not be used again; undefined where it may. */
+export function reuseBlockedBy(source: ConnectionSource, socket: Socket): string | undefined {
+  return isSession(source) ? source.reuseBlockedBy(carriers.get(socket) ?? (socket as MptcpSocket)) : undefined
 }
 
-/** Calls `look` whenever the rules or the accesses of a session have changed; returns what ends that. */
-export function onChange(via: Via, look: () => void): () => void {
-  if (!isSession(via)) return () => {}
-  via.on('update', look).on('access', look)
-  return () => void via.off('update', look).off('access', look)
+/** Calls `look` after each change of the rules or accesses of a session; returns a function that ends this. */
+export function onChange(source: ConnectionSource, look: () => void): () => void {
+  if (!isSession(source)) return () => {}
+  source.on('update', look).on('access', look)
+  return () => void source.off('update', look).off('access', look)
 }

@@ -1,10 +1,11 @@
 /** `atsss/tls`: tls.connect over MPTCP. */
-import { isIP } from 'node:net'
+import dns from 'node:dns'
+import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
-import type { MptcpConnectOptions } from '../socket/socket.js'
-import { carry, connectVia, type Via } from './source.js'
+import type { MptcpConnectOptions, MptcpSocket } from '../socket/socket.js'
+import { type ConnectionSource, carry, connectFrom, isSession } from './source.js'
 
-export type { Via } from './source.js'
+export type { ConnectionSource } from './source.js'
 
 /** Where TLS sessions are kept for resumption. The keys are opaque. A `Map` will do. */
 export interface TlsSessions {
@@ -22,23 +23,48 @@ export type SecureOptions = Omit<ConnectionOptions, 'socket' | 'path'> & {
 }
 
 /**
- * `tls.connect` over a connection that goes by a session or options; for http2.connect's and others' `createConnection`.
+ * `tls.connect` over a connection of a session, or one made by options; for http2.connect's and others' `createConnection`.
  *
- * `servername` is the host if that is a name: unlike with tls.connect, SNI is sent without being asked for.
+ * `servername` is the host if that is a name: unlike tls.connect, this sends SNI without being asked to.
  *
+ * @param source a session, or the options of `connect()`
  * @param options tls.connect's; `ALPNProtocols` as there
- * @throws ERR_ATSSS_OPTION, ERR_ATSSS_CLOSED, and what tls.connect throws
+ * @throws ERR_ATSSS_OPTION, ERR_ATSSS_CLOSED, and what tls.connect throws; then nothing has been opened or looked up
  *
  * @example
  * const socket = connectTls(session, { host: 'example.com', port: 443, ALPNProtocols: ['h2'] })
  */
-export function connectTls(via: Via, options: SecureOptions, secureConnectListener?: () => void): TLSSocket {
+export function connectTls(
+  source: ConnectionSource,
+  options: SecureOptions,
+  secureConnectListener?: () => void,
+): TLSSocket {
   const { sessions, ...rest } = options
-  const socket = connectVia(via, rest as MptcpConnectOptions)
-  const secure = secureOver(socket, rest, sessions)
-  carry(secure, socket)
+  const secure = overCarrier(source, rest as MptcpConnectOptions, carrier => secureOver(carrier, rest, sessions))
   if (secureConnectListener) secure.once('secureConnect', secureConnectListener)
   return secure
+}
+
+/**
+ * TLS over a new connection. Node checks most options of TLS only when it has a socket; so the connection is begun first,
+ * and its lookup waits until TLS has accepted the options. When they are refused, nothing has been opened or looked up.
+ */
+export function overCarrier<S extends Socket>(
+  source: ConnectionSource,
+  options: MptcpConnectOptions,
+  secureOver: (carrier: MptcpSocket) => S,
+): S {
+  const gate = new LookupGate(options.lookup ?? lookupOf(source))
+  const carrier = connectFrom(source, { ...options, lookup: gate.lookup })
+  try {
+    const secure = secureOver(carrier)
+    carry(secure, carrier)
+    gate.open()
+    return secure
+  } catch (error) {
+    carrier.destroy()
+    throw error
+  }
 }
 
 /** TLS to the end of a connection that is there, or being made. */
@@ -59,4 +85,30 @@ export function secureOver(
   })
   if (sessions) secure.on('session', made => sessions.set(key, made))
   return secure
+}
+
+/** A lookup that does not begin before the gate is open. */
+class LookupGate {
+  readonly lookup: LookupFunction
+  #waiting: (() => void) | undefined
+  #isOpen = false
+
+  /** @param lookup what is not a function is for Node to refuse */
+  constructor(lookup: LookupFunction | undefined) {
+    const actual = lookup ?? (dns.lookup as LookupFunction)
+    const gated: LookupFunction = (...args) => {
+      if (this.#isOpen) actual(...args)
+      else this.#waiting = () => actual(...args)
+    }
+    this.lookup = typeof actual === 'function' ? gated : actual
+  }
+
+  open(): void {
+    this.#isOpen = true
+    this.#waiting?.()
+  }
+}
+
+function lookupOf(source: ConnectionSource): LookupFunction | undefined {
+  return ((isSession(source) ? source.socketOptions : source) as { lookup?: LookupFunction } | undefined)?.lookup
 }

@@ -2,13 +2,15 @@
 import type { Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { integer } from '../input/check.js'
+import { isIdleInUndici } from '../runtime/kernel/node-socket.js'
 import type { MptcpConnectOptions } from '../socket/socket.js'
-import { secureOver, type TlsSessions } from './tls.js'
-import { carry, checkVia, connectVia, reuseBlockedBy, onChange, type Via } from './source.js'
+import { IdleConnections } from './idle.js'
+import { type ConnectionSource, checkSource, connectFrom } from './source.js'
+import { overCarrier, secureOver, type TlsSessions } from './tls.js'
 
-export type { Via } from './source.js'
+export type { ConnectionSource } from './source.js'
 
-/** What undici asks of a connector. */
+/** What undici gives to a connector. */
 export interface Target {
   hostname: string
   protocol: string
@@ -45,55 +47,58 @@ export interface ConnectorOptions {
 }
 
 /**
- * For `new Agent({ connect: connector(session) })`, and undici's Client and Pool. Connections at rest that no longer fit
- * the rules or accesses are closed, as in `atsss/http`; those of HTTP/2, which undici shares, are left to the steering.
+ * For `new Agent({ connect: connector(session) })`, and undici's Client and Pool. Idle connections that rules or accesses no
+ * longer allow are closed, as in `atsss/http`; those of HTTP/2, which undici shares between requests, are left to the steering.
  *
- * @param via a session, or the options of `connect()`
- * @throws ERR_ATSSS_OPTION
+ * @param source a session, or the options of `connect()`
+ * @throws ERR_ATSSS_OPTION. What goes wrong with one connection, wrong options of TLS too, is an error of its request.
  */
-export function connector(via: Via, options: ConnectorOptions = {}): (target: Target, connected: Connected) => void {
-  checkVia(via)
+export function connector(
+  source: ConnectionSource,
+  options: ConnectorOptions = {},
+): (target: Target, connected: Connected) => void {
+  checkSource(source)
   const timeout = integer('timeout', options.timeout, 0, 2_147_483_647, 10_000)
   const sessions = new LatestSessions(integer('maxCachedSessions', options.maxCachedSessions, 0, 1e6, 100))
   const ALPNProtocols = options.allowH2 ? ['http/1.1', 'h2'] : ['http/1.1']
+  const idle = new IdleConnections(source, isIdleInUndici)
 
-  return ({ hostname, protocol, port, servername, localAddress, httpSocket }, connected) => {
+  const open = ({ hostname, protocol, port, servername, localAddress, httpSocket }: Target): Socket => {
     const secured = protocol === 'https:'
     const to = { host: hostname, port: Number(port) || (secured ? 443 : 80), noDelay: true, keepAlive: true }
-    const from = localAddress ? { localAddress } : {}
+    const carried = { ...to, ...(localAddress && { localAddress }), keepAliveInitialDelay: 60_000 }
+    const secure = (carrier: Socket) =>
+      secureOver(carrier, { ALPNProtocols, ...options.tls, ...to, ...(servername && { servername }) }, sessions)
+    if (httpSocket) return secured ? secure(httpSocket) : httpSocket
+    if (secured) return overCarrier(source, carried as MptcpConnectOptions, secure)
+    return connectFrom(source, carried as MptcpConnectOptions)
+  }
+
+  return (target, connected) => {
     let socket: Socket
     try {
-      const carrier =
-        httpSocket ?? connectVia(via, { ...to, ...from, keepAliveInitialDelay: 60_000 } as MptcpConnectOptions)
-      socket = secured
-        ? secureOver(carrier, { ALPNProtocols, ...options.tls, ...to, ...(servername ? { servername } : {}) }, sessions)
-        : carrier
-      if (secured && !httpSocket) carry(socket, carrier as ReturnType<typeof connectVia>)
+      socket = open(target)
     } catch (error) {
       queueMicrotask(() => connected(error as Error, null))
       return
     }
-    report(socket, secured ? 'secureConnect' : 'connect', timeout, connected)
-    closeWhenUnfit(via, socket)
+    report(socket, target.protocol === 'https:' ? 'secureConnect' : 'connect', timeout, connected)
+    closeWhenBlocked(idle, socket)
   }
 }
 
-/** Tells once what has become of it. */
+/** Calls `connected` once: with the socket, or with the error that it ended with before. */
 function report(socket: Socket, event: 'connect' | 'secureConnect', timeout: number, connected: Connected): void {
   const timer = timeout === 0 ? undefined : setTimeout(() => socket.destroy(timedOut(timeout)), timeout)
-  const done = () => {
+  let settled = false
+  const settle = (...result: Parameters<Connected>) => {
+    if (settled) return
+    settled = true
     clearTimeout(timer)
-    socket.off(event, there).off('error', failed)
+    connected(...result)
   }
-  const there = () => {
-    done()
-    connected(null, socket)
-  }
-  const failed = (error: Error) => {
-    done()
-    connected(error, null)
-  }
-  socket.once(event, there).once('error', failed)
+  // The listener for errors stays, as undici's own connector has it: undici adds its own only later.
+  socket.once(event, () => settle(null, socket)).on('error', error => settle(error, null))
 }
 
 function timedOut(timeout: number): Error {
@@ -102,23 +107,17 @@ function timedOut(timeout: number): Error {
   return Object.assign(error, { name: 'ConnectTimeoutError', code: 'UND_ERR_CONNECT_TIMEOUT' })
 }
 
-/** undici lets the event loop go (`unref`) while a connection has nothing to do: that is how we know. */
-function closeWhenUnfit(via: Via, socket: Socket): void {
-  let atRest = false
-  const look = () => {
-    if (atRest && (socket as TLSSocket).alpnProtocol !== 'h2' && reuseBlockedBy(via, socket) !== undefined) socket.destroy()
-  }
-  const { ref, unref } = socket
-  socket.ref = function (this: Socket) {
-    atRest = false
-    return ref.call(this)
-  }
+/**
+ * undici calls `unref()` when a connection becomes idle. But the application may call it, too, for a connection that is busy;
+ * so it only says when to look, and undici's own mark says whether the connection is idle.
+ */
+function closeWhenBlocked(idle: IdleConnections, socket: Socket): void {
+  const { unref } = socket
   socket.unref = function (this: Socket) {
-    atRest = true
-    setImmediate(look)
+    if (!socket.destroyed) idle.add(socket)
     return unref.call(this)
   }
-  socket.once('close', onChange(via, look))
+  socket.once('close', () => idle.delete(socket))
 }
 
 /** The latest TLS sessions, one for each server. */

@@ -1,3 +1,3 @@
-/** `atsss/preload`: the connections of libraries that let nobody choose their sockets. `atsss/register` is this from a file. */
+/** `atsss/preload`: for the connections of libraries whose sockets cannot be chosen. `atsss/register` is this, from a file. */
 export { type Config, parseConfig } from './config.js'
-export { type PreloadOptions, preload, type Via } from './preload.js'
+export { type PreloadOptions, type PreloadSource, preload } from './preload.js'

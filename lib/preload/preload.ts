@@ -1,17 +1,19 @@
 /**
- * `atsss/preload`: TCP connections of the whole thread go over MPTCP, whoever makes them. All of them come through
- * `net.Socket.prototype.connect`: net.connect, tls.connect (a TLSSocket is a net.Socket), http, https, http2, Node's own
- * fetch, and the libraries on top. So that one method is replaced; servers and pipes do not come by, and it does not
- * matter who has imported what before.
+ * `atsss/preload`: all TCP connections of the thread go over MPTCP. They all come through `net.Socket.prototype.connect`:
+ * net.connect, tls.connect (a TLSSocket is a net.Socket), http, https, http2, Node's own fetch, and the libraries on top.
+ * So that one method is replaced. Servers and pipes do not use it, and it does not matter which module was imported first.
  */
 import { Socket } from 'node:net'
-import { type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
+import { IdleConnections } from '../agents/idle.js'
+import { type ConnectionSource, isSession } from '../agents/source.js'
+import { resolveOptions, type Settings } from '../input/options.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
+import { isAboveAnother, isIdleInHttp, isIdleInUndici, isOpen } from '../runtime/kernel/node-socket.js'
 import type { MaPduSession } from '../session/session.js'
-import { callForm, isPipe, type MptcpSocket, memoryOf, opened } from '../socket/socket.js'
+import { callForm, isPipe } from '../socket/call-form.js'
+import type { MptcpSocket } from '../socket/socket.js'
 import { Exclusion } from './exclusion.js'
-import { Resting } from './resting.js'
-import { TakenConnection } from './taken-connection.js'
+import { takeConnection } from './taken-connection.js'
 
 export interface PreloadOptions {
   /**
@@ -29,22 +31,26 @@ export interface PreloadOptions {
   includeLocal?: boolean
 }
 
-/** A session, or the options that `connect()` takes; a function is called when it is first needed. */
-export type Via = MaPduSession | MptcpOptions | (() => MaPduSession)
+/** A session, or the options of `connect()`; a function that makes the session is called for the first connection. */
+export type PreloadSource = ConnectionSource | (() => MaPduSession)
 
 /**
- * Takes all TCP connections that this thread makes from now on. Sockets of atsss' own are left alone: they have options
- * or a session of their own. A socket that was taken has `mptcp`, as a `MptcpSocket` has.
+ * Takes all TCP connections that this thread makes from now on. Sockets of atsss itself are left alone: they have their own
+ * options or session. A socket that was taken has `mptcp`, as a `MptcpSocket` has.
  *
- * @returns what ends it; connections that are there stay as they are
+ * @param source where connections come from
+ * @returns a function that ends it; connections that exist then stay as they are
  * @throws ERR_ATSSS_OPTION, ERR_ATSSS_RULE
  *
  * @example
  * const release = preload(new MaPduSession({ … }), { exclude: ['10.0.0.0/8'] })
  */
-export function preload(via: Via, { exclude = [], includeLocal = false }: PreloadOptions = {}): () => void {
+export function preload(
+  source: PreloadSource,
+  { exclude = [], includeLocal = false }: PreloadOptions = {},
+): () => void {
   const exclusion = new Exclusion(exclude, includeLocal)
-  const wayOf = waysOver(via)
+  const handlingOf = handlingBy(source)
   const nodes = Socket.prototype.connect as (...args: unknown[]) => Socket
 
   function connect(this: Socket, ...args: unknown[]): Socket {
@@ -53,48 +59,51 @@ export function preload(via: Via, { exclude = [], includeLocal = false }: Preloa
       return Reflect.apply(nodes, this, args)
     const { host } = options
     if (typeof host === 'string' && exclusion.hasHost(host)) return Reflect.apply(nodes, this, args)
-    const { settings, steerer, resting } = wayOf(this)
+    const { settings, steerer, idle } = handlingOf(this)
     const leaves = (addresses: readonly { address: string }[]) => exclusion.hasOneOf(addresses)
-    const memory = memoryOf(settings.cookies)
-    const taken = new TakenConnection(this, options, settings, memory, { ...steerer, leaves }, resting)
-    return Reflect.apply(nodes, this, [taken.nodeOptions, listener])
+    return takeConnection(this, options, settings, { ...steerer, leaves }, idle, nodeOptions =>
+      Reflect.apply(nodes, this, [nodeOptions, listener]),
+    )
   }
 
   Socket.prototype.connect = connect as typeof Socket.prototype.connect
   return () => {
-    // Who has replaced it after us goes on calling ours.
+    // Code that has replaced it after us still calls ours.
     if (Socket.prototype.connect === (connect as unknown)) Socket.prototype.connect = nodes as typeof connect as never
   }
 }
 
 /** What Node, or another copy of this package, connects better: see `MptcpSocket`'s own `connect`. */
 function isOthers(socket: Socket): boolean {
-  const { _parent: parent } = socket as unknown as { _parent?: Socket }
-  return opened(socket) || parent != null || 'mptcp' in Object.getPrototypeOf(socket)
+  return isOpen(socket) || isAboveAnother(socket) || 'mptcp' in Object.getPrototypeOf(socket)
 }
 
-interface Way {
+/** How one socket is connected, and what steers it. */
+interface Handling {
   settings: Settings
   steerer: Steerer
-  /** Of a session only: without one there is nothing that a connection might not fit. */
-  resting?: Resting
+  /** Of a session only: options have no rules that could forbid the reuse of a connection. */
+  idle?: IdleConnections
 }
 
-/** How one socket is connected, and who steers it. */
-function waysOver(via: Via): (socket: Socket) => Way {
-  if (!isSession(via) && typeof via !== 'function') {
-    const settings = resolveOptions(via)
+function handlingBy(source: PreloadSource): (socket: Socket) => Handling {
+  if (typeof source !== 'function' && !isSession(source)) {
+    const settings = resolveOptions(source)
     return () => ({ settings, steerer: {} })
   }
-  let session = typeof via === 'function' ? undefined : via
-  let resting: Resting | undefined
+  let session = typeof source === 'function' ? undefined : source
+  let idle: IdleConnections | undefined
   return (socket: Socket) => {
-    session ??= (via as () => MaPduSession)()
-    resting ??= new Resting(session)
-    return { settings: session.socketSettings, steerer: session.steererOf(() => socket as MptcpSocket), resting }
+    session ??= (source as () => MaPduSession)()
+    idle ??= new IdleConnections(session, isPooled)
+    return { settings: session.socketSettings, steerer: session.steererOf(() => socket as MptcpSocket), idle }
   }
 }
 
-function isSession(via: Via): via is MaPduSession {
-  return typeof (via as Partial<MaPduSession>).steererOf === 'function'
+/**
+ * `unref()` alone does not say that a connection is idle: applications call it, too. http.Agent and undici mark what is in
+ * their pools.
+ */
+function isPooled(socket: Socket): boolean {
+  return isIdleInHttp(socket) ?? isIdleInUndici(socket)
 }

@@ -15,8 +15,9 @@ import type { Steered } from '../runtime/steering/connection.js'
 import { type ControllerHost, startController } from '../runtime/steering/host.js'
 import type { Report, SteeringLevel } from '../runtime/steering/messages.js'
 import type { WatchServer } from '../runtime/watch/server.js'
+import { callForm } from '../socket/call-form.js'
 import { connectAs } from '../socket/connect.js'
-import { callForm, type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from '../socket/socket.js'
+import { type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from '../socket/socket.js'
 import { serverHost } from './accept.js'
 import { SessionConnections } from './connections.js'
 import { complaintOf, type Explanation, type SessionEvents, type SessionUpdate } from './events.js'
@@ -122,6 +123,11 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
       this.steererOf(() => socket),
     )
     return socket
+  }
+
+  /** The options that its connections have unless they say otherwise. @internal */
+  get socketOptions(): MptcpOptions {
+    return this.#options
   }
 
   /** What holds for every socket of the session. @internal */

@@ -4,7 +4,8 @@ import type { ClientRequestArgs } from 'node:http'
 import type { NetConnectOpts } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import type { MptcpOptions } from '../input/options.js'
-import { callForm, type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from './socket.js'
+import { callForm, type MptcpConnectOptions } from './call-form.js'
+import { MptcpSocket, type SocketConstructorOpts } from './socket.js'
 
 type Listener = () => void
 

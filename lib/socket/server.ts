@@ -5,6 +5,17 @@ import { AtsssError } from '../errors.js'
 import { oneOf, refuseMisspelled } from '../input/check.js'
 import { isMptcpSocket, openListenSocket } from '../runtime/kernel/listen-socket.js'
 import { native } from '../runtime/kernel/native.js'
+import {
+  checkForListeners,
+  dropHandle,
+  fdOf,
+  hasHandle,
+  type ListenArguments,
+  listenAsNode,
+  overrideListen,
+  serverOf,
+  setConnectionKey,
+} from '../runtime/kernel/node-socket.js'
 import { protocolOf } from '../runtime/kernel/open-socket.js'
 import { whenEndMayBeSent } from '../runtime/stream/end-of-sending.js'
 import { closeLikeTcp } from '../runtime/stream/lingering-close.js'
@@ -76,6 +87,8 @@ export class MptcpServer extends Server {
   }
 
   override listen(...args: unknown[]): this {
+    const lacking = this.#wish === 'off' ? undefined : checkForListeners()
+    if (lacking) return this.#listenWithout(lacking, args)
     const [options, ...more] = args as [ListenOptions & { reusePort?: boolean }, ...unknown[]]
     this.#reusePort = options?.reusePort === true
     // As Node does from version 22.12 on: a port that is shared by SO_REUSEPORT is not the cluster's to share.
@@ -91,21 +104,27 @@ export class MptcpServer extends Server {
     return super.emit(event as 'connection', ...(args as [Socket]))
   }
 
-  /**
-   * Node calls this to bind and listen, with its arguments checked and the host looked up; on a handle, or on a
-   * descriptor, only to listen.
-   *
-   * @internal
-   */
-  _listen2(...args: ListenArguments): void {
-    const [address, port, , , fd] = args
-    this.#report = NOTHING
-    if (port === PIPE && address) return this.#listenAsNode(...args)
-    const given = this.#inside._handle ? (this.#inside._handle.fd ?? -1) : fd
-    if (given !== undefined) return this.#listenOn(given, args)
-    if (this.#wish !== 'off') return this.#listen(this.#wish, args)
-    this.#report = TCP
-    this.#listenAsNode(...args)
+  static {
+    overrideListen(MptcpServer.prototype, function (...args) {
+      const [address, port, , , fd] = args
+      this.#report = NOTHING
+      if (port === PIPE && address) return listenAsNode(this, args)
+      const given = hasHandle(this) ? (fdOf(this) ?? -1) : fd
+      if (given !== undefined) return this.#listenOn(given, args)
+      if (this.#wish !== 'off') return this.#listen(this.#wish, args)
+      this.#report = TCP
+      listenAsNode(this, args)
+    })
+  }
+
+  /** On a Node that lets us open no listener. */
+  #listenWithout(lacking: AtsssError, args: unknown[]): this {
+    if (this.#wish === 'require') {
+      this.#failed(lacking)
+      return this
+    }
+    this.#report = { protocol: 'tcp', fallback: lacking.message }
+    return (super.listen as (...args: unknown[]) => this)(...args)
   }
 
   #listen(mptcp: 'prefer' | 'require', args: ListenArguments): void {
@@ -123,27 +142,26 @@ export class MptcpServer extends Server {
       native().release(listening.fd)
       const { name: protocol, why: fallback } = listening.protocol
       this.#report = { protocol, fallback }
-      this.#listenAsNode(null, null, listening.family, backlog, listening.fd, flags)
-      this.#inside._connectionKey = `${listening.family}:${listening.address}:${port}`
+      listenAsNode(this, [null, null, listening.family, backlog, listening.fd, flags])
+      setConnectionKey(this, `${listening.family}:${listening.address}:${port}`)
     } catch (error) {
       const { code, message } = error as AtsssError
       if (code !== 'ERR_ATSSS_ADDON' || mptcp === 'require') return this.#failed(error as Error)
       this.#report = { protocol: 'tcp', fallback: message }
-      this.#listenAsNode(...args)
+      listenAsNode(this, args)
     }
   }
 
-  /** On what somebody else has opened: the application, or a cluster's primary process. */
+  /** On a descriptor of the application's, or on the handle of a cluster's primary process. */
   #listenOn(fd: number, args: ListenArguments): void {
     const fallback = fd < 0 ? OF_THE_PRIMARY : GIVEN
     if (isMptcpSocket(fd)) this.#report = { protocol: 'mptcp', fallback: undefined }
     else if (this.#wish !== 'require') this.#report = this.#wish === 'off' ? TCP : { protocol: 'tcp', fallback }
     else {
-      this.#inside._handle?.close()
-      this.#inside._handle = null
+      dropHandle(this)
       return this.#failed(new AtsssError('ERR_MPTCP_UNSUPPORTED', fallback))
     }
-    this.#listenAsNode(...args)
+    listenAsNode(this, args)
   }
 
   #failed(error: Error): void {
@@ -151,27 +169,18 @@ export class MptcpServer extends Server {
     if (channel.hasSubscribers) channel.publish({ server: this, error })
     process.nextTick(() => this.emit('error', error))
   }
-
-  get #inside(): ServerInside {
-    return this as unknown as ServerInside
-  }
-
-  #listenAsNode(...args: ListenArguments): void {
-    const { _listen2 } = Server.prototype as unknown as { _listen2(...args: ListenArguments): void }
-    _listen2.apply(this, args)
-  }
 }
 
 /** A connection that a listener has taken: a net.Socket that can say what it speaks. */
 export class AcceptedSocket extends Socket {
   /** What the connection speaks: a peer may lack MPTCP, and a connection may fall back from it. */
   get mptcp(): Readonly<ServerReport> {
-    const { _handle, _server } = this as unknown as { _handle: { fd?: number } | null; _server?: MptcpServer }
-    const fd = _handle?.fd ?? -1
-    if (fd < 0) return NOTHING
+    const fd = fdOf(this)
+    if (fd === undefined) return NOTHING
     const { name, why } = protocolOf(fd, undefined)
     if (name === 'mptcp') return { protocol: 'mptcp', fallback: undefined }
-    return { protocol: 'tcp', fallback: _server?.mptcp.protocol === 'mptcp' ? why : _server?.mptcp.fallback }
+    const listener = (serverOf(this) as MptcpServer | undefined)?.mptcp
+    return { protocol: 'tcp', fallback: listener?.protocol === 'mptcp' ? why : listener?.fallback }
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -189,21 +198,6 @@ function checked(options: unknown): 'prefer' | 'require' | 'off' {
   refuseMisspelled(options, ['mptcp'])
   return oneOf('mptcp', (options as MptcpServerOptions).mptcp, ['prefer', 'require', 'off'], 'prefer')
 }
-
-/** What we use of net.Server beyond its public interface. */
-interface ServerInside {
-  _handle: { fd?: number; close(): void } | null
-  _connectionKey: string
-}
-
-type ListenArguments = [
-  address: string | null,
-  port: number | null,
-  family: number | null,
-  backlog: number,
-  fd?: number,
-  flags?: number,
-]
 
 /** In place of a port, Node's mark of a pipe. */
 const PIPE = -1

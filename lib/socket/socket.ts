@@ -6,50 +6,26 @@ import {
   type SocketConstructorOpts,
   type TcpNetConnectOpts,
 } from 'node:net'
-import { type CookieStore, type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
-import { ConverterMemory } from '../policy/connect/converter-memory.js'
-import { Connecting, protocolNow } from '../runtime/connect/connecting.js'
-import { type Chunk, type WriteDone, writeEarly } from '../runtime/connect/early-writes.js'
+import { type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
 import { emptyReport, type MptcpReport } from '../runtime/connect/report.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
-import { showPeer } from '../runtime/kernel/peer-name.js'
-import { whenEndMayBeSent } from '../runtime/stream/end-of-sending.js'
-import { endsInstead } from '../runtime/stream/end-of-stream.js'
-import { closeLikeTcp } from '../runtime/stream/lingering-close.js'
+import { isOpen, showPeer } from '../runtime/kernel/node-socket.js'
+import { callForm, isPipe } from './call-form.js'
+import { Connection } from './connection.js'
+import { overrides, overridesOfWriting } from './overrides.js'
 
-/** net.connect's options and ours. */
-export type MptcpConnectOptions = TcpNetConnectOpts & MptcpOptions
+export type { MptcpConnectOptions } from './call-form.js'
+/** The type of Node's constructor options and of its IPC form, for `connect()`'s declarations. */
+export type { IpcNetConnectOpts, SocketConstructorOpts }
 
-/** Options of newer versions of Node than the types are of. */
+/** Options of newer versions of Node than the types describe. */
 interface NewerOptions {
   typeOfService?: number
   keepAliveInterval?: number
   keepAliveCount?: number
 }
 
-/** Methods of newer versions of Node. */
-interface NewerSocket {
-  setTypeOfService?(value: number): Socket
-  getTypeOfService?(): number
-}
-
-/** What we use of Node's handle. */
-interface Handle {
-  setNoDelay?(on: boolean): number
-  setKeepAlive?(...how: KeepAlive): number
-  setTypeOfService?(value: number): number
-}
-
-/** As Node's handle takes it, the delay and the interval in seconds. */
-type KeepAlive = [enable: boolean, delay: number, interval: number | undefined, count: number | undefined]
-
 type Listener = () => void
-
-/** What a thread's connections have learned of converters: one memory for each store of cookies, and one without. */
-const threadMemory = new ConverterMemory()
-const memories = new WeakMap<CookieStore, ConverterMemory>()
-
-const NOTHING: Partial<MptcpReport> = Object.freeze({})
 
 /**
  * A net.Socket in everything but how it connects: `'connect'` comes once the converter has confirmed the server's
@@ -62,14 +38,9 @@ const NOTHING: Partial<MptcpReport> = Object.freeze({})
 export class MptcpSocket extends Socket {
   readonly #defaults: MptcpOptions
   readonly #steerer: Steerer | undefined
-  /** Of the constructor's options, until the first `connect`: most give it the same once more. */
+  /** Of the constructor's options, until the first `connect`, which is mostly called with the same options. */
   #settings: Settings | undefined
-  #connecting: Connecting | undefined
-  /** What differs from an empty report. */
-  #report: Partial<MptcpReport> = NOTHING
-  #noDelay: boolean | undefined
-  #keepAlive: KeepAlive | undefined
-  #typeOfService: number | undefined
+  #connection: Connection | undefined
 
   /** @throws ERR_ATSSS_OPTION for an impossible or misspelled option */
   constructor(options?: SocketConstructorOpts & MptcpOptions)
@@ -81,12 +52,12 @@ export class MptcpSocket extends Socket {
     this.#settings = settings
     this.#defaults = options ?? {}
     this.#steerer = steerer
-    this.#remember(options as TcpNetConnectOpts | undefined)
   }
 
   /**
-   * A connection that has come in, and whom it is with.
+   * The socket of a connection that has come in.
    *
+   * @param peer the remote host
    * @internal
    */
   static accepted(
@@ -96,15 +67,23 @@ export class MptcpSocket extends Socket {
     steerer: Steerer,
   ): MptcpSocket {
     const socket = new MptcpSocket({ readable: true, writable: true, ...options }, steerer)
-    socket.#report = report
+    socket.#connection = Connection.accepted(socket, report, steerer)
     showPeer(socket, peer)
     return socket
   }
 
+  static {
+    // Node's constructor already destroys the socket where a signal is aborted: then there is no #connection yet.
+    const connectionOf = (socket: Socket) => (#connection in socket ? (socket as MptcpSocket).#connection : undefined)
+    Object.defineProperties(MptcpSocket.prototype, {
+      ...overrides(connectionOf, () => Socket.prototype),
+      ...overridesOfWriting(connectionOf),
+    })
+  }
+
   /** What the connection got: protocol, converter, how the Convert message travelled, what the converter said. */
   get mptcp(): Readonly<MptcpReport> {
-    const report = { ...emptyReport(), ...this.#report }
-    return { ...report, ...protocolNow(this, report) }
+    return this.#connection?.report ?? emptyReport()
   }
 
   override connect(options: SocketConnectOpts & MptcpOptions, connectionListener?: Listener): this
@@ -113,16 +92,23 @@ export class MptcpSocket extends Socket {
   override connect(path: string, connectionListener?: Listener): this
   override connect(...args: unknown[]): this {
     const [options, listener] = callForm(args)
-    // Pipes, and what Node shall complain of, are Node's. So is an open handle: it is connected already.
-    if (!options || isPipe(options) || options.port === undefined || opened(this)) return this.#connectAsNode(args)
+    // Pipes are Node's, and so is every error in the arguments. An open handle is connected already.
+    if (!options || isPipe(options) || options.port === undefined || isOpen(this)) return this.#connectAsNode(args)
     const settings = this.#settingsFor(options)
-    const memory = memoryOf(settings.cookies)
-    this.#remember(options)
-    this.#connecting?.cancel()
-    const connecting = new Connecting(this, options, settings, memory, () => this.#opened(), this.#steerer)
-    this.#connecting = connecting
-    this.#report = connecting.report
-    return super.connect(connecting.nodeOptions, listener as Listener)
+    if (options !== this.#defaults) this.#setOptions(options)
+    const before = this.#connection
+    const connection = Connection.to(this, options, settings, this.#steerer)
+    this.#connection = connection
+    try {
+      connection.begin(nodeOptions => super.connect(nodeOptions, listener as Listener))
+    } catch (error) {
+      // Node refuses the arguments: what is being connected goes on.
+      connection.cancel()
+      this.#connection = before
+      throw error
+    }
+    before?.cancel()
+    return this
   }
 
   #settingsFor(options: MptcpOptions): Settings {
@@ -131,165 +117,23 @@ export class MptcpSocket extends Socket {
     return known ?? resolveOptions({ ...this.#defaults, ...options })
   }
 
-  override setNoDelay(noDelay?: boolean): this {
-    this.#noDelay = noDelay ?? true
-    return super.setNoDelay(noDelay)
-  }
-
-  override setKeepAlive(...args: Parameters<Socket['setKeepAlive']>): this {
-    this.#keepAlive = keepAliveOf(args)
-    return super.setKeepAlive(...args)
-  }
-
-  static {
-    // Only where Node has them: programs ask whether it does.
-    const { setTypeOfService: set, getTypeOfService: get } = Socket.prototype as NewerSocket
-    if (set && get)
-      Object.assign(MptcpSocket.prototype, {
-        setTypeOfService(this: MptcpSocket, value: number): MptcpSocket {
-          withoutDescriptor(this, () => set.call(this, value))
-          this.#typeOfService = value
-          return this
-        },
-        getTypeOfService(this: MptcpSocket): number {
-          return this.connecting ? (this.#typeOfService ?? 0) : get.call(this)
-        },
-      })
-  }
-
-  override ref(): this {
-    this.#connecting?.keepAlive(true)
-    return super.ref()
-  }
-
-  override unref(): this {
-    this.#connecting?.keepAlive(false)
-    return super.unref()
-  }
-
-  override _write(chunk: string | Uint8Array, encoding: BufferEncoding, done: WriteDone): void {
-    if (!writeEarly(this, this.#connecting, [{ chunk, encoding }], done)) super._write(chunk, encoding, done)
-  }
-
-  override _writev(chunks: Chunk[], done: WriteDone): void {
-    if (!writeEarly(this, this.#connecting, chunks, done)) super._writev?.(chunks, done)
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    if (this.connecting) return super._final(done)
-    whenEndMayBeSent(this, () => super._final(done))
-  }
-
-  override destroy(error?: Error): this {
-    return endsInstead(this, error) ? this : super.destroy(error)
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    // A signal that is aborted already ends it in net.Socket's constructor.
-    if (!(#report in this)) return super._destroy(error, done)
-    this.#connecting?.cancel()
-    this.#steerer?.closing?.()
-    if (this.#report.protocol && !this.connecting) closeLikeTcp(this)
-    super._destroy(error, done)
-  }
-
-  /** net.Socket counts what went through its handle; what left before there was one counts too. */
-  get _bytesDispatched(): number {
-    const counted = Object.getOwnPropertyDescriptor(Socket.prototype, '_bytesDispatched')?.get?.call(this) as number
-    const pending = this.#connecting?.pending.length ?? 0
-    return counted + (this.connecting ? pending : (this.#report.pipelinedBytes ?? 0))
-  }
-
-  /** What Node would set on its handle once it is connected, and has no way to set on ours. */
-  #remember(options: Partial<TcpNetConnectOpts> & NewerOptions = {}): void {
+  /** Options that net.Socket's constructor takes, and its `connect` does not. */
+  #setOptions(options: Partial<TcpNetConnectOpts> & NewerOptions): void {
     const { noDelay, keepAlive, typeOfService } = options
-    if (noDelay !== undefined) this.#noDelay = noDelay
+    if (noDelay !== undefined) this.setNoDelay(noDelay)
     if (keepAlive !== undefined) {
       const { keepAliveInitialDelay, keepAliveInterval, keepAliveCount } = options
-      this.#keepAlive = keepAliveOf([keepAlive, keepAliveInitialDelay, keepAliveInterval, keepAliveCount])
+      const setKeepAlive = this.setKeepAlive as (...how: unknown[]) => this
+      setKeepAlive.call(this, keepAlive, keepAliveInitialDelay, keepAliveInterval, keepAliveCount)
     }
-    if (typeOfService !== undefined) this.#typeOfService = typeOfService
-  }
-
-  get #handle(): Handle | null {
-    return (this as unknown as { _handle: Handle | null })._handle
+    const { setTypeOfService } = this as { setTypeOfService?(value: number): void }
+    if (typeOfService !== undefined) setTypeOfService?.call(this, typeOfService)
   }
 
   #connectAsNode(args: unknown[]): this {
-    this.#report = NOTHING
-    return (super.connect as (...args: unknown[]) => this)(...args)
+    const another = !isOpen(this)
+    const result = (super.connect as (...args: unknown[]) => this)(...args)
+    if (another) this.#connection = undefined
+    return result
   }
-
-  /** What was set before there was anything to set it on. */
-  #opened(): void {
-    // net.Socket holds that it is done, since the handle was there when it was asked to.
-    if (this.#noDelay) this.#handle?.setNoDelay?.(true)
-    if (this.#keepAlive?.[0]) this.#handle?.setKeepAlive?.(...this.#keepAlive)
-    if (this.#typeOfService !== undefined) this.#handle?.setTypeOfService?.(this.#typeOfService)
-    this.#connecting = undefined // a connection lives longer than what made it
-  }
-}
-
-/** `(options[, listener])`, `(port[, host][, listener])`, `(path[, listener])`, and what Node's own modules hand on. */
-export function callForm(args: unknown[]): [options: MptcpConnectOptions | undefined, listener: unknown] {
-  const [first, second] = args
-  if (isNormalized(first)) return [first[0] as MptcpConnectOptions | undefined, first[1] ?? undefined]
-  const last = args.at(-1)
-  const listener = typeof last === 'function' ? last : undefined
-  if (typeof first === 'object' && first !== null) return [first as MptcpConnectOptions, listener]
-  // As Node tells a path from a port: what is not a number.
-  if (typeof first === 'string' && !(Number(first) >= 0)) return [undefined, listener]
-  return [{ port: first as number, ...(typeof second === 'string' ? { host: second } : {}) }, listener]
-}
-
-/** By the mark that Node puts on arguments that it has put in order; any other array is for it to refuse. */
-function isNormalized(value: unknown): value is unknown[] {
-  if (!Array.isArray(value)) return false
-  return Object.getOwnPropertySymbols(value).some(({ description }) => description === 'normalizedArgs')
-}
-
-/** The type of Node's constructor options and of its IPC form, for `connect()`'s declarations. */
-export type { IpcNetConnectOpts, SocketConstructorOpts }
-
-/** As Node tells: http.Agent hands on `path: null` for what is no pipe. */
-export function isPipe(options: object): boolean {
-  return Boolean((options as { path?: string | null }).path)
-}
-
-/** @internal */
-export function memoryOf(cookies: CookieStore | undefined): ConverterMemory {
-  if (!cookies) return threadMemory
-  const memory = memories.get(cookies) ?? new ConverterMemory(cookies)
-  memories.set(cookies, memory)
-  return memory
-}
-
-/**
- * Sets what Node keeps and asks its handle for at once: while we connect, that has no descriptor to set it on.
- *
- * @internal
- */
-export function withoutDescriptor(socket: Socket, set: () => unknown): void {
-  try {
-    set()
-  } catch (error) {
-    if (!socket.connecting || (error as NodeJS.ErrnoException).code !== 'EBADF') throw error
-  }
-}
-
-/** Whether its handle is open already. */
-export function opened(socket: Socket): boolean {
-  const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle
-  return !socket.destroyed && handle !== null && (handle.fd ?? -1) >= 0
-}
-
-/** `(enable[, delay[, interval[, count]]])`, or as one object in newer versions of Node; times in milliseconds. */
-function keepAliveOf(args: unknown[]): KeepAlive {
-  const [first, ...more] = args
-  const given = first as { enable?: unknown; initialDelay?: unknown; interval?: unknown; count?: unknown }
-  const isObject = more.every(each => each === undefined) && typeof first === 'object' && first !== null
-  const [enable, delay, interval, count] =
-    isObject && 'enable' in given ? [given.enable, given.initialDelay, given.interval, given.count] : args
-  const seconds = (milliseconds: unknown) => Math.trunc((milliseconds as number) / 1000) | 0
-  return [Boolean(enable), seconds(delay), interval === undefined ? undefined : seconds(interval), count as undefined]
 }

@@ -6,9 +6,9 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { HttpAgent, HttpsAgent } from '../../lib/agents/http.js'
+import type { ConnectionSource } from '../../lib/agents/source.js'
 import { connectTls } from '../../lib/agents/tls.js'
 import { connector } from '../../lib/agents/undici.js'
-import type { Via } from '../../lib/agents/source.js'
 import { connect } from '../../lib/socket/connect.js'
 import type { MptcpSocket } from '../../lib/socket/socket.js'
 import { cert, key } from '../support/certificate.js'
@@ -36,8 +36,8 @@ class StubSession extends EventEmitter {
     expect(this.made).toContain(socket)
     return this.fits ? undefined : 'its access is lost'
   }
-  get via(): Via {
-    return this as unknown as Via
+  get via(): ConnectionSource {
+    return this as unknown as ConnectionSource
   }
 }
 
@@ -59,7 +59,7 @@ const trusted = { ca: cert, servername: 'localhost' }
 type Ask = (url: string) => Promise<string>
 interface Client {
   secure: boolean
-  open(via: Via): Promise<{ ask: Ask; close(): unknown }>
+  open(via: ConnectionSource): Promise<{ ask: Ask; close(): unknown }>
 }
 
 const agent = (secure: boolean): Client => ({
@@ -109,7 +109,7 @@ const CLIENTS: Record<string, Client> = {
 
 for (const [name, { secure, open }] of Object.entries(CLIENTS))
   mptcpTest.describe(name, () => {
-    async function opened(via: Via) {
+    async function opened(via: ConnectionSource) {
       const { answer, ...control } = counting()
       const server = await listening(secure ? https.createServer({ cert, key }, answer) : http.createServer(answer))
       const client = await open(via)
@@ -181,14 +181,13 @@ for (const [name, { secure, open }] of Object.entries(CLIENTS))
       const it = await opened(session.via)
       await it.ask('/')
       await done(it)
-      await until(() => session.made.every(socket => socket.closed))
-      expect(session.listenerCount('access') + session.listenerCount('update')).toBe(0)
+      await until(() => session.listenerCount('access') + session.listenerCount('update') === 0)
     })
   })
 
 describe('wrong options', () => {
   test('are refused when it is made', () => {
-    const wrong = { converter: '192.0.2.1:5124' } as Via
+    const wrong = { converter: '192.0.2.1:5124' } as ConnectionSource
     for (const make of [() => new HttpAgent(wrong), () => new HttpsAgent(wrong), () => connector(wrong)])
       expect(make).toThrow('should be "converters"')
     expect(() => connector({}, { timeout: -1 })).toThrow('"timeout"')

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { allowHalfOpenHttp } from '../../runtime/kernel/node-socket.js'
 
 const HELP = `This is the lab's web server.
 GET  /bytes/N   N octets
@@ -19,7 +20,7 @@ for (const address of addresses) {
     response.writeHead(request.url === '/' ? 200 : 404, { 'content-type': 'text/plain' }).end(HELP)
   })
   // Node's server takes a client that has sent everything (`atsss connect` at the end of its input) for one that has gone.
-  Object.assign(server, { httpAllowHalfOpen: true })
+  allowHalfOpenHttp(server)
   server.listen(Number(port), address)
   await once(server, 'listening')
 }

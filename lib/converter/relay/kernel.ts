@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../../runtime/kernel/constants.js'
 import { type Addon, native } from '../../runtime/kernel/native.js'
+import { fdOf } from '../../runtime/kernel/node-socket.js'
 import { whenWritable as whenFdWritable } from '../../runtime/kernel/when-writable.js'
 import { HOST_ENDIAN, structReader } from '../../wire/kernel/struct.js'
 import { decodeTcpInfo, type TcpInfo } from '../../wire/kernel/tcp-info.js'
@@ -19,12 +20,6 @@ export function addon(): Addon | undefined {
     loaded = undefined
   }
   return loaded
-}
-
-/** The descriptor of an open socket. */
-export function fdOf(socket: Socket): number | undefined {
-  const handle = (socket as unknown as { _handle?: { fd?: number } | null })._handle
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined
 }
 
 export function tcpInfo(socket: Socket): TcpInfo | undefined {

@@ -17,8 +17,17 @@ import {
   type Reach,
 } from '../../policy/connect/candidates.js'
 import type { ConverterMemory } from '../../policy/connect/converter-memory.js'
+import {
+  beginAttempts,
+  fdOf,
+  forgetHost,
+  markConnected,
+  noteAttempt,
+  openHandle,
+  restartTimer,
+  showPeer,
+} from '../kernel/node-socket.js'
 import { protocolOf, type SocketPlan } from '../kernel/open-socket.js'
-import { showPeer } from '../kernel/peer-name.js'
 import type { Attempt } from './attempt.js'
 import { type Refusal, refusalBy } from './block-list.js'
 import { Dial, type DialEvents, type DialHistory } from './dial.js'
@@ -27,17 +36,6 @@ import { PendingBytes } from './pending-bytes.js'
 import { converterOf, type MptcpReport } from './report.js'
 import { resolveConverters } from './resolve.js'
 import type { Steerer } from './steerer.js'
-
-/** What we use of net.Socket beyond its public interface. */
-interface SocketInside {
-  connecting: boolean
-  _handle: { open(fd: number): number; fd: number } | null
-  _host: string | null
-  _peername: { address: string; family: string; port: number } | undefined
-  _sockname: object | null
-  autoSelectFamilyAttemptedAddresses?: string[]
-  _unrefTimer(): void
-}
 
 type WriteDone = (error?: Error | null) => void
 type LookupCallback = Parameters<LookupFunction>[2]
@@ -51,7 +49,7 @@ export class Connecting {
   /** What differs from an empty report. It stays for as long as the socket, so it is kept small. */
   readonly report: Partial<MptcpReport> = {}
   readonly pending = new PendingBytes()
-  readonly #socket: Socket & SocketInside
+  readonly #socket: Socket
   readonly #options: TcpNetConnectOpts
   readonly #settings: Settings
   readonly #memory: ConverterMemory
@@ -83,7 +81,7 @@ export class Connecting {
   ) {
     this.#steerer = steerer
     this.#left = left
-    this.#socket = socket as unknown as Socket & SocketInside
+    this.#socket = socket
     this.#opened = opened
     this.#options = options
     this.#settings = settings
@@ -151,7 +149,7 @@ export class Connecting {
     const wanted = this.#options.host || 'localhost'
     const family = typeof wanted === 'string' ? isIP(wanted) : 0 // what is no text, the look-up refuses
     if (family !== 0) {
-      this.#socket._host = null // tls takes it for the server's name
+      forgetHost(this.#socket)
       const start = () => this.#resolved([{ address: wanted, family }])
       // What the application writes in this turn shall find its place in the SYN.
       if (this.#settings.earlyData) setImmediate(start)
@@ -170,8 +168,7 @@ export class Connecting {
         return done(null, found as string, familyFound)
       }
       for (const each of all) if (!this.#over) this.#socket.emit('lookup', null, each?.address, each?.family, host)
-      if (addresses.length > 1 && (options as { all?: boolean }).all)
-        this.#socket.autoSelectFamilyAttemptedAddresses = []
+      if (addresses.length > 1 && (options as { all?: boolean }).all) beginAttempts(this.#socket)
       this.#resolved(addresses)
     })
   }) as LookupFunction
@@ -235,9 +232,8 @@ export class Connecting {
 
   readonly #events: DialEvents = {
     attempting: ({ destination: { address, port, family } }) => {
-      this.#socket._unrefTimer()
-      const attempted = this.#socket.autoSelectFamilyAttemptedAddresses
-      if (attempted && !attempted.includes(`${address}:${port}`)) attempted.push(`${address}:${port}`)
+      restartTimer(this.#socket)
+      noteAttempt(this.#socket, address, port)
       this.#socket.emit('connectionAttempt', address, port, family)
     },
     attemptFailed: ({ destination: { address, port, family } }, error) => {
@@ -283,16 +279,15 @@ export class Connecting {
         answer: attempt.answer,
       }),
     } satisfies Partial<MptcpReport>)
-    const status = attempt.handOver(fd => socket._handle?.open(fd) ?? -constants.errno.EBADF)
+    const status = attempt.handOver(fd => openHandle(socket, fd) ?? -constants.errno.EBADF)
     if (status < 0) {
       socket.destroy(systemError(-status, 'open'))
       return
     }
-    socket.connecting = false
-    this.#steerer?.opened?.(socket._handle!.fd, attempt.candidate)
-    socket._sockname = null
+    markConnected(socket)
+    this.#steerer?.opened?.(fdOf(socket)!, attempt.candidate)
     if (attempt.candidate.via) showPeer(socket, attempt.candidate.destination)
-    socket._unrefTimer()
+    restartTimer(socket)
     this.#opened()
     // And what Node does after a connect of its own.
     this.#writeRest()
@@ -304,8 +299,8 @@ export class Connecting {
 
 /** What the socket's connection speaks at this moment. */
 export function protocolNow(socket: Socket, report: Readonly<MptcpReport>): Pick<MptcpReport, 'protocol' | 'fallback'> {
-  const fd = (socket as unknown as SocketInside)._handle?.fd ?? -1
-  if (report.protocol !== 'mptcp' || socket.connecting || socket.destroyed || fd < 0)
+  const fd = fdOf(socket)
+  if (report.protocol !== 'mptcp' || socket.connecting || socket.destroyed || fd === undefined)
     return { protocol: report.protocol, fallback: report.fallback }
   const { name, why } = protocolOf(fd, { name: 'mptcp' })
   return { protocol: name, fallback: why }

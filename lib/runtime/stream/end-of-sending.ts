@@ -12,6 +12,7 @@ import { decodeMptcpInfo } from '../../wire/kernel/mptcp-info.js'
 import { decodeTcpInfo } from '../../wire/kernel/tcp-info.js'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_TCP, TCP_INFO } from '../kernel/constants.js'
 import { native } from '../kernel/native.js'
+import { fdOf, identityOf, isReferenced } from '../kernel/node-socket.js'
 
 /**
  * Calls `then` when the end of what the socket sends may be sent: at once, where it speaks no MPTCP, has nothing under way, or
@@ -20,12 +21,12 @@ import { native } from '../kernel/native.js'
  */
 export function whenEndMayBeSent(socket: Socket, then: () => void): void {
   if (!mayBeSentAgain(socket) || isAcknowledged(socket)) return then()
-  const handle = handleOf(socket)
+  const connection = identityOf(socket)
   let acknowledged = mptcpInfo(socket)?.sndUna
   let deadline = performance.now() + PATIENCE_MS
   const polling = setInterval(() => {
     // One that is connected anew is not destroyed any more.
-    const gone = socket.destroyed || handleOf(socket) !== handle
+    const gone = socket.destroyed || identityOf(socket) !== connection
     const before = acknowledged
     acknowledged = mptcpInfo(socket)?.sndUna
     if (acknowledged !== before) deadline = performance.now() + PATIENCE_MS
@@ -34,7 +35,7 @@ export function whenEndMayBeSent(socket: Socket, then: () => void): void {
     if (!gone) then()
   }, POLL_MS)
   // The kernel sends the end of what a process leaves.
-  if (handle?.hasRef?.() === false) polling.unref()
+  if (!isReferenced(socket)) polling.unref()
 }
 
 /**
@@ -62,16 +63,12 @@ function mptcpInfo(socket: Socket): ReturnType<typeof decodeMptcpInfo> | undefin
 }
 
 function read(socket: Socket, level: number, name: number): Buffer | undefined {
-  const { fd = -1 } = handleOf(socket) ?? {}
+  const fd = fdOf(socket)
   try {
-    return fd < 0 ? undefined : native().getsockopt(fd, level, name, INFO_MAX)
+    return fd === undefined ? undefined : native().getsockopt(fd, level, name, INFO_MAX)
   } catch {
     return undefined
   }
-}
-
-function handleOf(socket: Socket): { fd?: number; hasRef?(): boolean } | null {
-  return (socket as unknown as { _handle: ReturnType<typeof handleOf> })._handle
 }
 
 /** Half of what the kernel waits before it sends again. */

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net'
 import { isMptcpSocket } from '../kernel/listen-socket.js'
 import { native } from '../kernel/native.js'
+import { fdOf, isResetting, peerHasEnded } from '../kernel/node-socket.js'
 import { reactor } from '../kernel/reactor.js'
 
 /** So many connections at once, the oldest giving way: each holds a descriptor. */
@@ -15,14 +16,9 @@ const LINGER_MS = 60_000
 
 /** To be called just before the handle is closed. Keeps no event loop alive. */
 export function closeLikeTcp(socket: Socket): void {
-  const inside = socket as unknown as {
-    _handle: { fd?: number } | null
-    _readableState: { ended: boolean }
-    resetAndClosing?: boolean
-  }
-  if (inside.resetAndClosing) return
-  const fd = inside._handle?.fd ?? -1
-  if (fd < 0 || inside._readableState.ended) return // the peer has finished: nothing will come
+  if (isResetting(socket)) return
+  const fd = fdOf(socket)
+  if (fd === undefined || peerHasEnded(socket)) return // the peer has finished: nothing will come
   if (!isMptcpSocket(fd)) return // what has fallen back to TCP is still one, and closes as one
   try {
     // The kernel resets such a connection by itself, as TCP does (RFC 1122 §4.2.2.13), and with no FIN before.

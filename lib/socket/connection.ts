@@ -1,0 +1,119 @@
+/** A connection that is made our way, of a socket of either kind: a `MptcpSocket`, or a net.Socket that the preload has taken. */
+import type { Socket, TcpNetConnectOpts } from 'node:net'
+import type { CookieStore, Settings } from '../input/options.js'
+import { ConverterMemory } from '../policy/connect/converter-memory.js'
+import { Connecting, protocolNow } from '../runtime/connect/connecting.js'
+import { emptyReport, type MptcpReport } from '../runtime/connect/report.js'
+import type { Steerer } from '../runtime/connect/steerer.js'
+import { checkForConnections, setOptionsOnHandle } from '../runtime/kernel/node-socket.js'
+import { closeLikeTcp } from '../runtime/stream/lingering-close.js'
+
+/** What is to happen to a socket's connection besides. */
+export interface ConnectionHooks {
+  /** The steerer leaves the connection to Node. */
+  left?(): void
+  /** `unref()` was called. */
+  unreferenced?(): void
+  /** The socket is about to be closed. */
+  closing?(): void
+}
+
+export class Connection {
+  readonly #socket: Socket
+  readonly #steerer: Steerer | undefined
+  readonly #hooks: ConnectionHooks
+  /** What differs from an empty report. */
+  #report: Partial<MptcpReport> = {}
+  /** Until the connection is there: it lives longer than what made it. */
+  #connecting: Connecting | undefined
+
+  private constructor(socket: Socket, steerer: Steerer | undefined, hooks: ConnectionHooks) {
+    this.#socket = socket
+    this.#steerer = steerer
+    this.#hooks = hooks
+  }
+
+  /** A connection to be made; `begin` begins it. */
+  static to(
+    socket: Socket,
+    options: TcpNetConnectOpts,
+    settings: Settings,
+    steerer: Steerer | undefined,
+    hooks: ConnectionHooks = {},
+  ): Connection {
+    const connection = new Connection(socket, steerer, hooks)
+    const memory = memoryOf(settings.cookies)
+    const opened = () => connection.#opened()
+    connection.#connecting = new Connecting(socket, options, settings, memory, opened, steerer, hooks.left)
+    connection.#report = connection.#connecting.report
+    return connection
+  }
+
+  /** A connection that has come in. */
+  static accepted(socket: Socket, report: Partial<MptcpReport>, steerer: Steerer): Connection {
+    const connection = new Connection(socket, steerer, {})
+    connection.#report = report
+    return connection
+  }
+
+  get report(): Readonly<MptcpReport> {
+    const report = { ...emptyReport(), ...this.#report }
+    return { ...report, ...protocolNow(this.#socket, report) }
+  }
+
+  get connecting(): Connecting | undefined {
+    return this.#connecting
+  }
+
+  /** Bytes that did not leave through the socket's handle. */
+  get dispatched(): number {
+    return this.#connecting?.pending.length ?? this.#report.pipelinedBytes ?? 0
+  }
+
+  /** Calls Node's own `connect`. A Node that lacks what we need is an error of the socket, once its `connect` has returned. */
+  begin<T>(connectAsNode: (options: TcpNetConnectOpts) => T): T {
+    const result = connectAsNode(this.#connecting!.nodeOptions)
+    const error = checkForConnections(this.#socket)
+    if (error) this.#socket.destroy(error)
+    return result
+  }
+
+  /** Gives up what is being made, if it is. */
+  cancel(): void {
+    this.#connecting?.cancel()
+  }
+
+  /** Whether the event loop waits for it. */
+  keepAlive(on: boolean): void {
+    this.#connecting?.keepAlive(on)
+    if (!on && !this.#socket.destroyed) this.#hooks.unreferenced?.()
+  }
+
+  /** To be called just before the handle is closed. */
+  closing(): void {
+    this.cancel()
+    this.#hooks.closing?.()
+    this.#steerer?.closing?.()
+    if (this.#report.protocol && !this.#socket.connecting) closeLikeTcp(this.#socket)
+  }
+
+  #opened(): void {
+    this.#connecting = undefined
+    setOptionsOnHandle(this.#socket)
+  }
+}
+
+/**
+ * What this thread's connections have learned of converters: that one did not answer, or what it did not accept. It is
+ * module state so that all sockets and sessions of the thread profit from it. There is one memory for each store of
+ * cookies, since cookies belong to whoever gave the store, and one for those without a store.
+ */
+const threadMemory = new ConverterMemory()
+const memories = new WeakMap<CookieStore, ConverterMemory>()
+
+function memoryOf(cookies: CookieStore | undefined): ConverterMemory {
+  if (!cookies) return threadMemory
+  const memory = memories.get(cookies) ?? new ConverterMemory(cookies)
+  memories.set(cookies, memory)
+  return memory
+}
