@@ -70,6 +70,8 @@ export class MptcpServer extends Server {
   readonly #wish: 'prefer' | 'require' | 'off'
   #report = NOTHING
   #reusePort = false
+  /** Why no listener of ours can be opened on this Node. */
+  #lacking: AtsssError | undefined
 
   /** @throws ERR_ATSSS_OPTION for an impossible or misspelled option */
   constructor(
@@ -87,8 +89,13 @@ export class MptcpServer extends Server {
   }
 
   override listen(...args: unknown[]): this {
-    const lacking = this.#wish === 'off' ? undefined : checkForListeners()
-    if (lacking) return this.#listenWithout(lacking, args)
+    this.#lacking = this.#wish === 'off' ? undefined : checkForListeners()
+    if (this.#lacking && this.#wish === 'require') {
+      this.#failed(this.#lacking)
+      return this
+    }
+    // Node may bind without calling us.
+    if (this.#lacking) this.#report = { protocol: 'tcp', fallback: this.#lacking.message }
     const [options, ...more] = args as [ListenOptions & { reusePort?: boolean }, ...unknown[]]
     this.#reusePort = options?.reusePort === true
     // As Node does from version 22.12 on: a port that is shared by SO_REUSEPORT is not the cluster's to share.
@@ -109,22 +116,16 @@ export class MptcpServer extends Server {
       const [address, port, , , fd] = args
       this.#report = NOTHING
       if (port === PIPE && address) return listenAsNode(this, args)
+      if (this.#lacking) {
+        this.#report = { protocol: 'tcp', fallback: this.#lacking.message }
+        return listenAsNode(this, args)
+      }
       const given = hasHandle(this) ? (fdOf(this) ?? -1) : fd
       if (given !== undefined) return this.#listenOn(given, args)
       if (this.#wish !== 'off') return this.#listen(this.#wish, args)
       this.#report = TCP
       listenAsNode(this, args)
     })
-  }
-
-  /** On a Node that lets us open no listener. */
-  #listenWithout(lacking: AtsssError, args: unknown[]): this {
-    if (this.#wish === 'require') {
-      this.#failed(lacking)
-      return this
-    }
-    this.#report = { protocol: 'tcp', fallback: lacking.message }
-    return (super.listen as (...args: unknown[]) => this)(...args)
   }
 
   #listen(mptcp: 'prefer' | 'require', args: ListenArguments): void {

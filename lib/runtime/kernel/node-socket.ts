@@ -343,7 +343,7 @@ const FOR_CONNECTIONS: readonly Inside<Socket>[] = [
     isThere: socket => typeof handleOf(socket)?.open === 'function' && typeof handleOf(socket)?.fd === 'number',
   },
   {
-    name: 'connecting, to be written',
+    name: 'a writable "connecting"',
     essential: true,
     lost: 'connections cannot be made over MPTCP',
     isThere: () => {
@@ -385,7 +385,7 @@ const FOR_CONNECTIONS: readonly Inside<Socket>[] = [
     isThere: () => typeof Reflect.get(Socket.prototype, NAMES.restartTimer) === 'function',
   },
   {
-    name: 'autoSelectFamilyAttemptedAddresses, to be written',
+    name: 'a writable "autoSelectFamilyAttemptedAddresses"',
     essential: false,
     lost: 'autoSelectFamilyAttemptedAddresses stays empty',
     isThere: () => Reflect.set(new Socket(), NAMES.attemptedAddresses, []),
