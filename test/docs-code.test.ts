@@ -74,6 +74,22 @@ describe('shell', () => {
   })
 })
 
+test('benchmarks that the documentation names exist', () => {
+  const measures = ['bench', 'bench/steering'].flatMap(folder =>
+    readdirSync(join(root, folder))
+      .filter(name => name.endsWith('.ts'))
+      .map(name => `${folder}/${name}`),
+  )
+  const names = measures.flatMap(path =>
+    [...readFileSync(join(root, path), 'utf8').matchAll(/^ +name: '([\w-]+)',$/gm)].map(([, name]) => name),
+  )
+  const named = pages.flatMap(page =>
+    [...readFileSync(join(root, page), 'utf8').matchAll(/bench -- --only ([\w-]+)/g)].map(([, name]) => name),
+  )
+  expect(named.length).toBeGreaterThan(3)
+  expect(names).toEqual(expect.arrayContaining(named))
+})
+
 /** What a snippet may take for granted. */
 const GIVEN = `
 declare var http: typeof import('node:http')
