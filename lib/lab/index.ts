@@ -31,7 +31,7 @@ import {
 
 export type { Capture, DirectionStats, Link, LinkEnd, LinkStats } from './link.js'
 export type { Address, Namespace, RunOptions, RunResult } from './namespace.js'
-export { MPTCP_SUBTYPE, type Packet, readPcap, type Tcp } from './pcap.js'
+export { MPTCP_SUBTYPE, type Packet, readPcap, type Tcp } from './packet.js'
 export type { DirectionChange, LinkChange, LinkProfile, Mangling } from './profile.js'
 export { PROFILES, type ProfileName } from './profiles.js'
 export { parseScenario, playTrace, type Scenario, type TraceStep } from './scenario.js'

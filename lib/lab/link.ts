@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Emulator } from './emulator.js'
-import { type Packet, readPcap } from './pcap.js'
+import { type Packet, readPcap } from './packet.js'
 import { commandsFor, type LinkChange, type LinkProfile, together } from './profile.js'
 
 /** What happened in one direction since the lab was opened. */

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
-import { MPTCP_SUBTYPE } from '../../lib/lab/pcap.js'
+import { MPTCP_SUBTYPE } from '../../lib/lab/packet.js'
 import { ConvertLab, expectNoLeak } from '../support/convert-lab.js'
 import { behind, clientEnd, echo, end, message, pause, SUCCESS, send } from '../support/hostile-converter.js'
 import { all, netns, root } from '../support/probes.js'

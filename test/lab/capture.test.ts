@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AtsssError } from '../../lib/errors.js'
-import { readPacket, readPcap } from '../../lib/lab/pcap.js'
+import { readPacket, readPcap } from '../../lib/lab/packet.js'
 import { hex } from '../support/hex.js'
 import { seeded } from '../support/random.js'
 

@@ -8,8 +8,8 @@
  * Fields are in the byte order of the machine that wrote them; the magic numbers tell.
  */
 
-import type { Packet } from '../../lab/index.js'
-import { readPacket } from '../../lab/pcap.js'
+import type { Packet } from './packet.js'
+import { readPacket } from './packet.js'
 
 export interface Captured {
   /** Counted from 1, as other programs do. */
