@@ -1,15 +1,15 @@
 /**
- * Packets of a capture file, pcap or pcapng, as raw IP. Bytes to values; no I/O.
+ * Reads the IP packets of a capture file, pcap or pcapng. Bytes to values; no I/O.
  *
  *   pcap    magic 4 | version 2+2 | reserved 8 | snap length 4 | link type 4, then packets:
  *           seconds 4 | fraction 4 | bytes in the file 4 | bytes on the wire 4 | the packet
  *   pcapng  blocks: type 4 | length 4 | body, padded to 4 | length 4 (draft-ietf-opsawg-pcapng §3.1)
  *
- * Fields are in the byte order of the machine that wrote them; the magic numbers tell.
+ * Fields are in the byte order of the machine that wrote them, which shows in the magic numbers.
  */
 
-import type { Packet } from './packet.js'
-import { readPacket } from './packet.js'
+import { AtsssError } from '../errors.js'
+import { type Packet, readPacket } from './packet.js'
 
 export interface Captured {
   /** Counted from 1, as other programs do. */
@@ -19,27 +19,39 @@ export interface Captured {
 
 export interface Capture {
   packets: Captured[]
-  /** How many packets there are, with those that are not IP. */
+  /** How many packets there are, including those that are not IP. */
   count: number
   /** Why the file could not be read to its end. */
   broken?: string
 }
 
 export function isCapture(bytes: Uint8Array): boolean {
-  return (
-    [PCAP_MICRO, PCAP_NANO].some(magic => [true, false].some(little => word(bytes, 0, little) === magic)) ||
-    word(bytes, 0, true) === SECTION
-  )
+  const pcap = [PCAP_MICRO, PCAP_NANO].some(magic => [true, false].some(little => word(bytes, 0, little) === magic))
+  return (pcap && bytes.length >= FILE_HEADER) || word(bytes, 0, true) === SECTION
 }
 
-/** Every packet, up to where the file is broken. */
-export function readCapture(bytes: Uint8Array): Capture {
+/**
+ * The IP packets of a capture file, in its order. An unfinished last packet, of a capture that is still running, is left
+ * out.
+ *
+ * @param limit the most packets to read
+ * @throws ERR_LAB_FAILED if it is not a capture file
+ */
+export function readPcap(file: Uint8Array, limit = 1_000_000): Packet[] {
+  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength) // packets of a Buffer are Uint8Arrays, too
+  if (!isCapture(bytes)) throw new AtsssError('ERR_LAB_FAILED', 'not a capture file: neither pcap nor pcapng')
+  return readCapture(bytes, limit).packets.map(({ packet }) => packet)
+}
+
+/** Every IP packet, up to where the file is broken. */
+export function readCapture(bytes: Uint8Array, limit = Number.POSITIVE_INFINITY): Capture {
   const capture: Capture = { packets: [], count: 0 }
   try {
     for (const { link, time, data } of word(bytes, 0, true) === SECTION ? pcapngPackets(bytes) : pcapPackets(bytes)) {
       capture.count++
       const packet = readPacket(withoutLink(link, data), time)
       if (packet !== undefined) capture.packets.push({ number: capture.count, packet })
+      if (capture.packets.length >= limit) break
     }
   } catch (error) {
     if (!(error instanceof Broken)) throw error
@@ -59,15 +71,16 @@ interface Raw {
 
 const PCAP_MICRO = 0xa1b2c3d4
 const PCAP_NANO = 0xa1b23c4d
+/** Bytes before the first packet of a pcap file. */
+const FILE_HEADER = 24
 const SECTION = 0x0a0d0d0a
 const BYTE_ORDER = 0x1a2b3c4d
 
 function* pcapPackets(bytes: Uint8Array): Generator<Raw> {
   const little = [PCAP_MICRO, PCAP_NANO].includes(word(bytes, 0, true))
   const fraction = word(bytes, 0, little) === PCAP_NANO ? 1e-6 : 1e-3
-  if (bytes.length < 24) throw new Broken('the file ends in its header')
   const link = word(bytes, 20, little) & 0x0fffffff
-  for (let at = 24; at < bytes.length; ) {
+  for (let at = FILE_HEADER; at < bytes.length; ) {
     const length = word(bytes, at + 8, little)
     const end = at + 16 + length
     if (at + 16 > bytes.length || end > bytes.length) throw new Broken(`the file ends within a packet, at ${at}`)
@@ -106,7 +119,7 @@ function* pcapngPackets(bytes: Uint8Array): Generator<Raw> {
   }
 }
 
-/** What a packet's time counts, in milliseconds: option 9 of its interface, if_tsresol. */
+/** The unit of a packet's time, in milliseconds: option 9 of its interface, if_tsresol. */
 function tickOf(body: Uint8Array, little: boolean): number {
   for (let at = 8; at + 4 <= body.length; ) {
     const code = half(body, at, little)
@@ -121,7 +134,7 @@ function tickOf(body: Uint8Array, little: boolean): number {
   return 1e-3
 }
 
-/** The IP packet in a frame: of the link types that captures of `tcpdump -i any`, of an interface, and of the lab have. */
+/** The IP packet in a frame, for the link types of `tcpdump -i any`, of an interface, and of the lab. */
 function withoutLink(link: number, frame: Uint8Array): Uint8Array {
   switch (link) {
     case 1: // Ethernet, with one VLAN tag or two
@@ -133,12 +146,12 @@ function withoutLink(link: number, frame: Uint8Array): Uint8Array {
     case 0: // BSD loopback
     case 108:
       return frame.subarray(4)
-    default: // 101, 228, 229: raw IP; of anything else nothing is found
+    default: // 101, 228, 229: raw IP; frames of other types are not IP packets
       return frame
   }
 }
 
-/** Bytes of VLAN tags (802.1Q, 802.1ad) behind the addresses. */
+/** How many bytes of VLAN tags (802.1Q, 802.1ad) follow the addresses. */
 function tagsOf(frame: Uint8Array): number {
   let tags = 0
   while (tags < 8 && [0x8100, 0x88a8].includes(half(frame, 12 + tags, false))) tags += 4

@@ -29,9 +29,10 @@ import {
   vethLines,
 } from './topology.js'
 
+export { readPcap } from './capture.js'
 export type { Capture, DirectionStats, Link, LinkEnd, LinkStats } from './link.js'
 export type { Address, Namespace, RunOptions, RunResult } from './namespace.js'
-export { MPTCP_SUBTYPE, type Packet, readPcap, type Tcp } from './packet.js'
+export { MPTCP_SUBTYPE, type Packet, type Tcp } from './packet.js'
 export type { DirectionChange, LinkChange, LinkProfile, Mangling } from './profile.js'
 export { PROFILES, type ProfileName } from './profiles.js'
 export { parseScenario, playTrace, type Scenario, type TraceStep } from './scenario.js'

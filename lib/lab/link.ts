@@ -3,8 +3,9 @@
  */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { readPcap } from './capture.js'
 import type { Emulator } from './emulator.js'
-import { type Packet, readPcap } from './packet.js'
+import type { Packet } from './packet.js'
 import { commandsFor, type LinkChange, type LinkProfile, together } from './profile.js'
 
 /** What happened in one direction since the lab was opened. */

@@ -1,13 +1,7 @@
 /**
- * Reads a pcap file of raw IP packets, as the lab's captures are, far enough to prove what a SYN carried. Bytes to values;
- * no I/O. IP fragments and other link types are not looked into.
- *
- *   file    magic 4 | version 2+2 | reserved 8 | snap length 4 | link type 4
- *   packet  seconds 4 | nano- or microseconds 4 | bytes in the file 4 | bytes on the wire 4 | the packet
- *
- * Fields are in the byte order of the machine that wrote them; the magic number tells (draft-ietf-opsawg-pcap §4, §5).
+ * IP packets and their TCP segments, as far as is needed to prove what a SYN carried. Bytes to values; no I/O. Fragments
+ * and IPv6 extension headers are not examined.
  */
-import { AtsssError } from '../errors.js'
 import { formatAddress } from '../wire/bytes/address.js'
 import { decodeTcpOptions, type TcpOption } from '../wire/convert/tcp-options.js'
 
@@ -19,12 +13,12 @@ export interface Tcp {
   flags: { fin: boolean; syn: boolean; rst: boolean; psh: boolean; ack: boolean }
   window: number
   options: TcpOption[]
-  /** Option 30 (RFC 8684 §3), the first of them. `version` is of MP_CAPABLE only. */
+  /** Option 30 (RFC 8684 §3), the first of them. Only MP_CAPABLE has a `version`. */
   mptcp?: { subtype: number; version?: number }
-  /** Option 34 (RFC 7413 §4.1.1): the cookie, empty where one is asked for. */
+  /** Option 34 (RFC 7413 §4.1.1): the cookie; empty in a request for one. */
   fastOpenCookie?: Uint8Array
   payload: Uint8Array
-  /** Whether the checksum is right. */
+  /** Whether the checksum is correct. */
   checksumValid: boolean
 }
 
@@ -53,47 +47,9 @@ export const MPTCP_SUBTYPE = {
   MP_TCPRST: 8,
 } as const
 
-const FILE_HEADER = 24
-const PACKET_HEADER = 16
-const LINKTYPE_RAW = 101
 const TCP = 6
 
-/**
- * The packets of the file, in its order. An unfinished last packet, of a capture still under way, is left out.
- *
- * @param limit how many packets to read at most
- */
-export function readPcap(file: Uint8Array, limit = 1_000_000): Packet[] {
-  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength) // also of a Buffer
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
-  const { littleEndian, fraction } = fileFormat(view)
-  const packets: Packet[] = []
-  let at = FILE_HEADER
-  while (packets.length < limit && at + PACKET_HEADER <= bytes.length) {
-    const seconds = view.getUint32(at, littleEndian)
-    const part = view.getUint32(at + 4, littleEndian)
-    const start = at + PACKET_HEADER
-    const end = start + view.getUint32(at + 8, littleEndian)
-    if (end > bytes.length) break
-    const packet = readPacket(bytes.subarray(start, end), seconds * 1000 + part * fraction)
-    if (packet !== undefined) packets.push(packet)
-    at = end
-  }
-  return packets
-}
-
-/** `fraction`: what the second field of a packet's time counts, in milliseconds. */
-function fileFormat(view: DataView): { littleEndian: boolean; fraction: number } {
-  for (const littleEndian of [true, false]) {
-    if (view.byteLength < FILE_HEADER) break
-    const magic = view.getUint32(0, littleEndian)
-    const fraction = magic === 0xa1b23c4d ? 1e-6 : magic === 0xa1b2c3d4 ? 1e-3 : undefined
-    if (fraction !== undefined && view.getUint32(20, littleEndian) === LINKTYPE_RAW) return { littleEndian, fraction }
-  }
-  throw new AtsssError('ERR_LAB_FAILED', 'not a pcap file of raw IP packets')
-}
-
-/** Undefined when it is neither IPv4 nor IPv6, or cut short. */
+/** `undefined` if it is neither IPv4 nor IPv6, or is cut short. */
 export function readPacket(bytes: Uint8Array, time: number): Packet | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const version = (bytes[0] ?? 0) >> 4
@@ -126,7 +82,7 @@ export function readPacket(bytes: Uint8Array, time: number): Packet | undefined 
   return undefined
 }
 
-/** RFC 9293 §3.1. Does nothing to a segment whose header does not fit. */
+/** RFC 9293 §3.1. A segment whose header does not fit adds nothing. */
 function addTcp(packet: Packet, segment: Uint8Array, addresses: Uint8Array): void {
   const headerLength = ((segment[12] ?? 0) >> 4) * 4
   if (headerLength < 20 || headerLength > segment.length) return
@@ -156,7 +112,7 @@ function addTcp(packet: Packet, segment: Uint8Array, addresses: Uint8Array): voi
   if (fastOpen !== undefined) packet.tcp.fastOpenCookie = fastOpen.value
 }
 
-/** RFC 8684 §3: the subtype is the upper half of the first byte; below it MP_CAPABLE has its version. */
+/** RFC 8684 §3: the subtype is the upper half of the first byte; the lower half of MP_CAPABLE is its version. */
 function mptcpOption(value: Uint8Array): { subtype: number; version?: number } {
   const subtype = value[0]! >> 4
   return subtype === MPTCP_SUBTYPE.MP_CAPABLE ? { subtype, version: value[0]! & 0x0f } : { subtype }

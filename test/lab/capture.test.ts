@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { AtsssError } from '../../lib/errors.js'
-import { readPacket, readPcap } from '../../lib/lab/packet.js'
+import { readPcap } from '../../lib/lab/capture.js'
+import { readPacket } from '../../lib/lab/packet.js'
 import { hex } from '../support/hex.js'
 import { seeded } from '../support/random.js'
 
@@ -149,9 +150,16 @@ describe('a file', () => {
 
   test('no more than the limit', () => expect(readPcap(pcap(packets), 2)).toHaveLength(2))
 
-  test('what is no pcap of raw IP is refused', () => {
-    for (const file of [hex(''), pcap([]).subarray(0, 23), pcap([], { magic: 0x0a0d0d0a }), pcap([], { linkType: 1 })])
-      expect(() => readPcap(file)).toThrow(/not a pcap/)
+  test('what is not a capture file is refused', () => {
+    for (const file of [hex(''), pcap([]).subarray(0, 23), pcap([], { magic: 0x0a0d0d0b }), syn4])
+      expect(() => readPcap(file)).toThrow(
+        expect.objectContaining({ code: 'ERR_LAB_FAILED', message: 'not a capture file: neither pcap nor pcapng' }),
+      )
+  })
+
+  test('packets in Ethernet frames', () => {
+    const frame = Buffer.concat([new Uint8Array(12), hex('0800'), syn4])
+    expect(readPcap(pcap([frame], { linkType: 1 })).map(({ bytes }) => bytes)).toEqual([syn4])
   })
 
   test('random bytes end, and throw nothing of their own', () => {

@@ -1,22 +1,16 @@
-/** What the PCP encoder asks of its values: `WireError`s with the code `ERR_PCP_ENCODE`. */
-import { types } from 'node:util'
-import { WireError } from '../../errors.js'
+/** What the PCP encoder checks of its values: the errors have the code `ERR_PCP_ENCODE`. */
+import type { WireError } from '../../errors.js'
 import { ADDRESS_LENGTH, isMappedAddress, parseAddress } from '../bytes/address.js'
 import type { Writer } from '../bytes/cursor.js'
+import { EncodeChecks } from '../bytes/encode-checks.js'
 
-/** @param at where in the message the value would have gone */
-export function pcpRefusal(message: string, at = 0): WireError {
-  return new WireError(message, at, 'value', 'ERR_PCP_ENCODE')
-}
+const checks = new EncodeChecks('ERR_PCP_ENCODE')
+export const pcpRefusal: EncodeChecks['refusal'] = checks.refusal
+export const checkNumber: EncodeChecks['integer'] = checks.integer
 
-export function checkNumber(value: number, least: number, most: number, what: string): void {
-  if (!Number.isInteger(value) || value < least || value > most)
-    throw pcpRefusal(`${what} ${value}, not an integer from ${least} to ${most}`)
-}
-
-/** @param length exactly so many octets */
+/** @param length the exact number of octets */
 export function checkOctets(value: Uint8Array, what: string, length?: number): void {
-  if (!types.isUint8Array(value)) throw pcpRefusal(`${what} is not a Uint8Array`)
+  checks.bytes(value, what)
   if (length !== undefined && value.length !== length)
     throw pcpRefusal(`${what} of ${value.length} octets, not ${length}`)
 }
