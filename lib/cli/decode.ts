@@ -1,6 +1,7 @@
 /** `atsss decode`: bytes as a readable tree. */
-import { didYouMean, parseArguments, UsageError } from './arguments.js'
+
 import { type Capture, isCapture, readCapture } from '../lab/capture.js'
+import { didYouMean, parseArguments, UsageError } from './arguments.js'
 import { bytesOf } from './decode/input.js'
 import { type Decoded, decodeAs, KINDS, type KindName } from './decode/kinds.js'
 import { connectionsIn, type Message, messagesIn } from './decode/messages.js'

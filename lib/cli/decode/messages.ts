@@ -1,10 +1,10 @@
 /** The messages in the packets of a capture: at the start of TCP streams, and in UDP datagrams. */
 import { hostAndPort } from '../../input/addresses.js'
+import type { Captured } from '../../lab/capture.js'
 import type { Packet, Tcp } from '../../lab/index.js'
 import { MPTCP_SUBTYPE } from '../../lab/index.js'
 import { MAX_MESSAGE_LENGTH } from '../../wire/convert/message.js'
 import { PCP_CLIENT_PORT, PCP_SERVER_PORT } from '../../wire/pcp/index.js'
-import type { Captured } from '../../lab/capture.js'
 import { KINDS, type KindName } from './kinds.js'
 
 export interface Message {
