@@ -178,6 +178,7 @@ export interface SystemError extends NodeJS.ErrnoException {
 /**
  * @param errno positive, as in errno.h
  * @param local the socket's own address and port, where they are part of the message
+ * @param why what the message says more than Node's, from its colon on
  */
 export function systemError(
   errno: number,
@@ -185,11 +186,12 @@ export function systemError(
   address?: string,
   port?: number,
   local?: { address: string; port: number },
+  why = '',
 ): SystemError {
   const code = getSystemErrorName(-errno)
   const place = address === undefined ? '' : port === undefined ? ` ${address}` : ` ${address}:${port}`
   const from = local === undefined ? '' : ` - Local (${local.address}:${local.port})`
-  const error: SystemError = new Error(`${syscall} ${code}${place}${from}`)
+  const error: SystemError = new Error(`${syscall} ${code}${place}${from}${why}`)
   error.errno = -errno
   error.code = code
   error.syscall = syscall

@@ -97,7 +97,8 @@ export interface MptcpOptions {
    */
   fallback?: 'fail' | 'direct'
   /**
-   * Milliseconds for all of it, from the first SYN to the converter's answer. `0` sets no limit.
+   * Milliseconds from `connect()` to `'connect'`: everything counts, also the DNS lookups of the destination and of converters, and a
+   * session's choice of an access. Then the error is `ETIMEDOUT`. `0` sets no limit.
    *
    * @defaultValue 130_000, about what the kernel allows a plain connect
    * @remarks Range 0…2_147_483_647.
@@ -291,11 +292,19 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value)
 }
 
-/** TLVs are of 32-bit words, and the message with the Connect TLV has to fit into 1020 bytes (§6.1). */
+/** In bytes. It shares the 1020 bytes of a Convert message (RFC 8803 §6.1) with Info and a base Connect. */
+export const LONGEST_COOKIE = 988
+/** In words, for errors. TLVs consist of 32-bit words. */
+export const COOKIE_LENGTH = `4…${LONGEST_COOKIE} bytes, a multiple of 4`
+
+/** Whether a Convert message can carry these bytes as a cookie. */
+export function isCookie({ length }: Uint8Array): boolean {
+  return length > 0 && length % 4 === 0 && length <= LONGEST_COOKIE
+}
+
 function cookieBytes(name: string, value: unknown): Uint8Array | undefined {
   const cookie = bytes(name, value)
-  if (cookie && (cookie.length === 0 || cookie.length % 4 !== 0 || cookie.length > 988))
-    throw invalid(name, '4…988 bytes, a multiple of 4', `${cookie.length} bytes`)
+  if (cookie && !isCookie(cookie)) throw invalid(name, COOKIE_LENGTH, `${cookie.length} bytes`)
   return cookie
 }
 

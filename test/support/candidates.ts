@@ -1,13 +1,13 @@
 /** Values for tests of the policy: endpoints, converters, ways, what converters say. */
 import { isIP } from 'node:net'
-import type { Candidate, Endpoint, Via } from '../../lib/policy/connect/candidates.js'
+import type { Candidate, Endpoint, ViaConverter } from '../../lib/policy/connect/candidates.js'
 import { type ConvertErrorValue, ERROR_CODES } from '../../lib/wire/convert/error.js'
 
 export function endpoint(address: string, port = 443): Endpoint {
   return { address, family: isIP(address) as 4 | 6, port }
 }
 
-export function via(address: string, changes: Partial<Via> = {}): Via {
+export function via(address: string, changes: Partial<ViaConverter> = {}): ViaConverter {
   return {
     name: `${address}:5124`,
     endpoint: endpoint(address, 5124),
@@ -21,7 +21,7 @@ export function via(address: string, changes: Partial<Via> = {}): Via {
   }
 }
 
-export function way(destination: Endpoint, through?: Via, changes: Partial<Candidate> = {}): Candidate {
+export function way(destination: Endpoint, through?: ViaConverter, changes: Partial<Candidate> = {}): Candidate {
   return { destination, via: through, interface: undefined, unanswered: 0, tcp: false, retriedAfter: [], ...changes }
 }
 

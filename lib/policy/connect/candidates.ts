@@ -10,7 +10,7 @@ export interface Endpoint {
 }
 
 /** A converter at one of its addresses, with what is to be said to it. */
-export interface Via {
+export interface ViaConverter {
   /** What the user called it. */
   name: string
   endpoint: Endpoint
@@ -34,7 +34,7 @@ export interface Reach {
 /** One way: a destination's address, through a converter's address or directly. */
 export interface Candidate {
   destination: Endpoint
-  via: Via | undefined
+  via: ViaConverter | undefined
   /** What the first subflow is bound to; undefined leaves it to the routing table. */
   interface: string | undefined
   /** SYNs without an answer on this way so far, the kernel's repetitions not counted. */
@@ -53,7 +53,7 @@ export type Scope = 'attempt' | 'way' | 'pair' | 'converter' | 'destination' | '
 
 /** A converter over one of the interfaces. */
 export interface WayIn {
-  via: Via
+  via: ViaConverter
   interface: string | undefined
 }
 
@@ -176,7 +176,7 @@ export function sameEnds(one: Candidate, other: Candidate): boolean {
   return one.via?.endpoint === other.via?.endpoint && one.destination === other.destination
 }
 
-function candidate(destination: Endpoint, via: Via | undefined, name: string | undefined): Candidate {
+function candidate(destination: Endpoint, via: ViaConverter | undefined, name: string | undefined): Candidate {
   return { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [] }
 }
 

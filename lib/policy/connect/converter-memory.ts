@@ -2,10 +2,13 @@
  * What has been learned of converters, and for how long it holds. Keyed by converter and, where the path matters, by
  * access too. `now` is always an argument, in milliseconds.
  */
-import type { CookieStore } from '../../input/options.js'
+import { inspect } from 'node:util'
+import { AtsssError } from '../../errors.js'
+import { callApplication } from '../../input/application.js'
+import { COOKIE_LENGTH, type CookieStore, isCookie } from '../../input/options.js'
 
 /** A converter as seen over one access. */
-export interface Path {
+export interface ConverterPath {
   /** The converter's address and port, in text. */
   converter: string
   /** The interface or local address that connections leave from; empty when the routing table decides. */
@@ -90,35 +93,41 @@ export class ConverterMemory {
   }
 
   /** Why the SYN's data should be left empty over this path, if it should. */
-  oneRtt(path: Path, now: number): OneRttReason | undefined {
+  oneRtt(path: ConverterPath, now: number): OneRttReason | undefined {
     const known = this.#oneRtt.get(key(path))
     return known && now < known.until ? known.why : undefined
   }
 
   /** Until when the converter does not want to be asked, if it is so. */
-  backOff(path: Path, now: number): BackOff | undefined {
+  backOff(path: ConverterPath, now: number): BackOff | undefined {
     const known = this.#backOff.get(path.converter)
     return known && now < known.until ? known : undefined
   }
 
   /** Whether the converter understands the Info TLV, as far as known. */
-  understandsInfo(path: Path): boolean {
+  understandsInfo(path: ConverterPath): boolean {
     return !this.#noInfo.has(path.converter)
   }
 
   /** Whether the converter can send TCP options of this kind, as far as known. */
-  takesOption(path: Path, kind: number): boolean {
+  takesOption(path: ConverterPath, kind: number): boolean {
     return !this.#noOptions.get(path.converter)?.includes(kind)
   }
 
-  /** What the converter gave; else what the user has configured, unless the converter has refused it. */
-  cookie(path: Path, configured?: Uint8Array): Uint8Array | undefined {
-    const given = unlessItFails(() => this.#cookies.get(key(path)))
+  /**
+   * The cookie that the converter gave; otherwise the one that the application configured, unless the converter has refused
+   * it. When the application's store throws, the connection goes on without the stored cookie: it takes a round trip more.
+   *
+   * @throws ERR_ATSSS_OPTION when the store returns something else
+   */
+  cookie(path: ConverterPath, configured?: Uint8Array): Uint8Array | undefined {
+    const given: unknown = callApplication(() => this.#cookies.get(key(path))) ?? undefined
+    if (given !== undefined && !(given instanceof Uint8Array && isCookie(given))) throw noCookie(given)
     if (given || !configured) return given
     return this.#refusedCookies.get(key(path)) === hex(configured) ? undefined : configured
   }
 
-  learn(path: Path, lesson: Lesson, now: number): void {
+  learn(path: ConverterPath, lesson: Lesson, now: number): void {
     switch (lesson.learn) {
       case 'one-rtt':
         if (lesson.suspected && !this.#isSecond(path, now)) break
@@ -131,11 +140,11 @@ export class ConverterMemory {
         this.#backOff.set(path.converter, { until: now + UNUSABLE_FOR_MS, code: lesson.code })
         break
       case 'cookie':
-        unlessItFails(() => this.#cookies.set(key(path), lesson.cookie))
+        callApplication(() => this.#cookies.set(key(path), lesson.cookie))
         break
       case 'forget-cookie':
         this.#refusedCookies.set(key(path), hex(lesson.cookie))
-        unlessItFails(() => this.#cookies.delete(key(path)))
+        callApplication(() => this.#cookies.delete(key(path)))
         break
       case 'no-tcp-options':
         this.#noOptions.set(path.converter, [...(this.#noOptions.get(path.converter) ?? []), ...lesson.kinds])
@@ -146,24 +155,23 @@ export class ConverterMemory {
     }
   }
 
-  #isSecond(path: Path, now: number): boolean {
+  #isSecond(path: ConverterPath, now: number): boolean {
     const until = this.#suspected.get(key(path))
     this.#suspected.set(key(path), now + ONE_RTT_FOR_MS)
     return until !== undefined && now < until
   }
 }
 
-/** A store is the user's code, on a disk perhaps: without a cookie the connection takes a round trip more, and no harm. */
-function unlessItFails<T>(act: () => T): T | undefined {
-  try {
-    return act()
-  } catch {
-    return undefined
-  }
+function noCookie(given: unknown): AtsssError {
+  const found = given instanceof Uint8Array ? `${given.length} bytes` : inspect(given, { depth: 0 }).slice(0, 80)
+  return new AtsssError(
+    'ERR_ATSSS_OPTION',
+    `get() of the option "cookies" must return undefined, or a Uint8Array of ${COOKIE_LENGTH}; it returned ${found}`,
+  )
 }
 
 /** A converter may bind a cookie to the client's address (RFC 8803 §6.2.7), which each access has its own of. */
-function key(path: Path): string {
+function key(path: ConverterPath): string {
   return `${path.converter}|${path.access}`
 }
 

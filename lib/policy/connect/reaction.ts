@@ -6,8 +6,9 @@
 import { constants } from 'node:os'
 import { AtsssError, type ErrorCode, systemError, type WireError } from '../../errors.js'
 import { hostAndPort } from '../../input/addresses.js'
+import { LONGEST_COOKIE } from '../../input/options.js'
 import { type ConvertErrorValue, ERROR_CODES } from '../../wire/convert/error.js'
-import type { Candidate, Scope, Via } from './candidates.js'
+import type { Candidate, Scope, ViaConverter } from './candidates.js'
 import { ConvertError } from './convert-error.js'
 import { backOffSeconds, type Lesson } from './converter-memory.js'
 
@@ -111,11 +112,8 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
   }
 }
 
-/** What fits a message of 1020 bytes (RFC 8803 §6.1) beside Info and a base Connect: a longer one could never be sent. */
-const LONGEST_COOKIE = 988
-
 /** A refusal holds over every interface; that a network is unreachable, or an interface gone, does not. */
-function scopeOf(error: Error, via: Via | undefined): Scope {
+function scopeOf(error: Error, via: ViaConverter | undefined): Scope {
   const { code } = error as NodeJS.ErrnoException
   // An address that RFC 8803 §6.2.5 forbids in a Connect TLV: another one of the same server may do.
   if (code === 'ERR_CONVERT_ENCODE') return 'destination'
@@ -124,8 +122,8 @@ function scopeOf(error: Error, via: Via | undefined): Scope {
 }
 
 /** "Upon reception of an Error TLV, the Client MUST reset the connection" (§6.2.8): the caller has done so. */
-function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Candidate, via: Via): Reaction {
-  const again = (changes: Partial<Via>) =>
+function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Candidate, via: ViaConverter): Reaction {
+  const again = (changes: Partial<ViaConverter>) =>
     candidate.retriedAfter.includes(code)
       ? {}
       : { retry: { ...candidate, via: { ...via, ...changes }, retriedAfter: [...candidate.retriedAfter, code] } }
@@ -212,7 +210,11 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
 }
 
 /** The converter asked to be left alone: what is said to a connection that comes too early. */
-export function backedOff(via: Pick<Via, 'name' | 'endpoint'>, code: number, retryAfter: number): ConvertError {
+export function backedOff(
+  via: Pick<ViaConverter, 'name' | 'endpoint'>,
+  code: number,
+  retryAfter: number,
+): ConvertError {
   const errorCode: ErrorCode =
     code === ERROR_CODES['unsupported-version']
       ? 'ERR_CONVERT_UNSUPPORTED_VERSION'
@@ -252,7 +254,7 @@ function backOff(
   code: ErrorCode,
   number: number,
   detail: { delaySeconds: number } & ConvertErrorValue,
-  via: Via,
+  via: ViaConverter,
   text: string,
 ): Reaction {
   const seconds = backOffSeconds(detail.delaySeconds)
@@ -273,11 +275,11 @@ function fromServer(errno: number, { destination }: Candidate, cause: Error): Er
   return error
 }
 
-function told(code: ErrorCode, via: Via, text: string, cause?: Error): ConvertError {
+function told(code: ErrorCode, via: ViaConverter, text: string, cause?: Error): ConvertError {
   return new ConvertError(code, `Converter ${shown(via)} ${text}`, { converter: shown(via), cause })
 }
 
-function shown({ name, endpoint }: Pick<Via, 'name' | 'endpoint'>): string {
+function shown({ name, endpoint }: Pick<ViaConverter, 'name' | 'endpoint'>): string {
   const place = hostAndPort(endpoint.address, endpoint.port)
   return name === place ? place : `${name} (${place})`
 }

@@ -1,6 +1,6 @@
 /**
- * One try on one way: a socket, its SYN, and for a way through a converter the exchange of Convert messages
- * (RFC 8803 §4.2, §6). It decides nothing: what it sees, it tells.
+ * One attempt on one way: a socket, its SYN and, for a way through a converter, the exchange of Convert messages
+ * (RFC 8803 §4.2, §6). It makes no decisions; it only reports events.
  */
 import { type SystemError, WireError } from '../../errors.js'
 import type { Settings } from '../../input/options.js'
@@ -11,7 +11,7 @@ import {
   LIFE_OF_SYN,
   stallAfter,
   synPause,
-  type Via,
+  type ViaConverter,
 } from '../../policy/connect/candidates.js'
 import type { OneRttReason } from '../../policy/connect/converter-memory.js'
 import { otherEnd } from '../../policy/connect/half-fallback.js'
@@ -24,12 +24,11 @@ import { fixReceiveBuffer, openSocket, type Protocol, protocolOf, type SocketPla
 import { reactor, type Wait } from '../kernel/reactor.js'
 import { failedAtOnce, failedConnect, lacksFastOpen } from './errors.js'
 import type { PendingBytes } from './pending-bytes.js'
-import { type Step, Timers } from './timers.js'
 
 export interface AttemptEvents {
-  /** The handshake is done; the answer of the converter is still to come. */
+  /** The handshake is done; the converter has not answered yet. */
   acknowledged(attempt: Attempt): void
-  /** No SYN+ACK (`syn`) or no answer (`answer`) for so long that something else should be tried beside. */
+  /** The SYN+ACK (`syn`) or the answer (`answer`) is overdue: something else should be tried at the same time. */
   stalled(attempt: Attempt, what: 'syn' | 'answer'): void
   established(attempt: Attempt): void
   failed(attempt: Attempt, failure: Failure): void
@@ -44,7 +43,7 @@ export class Attempt {
   protocol: Protocol | undefined
   /** Whether the peer acknowledged data in the SYN; undefined when the SYN had none. */
   synDataAccepted: boolean | undefined
-  /** Whether the handshake was one of MPTCP, and the answer came over TCP. */
+  /** Whether the handshake was MPTCP, but the answer came over TCP. */
   turnedToTcp = false
   /** The converter's message. */
   answer: Tlv[] = []
@@ -52,9 +51,9 @@ export class Attempt {
   sent = 0
   /** How many of them were in the SYN. */
   early = 0
-  /** Whether a fresh SYN, or another form, is being tried beside this one. */
+  /** Whether a fresh SYN, or the other form, is being tried at the same time. */
   hasSuccessor = false
-  /** Why the form is another one than was asked for, if it is so. */
+  /** Why the form is not the one that was asked for; undefined if it is. */
   leftSyn: OneRttReason | undefined
   readonly #settings: Settings
   readonly #plan: SocketPlan
@@ -94,8 +93,8 @@ export class Attempt {
     try {
       if (via?.form !== '0rtt' || !this.#sendInSyn(address, port, via)) native().connect(this.fd, address, port)
       const isEstablished = native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
-      // Within a host the handshake is over already; but 'connect' comes when the loop looks next, as with Node: behind what
-      // the peer in this process has heard, and before setImmediate.
+      // Within a host the handshake is over already. But as with Node, 'connect' waits for the loop's next poll: it comes after
+      // the events of a peer in this process, and before setImmediate.
       if (isEstablished) this.#wait = reactor().awaitBytes(this.fd, 0, errno => this.#connected(errno), HELD)
       else this.#awaitConnected()
     } catch (error) {
@@ -108,9 +107,10 @@ export class Attempt {
   }
 
   /**
-   * Sends what the application has written, as far as the kernel takes it now, and what of the Convert message has not
-   * left in one piece with it: a small segment behind another would wait for that one's acknowledgment (RFC 9293 §3.7.4).
-   * @returns whether any byte has left that had not before
+   * Sends what the application has written, as much as the kernel takes now. What is left of the Convert message goes in the
+   * same call: a second small segment would wait for the acknowledgment of the first (RFC 9293 §3.7.4).
+   *
+   * @returns whether any byte of the application left
    */
   flush(): boolean {
     if (this.phase !== 'answer') return false
@@ -123,12 +123,12 @@ export class Attempt {
     return taken > message.length
   }
 
-  /** Whether bytes have left that the user has not allowed to arrive twice. */
+  /** Whether bytes have left that must not arrive twice. */
   get delivered(): boolean {
     return this.sent > this.early
   }
 
-  /** Gives the descriptor to who can `open` it: 0, or a negative errno, upon which the socket is reset. */
+  /** Hands the descriptor to `open`, which returns 0 or a negative errno. On an error the connection is reset. */
   handOver(open: (fd: number) => number): number {
     this.#stop()
     const status = open(this.fd)
@@ -141,14 +141,14 @@ export class Attempt {
     return status
   }
 
-  /** Ends it without a word to anybody but the peer, which gets a reset (RFC 8803 §6.2.8 demands that of an error). */
+  /** Ends the attempt without an event. The peer gets a reset, which RFC 8803 §6.2.8 demands after an Error TLV. */
   abandon(): void {
     this.#stop()
     this.#closeSocket()
   }
 
-  /** False where this system does not let data into a SYN, or not well, and another form will do. */
-  #sendInSyn(address: string, port: number, via: Via): boolean {
+  /** False where this system cannot send data in a SYN, or not reliably, and the 1-RTT form may be used instead. */
+  #sendInSyn(address: string, port: number, via: ViaConverter): boolean {
     if (this.protocol?.name === 'mptcp' && !fixReceiveBuffer(this.fd) && this.#plan.steered && via.adaptive)
       return this.#leaveSyn(via, 'small-receive-buffer')
     const early = this.#settings.earlyData ? this.#pending.from(0) : new Uint8Array(0)
@@ -169,7 +169,7 @@ export class Attempt {
     return true
   }
 
-  #leaveSyn(via: Via, why: OneRttReason): false {
+  #leaveSyn(via: ViaConverter, why: OneRttReason): false {
     this.leftSyn = why
     this.candidate = { ...this.candidate, via: { ...via, form: '1rtt' } }
     return false
@@ -183,7 +183,7 @@ export class Attempt {
     this.#wait = reactor().awaitConnected(this.fd, errno => this.#connected(errno), HELD)
     const { candidate, protocol } = this
     const { synTimeout, synRetriesConverter, synRetriesDirect } = this.#settings
-    // A direct TCP connection is the kernel's own affair, as with net.connect.
+    // As with net.connect, the kernel alone repeats the SYN of a direct TCP connection.
     if (!candidate.via && protocol?.name === 'tcp') return
     const pause = synPause(candidate, synTimeout)
     const retries = candidate.via ? synRetriesConverter : synRetriesDirect
@@ -205,8 +205,8 @@ export class Attempt {
     if (!via) return this.#isUnwanted() ? undefined : this.#established()
     const info = this.#tcpInfo()
     if (this.synDataAccepted !== undefined) this.synDataAccepted = info.synDataAcked === true
-    // The kernel turns to TCP when the SYN's data is not acknowledged, now or with the first bytes that come; dialing
-    // anew in the 1-RTT form keeps MPTCP.
+    // When the SYN's data is not acknowledged, the kernel falls back to TCP, now or with the first bytes that arrive. A new
+    // connection in the 1-RTT form keeps MPTCP.
     if (this.synDataAccepted === false && wantsMptcp && via.adaptive)
       return this.#fail({ kind: 'syn-data-not-acknowledged' })
     if (this.#isUnwanted()) return
@@ -218,20 +218,20 @@ export class Attempt {
     if (this.#isOpen()) this.#receive(HEADER_LENGTH, header => this.#readHeader(header), decode)
   }
 
-  /** Fails the attempt when it has become TCP and the user insists on MPTCP. */
+  /** Fails the attempt when it has become TCP and MPTCP is required. */
   #isUnwanted(): boolean {
     if (this.protocol?.name !== 'tcp' || this.#settings.mptcp !== 'require') return false
     this.#fail({ kind: 'tcp' })
     return true
   }
 
-  /** What of the Convert message has not left: all of it in the 1-RTT form. It fits any send buffer. */
+  /** Sends the rest of the Convert message: all of it in the 1-RTT form. It fits any send buffer. */
   #sendMessage(): void {
     if (!this.#isOpen() || this.#messageSent >= this.#message.length) return
     this.#messageSent += this.#send(this.#message.subarray(this.#messageSent))
   }
 
-  /** How many bytes the kernel took. A peer that is gone already is a failure of the attempt, not an exception. */
+  /** Returns how many bytes the kernel took. If the peer is gone already, the attempt fails; nothing is thrown. */
   #send(bytes: Uint8Array): number {
     try {
       return native().send(this.fd, bytes)
@@ -246,16 +246,19 @@ export class Attempt {
   }
 
   #readHeader(header: Buffer): void {
-    const length = messageLength(header)
+    const length = this.#decoded(() => messageLength(header))
+    if (length === undefined) return
     if (length === HEADER_LENGTH) return this.#readAnswer(header)
     this.#receive(length - HEADER_LENGTH, rest => this.#readAnswer(Buffer.concat([header, rest])))
   }
 
   #readAnswer(bytes: Buffer): void {
-    const { tlvs, failure } = readAnswer(bytes)
+    const read = this.#decoded(() => readAnswer(bytes))
+    if (!read) return
+    const { tlvs, failure } = read
     this.answer = tlvs
     if (failure) return this.#fail(failure)
-    // With its first bytes the peer may have shown that it does not speak MPTCP after all.
+    // Its first bytes may show that the peer does not speak MPTCP after all.
     const before = this.protocol
     this.protocol = protocolOf(this.fd, before)
     this.turnedToTcp = before?.name === 'mptcp' && this.protocol.name === 'tcp'
@@ -263,7 +266,7 @@ export class Attempt {
     else if (!this.#isUnwanted()) this.#established()
   }
 
-  /** Only once it is certain that the converter holds it for TCP, too. */
+  /** Waits until it is certain that the converter also treats the connection as TCP. */
   #establishAsTcp(): void {
     const other = otherEnd(this.#tcpInfo(), this.#inSyn, this.#messageSent + this.sent - this.#inSyn)
     if (other === 'soon') this.#timers.after(LOOK_AGAIN_MS, () => this.#establishAsTcp())
@@ -277,26 +280,34 @@ export class Attempt {
   }
 
   /**
-   * Exactly `length` bytes, so that nothing of the application's stream is ever consumed.
-   * @param check looks at what came when it was less; throws what is wrong with it
+   * Reads exactly `length` bytes, so that no byte of the application's stream is consumed.
+   *
+   * @param check looks at the bytes when there are fewer, and throws what is wrong with them
    */
   #receive(length: number, done: (bytes: Buffer) => void, check: (bytes: Buffer) => unknown = () => {}): void {
     this.#wait = reactor().awaitBytes(
       this.fd,
       length,
       (errno, bytes) => {
-        try {
-          if (bytes.length < length) check(bytes)
-          if (errno !== 0) return this.#failed(errno)
-          if (bytes.length < length) return this.#fail({ kind: 'closed' })
-          done(bytes)
-        } catch (error) {
-          if (!(error instanceof WireError)) throw error
-          this.#fail({ kind: 'malformed', error })
-        }
+        if (bytes.length === length && errno === 0) return done(bytes)
+        if (bytes.length < length) this.#decoded(() => check(bytes))
+        if (!this.#isOpen()) return
+        if (errno !== 0) this.#failed(errno)
+        else this.#fail({ kind: 'closed' })
       },
       HELD,
     )
+  }
+
+  /** What `decode` returns. Malformed bytes fail the attempt. Only decoding is in the `try`: what follows may call the application. */
+  #decoded<T>(decode: () => T): T | undefined {
+    try {
+      return decode()
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      this.#fail({ kind: 'malformed', error })
+      return undefined
+    }
   }
 
   /** @param errno positive */
@@ -324,7 +335,40 @@ export class Attempt {
   }
 }
 
-const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the way may drop them'
+const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the path may drop them'
 const LOOK_AGAIN_MS = 10 // bytes are acknowledged, or sent again, within some hundred milliseconds
-/** What keeps the event loop alive is the dial. */
+/** The dial keeps the event loop alive, not its attempts. */
 const HELD = { ref: false }
+
+/** What to do, and when. */
+type Step = [milliseconds: number, act: () => void]
+
+/** Timers that end together. They do not keep the event loop alive. */
+class Timers {
+  readonly #running = new Set<NodeJS.Timeout>()
+
+  after(milliseconds: number, act: () => void): void {
+    const timer = setTimeout(() => {
+      this.#running.delete(timer)
+      act()
+    }, milliseconds)
+    timer.unref()
+    this.#running.add(timer)
+  }
+
+  /** Takes each step at its time from now, until `matters` is false. One timer runs at a time: few attempts need the second. */
+  inTurn([step, ...later]: Step[], matters: () => boolean, began = performance.now()): void {
+    if (!step) return
+    const [milliseconds, act] = step
+    this.after(Math.max(0, began + milliseconds - performance.now()), () => {
+      if (!matters()) return
+      act()
+      this.inTurn(later, matters, began)
+    })
+  }
+
+  clear(): void {
+    for (const timer of this.#running) clearTimeout(timer)
+    this.#running.clear()
+  }
+}

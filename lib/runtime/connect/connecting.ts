@@ -1,12 +1,13 @@
 /**
- * Connects a net.Socket our way. Node keeps its own part: it checks its options, makes its handle, sets `connecting`
- * and asks for the destination's address; there, in place of its lookup, we resolve, dial, and open the handle on the
- * descriptor that results. From then on the stream is Node's alone.
+ * Connects a net.Socket our way. Node does its own part: it checks its options, makes its handle, sets `connecting` and
+ * calls `lookup` for the destination's address. That `lookup` is ours: it resolves, dials, and opens the handle on the
+ * resulting descriptor. From then on Node alone handles the stream.
  */
 import dns from 'node:dns'
 import { type BlockList, isIP, type LookupFunction, Socket, type TcpNetConnectOpts } from 'node:net'
 import { constants } from 'node:os'
 import { systemError } from '../../errors.js'
+import { callApplication, emitToApplication } from '../../input/application.js'
 import type { Settings } from '../../input/options.js'
 import {
   type Candidate,
@@ -29,24 +30,23 @@ import {
 } from '../kernel/node-socket.js'
 import { protocolOf, type SocketPlan } from '../kernel/open-socket.js'
 import type { Attempt } from './attempt.js'
-import { type Refusal, refusalBy } from './block-list.js'
-import { Dial, type DialEvents, type DialHistory } from './dial.js'
-import { notFound, oneError } from './errors.js'
+import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory } from './dial.js'
+import { notFound, oneError, timedOut } from './errors.js'
 import { PendingBytes } from './pending-bytes.js'
 import { converterOf, type MptcpReport } from './report.js'
 import { resolveConverters } from './resolve.js'
-import type { Steerer } from './steerer.js'
+import type { Route, Steerer } from './steerer.js'
 
 type WriteDone = (error?: Error | null) => void
 type LookupCallback = Parameters<LookupFunction>[2]
 type Addresses = { address: string; family: number }[]
 
-/** Node does not look up what is an address: under this name it asks. */
+/** Node calls no `lookup` for an address literal, but it does for this name. */
 const IN_PLACE_OF_A_LITERAL = 'address.invalid'
 
-/** A connection in the making, and what it has become. */
+/** A connection that is being made, and its report. */
 export class Connecting {
-  /** What differs from an empty report. It stays for as long as the socket, so it is kept small. */
+  /** What differs from an empty report. It lives as long as the socket, so it is kept small. */
   readonly report: Partial<MptcpReport> = {}
   readonly pending = new PendingBytes()
   readonly #socket: Socket
@@ -58,7 +58,10 @@ export class Connecting {
   readonly #steerer: Steerer | undefined
   readonly #left: (() => void) | undefined
   #dial: Dial | undefined
-  #refusal: Refusal = () => undefined
+  #deadline: NodeJS.Timeout | undefined
+  /** What has to come before a dial can begin, for the error when it does not come in time. */
+  #awaited = ''
+  #isBlocked: BlockCheck = () => undefined
   /** Whether there is more than one address. */
   #several = false
   #over = false
@@ -66,8 +69,8 @@ export class Connecting {
   #writes: { end: number; done: WriteDone }[] = []
 
   /**
-   * @param opened called once the handle is open: what was set on the socket is to be set on it now
-   * @param steerer chooses the interfaces, instead of the options
+   * @param opened called once the handle is open, to set on it what was set on the socket before
+   * @param steerer chooses the interfaces, in place of the options
    * @param left called when the steerer leaves the connection to Node
    */
   constructor(
@@ -96,17 +99,17 @@ export class Connecting {
     }
   }
 
-  /** What to call Node's own `connect` with. */
+  /** The options for Node's own `connect`. */
   get nodeOptions(): TcpNetConnectOpts {
     const host = this.#options.host || 'localhost'
     if (typeof host === 'string' && isIP(host))
       return { ...this.#options, host: IN_PLACE_OF_A_LITERAL, lookup: this.#lookup }
     const { lookup } = this.#options
-    // One that is no function is for Node to complain of.
+    // Node refuses one that is not a function.
     return lookup == null || typeof lookup === 'function' ? { ...this.#options, lookup: this.#lookup } : this.#options
   }
 
-  /** Takes bytes that may leave before `'connect'`; `done` follows when they have. False: they have to wait. */
+  /** Takes bytes that may leave before `'connect'`, and calls `done` once they have left. False: they have to wait. */
   write(bytes: Uint8Array, done: WriteDone): boolean {
     const { converters, earlyData } = this.#settings
     if (this.#over || !(earlyData || converters.some(spec => spec.pipelining))) return false
@@ -122,56 +125,83 @@ export class Connecting {
   }
 
   cancel(): void {
-    this.#over = true
+    this.#end()
     this.#dial?.cancel()
   }
 
-  /** Hands Node the bytes taken by `write` that have not left with the connection. */
+  #end(): void {
+    this.#over = true
+    clearTimeout(this.#deadline)
+  }
+
+  /** Hands Node the bytes that `write` took and that have not left yet. */
   #writeRest(): void {
     const waiting = this.#writes.splice(0)
     const bytes = this.pending.from(this.report.pipelinedBytes ?? 0)
     this.pending.clear()
     const done: WriteDone = error => {
-      for (const { done } of waiting) done(error)
+      for (const { done } of waiting) callApplication(done, error)
     }
     if (bytes.length > 0) Socket.prototype._write.call(this.#socket, bytes, 'buffer' as BufferEncoding, done)
     else done()
   }
 
-  /** The connection is Node's to make, as if we had not been asked. */
+  /** Leaves the connection to Node. */
   #leave(): void {
-    this.#over = true
+    this.#end()
     this.#left?.()
     this.#writeRest()
   }
 
   readonly #lookup = ((host: string, options: object, done: LookupCallback) => {
     const wanted = this.#options.host || 'localhost'
-    const family = typeof wanted === 'string' ? isIP(wanted) : 0 // what is no text, the look-up refuses
+    const family = typeof wanted === 'string' ? isIP(wanted) : 0 // dns.lookup rejects non-strings
     if (family !== 0) {
       forgetHost(this.#socket)
       const start = () => this.#resolved([{ address: wanted, family }])
-      // What the application writes in this turn shall find its place in the SYN.
+      // What the application writes in this turn may go into the SYN.
       if (this.#settings.earlyData) setImmediate(start)
       else process.nextTick(start)
-      return
+    } else {
+      this.#awaited = `address for ${host}`
+      // As with net.connect, connect() throws what `lookup` throws.
+      this.#lookUp(host, options, done)
     }
+    this.#limitTime()
+  }) as LookupFunction
+
+  #lookUp(host: string, options: object, done: LookupCallback): void {
     const lookup = this.#options.lookup ?? (dns.lookup as unknown as LookupFunction)
+    let answered = false
     lookup(host, options, (error, found: unknown, familyFound) => {
+      if (answered) return
+      answered = true
       const all = (Array.isArray(found) ? found : [{ address: found, family: familyFound }]) as Addresses
       const addresses = usable(all)
-      // A failed or senseless answer is for Node to complain of; an empty one would crash it.
+      // Node reports a failed or senseless answer; an empty one would crash it.
       if (error || (addresses.length === 0 && all.length > 0)) return done(error, found as string, familyFound)
       if (all.length === 0) return done(notFound(host), '')
       if (!this.#over && this.#steerer?.leaves?.(addresses)) {
         this.#leave()
         return done(null, found as string, familyFound)
       }
-      for (const each of all) if (!this.#over) this.#socket.emit('lookup', null, each?.address, each?.family, host)
+      for (const each of all)
+        if (!this.#over) emitToApplication(this.#socket, 'lookup', null, each?.address, each?.family, host)
       if (addresses.length > 1 && (options as { all?: boolean }).all) beginAttempts(this.#socket)
       this.#resolved(addresses)
     })
-  }) as LookupFunction
+  }
+
+  /** Starts the clock of `connectTimeout`. */
+  #limitTime(): void {
+    const { connectTimeout } = this.#settings
+    if (this.#over || connectTimeout === 0) return
+    this.#deadline = setTimeout(() => {
+      const late = (at?: Endpoint) => timedOut(connectTimeout, this.#awaited, at)
+      if (this.#dial) this.#dial.expire(latest => late(latest?.via?.endpoint ?? latest?.destination))
+      else this.#socket.destroy(late())
+    }, connectTimeout).unref()
+  }
 
   #resolved(addresses: Addresses): void {
     if (this.#over) return
@@ -179,20 +209,25 @@ export class Connecting {
     const { blockList = (this.#socket as { blockList?: BlockList }).blockList } = this.#options as {
       blockList?: BlockList
     }
-    this.#refusal = refusalBy(blockList)
+    this.#isBlocked = blockCheck(blockList)
     const destinations = interleave(addresses.map(found => ({ ...found, port }) as Endpoint))
     this.#several = destinations.length > 1
-    const allowed = destinations.filter(destination => !this.#refusal(destination))
-    if (allowed.length === 0) return this.#start(directCandidates(reachedOver([undefined], destinations)), [], 0) // and hears why
+    const allowed = destinations.filter(destination => !this.#isBlocked(destination))
+    if (this.#over) return
+    // The dial reports why.
+    if (allowed.length === 0) return this.#start(directCandidates(reachedOver([undefined], destinations)), [], 0)
     if (!this.#steerer?.route) return this.#resolveWays(reachedOver([this.#settings.interface], destinations))
     const { host = 'localhost' } = this.#options
-    this.#steerer.route({ host, addresses: allowed.map(found => found.address), port }).then(
-      // One that is blocked has its turn all the same, and fails then.
-      ({ interfaces }) =>
-        this.#resolveWays(
-          destinations.map(to => ({ to, interfaces: interfaces[Math.max(0, allowed.indexOf(to))] ?? [] })),
-        ),
-      (error: Error) => this.#socket.destroy(error),
+    this.#awaited = 'choice of an access by the session'
+    const route = this.#steerer.route({ host, addresses: allowed.map(found => found.address), port })
+    // One that is blocked is tried all the same, and fails then.
+    const over = (interfaces: Route['interfaces'], to: Endpoint) => interfaces[Math.max(0, allowed.indexOf(to))] ?? []
+    const routed = ({ interfaces }: Route) =>
+      this.#resolveWays(destinations.map(to => ({ to, interfaces: over(interfaces, to) })))
+    // In a tick: what follows may call the application, which must not be in a promise of ours.
+    route.then(
+      found => process.nextTick(routed, found),
+      error => process.nextTick(() => this.#socket.destroy(error as Error)),
     )
   }
 
@@ -202,9 +237,11 @@ export class Connecting {
     const interfaces = [...new Set(destinations.flatMap(reach => reach.interfaces))]
     const { converters, fallback } = this.#settings
     if (converters.length === 0) return this.#start(direct, [], 0)
+    this.#awaited = `address for the converter ${converters.map(({ name }) => name).join(' or ')}`
     this.#start([], fallback === 'direct' ? direct : [], converters.length)
-    for (const resolving of resolveConverters(this.#settings, this.#plan, this.#memory, interfaces))
-      void resolving.then(({ waysIn, errors }) => this.#dial?.add(candidates(waysIn, destinations), errors))
+    resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, ({ waysIn, errors }) =>
+      this.#dial?.add(candidates(waysIn, destinations), errors),
+    )
   }
 
   #start(ways: Candidate[], fallback: Candidate[], coming: number): void {
@@ -218,7 +255,7 @@ export class Connecting {
           plan: this.#plan,
           pending: this.pending,
           memory: this.#memory,
-          refusal: this.#refusal,
+          isBlocked: this.#isBlocked,
         },
         this.#events,
       )
@@ -234,24 +271,24 @@ export class Connecting {
     attempting: ({ destination: { address, port, family } }) => {
       restartTimer(this.#socket)
       noteAttempt(this.#socket, address, port)
-      this.#socket.emit('connectionAttempt', address, port, family)
+      emitToApplication(this.#socket, 'connectionAttempt', address, port, family)
     },
     attemptFailed: ({ destination: { address, port, family } }, error) => {
-      // Of a single address that is blocked Node makes no attempt that might fail.
+      // For a single address that is blocked, Node makes no attempt that could fail.
       if (!this.#several && (error as NodeJS.ErrnoException).code === 'ERR_IP_BLOCKED') return
-      if (!this.#over) this.#socket.emit('connectionAttemptFailed', address, port, family, error)
+      if (!this.#over) emitToApplication(this.#socket, 'connectionAttemptFailed', address, port, family, error)
     },
-    // Node gives an attempt up when it begins the next one; ours goes on beside it.
+    // Node gives up an attempt when it starts the next one; ours continues at the same time.
     overtaken: ({ destination: { address, port, family } }) => {
-      this.#socket.emit('connectionAttemptTimeout', address, port, family)
+      emitToApplication(this.#socket, 'connectionAttemptTimeout', address, port, family)
     },
     sent: bytes => {
       const gone = this.#writes.filter(write => write.end <= bytes)
       this.#writes = this.#writes.filter(write => write.end > bytes)
-      for (const { done } of gone) done()
+      for (const { done } of gone) callApplication(done)
     },
     failed: (errors, { attempts, lessons }) => {
-      this.#over = true
+      this.#end()
       Object.assign(this.report, { attempts, lessons } satisfies Partial<MptcpReport>)
       this.#socket.destroy(oneError(errors, this.#settings.converters.length > 0))
     },
@@ -259,7 +296,7 @@ export class Connecting {
   }
 
   #connected(attempt: Attempt, history: DialHistory): void {
-    this.#over = true
+    this.#end()
     const socket = this.#socket
     const { converterError, attempts, lessons } = history
     const { name, why } = attempt.protocol!
@@ -289,15 +326,16 @@ export class Connecting {
     if (attempt.candidate.via) showPeer(socket, attempt.candidate.destination)
     restartTimer(socket)
     this.#opened()
-    // And what Node does after a connect of its own.
     this.#writeRest()
-    socket.emit('connect')
-    socket.emit('ready')
+    if (socket.destroyed) return // by the callback of a write, or a listener of the session
+    // As Node does after its own connect.
+    emitToApplication(socket, 'connect')
+    emitToApplication(socket, 'ready')
     if (!socket.isPaused()) socket.read(0)
   }
 }
 
-/** What the socket's connection speaks at this moment. */
+/** The protocol of the socket's connection at this moment. */
 export function protocolNow(socket: Socket, report: Readonly<MptcpReport>): Pick<MptcpReport, 'protocol' | 'fallback'> {
   const fd = fdOf(socket)
   if (report.protocol !== 'mptcp' || socket.connecting || socket.destroyed || fd === undefined)
@@ -306,10 +344,10 @@ export function protocolNow(socket: Socket, report: Readonly<MptcpReport>): Pick
   return { protocol: name, fallback: why }
 }
 
-/** Node's name for `attemptDelay`, which is the one that counts where both are given to one `connect()`; below 10 ms Node takes 10. */
+/** Node's name for `attemptDelay`, where that is not given to the same `connect()`. Like Node, we take 10 for less than 10 ms. */
 function nodesAttemptDelay(options: TcpNetConnectOpts & { attemptDelay?: number }): number | undefined {
   const { autoSelectFamilyAttemptTimeout: nodes, attemptDelay } = options
-  // What is no number Node complains of.
+  // Node refuses what is not a number.
   return typeof nodes === 'number' && attemptDelay === undefined ? Math.max(nodes, 10) : undefined
 }
 
@@ -317,7 +355,7 @@ function reachedOver(interfaces: Reach['interfaces'], destinations: readonly End
   return destinations.map(to => ({ to, interfaces }))
 }
 
-/** The addresses among what a lookup has found, each once. */
+/** The addresses in a lookup's answer, each once. */
 function usable(found: Addresses): Addresses {
   const addresses = found.filter(each => isIP(each?.address) !== 0 && (each.family === 4 || each.family === 6))
   return addresses.filter(({ address }, index) => addresses.findIndex(other => other.address === address) === index)

@@ -1,24 +1,24 @@
 /**
- * The race that makes one connection: ways in their order, each beginning a little after the one before (RFC 8305),
- * fresh SYNs for those that are not answered, and the reactions to what converters say. The decisions are in ../policy.
+ * The race that makes one connection: the ways are tried in order, each a little after the one before (RFC 8305); fresh SYNs
+ * follow those that are not answered; and it reacts to what converters answer. The decisions are in policy/connect.
  */
-import { constants } from 'node:os'
-import { systemError } from '../../errors.js'
+import type { BlockList } from 'node:net'
+import { callApplication } from '../../input/application.js'
 import type { Settings } from '../../input/options.js'
 import {
   type Candidate,
+  type Endpoint,
   nextBeside,
   type Scope,
   sameEnds,
   without,
   withoutMptcp,
 } from '../../policy/connect/candidates.js'
-import type { ConverterMemory, Lesson, OneRttReason, Path } from '../../policy/connect/converter-memory.js'
+import type { ConverterMemory, ConverterPath, Lesson, OneRttReason } from '../../policy/connect/converter-memory.js'
 import { type Failure, react } from '../../policy/connect/reaction.js'
 import type { SocketPlan } from '../kernel/open-socket.js'
 import { reactor } from '../kernel/reactor.js'
 import { Attempt, type AttemptEvents } from './attempt.js'
-import type { Refusal } from './block-list.js'
 import type { PendingBytes } from './pending-bytes.js'
 
 export interface DialRequest {
@@ -26,31 +26,48 @@ export interface DialRequest {
   candidates: Candidate[]
   /** The ways to try when no converter can be used. */
   fallback: Candidate[]
-  /** How many more lists of ways are to come by `add`: of converters that are still being looked up. */
+  /** How many lists of ways `add` will bring: one for each converter. */
   coming: number
   settings: Settings
   plan: SocketPlan
   pending: PendingBytes
   memory: ConverterMemory
-  refusal: Refusal
+  isBlocked: BlockCheck
 }
 
+/** Why a destination may not be connected to; undefined when it may. */
+export type BlockCheck = (destination: Endpoint) => Error | undefined
+
+/**
+ * The check by the option `blockList`, with Node's error. A list whose `check` throws blocks: it could not allow the address.
+ *
+ * @param list Node refuses what is not a BlockList
+ */
+export function blockCheck(list: BlockList | undefined): BlockCheck {
+  return ({ address, family }) => {
+    if (typeof list?.check !== 'function') return undefined
+    if (callApplication(() => list.check(address, family === 6 ? 'ipv6' : 'ipv4')) === false) return undefined
+    return Object.assign(new Error(`IP(${address}) is blocked by net.BlockList`), { code: 'ERR_IP_BLOCKED' })
+  }
+}
+
+/** Each may call the application, which may cancel the dial: it is called last, or what it may have changed is read again. */
 export interface DialEvents {
   /** A SYN is about to be sent on this way. */
   attempting(candidate: Candidate): void
   attemptFailed(candidate: Candidate, error: Error): void
-  /** It has taken `attemptDelay`: another destination is about to be tried beside it. */
+  /** After `attemptDelay` without an answer: another destination is about to be tried at the same time. */
   overtaken(candidate: Candidate): void
-  /** So many of the application's pending bytes have left. */
+  /** How many of the application's pending bytes have left so far. */
   sent(bytes: number): void
   connected(attempt: Attempt, history: DialHistory): void
   failed(errors: Error[], history: DialHistory): void
 }
 
-/** How it went, for `socket.mptcp`. */
+/** What happened on the way, for `socket.mptcp`. */
 export interface DialHistory {
   attempts: number
-  /** Why no converter is used, although some are configured. */
+  /** Why no converter is used although some are configured. */
   converterError: Error | undefined
   lessons: OneRttReason[]
 }
@@ -63,11 +80,9 @@ export class Dial {
   readonly #history: DialHistory = { attempts: 0, converterError: undefined, lessons: [] }
   #queue: Candidate[]
   #fallback: Candidate[]
+  /** Set while another way waits to be tried at the same time. */
   #beside: NodeJS.Timeout | undefined
-  #deadline: NodeJS.Timeout | undefined
-  /** A second way is open to the same converter: until one of them answers, bytes would have to go both ways. */
-  #hedging = false
-  /** How many more lists of ways are to come by `add`. */
+  /** How many lists of ways `add` will still bring. */
   #coming: number
   #over = false
   #holding = true
@@ -83,12 +98,10 @@ export class Dial {
   }
 
   start(): void {
-    const { connectTimeout } = this.#request.settings
-    if (connectTimeout > 0) this.#deadline = setTimeout(() => this.#timedOut(), connectTimeout).unref()
     this.#startNext()
   }
 
-  /** More ways: `coming` is one less. They are worse than the ones before. */
+  /** Brings one of the lists that are `coming`. Its ways are tried after the ones before. */
   add(candidates: Candidate[], errors: Error[]): void {
     if (this.#over) return
     this.#coming--
@@ -99,17 +112,26 @@ export class Dial {
     else if (!this.#beside) this.#armBeside(latest)
   }
 
-  /** More has been written: it may leave now. */
+  /** The application has written more, which may leave now. */
   flush(): void {
-    if (this.#hedging) return
+    if (this.#triesBothForms()) return
     for (const attempt of this.#active) {
       if (!attempt.candidate.via?.pipelining || !attempt.flush()) continue
       // What has left on one way must not leave on another: the others end here.
       for (const other of this.#active) if (other !== attempt) this.#drop(other)
-      clearTimeout(this.#beside)
+      this.#disarmBeside()
       this.#events.sent(attempt.sent)
       return
     }
+  }
+
+  /**
+   * Whether the 1-RTT form is being tried while the 0-RTT form still waits for the same converter's answer. Until one of
+   * them is over, pending bytes would have to be sent on both.
+   */
+  #triesBothForms(): boolean {
+    const ways = [...this.#active].map(({ candidate }) => candidate)
+    return ways.some(one => ways.some(other => sameEnds(one, other) && one.via?.form !== other.via?.form))
   }
 
   /** Whether the attempt keeps the event loop alive. */
@@ -121,8 +143,14 @@ export class Dial {
   }
 
   cancel(): void {
+    if (!this.#over) this.#end()
+  }
+
+  /** The time is up. @param timeout makes the error, from the way that was tried last */
+  expire(timeout: (latest: Candidate | undefined) => Error): void {
     if (this.#over) return
-    this.#end()
+    this.#errors.push(timeout([...this.#active].at(-1)?.candidate ?? this.#request.candidates[0]))
+    this.#giveUp()
   }
 
   #startNext(): void {
@@ -136,7 +164,7 @@ export class Dial {
     }
   }
 
-  /** Direct ways are for the case that no converter can be used. */
+  /** The direct ways, once no converter can be used. */
   #takeFallback(): Candidate | undefined {
     if (this.#active.size > 0 || this.#coming > 0 || this.#fallback.length === 0) return undefined
     this.#history.converterError = this.#errors.at(-1)
@@ -146,9 +174,10 @@ export class Dial {
   }
 
   #launch(candidate: Candidate): boolean {
-    const { settings, plan, pending, refusal } = this.#request
-    const refused = refusal(candidate.destination)
-    if (refused) return this.#failedAtOnce(candidate, refused, 'destination')
+    const { settings, plan, pending, isBlocked } = this.#request
+    const blocked = isBlocked(candidate.destination)
+    if (this.#over) return true
+    if (blocked) return this.#failedAtOnce(candidate, blocked, 'destination')
     const attempt = new Attempt(candidate, settings, plan, pending, this.#attemptEvents)
     this.#history.attempts++
     this.#events.attempting(candidate)
@@ -165,9 +194,9 @@ export class Dial {
   }
 
   #failedAtOnce(candidate: Candidate, error: Error, scope: Scope): false {
-    this.#events.attemptFailed(candidate, error)
     this.#errors.push(error)
     this.#queue = without(this.#queue, candidate, scope)
+    this.#events.attemptFailed(candidate, error)
     return false
   }
 
@@ -187,7 +216,6 @@ export class Dial {
         if (tcp) this.#queue.unshift(tcp)
         this.#launchBeside(fresh)
       } else if (candidate.via) {
-        this.#hedging = true
         this.#launchBeside({ ...candidate, via: { ...candidate.via, form: '1rtt' } })
       }
     },
@@ -205,8 +233,10 @@ export class Dial {
     },
     failed: (attempt, failure) => {
       this.#active.delete(attempt)
-      if (attempt.hasSuccessor && this.#successorSpeaks(attempt, failure)) return this.#startNextIfIdle()
-      this.#failed(attempt, failure)
+      if (attempt.hasSuccessor && this.#successorDecides(attempt, failure)) this.#startNextIfIdle()
+      else this.#failed(attempt, failure)
+      // The other form of this attempt may have held bytes back.
+      this.flush()
     },
   }
 
@@ -215,7 +245,6 @@ export class Dial {
     const { lesson, retry, scope, error } = react(failure, candidate, attempt.delivered)
     if (lesson) this.#learn(candidate, lesson)
     if (retry && this.#launch(retry)) return
-    this.#events.attemptFailed(candidate, error)
     if (this.#over) return
     this.#errors.push(error)
     if (failure.kind === 'error-tlv') {
@@ -223,14 +252,16 @@ export class Dial {
       for (const other of this.#active) if (without([other.candidate], candidate, scope).length === 0) this.#drop(other)
     }
     this.#ruleOut(candidate, scope)
+    this.#events.attemptFailed(candidate, error)
     this.#startNext()
   }
 
   /**
-   * Whether what was sent beside `attempt` makes its failure meaningless: a fresh SYN, that it is not answered, or that its
-   * empty repetition by the kernel is, when the fresh one's data has arrived; the 1-RTT form, what it would be tried for.
+   * Whether the failure of `attempt` means nothing, because its successor decides: a fresh SYN does when this one is not answered, or
+   * when only the kernel's empty repetition of this one is, and the fresh one's data has arrived; the 1-RTT form does when
+   * the failure would only lead to trying that form.
    */
-  #successorSpeaks({ candidate }: Attempt, failure: Failure): boolean {
+  #successorDecides({ candidate }: Attempt, failure: Failure): boolean {
     if (failure.kind === 'unanswered') return true
     if (failure.kind === 'half-fallback')
       return [...this.#active].some(({ candidate: other }) => other.via?.form === '1rtt' && sameEnds(other, candidate))
@@ -244,12 +275,12 @@ export class Dial {
 
   #ruleOut(candidate: Candidate, scope: Scope): void {
     this.#queue = without(this.#queue, candidate, scope)
-    // A server that refuses the converter would refuse us too; and what has been delivered is not sent again.
+    // A server that refuses the converter would refuse us too; and what has been delivered must not be sent again.
     if (candidate.via && (scope === 'destination' || scope === 'all'))
       this.#fallback = without(this.#fallback, candidate, scope)
   }
 
-  /** An answer to the 1-RTT form, with the 0-RTT form still waiting, says that the SYN's data is never answered. */
+  /** When the 1-RTT form is answered while the 0-RTT form still waits, the SYN's data is never answered. */
   #learnFromSilence(answered: Attempt): void {
     if (answered.candidate.via?.form !== '1rtt') return
     for (const { candidate, phase, synDataAccepted } of this.#active)
@@ -270,18 +301,24 @@ export class Dial {
     )
   }
 
-  /** Sets the time at which another way is tried beside `attempt`. */
+  /** After `attemptDelay`, another way is tried at the same time as `attempt`. */
   #armBeside(attempt: Attempt): void {
-    clearTimeout(this.#beside)
+    this.#disarmBeside()
     if (this.#queue.length === 0) return
     this.#beside = setTimeout(() => {
+      this.#beside = undefined
       const next = nextBeside(this.#queue, attempt.candidate, attempt.phase === 'answer')
       if (!next || this.#delivered()) return
       this.#queue = this.#queue.filter(other => other !== next)
       if (next.destination !== attempt.candidate.destination) this.#events.overtaken(attempt.candidate)
-      // What fails at once is no reason to wait once more.
+      // After one that fails at once, the next one need not wait.
       if (!this.#over && !this.#launch(next)) this.#startNext()
     }, this.#request.settings.attemptDelay).unref()
+  }
+
+  #disarmBeside(): void {
+    clearTimeout(this.#beside)
+    this.#beside = undefined
   }
 
   #launchBeside(candidate: Candidate): void {
@@ -301,13 +338,6 @@ export class Dial {
     attempt.abandon()
   }
 
-  #timedOut(): void {
-    const latest = [...this.#active].at(-1)?.candidate ?? this.#request.candidates[0]
-    const { address, port } = latest?.via?.endpoint ?? latest?.destination ?? {}
-    this.#errors.push(systemError(constants.errno.ETIMEDOUT, 'connect', address, port))
-    this.#giveUp()
-  }
-
   #giveUp(): void {
     this.#end()
     this.#events.failed(this.#errors, this.#history)
@@ -315,19 +345,18 @@ export class Dial {
 
   #end(): void {
     this.#over = true
-    clearTimeout(this.#beside)
-    clearTimeout(this.#deadline)
+    this.#disarmBeside()
     for (const attempt of this.#active) this.#drop(attempt)
     if (this.#holding) reactor().letGo()
   }
 }
 
-/** What the memory knows a converter by, over the access that a socket is bound to. */
+/** The memory's key for a converter over the access that a socket is bound to. */
 export function pathOf(
   endpoint: { address: string; port: number },
   device: string | undefined,
   plan: SocketPlan,
-): Path {
+): ConverterPath {
   return {
     converter: `${endpoint.address}|${endpoint.port}`,
     access: device ?? plan.localAddress ?? '',

@@ -1,4 +1,4 @@
-/** Errors of a connection that cannot be made, as net.connect shows them: with the local side, where that matters. */
+/** Errors of connections that cannot be made, shaped as net.connect's: with the local address where it matters. */
 import { constants } from 'node:os'
 import { type SystemError, systemError } from '../../errors.js'
 import { anyAddress } from '../../input/addresses.js'
@@ -8,7 +8,7 @@ import { native } from '../kernel/native.js'
  * The connection has failed.
  *
  * @param errno positive
- * @param local what the user has bound it to
+ * @param local what the application has bound it to
  */
 export function failedConnect(
   errno: number,
@@ -21,18 +21,29 @@ export function failedConnect(
   return Object.assign(error, { localAddress, localPort })
 }
 
-/** `connect(2)` on `fd` has failed before anything was sent. Other errors stay what they are. */
+/** `connect(2)` on `fd` has failed before anything was sent. Errors of other calls are returned unchanged. */
 export function failedAtOnce(error: SystemError, fd: number): SystemError {
   if (error.syscall !== 'connect') return error
   return systemError(-error.errno!, 'connect', error.address, error.port || undefined, native().getsockname(fd))
 }
 
-/** net.ipv4.tcp_fastopen without bit 1, or a kernel older than Fast Open on MPTCP sockets (6.1), or without a cookie (6.2). */
+/** net.ipv4.tcp_fastopen lacks bit 1, or the kernel is older than Fast Open on MPTCP sockets (6.1) or without a cookie (6.2). */
 export function lacksFastOpen({ errno }: SystemError): boolean {
   return errno === -constants.errno.EOPNOTSUPP || errno === -constants.errno.ENOPROTOOPT
 }
 
-/** As dns.lookup says it. */
+/**
+ * `connectTimeout` has passed: a system error as of Node's own, whose message adds what was not there in time.
+ *
+ * @param awaited what was waited for, where no connection was tried yet
+ * @param at where the latest connection was tried
+ */
+export function timedOut(after: number, awaited: string, at?: { address: string; port: number }): SystemError {
+  const why = `: no ${at ? 'connection' : awaited} within ${after} ms (option connectTimeout)`
+  return systemError(constants.errno.ETIMEDOUT, 'connect', at?.address, at?.port, undefined, why)
+}
+
+/** The error of dns.lookup. */
 export function notFound(hostname: string): Error {
   return Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), {
     code: 'ENOTFOUND',
@@ -42,9 +53,9 @@ export function notFound(hostname: string): Error {
   })
 }
 
-/** As net.connect: one failure is the error, several are an AggregateError with the first one's code. */
+/** As net.connect: one failure is the error; several become an AggregateError with the first one's code. */
 export function oneError(all: Error[], withConverters: boolean): Error {
-  // One way may have been tried with MPTCP and without, and have failed alike.
+  // A way may have failed alike with and without MPTCP.
   const errors = all.filter((error, index) => all.findIndex(({ message }) => message === error.message) === index)
   const [first] = errors
   if (first && errors.length === 1) return first

@@ -1,5 +1,5 @@
 /** What a connection got, for its user to read: `socket.mptcp`. */
-import type { Via } from '../../policy/connect/candidates.js'
+import type { ViaConverter } from '../../policy/connect/candidates.js'
 import type { OneRttReason } from '../../policy/connect/converter-memory.js'
 import type { Tlv } from '../../wire/convert/index.js'
 
@@ -48,7 +48,7 @@ export function emptyReport(): MptcpReport {
 }
 
 /** The converter's part of the report. */
-export function converterOf({ name, endpoint, form }: Via): Pick<MptcpReport, 'converter' | 'convert'> {
+export function converterOf({ name, endpoint, form }: ViaConverter): Pick<MptcpReport, 'converter' | 'convert'> {
   const { address, port } = endpoint
   return { converter: { name, address, port }, convert: form }
 }

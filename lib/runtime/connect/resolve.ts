@@ -1,11 +1,10 @@
-/** Names to addresses: the converters' (literals, host names, SRV), beside what Node does for the destination's. */
+/** Names to addresses: the converters' (literals, host names, SRV records). Node looks up the destination's. */
 import { promises as dns } from 'node:dns'
 import { isIP } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConverterSpec, Settings } from '../../input/options.js'
-import { type Endpoint, interleave, type Via, type WayIn } from '../../policy/connect/candidates.js'
+import { type Endpoint, interleave, type ViaConverter, type WayIn } from '../../policy/connect/candidates.js'
 import { ConvertError } from '../../policy/connect/convert-error.js'
-import type { ConverterMemory, Path } from '../../policy/connect/converter-memory.js'
+import type { ConverterMemory, ConverterPath } from '../../policy/connect/converter-memory.js'
 import { backedOff } from '../../policy/connect/reaction.js'
 import { byPriority } from '../../policy/connect/srv.js'
 import type { SocketPlan } from '../kernel/open-socket.js'
@@ -18,52 +17,81 @@ export interface ResolvedConverter {
 }
 
 /**
- * Each address of each converter over each interface, the interfaces varying fastest: a promise for each converter, none of
- * which rejects. A converter that is found waits for the ones before it, but no longer than the next attempt would: a slow
- * name must not hold up the others (RFC 8305 §3).
+ * Calls `found` once for each converter, with each of its addresses over each interface, the interfaces varying fastest.
+ * A resolved converter waits for the ones before it, but no longer than the next attempt would: a slow name must not hold
+ * up the others (RFC 8305 §3). A literal is resolved at once.
+ *
+ * @param found is never called in a promise, since it leads to calls of the application
  */
 export function resolveConverters(
   settings: Settings,
   plan: SocketPlan,
   memory: ConverterMemory,
   interfaces: readonly (string | undefined)[],
-): Promise<ResolvedConverter>[] {
-  const found = settings.converters.map(spec => resolveConverter(spec, settings, plan, memory, interfaces))
-  return found.map(async (resolved, index) => {
-    const before = Promise.all(found.slice(0, index))
-    const result = await resolved
-    if (index > 0) await Promise.race([before, sleep(settings.attemptDelay, undefined, { ref: false })])
-    return result
-  })
+  found: (resolved: ResolvedConverter) => void,
+): void {
+  type Resolving = { result?: ResolvedConverter; isFound?: true }
+  const all: Resolving[] = settings.converters.map(() => ({}))
+  const take = (one: Resolving) => {
+    if (one.isFound || !one.result) return
+    one.isFound = true
+    found(one.result)
+  }
+  const resolved = (index: number, result: ResolvedConverter) => {
+    const one = all[index]!
+    one.result = result
+    const unresolved = all.findIndex(({ result }) => !result)
+    for (const each of unresolved < 0 ? all : all.slice(0, unresolved)) take(each)
+    if (!one.isFound) setTimeout(take, settings.attemptDelay, one).unref()
+  }
+  for (const [index, spec] of settings.converters.entries()) {
+    const waysIn = (endpoints: readonly Endpoint[]) => {
+      try {
+        return waysInTo(spec, endpoints, settings, plan, memory, interfaces)
+      } catch (error) {
+        return { waysIn: [], errors: [error as Error] } // the store of cookies is not one
+      }
+    }
+    const failed = (error: Error) => ({ waysIn: [], errors: [notFound(spec, error)] })
+    const literal = literalOf(spec)
+    if (literal) resolved(index, waysIn([literal]))
+    else
+      endpointsOf(spec).then(
+        endpoints => process.nextTick(() => resolved(index, waysIn(endpoints))),
+        error => process.nextTick(() => resolved(index, failed(error as Error))),
+      )
+  }
 }
 
-async function resolveConverter(
+function waysInTo(
   spec: ConverterSpec,
+  endpoints: readonly Endpoint[],
   settings: Settings,
   plan: SocketPlan,
   memory: ConverterMemory,
   interfaces: readonly (string | undefined)[],
-): Promise<ResolvedConverter> {
-  try {
-    const endpoints = await endpointsOf(spec)
-    const now = performance.now()
-    const errors: Error[] = []
-    const waysIn = endpoints.flatMap(endpoint =>
-      interfaces.flatMap(name => {
-        const path = pathOf(endpoint, name, plan)
-        const via = viaTo(spec, endpoint, settings, memory, path)
-        const backOff = memory.backOff(path, now)
-        if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
-        return backOff ? [] : [{ via, interface: name }]
-      }),
-    )
-    return { waysIn, errors }
-  } catch (error) {
-    return { waysIn: [], errors: [notFound(spec, error as Error)] }
-  }
+): ResolvedConverter {
+  const now = performance.now()
+  const errors: Error[] = []
+  const waysIn = endpoints.flatMap(endpoint =>
+    interfaces.flatMap(name => {
+      const path = pathOf(endpoint, name, plan)
+      const via = viaTo(spec, endpoint, settings, memory, path)
+      const backOff = memory.backOff(path, now)
+      if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
+      return backOff ? [] : [{ via, interface: name }]
+    }),
+  )
+  return { waysIn, errors }
 }
 
-function viaTo(spec: ConverterSpec, endpoint: Endpoint, settings: Settings, memory: ConverterMemory, path: Path): Via {
+function viaTo(
+  spec: ConverterSpec,
+  endpoint: Endpoint,
+  settings: Settings,
+  memory: ConverterMemory,
+  path: ConverterPath,
+): ViaConverter {
   const adaptive = spec.convert === 'auto'
   return {
     name: spec.name,
@@ -77,7 +105,7 @@ function viaTo(spec: ConverterSpec, endpoint: Endpoint, settings: Settings, memo
   }
 }
 
-/** The addresses of all converters, as far as they can be found. Rejects with `ERR_CONVERT_NOT_FOUND` when none can. */
+/** The addresses of all converters that can be found. Rejects with `ERR_CONVERT_NOT_FOUND` when none can. */
 export async function findConverters(specs: readonly ConverterSpec[]): Promise<Endpoint[]> {
   const found = await Promise.all(specs.map(spec => endpointsOf(spec).catch((error: Error) => notFound(spec, error))))
   const endpoints = found.flatMap(result => (result instanceof Error ? [] : result))
@@ -91,7 +119,7 @@ async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
   const records = byPriority(await dns.resolveSrv(`_convert._tcp.${where.domain}`), Math.random)
   // "A Target of "." means that the service is decidedly not available at this domain" (RFC 2782).
   const targets = records.filter(record => record.name !== '' && record.name !== '.')
-  if (targets.length === 0) throw new Error(`${where.domain} offers no converter`)
+  if (targets.length === 0) throw new Error(`${where.domain} has no SRV record for a converter`)
   const found = await Promise.allSettled(targets.map(target => addressesOf(target.name, target.port)))
   const endpoints = found.flatMap(result => (result.status === 'fulfilled' ? result.value : []))
   if (endpoints.length === 0) throw (found.find(result => result.status === 'rejected') as PromiseRejectedResult).reason
@@ -99,10 +127,20 @@ async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
 }
 
 async function addressesOf(host: string, port: number): Promise<Endpoint[]> {
-  const family = isIP(host)
-  if (family !== 0) return [{ address: host, family: family as 4 | 6, port }]
+  const literal = endpoint(host, port)
+  if (literal) return [literal]
   const found = await dns.lookup(host, { all: true })
   return interleave(found.map(({ address, family: of }) => ({ address, family: of as 4 | 6, port })))
+}
+
+function literalOf({ where }: ConverterSpec): Endpoint | undefined {
+  return 'host' in where ? endpoint(where.host, where.port) : undefined
+}
+
+/** Undefined for a name. */
+function endpoint(host: string, port: number): Endpoint | undefined {
+  const family = isIP(host)
+  return family === 0 ? undefined : { address: host, family: family as 4 | 6, port }
 }
 
 function notFound(spec: ConverterSpec, cause: Error): ConvertError {

@@ -9,7 +9,7 @@ import {
   nextBeside,
   type Reach,
   synPause,
-  type Via,
+  type ViaConverter,
   type WayIn,
   without,
 } from '../../../lib/policy/connect/candidates.js'
@@ -22,7 +22,7 @@ const second = via('198.51.100.2')
 
 /** A way in short: "converter>server". */
 /** Over the routing table's choice of interface. */
-const waysIn = (vias: Via[]): WayIn[] => vias.map(via => ({ via, interface: undefined }))
+const waysIn = (vias: ViaConverter[]): WayIn[] => vias.map(via => ({ via, interface: undefined }))
 /** All of them over the same interfaces. */
 const reached = (to: Endpoint[], interfaces: (string | undefined)[] = [undefined]): Reach[] =>
   to.map(endpoint => ({ to: endpoint, interfaces }))

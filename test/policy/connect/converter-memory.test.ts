@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { ConverterMemory, type Lesson, type Path } from '../../../lib/policy/connect/converter-memory.js'
+import { ConverterMemory, type ConverterPath, type Lesson } from '../../../lib/policy/connect/converter-memory.js'
 
 const HOUR = 3_600_000
 const NOW = 1_700_000_000_000
 
-const wifi: Path = { converter: '192.0.2.1|5124', access: 'wlan0' }
-const cellular: Path = { converter: '192.0.2.1|5124', access: 'wwan0' }
-const other: Path = { converter: '192.0.2.2|5124', access: 'wlan0' }
+const wifi: ConverterPath = { converter: '192.0.2.1|5124', access: 'wlan0' }
+const cellular: ConverterPath = { converter: '192.0.2.1|5124', access: 'wwan0' }
+const other: ConverterPath = { converter: '192.0.2.2|5124', access: 'wlan0' }
 
 function taught(...lessons: Lesson[]): ConverterMemory {
   const memory = new ConverterMemory()
@@ -99,6 +99,17 @@ describe('cookies, one for each path', () => {
     expect(memory.cookie(cellular, configured)).toEqual(configured)
   })
 
+  test.each([
+    ['a promise', Promise.resolve(undefined), /a Uint8Array of 4…988 bytes.*; it returned Promise/],
+    ['text', 'c00c1e', /it returned 'c00c1e'/],
+    ['bytes that fill no words', Uint8Array.of(1, 2, 3), /it returned 3 bytes/],
+    ['more bytes than fit', new Uint8Array(992), /it returned 992 bytes/],
+  ])('a store that returns %s is refused', (_, value, message) => {
+    const store = { get: () => value as never, set: () => {}, delete: () => {} }
+    const refused = expect.objectContaining({ code: 'ERR_ATSSS_OPTION', message: expect.stringMatching(message) })
+    expect(() => new ConverterMemory(store).cookie(wifi)).toThrow(refused)
+  })
+
   test('they live in the store given, and outlive the memory', () => {
     const store = new Map<string, Uint8Array>()
     const memory = new ConverterMemory(store)
@@ -124,7 +135,7 @@ test('a converter that does not understand Info does not over any access', () =>
 })
 
 describe('a thousand converters are remembered; more push out what was learned first', () => {
-  const path = (index: number): Path => ({ converter: `192.0.2.1|${index}`, access: '' })
+  const path = (index: number): ConverterPath => ({ converter: `192.0.2.1|${index}`, access: '' })
   const crowd = (lesson: Lesson) => {
     const memory = new ConverterMemory()
     for (let i = 0; i < 1_000; i++) memory.learn(path(i), lesson, NOW)
@@ -134,10 +145,22 @@ describe('a thousand converters are remembered; more push out what was learned f
   }
 
   test.each([
-    ['1-RTT', { learn: 'one-rtt', why: 'no-answer-to-syn-data' }, (m: ConverterMemory, p: Path) => !m.oneRtt(p, NOW)],
-    ['back-off', { learn: 'back-off', seconds: 9, code: 64 }, (m: ConverterMemory, p: Path) => !m.backOff(p, NOW)],
-    ['no Info', { learn: 'no-info' }, (m: ConverterMemory, p: Path) => m.understandsInfo(p)],
-    ['cookies', { learn: 'cookie', cookie: Uint8Array.of(1) }, (m: ConverterMemory, p: Path) => !m.cookie(p)],
+    [
+      '1-RTT',
+      { learn: 'one-rtt', why: 'no-answer-to-syn-data' },
+      (m: ConverterMemory, p: ConverterPath) => !m.oneRtt(p, NOW),
+    ],
+    [
+      'back-off',
+      { learn: 'back-off', seconds: 9, code: 64 },
+      (m: ConverterMemory, p: ConverterPath) => !m.backOff(p, NOW),
+    ],
+    ['no Info', { learn: 'no-info' }, (m: ConverterMemory, p: ConverterPath) => m.understandsInfo(p)],
+    [
+      'cookies',
+      { learn: 'cookie', cookie: Uint8Array.of(1, 2, 3, 4) },
+      (m: ConverterMemory, p: ConverterPath) => !m.cookie(p),
+    ],
   ] as const)('%s', (_, lesson, forgotten) => {
     const memory = crowd(lesson)
     const gone = Array.from({ length: 1_001 }, (_, index) => index).filter(index => forgotten(memory, path(index)))

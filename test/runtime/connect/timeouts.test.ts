@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import dns from 'node:dns'
+import type net from 'node:net'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { connect, type MptcpConnectOptions } from '../../../lib/index.js'
 import { native } from '../../../lib/runtime/kernel/native.js'
 import { server } from '../../support/echo-server.js'
 import { MPTCP } from '../../support/native-addon.js'
@@ -101,6 +104,81 @@ mptcpTest.describe('SYNs that are not answered', () => {
     const options = { ...through(`127.0.0.1:${listener.port}`, converter), attemptDelay: 20, convert: '1rtt' as const }
     const { socket } = await outcomeOf({ host: '127.0.0.1', port: echo.port, ...options })
     expect(socket.mptcp).toMatchObject({ attempts: 2, converter: { port: converter.port } })
+    socket.destroy()
+  })
+})
+
+describe('connectTimeout counts from connect() on', () => {
+  const never: net.LookupFunction = () => {}
+  const server = '198.51.100.1'
+  afterEach(() => vi.restoreAllMocks())
+
+  test.each<[string, MptcpConnectOptions, RegExp]>([
+    [
+      'the lookup of the destination',
+      { host: 'slow.example', port: 80, lookup: never },
+      /^connect ETIMEDOUT: no address for slow.example within 60 ms \(option connectTimeout\)$/,
+    ],
+    [
+      'the lookup of a converter',
+      { host: server, port: 80, converters: 'slow.example:5124' },
+      /^connect ETIMEDOUT: no address for the converter slow.example:5124 within 60 ms/,
+    ],
+    [
+      'the lookup of several converters, with a direct way to fall back to',
+      { host: server, port: 80, converters: ['slow.example:5124', '_convert._tcp.slow.example'], fallback: 'direct' },
+      /^connect ETIMEDOUT: no address for the converter slow.example:5124 or _convert._tcp.slow.example within 60 ms/,
+    ],
+  ])('%s', async (_, options, message) => {
+    vi.spyOn(dns.promises, 'lookup').mockReturnValue(new Promise(() => {}))
+    vi.spyOn(dns.promises, 'resolveSrv').mockReturnValue(new Promise(() => {}))
+    const { error, took } = await outcomeOf({ ...options, connectTimeout: 60 })
+    expect(error).toMatchObject({ code: 'ETIMEDOUT', errno: -110, syscall: 'connect' })
+    expect(error?.message).toMatch(message)
+    expect(took).toBeGreaterThanOrEqual(58)
+  })
+
+  test('an answer that comes too late is ignored', async () => {
+    const events: string[] = []
+    const late = new Promise<void>(resolve => {
+      const lookup = ((_: string, __: object, done: (...found: unknown[]) => void) =>
+        setTimeout(() => {
+          done(null, [{ address: '127.0.0.1', family: 4 }])
+          resolve()
+        }, 80)) as unknown as net.LookupFunction
+      const socket = connect({ host: 'late.example', port: 9, lookup, connectTimeout: 20 })
+      for (const event of ['lookup', 'connectionAttempt', 'error', 'close']) socket.on(event, () => events.push(event))
+    })
+    await late
+    expect(events).toEqual(['error', 'close'])
+  })
+
+  test('an error names the address of the latest attempt', async () => {
+    await using listener = await deaf()
+    const { error } = await outcomeOf({ host: '127.0.0.1', port: listener.port, connectTimeout: 50 })
+    expect(error?.message).toBe(
+      `connect ETIMEDOUT 127.0.0.1:${listener.port}: no connection within 50 ms (option connectTimeout)`,
+    )
+  })
+})
+
+describe('a converter whose name is found late', () => {
+  afterEach(() => vi.restoreAllMocks())
+
+  mptcpTest('is tried beside those that are silent', async () => {
+    await using one = await server(() => {})
+    await using two = await server(() => {})
+    await using echo = await server(socket => socket.pipe(socket))
+    await using converter = await referenceConverter()
+    vi.spyOn(dns.promises, 'lookup').mockImplementation((async () => {
+      await new Promise(resolve => setTimeout(resolve, 150))
+      return [{ address: '127.0.0.1', family: 4 }]
+    }) as never)
+    const names = [`127.0.0.1:${one.port}`, `127.0.0.1:${two.port}`, `late.example:${converter.port}`]
+    const options = { ...through(...names), convert: '1rtt' as const, attemptDelay: 20, connectTimeout: 5_000 }
+    const { socket, error } = await outcomeOf({ host: '127.0.0.1', port: echo.port, ...options })
+    expect(error).toBeUndefined()
+    expect(socket.mptcp).toMatchObject({ attempts: 3, converter: { port: converter.port } })
     socket.destroy()
   })
 })
