@@ -39,7 +39,10 @@ export interface ConverterDomain extends Omit<ConverterAddress, 'host' | 'port'>
 /** `'192.0.2.1:5124'`, `'[2001:db8::1]:5124'`, `'converter.example:5124'`, `'_convert._tcp.example'`, or an object. */
 export type ConverterInput = string | ConverterAddress | ConverterDomain
 
-/** Where cookies live (RFC 8803 §6.2.7). The keys are opaque. A `Map` will do. */
+/**
+ * Where cookies are kept (RFC 8803 §6.2.7): a `Map`, or an object like it. The keys are opaque. Its methods are synchronous. What
+ * they throw is an `uncaughtException`; the connection goes on without the cookie.
+ */
 export interface CookieStore {
   get(key: string): Uint8Array | undefined
   set(key: string, cookie: Uint8Array): unknown
