@@ -61,7 +61,7 @@ export interface BackOff {
 
 /**
  * How long 1-RTT is used before the SYN is tried again. Networks change under a device; a wrong guess costs one round
- * trip. RFC 8803 §8 wants such a converter not to be used at all; see ARCHITECTURE.md#deviations-from-rfc-8803.
+ * trip. RFC 8803 §8 wants such a converter not to be used at all; see docs/3gpp.md#deviations-from-rfc-8803.
  */
 const ONE_RTT_FOR_MS = 600_000
 /** "If set to zero, this corresponds to a delay of at least 30 seconds" (RFC 8803 §6.2.8). */
