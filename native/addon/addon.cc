@@ -1,50 +1,40 @@
-// The module: reads arguments, keeps what one environment owns, and calls. The types of all of this are in
-// lib/runtime/kernel/native.ts, as are the meanings.
+// The module: reads arguments, and makes one system call per function. lib/runtime/kernel/native.ts has the types and
+// says what everything means.
 #include <napi.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <memory>
 #include <optional>
-#include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "arguments.h"
 #include "netlink.h"
 #include "reactor.h"
+#include "results.h"
 #include "sampler.h"
 #include "sockets.h"
-#include "system-error.h"
+#include "state.h"
 
 namespace atsss {
 
 namespace {
 
-/** More than any socket option holds. */
+/** What native.ts wants to find (`REVISION`): raise both with every change of these functions. */
+constexpr int kRevision = 2;
+
+/** Bytes; more than any socket option is long. */
 constexpr double kMaxOption = 1 << 20;
 
 Asking askingAt(const Napi::CallbackInfo& info, size_t index) {
   return static_cast<Asking>(integerAt(info, index, 0, static_cast<int>(Asking::connections)));
 }
 
-Napi::Value toJavaScript(Napi::Env env, const Endpoint& endpoint) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("address", Napi::String::New(env, endpoint.address));
-  object.Set("family", Napi::Number::New(env, endpoint.family));
-  object.Set("port", Napi::Number::New(env, endpoint.port));
-  return object;
-}
-
-Napi::Value toJavaScript(Napi::Env env, uint64_t id) { return Napi::Number::New(env, static_cast<double>(id)); }
-
 }  // namespace
 
-/** All that the addon keeps, once for each environment: nothing is global, so worker threads are ordinary. */
+/** The addon of one environment (the main thread or a worker). */
 class Environment : public Napi::Addon<Environment> {
  public:
-  Environment(Napi::Env, Napi::Object exports) {
+  Environment(Napi::Env env, Napi::Object exports) {
     DefineAddon(exports, {
                              entry<&Environment::socket>("socket"),
                              entry<&Environment::datagramSocket>("datagramSocket"),
@@ -70,18 +60,10 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::receiveNetlink>("receiveNetlink"),
                              entry<&Environment::sample>("sample"),
                              entry<&Environment::subflowAddresses>("subflowAddresses"),
-                             entry<&Environment::onCompletion>("onCompletion"),
-                             entry<&Environment::keepAlive>("keepAlive"),
-                             entry<&Environment::awaitConnected>("awaitConnected"),
-                             entry<&Environment::awaitBytes>("awaitBytes"),
-                             entry<&Environment::watchEdges>("watchEdges"),
-                             entry<&Environment::cancel>("cancel"),
                              entry<&Environment::counts>("counts"),
+                             InstanceValue("revision", Napi::Number::New(env, kRevision), napi_enumerable),
+                             InstanceValue("Reactor", Reactor::define(env, &state_), napi_enumerable),
                          });
-  }
-
-  ~Environment() {
-    for (const int fd : owned_) ::close(fd);
   }
 
  private:
@@ -95,26 +77,14 @@ class Environment : public Napi::Addon<Environment> {
 
   template <Method method>
   Napi::Value called(Info info) {
-    try {
-      return (this->*method)(info);
-    } catch (const SystemError& error) {
-      throw atsss::toJavaScript(info.Env(), error);
-    }
+    return withJavaScriptErrors(info.Env(), [&] { return (this->*method)(info); });
   }
 
   // Sockets.
 
-  Napi::Value socket(Info info) {
-    const int fd = openSocket(intAt(info, 0), intAt(info, 1));
-    owned_.insert(fd);
-    return Napi::Number::New(info.Env(), fd);
-  }
+  Napi::Value socket(Info info) { return owned(info, openSocket(intAt(info, 0), intAt(info, 1))); }
 
-  Napi::Value datagramSocket(Info info) {
-    const int fd = openDatagramSocket(intAt(info, 0));
-    owned_.insert(fd);
-    return Napi::Number::New(info.Env(), fd);
-  }
+  Napi::Value datagramSocket(Info info) { return owned(info, openDatagramSocket(intAt(info, 0))); }
 
   Napi::Value bind(Info info) {
     bindSocket(ownedAt(info, 0, "bind"), textAt(info, 1), portAt(info, 2));
@@ -129,11 +99,11 @@ class Environment : public Napi::Addon<Environment> {
   Napi::Value sendFastOpen(Info info) {
     const int fd = ownedAt(info, 0, "connect");
     const size_t taken = atsss::sendFastOpen(fd, textAt(info, 1), portAt(info, 2), bytesAt(info, 3));
-    return toJavaScript(info.Env(), taken);
+    return toJavaScript(info.Env(), uint64_t{taken});
   }
 
   Napi::Value send(Info info) {
-    return toJavaScript(info.Env(), sendBytes(ownedAt(info, 0, "send"), bytesAt(info, 1)));
+    return toJavaScript(info.Env(), uint64_t{sendBytes(ownedAt(info, 0, "send"), bytesAt(info, 1))});
   }
 
   Napi::Value shutdown(Info info) {
@@ -144,12 +114,8 @@ class Environment : public Napi::Addon<Environment> {
   /** Of any descriptor. */
   Napi::Value unread(Info info) { return Napi::Number::New(info.Env(), unreadBytes(intAt(info, 0))); }
 
-  /** Of any descriptor; the copy is ours. */
-  Napi::Value duplicate(Info info) {
-    const int fd = duplicateDescriptor(intAt(info, 0));
-    owned_.insert(fd);
-    return Napi::Number::New(info.Env(), fd);
-  }
+  /** Of any descriptor; this environment owns the copy. */
+  Napi::Value duplicate(Info info) { return owned(info, duplicateDescriptor(intAt(info, 0))); }
 
   Napi::Value listen(Info info) {
     listenSocket(ownedAt(info, 0, "listen"), intAt(info, 1));
@@ -157,30 +123,29 @@ class Environment : public Napi::Addon<Environment> {
   }
 
   Napi::Value accept(Info info) {
-    const int fd = acceptSocket(ownedAt(info, 0, "accept"));
-    if (fd < 0) return info.Env().Undefined();
-    owned_.insert(fd);
-    return Napi::Number::New(info.Env(), fd);
+    Descriptor accepted = acceptSocket(ownedAt(info, 0, "accept"));
+    return accepted ? owned(info, std::move(accepted)) : info.Env().Undefined();
   }
 
   Napi::Value close(Info info) {
-    closeSocket(letGo(info, "close"));
+    closeDescriptor(taken(info, "close"));
     return info.Env().Undefined();
   }
 
+  /** The descriptor is closed in any case: without a reset where SO_LINGER is refused, which is then thrown. */
   Napi::Value reset(Info info) {
-    const int fd = letGo(info, "close");
-    lingerNot(fd);
-    closeSocket(fd);
+    Descriptor descriptor = taken(info, "close");
+    setResetOnClose(descriptor.get());
+    closeDescriptor(std::move(descriptor));
     return info.Env().Undefined();
   }
 
   Napi::Value release(Info info) {
-    letGo(info, "release");
+    taken(info, "release").release();
     return info.Env().Undefined();
   }
 
-  // On any descriptor: they are also asked of those that libuv owns.
+  // On any descriptor, also on those that libuv owns.
 
   Napi::Value getsockopt(Info info) {
     const auto maxLength = static_cast<size_t>(integerAt(info, 3, 0, kMaxOption));
@@ -206,16 +171,7 @@ class Environment : public Napi::Addon<Environment> {
 
   Napi::Value netlinkSocket(Info info) {
     const uint32_t groups = uint32At(info, 1);
-    const int fd = openNetlink(intAt(info, 0));
-    owned_.insert(fd);
-    try {
-      bindNetlink(fd, groups);
-    } catch (const SystemError&) {
-      owned_.erase(fd);
-      ::close(fd);
-      throw;
-    }
-    return Napi::Number::New(info.Env(), fd);
+    return owned(info, openNetlink(intAt(info, 0), groups));
   }
 
   Napi::Value sendNetlink(Info info) {
@@ -234,10 +190,10 @@ class Environment : public Napi::Addon<Environment> {
 
   Napi::Value sample(Info info) {
     const auto fds = arrayAt(info, 0, napi_int32_array, "an Int32Array").As<Napi::Int32Array>();
-    auto out = arrayAt(info, 1, napi_float64_array, "a Float64Array").As<Napi::Float64Array>();
-    const size_t taken =
-        sampleSockets(fds.Data(), fds.ElementLength(), out.Data(), out.ElementLength(), askingAt(info, 2));
-    return toJavaScript(info.Env(), taken);
+    auto out = arrayAt(info, 1, napi_uint8_array, "a Uint8Array").As<Napi::Uint8Array>();
+    const size_t sampled =
+        sampleSockets(fds.Data(), fds.ElementLength(), out.Data(), out.ByteLength(), askingAt(info, 2));
+    return toJavaScript(info.Env(), uint64_t{sampled});
   }
 
   Napi::Value subflowAddresses(Info info) {
@@ -254,66 +210,34 @@ class Environment : public Napi::Addon<Environment> {
     return list;
   }
 
-  // Waits.
-
-  Napi::Value onCompletion(Info info) {
-    const Napi::Function deliver = functionAt(info, 0);
-    if (!reactor_) reactor_ = std::make_unique<Reactor>(info.Env());
-    reactor_->deliverTo(deliver);
-    return info.Env().Undefined();
-  }
-
-  Napi::Value keepAlive(Info info) {
-    reactor(info).keepAlive(booleanAt(info, 0));
-    return info.Env().Undefined();
-  }
-
-  Napi::Value awaitConnected(Info info) {
-    return toJavaScript(info.Env(), reactor(info).awaitConnected(ownedAt(info, 0, "epoll_ctl")));
-  }
-
-  Napi::Value awaitBytes(Info info) {
-    return toJavaScript(info.Env(), reactor(info).awaitBytes(ownedAt(info, 0, "epoll_ctl"), uint32At(info, 1)));
-  }
-
-  Napi::Value watchEdges(Info info) {
-    return toJavaScript(info.Env(), reactor(info).watchEdges(intAt(info, 0), uint32At(info, 1)));
-  }
-
-  Napi::Value cancel(Info info) {
-    reactor(info).cancel(static_cast<uint64_t>(integerAt(info, 0, 0, kMaxSafeInteger)));
-    return info.Env().Undefined();
-  }
-
   Napi::Value counts(Info info) {
     Napi::Object counts = Napi::Object::New(info.Env());
-    counts.Set("descriptors", toJavaScript(info.Env(), owned_.size()));
-    counts.Set("waits", toJavaScript(info.Env(), reactor_ ? reactor_->waits() : 0));
+    counts.Set("descriptors", toJavaScript(info.Env(), uint64_t{state_->owned.size()}));
+    counts.Set("waits", toJavaScript(info.Env(), uint64_t{state_->epollThread ? state_->epollThread->waits() : 0}));
     return counts;
   }
 
-  /** The descriptor in an argument; EBADF when it is somebody else's, which is never touched. */
+  // Ownership.
+
+  Napi::Value owned(Info info, Descriptor descriptor) {
+    return Napi::Number::New(info.Env(), state_->owned.add(std::move(descriptor)));
+  }
+
+  /** The number in an argument; EBADF unless this environment owns it. */
   int ownedAt(Info info, size_t index, const char* syscall) const {
     const int fd = intAt(info, index);
-    if (owned_.count(fd) == 0) throw SystemError{EBADF, syscall};
+    state_->owned.check(fd, syscall);
     return fd;
   }
 
-  /** The descriptor in the first argument, from now on nobody's here. */
-  int letGo(Info info, const char* syscall) {
-    const int fd = ownedAt(info, 0, syscall);
-    if (reactor_) reactor_->forget(fd);
-    owned_.erase(fd);
-    return fd;
+  /** The descriptor in the first argument. The environment owns it no longer, and waits on it are cancelled. */
+  Descriptor taken(Info info, const char* syscall) {
+    Descriptor descriptor = state_->owned.take(intAt(info, 0), syscall);
+    if (state_->epollThread) state_->epollThread->forget(descriptor.get());
+    return descriptor;
   }
 
-  Reactor& reactor(Info info) const {
-    if (!reactor_) throw Napi::Error::New(info.Env(), "onCompletion must be called first");
-    return *reactor_;
-  }
-
-  std::unordered_set<int> owned_;
-  std::unique_ptr<Reactor> reactor_;
+  std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 NODE_API_NAMED_ADDON(atsss, Environment)

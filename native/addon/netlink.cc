@@ -9,27 +9,32 @@
 
 namespace atsss {
 
-int openNetlink(int protocol) {
-  const int fd = ::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-  if (fd < 0) throw SystemError{errno, "socket"};
-  return fd;
+namespace {
+
+sockaddr_nl kernelAddress() {
+  sockaddr_nl address = {};
+  address.nl_family = AF_NETLINK;
+  return address;
 }
 
-void bindNetlink(int fd, uint32_t groups) {
-  sockaddr_nl local = {};
-  local.nl_family = AF_NETLINK;
+}  // namespace
+
+Descriptor openNetlink(int protocol, uint32_t groups) {
+  Descriptor netlink = opened(::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol), "socket");
+  sockaddr_nl local = kernelAddress();
   local.nl_groups = groups;
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&local), sizeof local) < 0) throw SystemError{errno, "bind"};
+  if (::bind(netlink.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local) < 0)
+    throw SystemError(errno, "bind");
+  return netlink;
 }
 
 void sendNetlink(int fd, Bytes message) {
-  sockaddr_nl kernel = {};
-  kernel.nl_family = AF_NETLINK;
-  ssize_t sent;
+  const sockaddr_nl kernel = kernelAddress();
+  ssize_t sent = -1;
   do {
     sent = ::sendto(fd, message.data, message.size, 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
   } while (sent < 0 && errno == EINTR);
-  if (sent < 0) throw SystemError{errno, "sendto"};
+  if (sent < 0) throw SystemError(errno, "sendto");
 }
 
 std::optional<size_t> receiveNetlink(int fd, std::array<uint8_t, kLargestDatagram>& into) {
@@ -41,12 +46,12 @@ std::optional<size_t> receiveNetlink(int fd, std::array<uint8_t, kLargestDatagra
     if (received < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN) return std::nullopt;
-      throw SystemError{errno, "recvfrom"};
+      throw SystemError(errno, "recvfrom");
     }
-    // Any process may send to any port of its namespace; the kernel's own is 0.
+    // Any process may send to any port of its namespace; the kernel's own port is 0.
     if (from.nl_family != AF_NETLINK || from.nl_pid != 0) continue;
     const auto size = static_cast<size_t>(received);
-    if (size > into.size()) throw SystemError{EMSGSIZE, "recvfrom"};
+    if (size > into.size()) throw SystemError(EMSGSIZE, "recvfrom");
     return size;
   }
 }

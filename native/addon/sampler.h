@@ -1,4 +1,4 @@
-// The one native function that is more than a syscall: it reads the counters of many sockets, and writes them as doubles.
+// The one native function that is more than a system call: it reads the counters of many sockets at once.
 #pragma once
 
 #include <cstddef>
@@ -8,60 +8,33 @@
 
 namespace atsss {
 
-/**
- * For each socket a record of `SocketField::count` doubles, and behind it one of `SubflowField::count` for each of its
- * subflows. What the fields mean is said where they are read: lib/runtime/kernel/sampler.ts, which numbers them alike. NaN
- * stands for what this kernel does not tell.
- */
-enum class SocketField : size_t {
-  fd,
-  errorNumber,
-  token,
-  /** How many subflow records follow. */
-  subflows,
-  bytesSent,
-  bytesReceived,
-  bytesAcked,
-  bytesRetrans,
-  retransmits,
-  outstanding,
-  lastDataSent,
-  lastDataRecv,
-  lastAckRecv,
-  count
-};
+// The kernel's structures go to TypeScript as they are: lib/wire/kernel knows their fields, lib/runtime/kernel/sampler.ts
+// the layout of this buffer. For each socket a SocketRecord; behind it `subflows` of struct tcp_info (kTcpInfoSize each),
+// then `subflows` of SubflowRecord. Everything begins at a multiple of 8.
 
-enum class SubflowField : size_t {
-  id,
-  state,
-  localPort,
-  retransmits,
-  unacked,
-  lost,
-  lastDataSent,
-  lastDataRecv,
-  lastAckRecv,
-  rtt,
-  rttvar,
-  minRtt,
-  sndCwnd,
-  totalRetrans,
-  pacingRate,
-  deliveryRate,
-  bytesAcked,
-  bytesReceived,
-  bytesSent,
-  bytesRetrans,
-  notsentBytes,
-  segsIn,
-  count
+struct SocketRecord {
+  int32_t fd;
+  /** As `askConnection` returned it. */
+  int32_t errorNumber;
+  /** How much of `info` the kernel wrote. */
+  uint32_t infoLength;
+  uint32_t subflows;
+  MptcpInfoBytes info;
 };
+static_assert(sizeof(SocketRecord) == 112 && offsetof(SocketRecord, info) == 16);
 
-/** The longest record of a socket: as long as there is so much room, the next socket is read. */
-constexpr size_t kMostDoubles = static_cast<size_t>(SocketField::count) +
-                                kMostSubflows * static_cast<size_t>(SubflowField::count);
+struct SubflowRecord {
+  uint32_t localPort;
+  uint32_t reserved;
+  alignas(8) double id;
+};
+static_assert(sizeof(SubflowRecord) == 16 && offsetof(SubflowRecord, id) == 8);
+static_assert(kTcpInfoSize % 8 == 0);
+
+/** The longest record of a socket: the next socket is read only if this much room is left. */
+constexpr size_t kLongestRecord = sizeof(SocketRecord) + kMostSubflows * (kTcpInfoSize + sizeof(SubflowRecord));
 
 /** @returns how many of the sockets there was room for */
-size_t sampleSockets(const int32_t* fds, size_t count, double* out, size_t room, Asking asking);
+size_t sampleSockets(const int32_t* fds, size_t count, uint8_t* out, size_t room, Asking asking);
 
 }  // namespace atsss

@@ -1,11 +1,12 @@
 #include "subflow-info.h"
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "sockets.h"
 
@@ -20,17 +21,26 @@ constexpr int kMptcpTcpInfo = 2;
 constexpr int kMptcpSubflowAddrs = 3;
 constexpr int kMptcpFullInfo = 4;
 
+// The structures below have the kernel's layout. A 32-bit process may run on a 64-bit kernel, which writes its own
+// layout all the same: so nothing here depends on the alignment that this compiler gives to a type.
+
+/** struct __kernel_sockaddr_storage. */
+using StorageBytes = std::array<uint8_t, 128>;
+static_assert(sizeof(StorageBytes) == sizeof(sockaddr_storage));
+
 /** struct mptcp_subflow_addrs. */
 struct SubflowAddrs {
-  sockaddr_storage local;
-  sockaddr_storage remote;
+  StorageBytes local;
+  StorageBytes remote;
 };
+static_assert(sizeof(SubflowAddrs) == 256 && alignof(SubflowAddrs) == 1);
 
-/** struct mptcp_subflow_info. */
-struct SubflowInfo {
-  uint32_t id;
-  SubflowAddrs addrs;
-};
+/**
+ * struct mptcp_subflow_info: an `__u32 id`, and a SubflowAddrs, which contains a pointer for its alignment. So the
+ * addresses begin at 8 on a 64-bit kernel and at 4 on a 32-bit one. The kernel says how long the struct is.
+ */
+constexpr size_t kMostSubflowInfo = 8 + sizeof(SubflowAddrs);
+size_t addrsOffset(size_t kernelSize) { return kernelSize >= kMostSubflowInfo ? 8 : 4; }
 
 /** struct mptcp_full_info. */
 struct FullInfo {
@@ -44,11 +54,13 @@ struct FullInfo {
   alignas(8) uint64_t tcpInfo = 0;
   MptcpInfoBytes info;
 };
-static_assert(offsetof(FullInfo, info) == 40);
+static_assert(offsetof(FullInfo, subflows) == 16 && offsetof(FullInfo, sizeArraysUser) == 20);
+static_assert(offsetof(FullInfo, subflowInfo) == 24 && offsetof(FullInfo, tcpInfo) == 32);
+static_assert(offsetof(FullInfo, info) == 40 && sizeof(FullInfo) == 40 + kMptcpInfoSize && alignof(FullInfo) == 8);
 
-/** struct mptcp_subflow_data, and what follows it. */
+/** struct mptcp_subflow_data, which is aligned to 8, and the items that follow it. */
 template <typename Item>
-struct SubflowData {
+struct alignas(8) SubflowData {
   uint32_t size = 16;
   uint32_t subflows = 0;
   uint32_t sizeKernel = 0;
@@ -56,50 +68,58 @@ struct SubflowData {
   std::array<Item, kMostSubflows> items;
 };
 static_assert(offsetof(SubflowData<TcpInfoBytes>, items) == 16 && offsetof(SubflowData<SubflowAddrs>, items) == 16);
+static_assert(sizeof(TcpInfoBytes) == kTcpInfoSize && sizeof(MptcpInfoBytes) == kMptcpInfoSize);
 
-/** @returns how many bytes the kernel wrote, or less than 0 (errno) */
+// The ports are at the same place in both, on every architecture.
+static_assert(offsetof(sockaddr_in, sin_port) == 2 && offsetof(sockaddr_in6, sin6_port) == 2);
+constexpr size_t kPortOffset = 2;
+
+/** @returns how many bytes the kernel wrote, or -1 (errno) */
 int ask(int fd, int level, int name, void* into, size_t room) {
   auto length = static_cast<socklen_t>(room);
   if (::getsockopt(fd, level, name, into, &length) < 0) return -1;
   return static_cast<int>(length);
 }
 
-uint16_t portOf(const sockaddr_storage& address) {
-  // The same place in sockaddr_in and sockaddr_in6.
-  return ntohs(at<uint16_t>(reinterpret_cast<const uint8_t*>(&address), offsetof(sockaddr_in, sin_port)));
+uint32_t u32At(const uint8_t* bytes) {
+  uint32_t value = 0;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
 }
 
-/** An id for kernels that have none: of the addresses (FNV-1a), and beyond all the kernel's own. */
+/** The port of a sockaddr, in host order. */
+uint16_t portOf(const uint8_t* address) {
+  return static_cast<uint16_t>(address[kPortOffset] << 8 | address[kPortOffset + 1]);
+}
+
+/** An id for kernels that have none: a hash of the addresses (FNV-1a), above all ids of kernels. */
 double idOf(const SubflowAddrs& addrs) {
   uint32_t hash = 2166136261;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&addrs);
-  for (size_t i = 0; i < sizeof addrs; i++) hash = (hash ^ bytes[i]) * 16777619;
+  for (const StorageBytes* storage : {&addrs.local, &addrs.remote})
+    for (const uint8_t byte : *storage) hash = (hash ^ byte) * 16777619;
   return 4294967296.0 + hash;
 }
 
-/** @returns whether the kernel knows how */
+/** @returns whether the kernel has MPTCP_FULL_INFO, for a connection that is MPTCP */
 bool askWhole(int fd, Connection& connection) {
-  // The subflow's id, and of its addresses as much as holds the local port.
-  struct IdAndPort {
-    uint8_t bytes[offsetof(SubflowInfo, addrs) + 8];
-  };
-  std::array<IdAndPort, kMostSubflows> infos;
+  // Of each subflow the id and, of its addresses, as much as contains the local port.
+  constexpr size_t kPerSubflow = 8 + kPortOffset + 2;
+  std::array<uint8_t, kMostSubflows * kPerSubflow> infos;
   FullInfo full;
-  full.sizeTcpInfoUser = sizeof(TcpInfoBytes);
-  full.sizeSubflowInfoUser = sizeof(IdAndPort);
+  full.sizeTcpInfoUser = kTcpInfoSize;
+  full.sizeSubflowInfoUser = kPerSubflow;
   full.subflowInfo = reinterpret_cast<uintptr_t>(infos.data());
-  full.tcpInfo = reinterpret_cast<uintptr_t>(connection.tcpInfo.data());
+  full.tcpInfo = reinterpret_cast<uintptr_t>(connection.tcpInfo);
   const int length = ask(fd, kSolMptcp, kMptcpFullInfo, &full, sizeof full);
   if (length < static_cast<int>(offsetof(FullInfo, info))) return false;
 
   connection.info = full.info;
   connection.infoLength = static_cast<size_t>(length) - offsetof(FullInfo, info);
   connection.subflows = std::min<size_t>(full.subflows, kMostSubflows);
+  const size_t addrs = addrsOffset(full.sizeSubflowInfoKernel);
   for (size_t i = 0; i < connection.subflows; i++) {
-    const uint8_t* const bytes = infos[i].bytes;
-    connection.ids[i] = at<uint32_t>(bytes, offsetof(SubflowInfo, id));
-    connection.localPorts[i] =
-        ntohs(at<uint16_t>(bytes, offsetof(SubflowInfo, addrs) + offsetof(sockaddr_in, sin_port)));
+    const uint8_t* const info = infos.data() + i * kPerSubflow;
+    connection.names[i] = {static_cast<double>(u32At(info)), portOf(info + addrs)};
   }
   return true;
 }
@@ -118,34 +138,35 @@ bool askInParts(int fd, Connection& connection) {
   if (ask(fd, kSolMptcp, kMptcpSubflowAddrs, &addrs, sizeof addrs) < 0) return false;
   if (ask(fd, kSolMptcp, kMptcpTcpInfo, &infos, sizeof infos) < 0) return false;
 
-  // A subflow that has come or gone in between: the next sample has it right.
+  // If a subflow came or went in between, the next sample is right again.
   connection.subflows = std::min<size_t>({addrs.subflows, infos.subflows, kMostSubflows});
-  for (size_t i = 0; i < connection.subflows; i++) {
-    connection.ids[i] = idOf(addrs.items[i]);
-    connection.localPorts[i] = portOf(addrs.items[i].local);
-    connection.tcpInfo[i] = infos.items[i];
-  }
+  for (size_t i = 0; i < connection.subflows; i++)
+    connection.names[i] = {idOf(addrs.items[i]), portOf(addrs.items[i].local.data())};
+  std::memcpy(connection.tcpInfo, infos.items.data(), connection.subflows * kTcpInfoSize);
   return true;
 }
 
-/** A connection that fell back to TCP, or never was anything else. */
+/** For a connection that fell back to TCP, or was never anything else. */
 bool askTcp(int fd, Connection& connection) {
-  if (ask(fd, IPPROTO_TCP, TCP_INFO, connection.tcpInfo[0].data(), sizeof(TcpInfoBytes)) < 0) return false;
-  Address local;
-  connection.localPorts[0] =
-      ::getsockname(fd, local.get(), &local.length) == 0 ? portOf(local.storage) : static_cast<uint16_t>(0);
-  connection.ids[0] = 0;
+  std::fill_n(connection.tcpInfo, kTcpInfoSize, uint8_t{0});
+  if (ask(fd, IPPROTO_TCP, TCP_INFO, connection.tcpInfo, kTcpInfoSize) < 0) return false;
+  StorageBytes local = {};
+  socklen_t length = sizeof local;
+  const bool named = ::getsockname(fd, reinterpret_cast<sockaddr*>(local.data()), &length) == 0;
+  connection.names[0] = {0, named ? portOf(local.data()) : uint16_t{0}};
   connection.subflows = 1;
   return true;
 }
 
-Endpoint described(const sockaddr_storage& storage) {
+Endpoint described(const StorageBytes& storage) {
   Address address;
-  address.storage = storage;
-  Endpoint endpoint;
-  // A subflow that is not bound yet has no family.
-  if (describeAddress(address, &endpoint) != 0) endpoint = {"0.0.0.0", 4, 0};
-  return endpoint;
+  std::memcpy(&address.storage, storage.data(), sizeof storage);
+  // A subflow that is not bound yet has no address family.
+  return describeAddress(address).value_or(Endpoint{"0.0.0.0", 4, 0});
+}
+
+SubflowEndpoints described(double id, const SubflowAddrs& addrs) {
+  return {id, described(addrs.local), described(addrs.remote)};
 }
 
 }  // namespace
@@ -155,7 +176,7 @@ int askConnection(int fd, Connection& connection, Asking& asking) {
   connection.subflows = 0;
   if (asking == Asking::connections) {
     if (askInfo(fd, connection)) return 0;
-    // Of IPv6 the kernel says ENOPROTOOPT.
+    // For a TCP connection over IPv6 the kernel says ENOPROTOOPT.
     return errno == EBADF || errno == ENOTSOCK ? errno : EOPNOTSUPP;
   }
   if (asking == Asking::whole) {
@@ -163,7 +184,7 @@ int askConnection(int fd, Connection& connection, Asking& asking) {
     if (errno == EBADF || errno == ENOTSOCK) return errno;
   }
   if (askInParts(fd, connection)) {
-    // The kernel has MPTCP_INFO and no MPTCP_FULL_INFO: nor will it for the next one.
+    // The kernel has MPTCP_INFO and lacks MPTCP_FULL_INFO: the next socket need not try.
     asking = Asking::inParts;
     return 0;
   }
@@ -173,21 +194,27 @@ int askConnection(int fd, Connection& connection, Asking& asking) {
 std::vector<SubflowEndpoints> subflowEndpoints(int fd, Asking asking) {
   std::vector<SubflowEndpoints> found;
   if (asking != Asking::inParts) {
-    std::array<SubflowInfo, kMostSubflows> infos;
+    std::array<uint8_t, kMostSubflows * kMostSubflowInfo> infos;
     FullInfo full;
-    full.sizeSubflowInfoUser = sizeof(SubflowInfo);
+    full.sizeSubflowInfoUser = kMostSubflowInfo;
     full.subflowInfo = reinterpret_cast<uintptr_t>(infos.data());
     if (ask(fd, kSolMptcp, kMptcpFullInfo, &full, sizeof full) >= 0) {
-      for (size_t i = 0; i < std::min<size_t>(full.subflows, kMostSubflows); i++)
-        found.push_back({static_cast<double>(infos[i].id), described(infos[i].addrs.local),
-                         described(infos[i].addrs.remote)});
+      const size_t offset = addrsOffset(full.sizeSubflowInfoKernel);
+      // The kernel writes at most its own size per subflow, and says how much that is.
+      const size_t step = full.sizeSubflowInfoUser;
+      for (size_t i = 0; i < std::min<size_t>(full.subflows, kMostSubflows); i++) {
+        const uint8_t* const info = infos.data() + i * step;
+        SubflowAddrs addrs;
+        std::memcpy(&addrs, info + offset, sizeof addrs);
+        found.push_back(described(u32At(info), addrs));
+      }
       return found;
     }
   }
   SubflowData<SubflowAddrs> addrs;
   if (ask(fd, kSolMptcp, kMptcpSubflowAddrs, &addrs, sizeof addrs) >= 0) {
     for (size_t i = 0; i < std::min<size_t>(addrs.subflows, kMostSubflows); i++)
-      found.push_back({idOf(addrs.items[i]), described(addrs.items[i].local), described(addrs.items[i].remote)});
+      found.push_back(described(idOf(addrs.items[i]), addrs.items[i]));
     return found;
   }
   return {{0, socketName(fd), peerName(fd)}};

@@ -1,22 +1,21 @@
-// What the kernel tells of a connection and its subflows: MPTCP_FULL_INFO, and its substitutes.
+// What the kernel reports about a connection and its subflows: MPTCP_FULL_INFO, and its substitutes on older kernels.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include "address.h"
 
 namespace atsss {
 
-/** More subflows than the kernel lets a connection have by itself (8); any beyond are left out. */
+/** More subflows than the kernel allows a connection by default (8). Any beyond are left out. */
 constexpr size_t kMostSubflows = 32;
 
-/** What the kernel is asked for, and how. TypeScript numbers them alike. */
+/** What to ask the kernel for. TypeScript uses the same numbers (`ASKING`). */
 enum class Asking : int {
-  /** MPTCP_FULL_INFO, and where the kernel has none (before 6.5), in parts. */
+  /** MPTCP_FULL_INFO; in parts where the kernel lacks it (before 6.5). */
   whole,
   /** MPTCP_INFO, MPTCP_SUBFLOW_ADDRS and MPTCP_TCPINFO: to test that on any kernel. */
   inParts,
@@ -24,23 +23,35 @@ enum class Asking : int {
   connections
 };
 
-/** The fields of struct tcp_info that are read lie in its first bytes; every kernel with MPTCP has all of them. */
-using TcpInfoBytes = std::array<uint8_t, 216>;
+/** The first bytes of struct tcp_info, up to tcpi_bytes_retrans: every kernel with MPTCP has these. */
+constexpr size_t kTcpInfoSize = 216;
+using TcpInfoBytes = std::array<uint8_t, kTcpInfoSize>;
 
-/** struct mptcp_info, with room to grow. */
-using MptcpInfoBytes = std::array<uint8_t, 256>;
+/** The first bytes of struct mptcp_info, up to mptcpi_last_ack_recv (Linux 6.10). Older kernels write fewer. */
+constexpr size_t kMptcpInfoSize = 96;
+using MptcpInfoBytes = std::array<uint8_t, kMptcpInfoSize>;
 
-/** A connection as the kernel tells it. What is not said to be there is left as it was. */
-struct Connection {
-  MptcpInfoBytes info;
-  size_t infoLength = 0;
-  size_t subflows = 0;
-  std::array<double, kMostSubflows> ids;
-  std::array<uint16_t, kMostSubflows> localPorts;
-  std::array<TcpInfoBytes, kMostSubflows> tcpInfo;
+struct SubflowName {
+  /** The kernel's. Before 6.5 it has none: then a hash of the addresses, above 2^32. 0 for plain TCP. */
+  double id;
+  uint16_t localPort;
 };
 
-/** @returns 0, EOPNOTSUPP for TCP, or why nothing is known */
+/** A connection as the kernel reports it. Fields that it does not report keep their values. */
+struct Connection {
+  MptcpInfoBytes info;
+  /** How much of `info` the kernel wrote. */
+  size_t infoLength = 0;
+  size_t subflows = 0;
+  std::array<SubflowName, kMostSubflows> names;
+  /** Where the kernel writes `kMostSubflows` of TcpInfoBytes at most, one after the other. */
+  uint8_t* tcpInfo = nullptr;
+};
+
+/**
+ * @param asking becomes `inParts` where the kernel turns out to lack MPTCP_FULL_INFO
+ * @returns 0, EOPNOTSUPP for a TCP connection, or the errno of a descriptor that is no connection
+ */
 int askConnection(int fd, Connection& connection, Asking& asking);
 
 struct SubflowEndpoints {
@@ -48,14 +59,7 @@ struct SubflowEndpoints {
   Endpoint local;
   Endpoint remote;
 };
-/** The subflows of an MPTCP connection; for a plain TCP one itself, as 0. */
+/** The subflows of an MPTCP connection; a plain TCP connection counts as its own only subflow, with the id 0. */
 std::vector<SubflowEndpoints> subflowEndpoints(int fd, Asking asking);
-
-template <typename Value>
-Value at(const uint8_t* bytes, size_t offset) {
-  Value value;
-  std::memcpy(&value, bytes + offset, sizeof value);
-  return value;
-}
 
 }  // namespace atsss

@@ -11,6 +11,7 @@ const ECONNRESET = 104
 
 const addon = native()
 const completions = new Completions(addon)
+const { reactor } = completions
 leavesNothing(addon)
 
 for (const [name, protocol] of [
@@ -26,7 +27,7 @@ for (const [name, protocol] of [
       })
       const fd = addon.socket(4, protocol)
       addon.connect(fd, server.address, server.port)
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
       while (!accepted) await pause(1)
       return {
         fd,
@@ -40,7 +41,7 @@ for (const [name, protocol] of [
 
     test('byte by byte', async () => {
       await using both = await pair()
-      const id = addon.awaitBytes(both.fd, 5)
+      const id = reactor.awaitBytes(both.fd, 5)
       for (const byte of 'hello') {
         expect(completions.of(id)).toEqual([])
         both.peer.write(byte)
@@ -55,40 +56,40 @@ for (const [name, protocol] of [
       both.peer.write('helloworld!')
       await pause(20)
       for (const part of ['hello', 'w', 'orld'])
-        expect((await completions.next(addon.awaitBytes(both.fd, part.length))).bytes).toEqual(Buffer.from(part))
-      expect(await completions.next(addon.awaitBytes(both.fd, 1))).toMatchObject({ bytes: Buffer.from('!') })
+        expect((await completions.next(reactor.awaitBytes(both.fd, part.length))).bytes).toEqual(Buffer.from(part))
+      expect(await completions.next(reactor.awaitBytes(both.fd, 1))).toMatchObject({ bytes: Buffer.from('!') })
     })
 
     test('nothing is read before it is asked for, nor after', async () => {
       await using both = await pair()
       both.peer.write('a')
       await pause(10)
-      await completions.next(addon.awaitBytes(both.fd, 1))
+      await completions.next(reactor.awaitBytes(both.fd, 1))
       both.peer.write('b')
       await pause(20)
-      expect((await completions.next(addon.awaitBytes(both.fd, 1))).bytes).toEqual(Buffer.from('b'))
+      expect((await completions.next(reactor.awaitBytes(both.fd, 1))).bytes).toEqual(Buffer.from('b'))
     })
 
     test('more than fits into one read', async () => {
       await using both = await pair()
       const sent = Buffer.alloc(3_000_001, 'atsss')
       both.peer.write(sent)
-      const { status, bytes } = await completions.next(addon.awaitBytes(both.fd, sent.length))
+      const { status, bytes } = await completions.next(reactor.awaitBytes(both.fd, sent.length))
       expect([status, bytes?.equals(sent)]).toEqual([0, true])
     })
 
     test('the end of the stream before all has come: what there is, and no error', async () => {
       await using both = await pair()
-      const id = addon.awaitBytes(both.fd, 5)
+      const id = reactor.awaitBytes(both.fd, 5)
       both.peer.end('hel')
       expect(await completions.next(id)).toEqual({ id, status: 0, bytes: Buffer.from('hel') })
-      const again = addon.awaitBytes(both.fd, 5)
+      const again = reactor.awaitBytes(both.fd, 5)
       expect(await completions.next(again)).toEqual({ id: again, status: 0, bytes: Buffer.alloc(0) })
     })
 
     test('a reset before all has come: what there is, and the error', async () => {
       await using both = await pair()
-      const id = addon.awaitBytes(both.fd, 5)
+      const id = reactor.awaitBytes(both.fd, 5)
       both.peer.write('hel')
       await pause(20)
       both.peer.resetAndDestroy()
@@ -98,15 +99,15 @@ for (const [name, protocol] of [
     test('no bytes at all are there at once', async () => {
       await using both = await pair()
       both.peer.write('x')
-      const id = addon.awaitBytes(both.fd, 0)
+      const id = reactor.awaitBytes(both.fd, 0)
       expect(await completions.next(id)).toEqual({ id, status: 0, bytes: Buffer.alloc(0) })
-      expect((await completions.next(addon.awaitBytes(both.fd, 1))).bytes).toEqual(Buffer.from('x'))
+      expect((await completions.next(reactor.awaitBytes(both.fd, 1))).bytes).toEqual(Buffer.from('x'))
     })
 
     test('four gigabytes asked for cost nothing until they come', async () => {
       await using both = await pair()
       const before = process.memoryUsage().rss
-      const id = addon.awaitBytes(both.fd, 2 ** 32 - 1)
+      const id = reactor.awaitBytes(both.fd, 2 ** 32 - 1)
       both.peer.end('few')
       expect(await completions.next(id)).toMatchObject({ status: 0, bytes: Buffer.from('few') })
       expect(process.memoryUsage().rss - before).toBeLessThan(100e6)
@@ -115,7 +116,7 @@ for (const [name, protocol] of [
 
 test('without a connection: ENOTCONN', async () => {
   const fd = addon.socket(4, TCP)
-  const { status } = await completions.next(addon.awaitBytes(fd, 1))
+  const { status } = await completions.next(reactor.awaitBytes(fd, 1))
   expect(status).not.toBe(EAGAIN)
   expect(status).toBe(107)
   addon.close(fd)
@@ -125,9 +126,9 @@ test('many at once, each its own', async () => {
   await using server = await serve(addon, { protocol: TCP }, socket => socket.pipe(socket))
   const sockets = Array.from({ length: 200 }, () => addon.socket(4, TCP))
   for (const fd of sockets) addon.connect(fd, server.address, server.port)
-  await Promise.all(sockets.map(fd => completions.next(addon.awaitConnected(fd))))
+  await Promise.all(sockets.map(fd => completions.next(reactor.awaitConnected(fd))))
   for (const fd of sockets) addon.send(fd, Buffer.from(`from ${fd}`.padEnd(12)))
-  const answers = await Promise.all(sockets.map(fd => completions.next(addon.awaitBytes(fd, 12))))
+  const answers = await Promise.all(sockets.map(fd => completions.next(reactor.awaitBytes(fd, 12))))
   expect(answers.map(({ bytes }) => String(bytes).trim())).toEqual(sockets.map(fd => `from ${fd}`))
   for (const fd of sockets) addon.close(fd)
 })
@@ -136,8 +137,8 @@ test('the descriptor, handed on, is as it should be for a net.Socket', async () 
   await using server = await serve(addon, { protocol: TCP }, socket => socket.end('header and body'))
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)
-  await completions.next(addon.awaitConnected(fd))
-  expect((await completions.next(addon.awaitBytes(fd, 6))).bytes).toEqual(Buffer.from('header'))
+  await completions.next(reactor.awaitConnected(fd))
+  expect((await completions.next(reactor.awaitBytes(fd, 6))).bytes).toEqual(Buffer.from('header'))
   addon.release(fd)
   const { Socket } = await import('node:net')
   const socket = new Socket({ fd, readable: true, writable: true })

@@ -15,6 +15,7 @@ const ECONNREFUSED = 111
 
 const addon = native()
 const completions = new Completions(addon)
+const { reactor } = completions
 const mptcpTest = requires('MPTCP', mptcp)
 
 leavesNothing(addon)
@@ -27,7 +28,7 @@ for (const [name, protocol] of [
     test('refused', async () => {
       const fd = addon.socket(4, protocol)
       addon.connect(fd, '127.0.0.1', await refusingPort())
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: ECONNREFUSED })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: ECONNREFUSED })
       addon.close(fd)
     })
 
@@ -36,7 +37,7 @@ for (const [name, protocol] of [
       const fd = addon.socket(4, protocol)
       addon.connect(fd, server.address, server.port)
       await pause(20)
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
       addon.close(fd)
     })
 
@@ -46,7 +47,7 @@ for (const [name, protocol] of [
       for (const option of [TCP_FASTOPEN_NO_COOKIE, TCP_FASTOPEN_CONNECT])
         addon.setsockopt(fd, IPPROTO_TCP, option, int(1))
       expect(addon.connect(fd, server.address, server.port)).toBe(true)
-      const id = addon.awaitConnected(fd)
+      const id = reactor.awaitConnected(fd)
       await pause(30)
       expect(completions.of(id)).toEqual([])
       expect(addon.send(fd, Buffer.from('hello'))).toBe(5)
@@ -56,7 +57,7 @@ for (const [name, protocol] of [
 
     test('nobody has asked for a connection', async () => {
       const fd = addon.socket(4, protocol)
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: ENOTCONN })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: ENOTCONN })
       addon.close(fd)
     })
 
@@ -67,8 +68,8 @@ for (const [name, protocol] of [
         addon.connect(fd, '127.0.0.1', server.port)
         // Half of them are asked about when the reset is long there.
         if (round % 2) await pause(2)
-        expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
-        const ended = await completions.next(addon.awaitBytes(fd, 1))
+        expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
+        const ended = await completions.next(reactor.awaitBytes(fd, 1))
         expect(ended).toMatchObject({ status: ECONNRESET, bytes: Buffer.alloc(0) })
         addon.close(fd)
       }
@@ -78,8 +79,8 @@ for (const [name, protocol] of [
       await using server = await serve(addon, { protocol }, socket => socket.end())
       const fd = addon.socket(4, protocol)
       addon.connect(fd, server.address, server.port)
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
-      expect(await completions.next(addon.awaitBytes(fd, 1))).toMatchObject({ status: 0, bytes: Buffer.alloc(0) })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
+      expect(await completions.next(reactor.awaitBytes(fd, 1))).toMatchObject({ status: 0, bytes: Buffer.alloc(0) })
       addon.close(fd)
     })
 
@@ -90,7 +91,7 @@ for (const [name, protocol] of [
       const fast = addon.socket(4, protocol)
       addon.setsockopt(fast, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
       expect(addon.sendFastOpen(fast, '127.0.0.1', full.port, Buffer.from('early'))).toBe(5)
-      const waits = [addon.awaitConnected(plain), addon.awaitConnected(fast)]
+      const waits = [reactor.awaitConnected(plain), reactor.awaitConnected(fast)]
       await pause(300)
       expect(waits.flatMap(id => completions.of(id))).toEqual([])
 
@@ -127,7 +128,7 @@ async function fullListener(protocol: number) {
   const { port } = addon.getsockname(listener)
   const filling = addon.socket(4, protocol)
   addon.connect(filling, '127.0.0.1', port)
-  expect(await completions.next(addon.awaitConnected(filling))).toMatchObject({ status: 0 })
+  expect(await completions.next(reactor.awaitConnected(filling))).toMatchObject({ status: 0 })
   return {
     port,
     /** Accepts all there are. */

@@ -8,6 +8,7 @@ const EPOLLIN = 1
 
 const addon = native()
 const completions = new Completions(addon)
+const { reactor } = completions
 leavesNothing(addon)
 
 /** Each of the three waits on a descriptor of its own, none of them with anything to report so far. */
@@ -16,7 +17,7 @@ async function waits() {
   const connected = async () => {
     const fd = addon.socket(4, TCP)
     addon.connect(fd, server.address, server.port)
-    expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
+    expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
     return fd
   }
   const reading = await connected()
@@ -27,7 +28,11 @@ async function waits() {
   let happened = false
   return {
     descriptors: [connecting, reading, watching],
-    start: () => [addon.awaitConnected(connecting), addon.awaitBytes(reading, 3), addon.watchEdges(watching, EPOLLIN)],
+    start: () => [
+      reactor.awaitConnected(connecting),
+      reactor.awaitBytes(reading, 3),
+      reactor.watchEdges(watching, EPOLLIN),
+    ],
     /** Now they all have something to report. */
     happen() {
       if (happened) return
@@ -50,7 +55,7 @@ async function fullPort() {
   const { port } = addon.getsockname(listener)
   const filling = addon.socket(4, TCP)
   addon.connect(filling, '127.0.0.1', port)
-  await completions.next(addon.awaitConnected(filling))
+  await completions.next(reactor.awaitConnected(filling))
   let open = true
   return {
     port,
@@ -62,7 +67,7 @@ async function fullPort() {
 }
 
 const ends: Record<string, (ids: number[], descriptors: number[]) => void> = {
-  cancel: ids => ids.forEach(id => void addon.cancel(id)),
+  cancel: ids => ids.forEach(id => void reactor.cancel(id)),
   close: (_ids, descriptors) => descriptors.forEach(fd => void addon.close(fd)),
   reset: (_ids, descriptors) => descriptors.forEach(fd => void addon.reset(fd)),
   release: (_ids, descriptors) => descriptors.forEach(fd => void addon.release(fd)),
@@ -104,20 +109,20 @@ test('the bytes that a cancelled wait has not taken are still there; those it to
   await using server = await serve(addon, { protocol: TCP }, socket => socket.on('data', data => socket.write(data)))
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)
-  await completions.next(addon.awaitConnected(fd))
-  addon.cancel(addon.awaitBytes(fd, 3))
+  await completions.next(reactor.awaitConnected(fd))
+  reactor.cancel(reactor.awaitBytes(fd, 3))
   addon.send(fd, Buffer.from('abc'))
   await pause(20)
-  expect((await completions.next(addon.awaitBytes(fd, 3))).bytes).toEqual(Buffer.from('abc'))
+  expect((await completions.next(reactor.awaitBytes(fd, 3))).bytes).toEqual(Buffer.from('abc'))
   addon.close(fd)
 })
 
 test('of what is unknown, finished or cancelled before: nothing', async () => {
   const fd = addon.socket(4, TCP)
   addon.connect(fd, '127.0.0.1', await refusingPort())
-  const id = addon.awaitConnected(fd)
+  const id = reactor.awaitConnected(fd)
   await completions.next(id)
-  for (const none of [id, id, 0, 1, id + 1, Number.MAX_SAFE_INTEGER]) addon.cancel(none)
+  for (const none of [id, id, 0, 1, id + 1, Number.MAX_SAFE_INTEGER]) reactor.cancel(none)
   addon.close(fd)
 })
 
@@ -127,8 +132,8 @@ test('after a cancel the descriptor can wait again', async () => {
   addon.connect(fd, server.address, server.port)
   let id = 0
   for (let round = 0; round < 1000; round++) {
-    id = round % 2 ? addon.awaitConnected(fd) : addon.watchEdges(fd, EPOLLIN)
-    if (round < 999) addon.cancel(id)
+    id = round % 2 ? reactor.awaitConnected(fd) : reactor.watchEdges(fd, EPOLLIN)
+    if (round < 999) reactor.cancel(id)
   }
   expect(await completions.next(id)).toMatchObject({ status: 0 })
   expect(completions.all.filter(completion => completion.id > id - 999 && completion.id < id)).toEqual([])
@@ -148,13 +153,13 @@ test('a storm of waits, cancels and closes while connections come and go', async
     for (let i = 0; i < 10; i++) {
       const fd = addon.socket(4, TCP)
       addon.connect(fd, server.address, server.port)
-      open.push([fd, addon.awaitConnected(fd)])
+      open.push([fd, reactor.awaitConnected(fd)])
     }
     if (next(2)) await pause(0)
     if (next(2)) blockFor(1)
     for (const [fd, id] of open) {
       if (completions.of(id).length === 0) cancelled.add(id)
-      if (next(2)) addon.cancel(id)
+      if (next(2)) reactor.cancel(id)
       addon.close(fd)
     }
   }

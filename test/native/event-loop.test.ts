@@ -19,33 +19,33 @@ const waiting = `${sockets}
 
 test('a wait alone does not keep the event loop alive', () => {
   const { code, out } = runScript(`${waiting}
-    addon.onCompletion(() => {})
-    addon.watchEdges(listener, 1)`)
+    const reactor = new addon.Reactor(() => {})
+    reactor.watchEdges(listener, 1)`)
   expect([code, out]).toEqual([0, 'at once\n'])
 })
 
 test('keepAlive keeps it, until it is let go', () => {
   const { code, out } = runScript(`${waiting}
-    addon.onCompletion(({ status }) => { console.log(status); addon.keepAlive(false) })
-    addon.keepAlive(true)
-    addon.watchEdges(listener, 1)
+    const reactor = new addon.Reactor(({ status }) => { console.log(status); reactor.keepAlive(false) })
+    reactor.keepAlive(true)
+    reactor.watchEdges(listener, 1)
     setTimeout(() => addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port), 1200)`)
   expect([code, out]).toEqual([0, '1\nlater\n'])
 })
 
 test('it does not count: once is enough either way', () => {
   const { code, out } = runScript(`${waiting}
-    addon.onCompletion(() => {})
-    for (let i = 0; i < 3; i++) addon.keepAlive(true)
-    addon.keepAlive(false)`)
+    const reactor = new addon.Reactor(() => {})
+    for (let i = 0; i < 3; i++) reactor.keepAlive(true)
+    reactor.keepAlive(false)`)
   expect([code, out]).toEqual([0, 'at once\n'])
 })
 
 test('what completes while the loop lives is delivered also when nothing keeps it', () => {
   const { code, out } = runScript(`${sockets}
-    addon.onCompletion(({ status }) => console.log('status', status))
+    const reactor = new addon.Reactor(({ status }) => console.log('status', status))
     addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port)
-    addon.awaitConnected(connecting)
+    reactor.awaitConnected(connecting)
     setTimeout(() => {}, 50)`)
   expect([code, out]).toEqual([0, 'status 0\n'])
 })
@@ -53,7 +53,7 @@ test('what completes while the loop lives is delivered also when nothing keeps i
 test('completions come one by one, the ticks and microtasks of each before the next', () => {
   const { out } = runScript(`${sockets}
     const { port } = addon.getsockname(listener)
-    addon.onCompletion(() => {
+    const reactor = new addon.Reactor(() => {
       console.log('completion')
       Promise.resolve().then(() => console.log('microtask'))
       process.nextTick(() => console.log('tick'))
@@ -61,27 +61,9 @@ test('completions come one by one, the ticks and microtasks of each before the n
     for (let i = 0; i < 3; i++) {
       const fd = addon.socket(4, 6)
       addon.connect(fd, '127.0.0.1', port)
-      addon.awaitConnected(fd)
+      reactor.awaitConnected(fd)
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
     setTimeout(() => {}, 20)`)
   expect(out).toBe('completion\ntick\nmicrotask\n'.repeat(3))
-})
-
-test('the last function given hears of all that comes', () => {
-  const { out } = runScript(`${sockets}
-    addon.onCompletion(() => console.log('first'))
-    addon.watchEdges(listener, 1)
-    addon.onCompletion(() => console.log('second'))
-    addon.connect(connecting, '127.0.0.1', addon.getsockname(listener).port)
-    setTimeout(() => {}, 50)`)
-  expect(out).toBe('second\n')
-})
-
-test('waits before there is anybody to hear of them are refused', () => {
-  const { out } = runScript(`
-    const fd = addon.socket(4, 6)
-    for (const wait of ['awaitConnected', 'awaitBytes', 'watchEdges'])
-      try { addon[wait](fd, 1) } catch (error) { console.log(error.message) }`)
-  expect(out).toBe('onCompletion must be called first\n'.repeat(3))
 })

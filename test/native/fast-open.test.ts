@@ -24,6 +24,7 @@ vi.setConfig({ testTimeout: 60_000 })
 
 const addon = native()
 const completions = new Completions(addon)
+const { reactor } = completions
 leavesNothing(addon)
 
 for (const [name, protocol] of [
@@ -52,7 +53,7 @@ for (const [name, protocol] of [
       await using server = await listener()
       const fd = socket()
       expect(addon.sendFastOpen(fd, server.address, server.port, Buffer.from('hello'))).toBe(5)
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
       expect(addon.send(fd, Buffer.from(' world'))).toBe(6)
       await until(() => server.received().length >= 11)
       expect(server.received().toString()).toBe('hello world')
@@ -66,7 +67,7 @@ for (const [name, protocol] of [
       const taken = addon.sendFastOpen(fd, server.address, server.port, sent)
       expect(taken).toBeGreaterThan(0)
       expect(taken).toBeLessThan(sent.length)
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
       expect(addon.send(fd, sent.subarray(taken))).toBe(sent.length - taken)
       await until(() => server.received().length >= sent.length)
       expect(server.received().equals(sent)).toBe(true)
@@ -77,14 +78,14 @@ for (const [name, protocol] of [
       await using server = await listener()
       const fd = socket()
       expect(addon.sendFastOpen(fd, server.address, server.port, new Uint8Array())).toBe(0)
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
       addon.close(fd)
     })
 
     test('refused', async () => {
       const fd = socket()
       addon.sendFastOpen(fd, '127.0.0.1', await refusingPort(), Buffer.from('hello'))
-      expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: ECONNREFUSED })
+      expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: ECONNREFUSED })
       addon.close(fd)
     })
 
@@ -135,13 +136,13 @@ function inNamespace(protocol: number, { cookie }: { cookie: boolean }): unknown
     server.listen({ fd: listener }, () => {
       const fd = addon.socket(4, ${protocol})
       ${cookie ? '' : 'addon.setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, one)'}
-      addon.onCompletion(({ status }) => {
+      const reactor = new addon.Reactor(({ status }) => {
         result.status = status
         result.synData = (addon.getsockopt(fd, IPPROTO_TCP, TCP_INFO, 8)[5] & 0x20) !== 0
         if (result.taken === 0) addon.send(fd, hello)
       })
       result.taken = addon.sendFastOpen(fd, '127.0.0.1', server.address().port, hello)
-      addon.awaitConnected(fd)
+      reactor.awaitConnected(fd)
       // The server's data event must come after the completion.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
     })`,

@@ -16,14 +16,17 @@ const garbage = `
     new ArrayBuffer(8), new SharedArrayBuffer(8), new Uint8ClampedArray(8), new BigInt64Array(2), Object.create(null),
     { valueOf() { throw new Error('valueOf') }, toString() { throw new Error('toString') } },
   ]
-  const functions = Object.keys(addon).filter(name => !['keepAlive'].includes(name))
+  const reactor = new addon.Reactor(() => {})
+  const functions = Object.keys(addon).filter(name => typeof addon[name] === 'function')
+  const methods = ['awaitConnected', 'awaitBytes', 'watchEdges', 'cancel', 'keepAlive']
   function attempt(name, args) {
     try {
-      const result = addon[name](...args)
+      if (name === 'Reactor') return new addon.Reactor(...args)
+      const result = (name in addon ? addon : reactor)[name](...args)
       return /socket$|duplicate/i.test(name) ? addon.close(result) : result
     } catch (error) {
       if (!(error instanceof Error)) throw new Error(name + ' threw ' + String(error))
-      if (!(error instanceof TypeError) && error.syscall === undefined && !/onCompletion/.test(error.message)) throw error
+      if (!(error instanceof TypeError) && error.syscall === undefined) throw error
     }
   }
 `
@@ -34,16 +37,11 @@ const done = `
 
 test('every function, without arguments and with one of everything', () => {
   const { code, out, err } = runScript(`${garbage}
-    for (const when of ['before there is a reactor', 'after']) {
-      for (const name of functions.filter(name => name !== 'onCompletion')) {
-        attempt(name, [])
-        for (const value of values) attempt(name, [value])
-      }
-      addon.onCompletion(() => {})
+    for (const name of [...functions, ...methods]) {
+      attempt(name, [])
+      for (const value of values) attempt(name, [value])
     }
-    for (const value of values) attempt('keepAlive', [value])
-    addon.keepAlive(false)
-    for (const value of values) attempt('onCompletion', [value])
+    reactor.keepAlive(false)
     ${done}`)
   expect({ code, out, err }).toEqual({ code: 0, out: 'alive\n', err: '' })
 })
@@ -52,11 +50,12 @@ test('every function, on a socket of its own, with random other arguments', () =
   const { code, out, err } = runScript(`${garbage}
     let seed = 42
     const random = below => (seed = (seed * 48271) % 2147483647) % below
-    addon.onCompletion(() => {})
+    const names = [...functions, ...methods]
     for (let round = 0; round < 20000; round++) {
-      const name = functions[random(functions.length)]
+      const name = names[random(names.length)]
       const fd = addon.socket(random(2) ? 4 : 6, random(2) ? 262 : 6)
       attempt(name, [fd, ...Array.from({ length: random(5) }, () => values[random(values.length)])])
+      reactor.keepAlive(false)
       try { addon.close(fd) } catch (error) {
         if (name !== 'close' && name !== 'reset' && name !== 'release') throw error
         if (name === 'release') require('node:fs').closeSync(fd)
@@ -68,14 +67,17 @@ test('every function, on a socket of its own, with random other arguments', () =
 
 test('what is wrong is said', () => {
   const { out } = runScript(`
-    addon.onCompletion(() => {})
+    const reactor = new addon.Reactor(() => {})
     const fd = addon.socket(4, 6)
     for (const [name, ...args] of [
       ['socket', 4, 'tcp'], ['bind', fd, 0, 0], ['connect', fd, '::1', 65536], ['close', 1.5], ['getsockopt', fd, 0, 0, 2 ** 21],
-      ['onCompletion', 1], ['setsockopt', fd, 0, 0, [1]], ['keepAlive', 1], ['datagramSocket', '4'], ['accept', 'x'],
+      ['Reactor', 1], ['setsockopt', fd, 0, 0, [1]], ['keepAlive', 1], ['datagramSocket', '4'], ['accept', 'x'],
       ['attachFilter', fd, 'ret'], ['attachFilter', 1.5, new Uint8Array(8)],
     ])
-      try { addon[name](...args) } catch (error) { console.log(error.name + ': ' + error.message) }`)
+      try {
+        if (name === 'Reactor') new addon.Reactor(...args)
+        else (name in addon ? addon : reactor)[name](...args)
+      } catch (error) { console.log(error.name + ': ' + error.message) }`)
   expect(out.trimEnd().split('\n')).toEqual([
     'TypeError: argument 2 must be an integer from -2147483648 to 2147483647',
     'TypeError: argument 2 must be a string',
@@ -94,10 +96,13 @@ test('what is wrong is said', () => {
 
 test('methods without their addon, and as constructors', () => {
   const { code, out } = runScript(`
-    const { socket, close } = addon
+    const { socket, close, Reactor } = addon
     close(socket(4, 6))
+    const { cancel } = new Reactor(() => {})
     for (const call of [() => socket.call(undefined, 4, 6), () => socket.call({}, 4, 6), () => new socket(4, 6)])
       try { call() } catch (error) { if (!(error instanceof Error)) process.exit(1) }
+    for (const call of [() => Reactor(() => {}), () => cancel.call({}, 1), () => cancel.call(addon, 1), () => cancel(1)])
+      try { call(); process.exit(2) } catch (error) { if (!(error instanceof TypeError)) process.exit(3) }
     console.log('alive')`)
   expect([code, out]).toEqual([0, 'alive\n'])
 })

@@ -22,6 +22,7 @@ const MOST_INSTRUCTIONS = 4096
 
 const addon = native()
 const completions = new Completions(addon)
+const { reactor } = completions
 const mptcpTest = requires('MPTCP', mptcp)
 
 leavesNothing(addon)
@@ -106,7 +107,7 @@ describe('accept', () => {
 
       const first = peers.find(peer => peer.localPort === addon.getpeername(accepted[0]!).port)!
       first.write('hello')
-      expect(await completions.next(addon.awaitBytes(accepted[0]!, 5))).toMatchObject({ bytes: Buffer.from('hello') })
+      expect(await completions.next(reactor.awaitBytes(accepted[0]!, 5))).toMatchObject({ bytes: Buffer.from('hello') })
       for (const each of [...accepted, fd]) addon.close(each)
       for (const peer of peers) peer.on('error', () => {}).destroy()
     })

@@ -6,7 +6,7 @@ import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 const addon = native()
-new Completions(addon)
+const { reactor } = new Completions(addon)
 leavesNothing(addon)
 
 const descriptors = () => readdirSync('/proc/self/fd').length
@@ -26,15 +26,15 @@ test('what the addon did not open it does not touch', () => {
       ['close', () => addon.close(fd)],
       ['close', () => addon.reset(fd)],
       ['release', () => addon.release(fd)],
-      ['epoll_ctl', () => addon.awaitConnected(fd)],
-      ['epoll_ctl', () => addon.awaitBytes(fd, 1)],
+      ['epoll_ctl', () => reactor.awaitConnected(fd)],
+      ['epoll_ctl', () => reactor.awaitBytes(fd, 1)],
     ] as const)
       expect(call).toThrow(`${syscall} EBADF`)
   fstatSync(foreign)
   closeSync(foreign)
 })
 
-test('closed, reset or released: it is nobody any more', () => {
+test('closed, reset or released: the addon does not own it any more', () => {
   const before = descriptors()
   for (const end of [addon.close, addon.reset, addon.release]) {
     const fd = addon.socket(4, TCP)
@@ -52,7 +52,7 @@ requires('MPTCP', mptcp)('a thousand sockets, and none is left', () => {
   const before = descriptors()
   for (let round = 0; round < 1000; round++) {
     const fd = addon.socket(round % 2 ? 4 : 6, round % 3 ? 262 : TCP)
-    if (round % 5 === 0) addon.awaitConnected(fd)
+    if (round % 5 === 0) reactor.awaitConnected(fd)
     if (round % 7 === 0) addon.setsockopt(fd, 1, 2, int(1))
     if (round % 2) addon.close(fd)
     else addon.reset(fd)
@@ -71,6 +71,17 @@ test('a duplicate of any descriptor is owned, and its original is not', () => {
   closeSync(foreign)
   expect(() => addon.duplicate(foreign)).toThrow('fcntl EBADF')
   expect(descriptors()).toBe(before)
+})
+
+test('reset closes what cannot be reset, and says why', () => {
+  const foreign = openSync('/dev/null', 'r')
+  const before = descriptors()
+  const copy = addon.duplicate(foreign)
+  expect(() => addon.reset(copy)).toThrow('setsockopt ENOTSOCK')
+  expect(addon.counts().descriptors).toBe(0)
+  expect(descriptors()).toBe(before)
+  expect(() => addon.close(copy)).toThrow('close EBADF')
+  closeSync(foreign)
 })
 
 test('a socket that cannot be opened leaves nothing', () => {

@@ -14,12 +14,12 @@ const everything = `
     addon.connect(fd, '127.0.0.1', port)
     return fd
   }
-  addon.onCompletion(completion => globalThis.delivered?.(completion))
-  addon.keepAlive(true)
-  addon.awaitConnected(connect())
-  addon.awaitBytes(connect(), 5)
-  addon.watchEdges(connect(), 4)
-  addon.watchEdges(listener, 1)
+  const reactor = new addon.Reactor(completion => globalThis.delivered?.(completion))
+  reactor.keepAlive(true)
+  reactor.awaitConnected(connect())
+  reactor.awaitBytes(connect(), 5)
+  reactor.watchEdges(connect(), 4)
+  reactor.watchEdges(listener, 1)
 `
 
 const ended = (source: string) => runScript(everything + source)
@@ -35,20 +35,20 @@ test('process.exit() within a delivery', () => {
 test('process.exit() within a delivery, many times', () => {
   for (let round = 0; round < 10; round++)
     expect(
-      ended(`for (let i = 0; i < 100; i++) addon.watchEdges(connect(), 4)
+      ended(`for (let i = 0; i < 100; i++) reactor.watchEdges(connect(), 4)
       globalThis.delivered = () => process.exit(4)`),
     ).toMatchObject({ code: 4, err: '' })
 })
 
 test('the event loop ends with everything open', () => {
-  expect(ended(`addon.keepAlive(false)`)).toMatchObject({ code: 0, err: '' })
+  expect(ended(`reactor.keepAlive(false)`)).toMatchObject({ code: 0, err: '' })
 })
 
 test('a delivery in the exit handler is none', () => {
   expect(
-    ended(`addon.keepAlive(false)
+    ended(`reactor.keepAlive(false)
     globalThis.delivered = () => {}
-    process.on('exit', () => { addon.watchEdges(connect(), 4); addon.counts(); addon.cancel(1) })`),
+    process.on('exit', () => { reactor.watchEdges(connect(), 4); addon.counts(); reactor.cancel(1) })`),
   ).toMatchObject({ code: 0, err: '' })
 })
 
@@ -59,7 +59,7 @@ test('an error thrown in a delivery is an uncaught exception, and the deliveries
     process.on('uncaughtException', error => {
       console.log(error.message)
       if (count === 2) process.exit()
-      addon.watchEdges(connect(), 4)
+      reactor.watchEdges(connect(), 4)
     })`)
   expect([code, out]).toEqual([0, 'delivery 1\ndelivery 2\n'])
 })
@@ -78,10 +78,10 @@ test('process.exit() while workers wait', () => {
     for (let i = 0; i < 4; i++)
       new Worker(
         \`const addon = require(require('node:worker_threads').workerData)
-        addon.onCompletion(() => {})
-        addon.keepAlive(true)
-        addon.awaitConnected(addon.socket(4, 6))
-        addon.watchEdges(addon.socket(4, 6), 1)
+        const reactor = new addon.Reactor(() => {})
+        reactor.keepAlive(true)
+        reactor.awaitConnected(addon.socket(4, 6))
+        reactor.watchEdges(addon.socket(4, 6), 1)
         require('node:worker_threads').parentPort.postMessage('ready')\`,
         { eval: true, workerData: ${JSON.stringify(addonPath)} },
       ).on('message', () => ++ready === 4 && process.exit(5))`),

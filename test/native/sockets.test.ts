@@ -20,6 +20,7 @@ const MPTCP_INFO = 1
 
 const addon = native()
 const completions = new Completions(addon)
+const { reactor } = completions
 const mptcpTest = requires('MPTCP', mptcp)
 
 leavesNothing(addon)
@@ -46,7 +47,7 @@ function expected(...args: Parameters<typeof systemError>): object {
 
 async function connected(fd: number, address: string, port: number): Promise<void> {
   addon.connect(fd, address, port)
-  expect(await completions.next(addon.awaitConnected(fd))).toMatchObject({ status: 0 })
+  expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: 0 })
 }
 
 describe('a connection', () => {
@@ -68,7 +69,7 @@ describe('a connection', () => {
       expect(port).toBeGreaterThan(0)
 
       expect(addon.send(fd, Buffer.from('hello'))).toBe(5)
-      const { bytes } = await completions.next(addon.awaitBytes(fd, 5))
+      const { bytes } = await completions.next(reactor.awaitBytes(fd, 5))
       expect(bytes).toEqual(Buffer.from('hello'))
       addon.close(fd)
     })
@@ -135,7 +136,7 @@ describe('a connection', () => {
       await connected(fd, server.address, server.port)
       addon.send(fd, Buffer.from('hello'))
       addon.shutdown(fd)
-      expect(await completions.next(addon.awaitBytes(fd, 9))).toMatchObject({ status: 0, bytes: Buffer.from('bye') })
+      expect(await completions.next(reactor.awaitBytes(fd, 9))).toMatchObject({ status: 0, bytes: Buffer.from('bye') })
       expect(Buffer.concat(received).toString()).toBe('hello')
       expect(() => addon.send(fd, Buffer.from('x'))).toThrow('send EPIPE')
       addon.close(fd)
@@ -158,7 +159,7 @@ mptcpTest('unread: what has come and has not been received', async () => {
   await connected(fd, server.address, server.port)
   await until(() => addon.unread(fd) === 5)
   expect(addon.unread(fd)).toBe(5)
-  await completions.next(addon.awaitBytes(fd, 2))
+  await completions.next(reactor.awaitBytes(fd, 2))
   expect(addon.unread(fd)).toBe(3)
   addon.close(fd)
   expect(() => addon.unread(fd)).toThrow('ioctl EBADF')

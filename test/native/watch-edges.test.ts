@@ -12,6 +12,7 @@ const EPOLLRDHUP = 0x2000
 
 const addon = native()
 const completions = new Completions(addon)
+const { reactor } = completions
 leavesNothing(addon)
 
 function descriptorOf(socket: net.Socket): number {
@@ -44,13 +45,13 @@ test('one report for each edge, until cancelled', async () => {
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)
   await until(() => far)
-  const id = addon.watchEdges(fd, EPOLLIN)
+  const id = reactor.watchEdges(fd, EPOLLIN)
   for (const count of [1, 2, 3]) {
     far!.write('x')
     await until(() => completions.of(id).length === count)
     expect(completions.of(id)).toEqual(Array.from({ length: count }, () => ({ id, status: EPOLLIN })))
   }
-  addon.cancel(id)
+  reactor.cancel(id)
   far!.write('x')
   await pause(20)
   expect(completions.of(id)).toHaveLength(3)
@@ -61,14 +62,14 @@ test('libuv reads on beside it, and misses nothing', async () => {
   await using both = await pair()
   const received: Buffer[] = []
   both.near.on('data', data => received.push(data))
-  const id = addon.watchEdges(both.fd, EPOLLIN)
+  const id = reactor.watchEdges(both.fd, EPOLLIN)
   const sent = Buffer.alloc(1_000_000, 'atsss')
   both.far.write(sent)
   await until(() => Buffer.concat(received).length === sent.length)
   expect(Buffer.concat(received).equals(sent)).toBe(true)
   // Not as many as there were pieces: epoll keeps quiet of what libuv has read before it could say so.
   for (const { status } of completions.of(id)) expect(status).toBe(EPOLLIN)
-  addon.cancel(id)
+  reactor.cancel(id)
 })
 
 test('what is there already is the first edge; data that nobody reads is no second', async () => {
@@ -76,7 +77,7 @@ test('what is there already is the first edge; data that nobody reads is no seco
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)
   await pause(20)
-  const id = addon.watchEdges(fd, EPOLLIN | EPOLLOUT)
+  const id = reactor.watchEdges(fd, EPOLLIN | EPOLLOUT)
   await pause(50)
   expect(completions.of(id)).toEqual([{ id, status: EPOLLIN | EPOLLOUT }])
   addon.close(fd)
@@ -90,7 +91,7 @@ test('edges that were not delivered yet are one report, of all their events', as
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)
   await until(() => accepted)
-  const id = addon.watchEdges(descriptorOf(accepted!), EPOLLIN | EPOLLRDHUP)
+  const id = reactor.watchEdges(descriptorOf(accepted!), EPOLLIN | EPOLLRDHUP)
   // This thread hears nothing until it is done.
   addon.send(fd, Buffer.from('x'))
   blockFor(20)
@@ -98,7 +99,7 @@ test('edges that were not delivered yet are one report, of all their events', as
   blockFor(20)
   await pause(20)
   expect(completions.of(id)).toEqual([{ id, status: EPOLLIN | EPOLLRDHUP }])
-  addon.cancel(id)
+  reactor.cancel(id)
   addon.close(fd)
 })
 
@@ -110,7 +111,7 @@ test('each report is of its own time', async () => {
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)
   await until(() => far)
-  const id = addon.watchEdges(fd, EPOLLIN | EPOLLOUT)
+  const id = reactor.watchEdges(fd, EPOLLIN | EPOLLOUT)
   await until(() => completions.of(id).length === 1)
   // Full, so that it cannot be written to any more.
   for (let quiet = 0; quiet < 20; ) {
@@ -126,10 +127,10 @@ test('each report is of its own time', async () => {
 
 test('no edge, no report', async () => {
   await using both = await pair()
-  const id = addon.watchEdges(both.fd, EPOLLIN)
+  const id = reactor.watchEdges(both.fd, EPOLLIN)
   await pause(20)
   expect(completions.of(id)).toEqual([])
-  addon.cancel(id)
+  reactor.cancel(id)
 })
 
 test('a descriptor has one wait at a time', async () => {
@@ -137,43 +138,43 @@ test('a descriptor has one wait at a time', async () => {
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)
   for (const wait of [
-    () => addon.watchEdges(fd, EPOLLIN),
-    () => addon.awaitBytes(fd, 1),
-    () => addon.awaitConnected(fd),
+    () => reactor.watchEdges(fd, EPOLLIN),
+    () => reactor.awaitBytes(fd, 1),
+    () => reactor.awaitConnected(fd),
   ]) {
     const id = wait()
-    expect(() => addon.watchEdges(fd, EPOLLIN)).toThrow('epoll_ctl EBUSY')
-    expect(() => addon.awaitBytes(fd, 1)).toThrow('epoll_ctl EBUSY')
-    expect(() => addon.awaitBytes(fd, 0)).toThrow('epoll_ctl EBUSY')
-    expect(() => addon.awaitConnected(fd)).toThrow('epoll_ctl EBUSY')
+    expect(() => reactor.watchEdges(fd, EPOLLIN)).toThrow('epoll_ctl EBUSY')
+    expect(() => reactor.awaitBytes(fd, 1)).toThrow('epoll_ctl EBUSY')
+    expect(() => reactor.awaitBytes(fd, 0)).toThrow('epoll_ctl EBUSY')
+    expect(() => reactor.awaitConnected(fd)).toThrow('epoll_ctl EBUSY')
     // The last of them has finished meanwhile, but nobody has been told.
     blockFor(20)
-    expect(() => addon.awaitBytes(fd, 1)).toThrow('epoll_ctl EBUSY')
-    addon.cancel(id)
+    expect(() => reactor.awaitBytes(fd, 1)).toThrow('epoll_ctl EBUSY')
+    reactor.cancel(id)
   }
   addon.close(fd)
 })
 
 test('what epoll cannot watch is thrown: EPERM for a file, EBADF for nothing', () => {
   const file = openSync('/proc/self/status', 'r')
-  expect(() => addon.watchEdges(file, EPOLLIN)).toThrow(/^epoll_ctl (EPERM)$/)
+  expect(() => reactor.watchEdges(file, EPOLLIN)).toThrow(/^epoll_ctl (EPERM)$/)
   closeSync(file)
-  expect(() => addon.watchEdges(file, EPOLLIN)).toThrow('epoll_ctl EBADF')
-  expect(() => addon.watchEdges(-1, EPOLLIN)).toThrow('epoll_ctl EBADF')
+  expect(() => reactor.watchEdges(file, EPOLLIN)).toThrow('epoll_ctl EBADF')
+  expect(() => reactor.watchEdges(-1, EPOLLIN)).toThrow('epoll_ctl EBADF')
 })
 
 test('the descriptor is closed by others: silence, until cancelled', async () => {
   const both = await pair()
-  const id = addon.watchEdges(both.fd, EPOLLIN)
+  const id = reactor.watchEdges(both.fd, EPOLLIN)
   await both[Symbol.asyncDispose]()
   await pause(20)
   expect(addon.counts().waits).toBe(1)
-  addon.cancel(id)
+  reactor.cancel(id)
 })
 
 test('the descriptor is closed by others, and its number is used again', async () => {
   const both = await pair()
-  const stale = addon.watchEdges(both.fd, EPOLLIN)
+  const stale = reactor.watchEdges(both.fd, EPOLLIN)
   const number = both.fd
   await both[Symbol.asyncDispose]()
 
@@ -188,9 +189,9 @@ test('the descriptor is closed by others, and its number is used again', async (
 
   addon.connect(number, server.address, server.port)
   await until(() => far)
-  const id = addon.awaitBytes(number, 3)
+  const id = reactor.awaitBytes(number, 3)
   expect(addon.counts().waits).toBe(1)
-  addon.cancel(stale)
+  reactor.cancel(stale)
   far!.write('new')
   expect(await completions.next(id)).toMatchObject({ status: 0, bytes: Buffer.from('new') })
   expect(completions.of(stale)).toEqual([])

@@ -39,26 +39,26 @@ const said = (worker: Worker) =>
 const echo = () => serve(addon, { protocol: TCP }, socket => socket.pipe(socket))
 
 /** Waits of every kind that never end, on descriptors that are never closed. */
-const openWaits = `
-  addon.onCompletion(({ status }) => { if (status !== 4) say('ready') })
-  addon.keepAlive(true)
-  addon.awaitConnected(connect())
-  addon.watchEdges(connect(), 4)
-  addon.watchEdges(addon.socket(4, 6), 1)
+const openWaits = (deliver = `({ status }) => { if (status !== 4) say('ready') }`) => `
+  const reactor = new addon.Reactor(${deliver})
+  reactor.keepAlive(true)
+  reactor.awaitConnected(connect())
+  reactor.watchEdges(connect(), 4)
+  reactor.watchEdges(addon.socket(4, 6), 1)
   const reading = connect()
-  addon.awaitBytes(reading, 10)`
+  reactor.awaitBytes(reading, 10)`
 
 test('a worker has its own descriptors and its own completions', async () => {
   await using server = await echo()
   const worker = start(
-    `addon.onCompletion(({ status, bytes }) => {
+    `const reactor = new addon.Reactor(({ status, bytes }) => {
       if (bytes) return say({ text: String(bytes), counts: addon.counts() })
       addon.send(fd, Buffer.from('hello'))
-      addon.awaitBytes(fd, 5)
+      reactor.awaitBytes(fd, 5)
     })
-    addon.keepAlive(true)
+    reactor.keepAlive(true)
     const fd = connect()
-    addon.awaitConnected(fd)`,
+    reactor.awaitConnected(fd)`,
     server.port,
   )
   const before = completions.all.length
@@ -78,7 +78,7 @@ test("a worker's descriptor is not the main thread's", async () => {
 test('terminated with waits pending: its descriptors are closed, its thread has ended', async () => {
   await using server = await echo()
   const before = { descriptors: descriptors(), threads: threads() }
-  const worker = start(openWaits, server.port)
+  const worker = start(openWaits(), server.port)
   await said(worker)
   expect(descriptors()).toBeGreaterThan(before.descriptors + 4)
   expect(threads()).toBeGreaterThan(before.threads + 1)
@@ -100,7 +100,7 @@ test('twenty workers, one after the other, terminated with waits pending', async
   await using server = await echo()
   const before = { descriptors: descriptors(), threads: threads() }
   for (let round = 0; round < 20; round++) {
-    const worker = start(openWaits, server.port)
+    const worker = start(openWaits(), server.port)
     if (round % 2) await said(worker)
     await worker.terminate()
   }
@@ -111,16 +111,16 @@ test('twenty workers, one after the other, terminated with waits pending', async
 test('terminated while completions and errors pour', async () => {
   await using server = await echo()
   const flood = `
-    addon.onCompletion(({ id }) => {
-      addon.cancel(id)
+    const reactor = new addon.Reactor(({ id }) => {
+      reactor.cancel(id)
       again()
     })
-    addon.keepAlive(true)
+    reactor.keepAlive(true)
     let open = []
     function again() {
       for (const fd of open) addon.close(fd)
       open = [connect(), connect()]
-      for (const fd of open) addon.watchEdges(fd, 4)
+      for (const fd of open) reactor.watchEdges(fd, 4)
       for (let i = 0; i < 50; i++) try { addon.close(-1) } catch (error) { if (error.code !== 'EBADF') throw error }
     }
     again()
@@ -135,21 +135,13 @@ test('terminated while completions and errors pour', async () => {
 
 test('process.exit() in a worker, within a delivery', async () => {
   await using server = await echo()
-  const worker = start(
-    `${openWaits}
-    addon.onCompletion(() => process.exit(7))`,
-    server.port,
-  )
+  const worker = start(openWaits('() => process.exit(7)'), server.port)
   expect(await ended(worker)).toBe(7)
 })
 
 test('an error thrown in a delivery is an uncaught exception of the worker', async () => {
   await using server = await echo()
-  const worker = start(
-    `${openWaits}
-    addon.onCompletion(() => { throw new Error('of the delivery') })`,
-    server.port,
-  )
+  const worker = start(openWaits(`() => { throw new Error('of the delivery') }`), server.port)
   const error = await new Promise<Error>(resolve => worker.once('error', resolve))
   expect(error.message).toBe('of the delivery')
 })
@@ -157,9 +149,9 @@ test('an error thrown in a delivery is an uncaught exception of the worker', asy
 test('a worker with waits ends by itself when nothing keeps it alive', async () => {
   await using server = await echo()
   const worker = start(
-    `addon.onCompletion(() => {})
-    addon.awaitBytes(connect(), 1)
-    addon.watchEdges(connect(), 1)`,
+    `const reactor = new addon.Reactor(() => {})
+    reactor.awaitBytes(connect(), 1)
+    reactor.watchEdges(connect(), 1)`,
     server.port,
   )
   expect(await ended(worker)).toBe(0)

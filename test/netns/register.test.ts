@@ -176,7 +176,7 @@ describe('without the addon', () => {
   test('the process ends with the reason', async () => {
     configure({})
     const { code, err } = await node([...register, '-e', 'console.log("begun")'], { env })
-    expect(err).toMatch(/^atsss: no native addon .*\/nowhere\.node: not there\n$/s)
+    expect(err).toMatch(/^atsss: no native addon .*\/nowhere\.node: no such file\n$/s)
     expect(code).toBe(1)
   })
 

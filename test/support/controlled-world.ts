@@ -250,7 +250,7 @@ const TOTALS = 'bytesSent bytesRetrans retransmits lastDataSent lastDataRecv las
 function record(sample: SocketSample): number[] {
   const doubles = new Array<number>(SOCKET.length).fill(0)
   for (const name of Object.keys(SOCKET) as (keyof typeof SOCKET)[])
-    if (name !== 'length') doubles[SOCKET[name]] = name === 'subflows' ? 0 : (sample[name] ?? Number.NaN)
+    if (name !== 'length') doubles[SOCKET[name]] = sample[name] ?? Number.NaN
   return doubles
 }
 

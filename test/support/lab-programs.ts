@@ -108,8 +108,8 @@ export const mptcpHello = (address: string, { synData = true, more = 0 } = {}) =
     addon.setsockopt(fd, 6, 34, new Uint8Array([1, 0, 0, 0])) // TCP_FASTOPEN_NO_COOKIE
     taken = addon.sendFastOpen(fd, '${address}', 5002, hello)
   } else addon.connect(fd, '${address}', 5002)
-  addon.onCompletion(({ status }) => {
-    addon.keepAlive(false)
+  const reactor = new addon.Reactor(({ status }) => {
+    reactor.keepAlive(false)
     if (status !== 0) throw new Error('connect: errno ' + status)
     addon.release(fd)
     let bytes = 0
@@ -122,5 +122,5 @@ export const mptcpHello = (address: string, { synData = true, more = 0 } = {}) =
     socket.write(hello.subarray(taken))
     if (${more} > 0) socket.write(Buffer.alloc(${more}))
   })
-  addon.keepAlive(true)
-  addon.awaitConnected(fd)`
+  reactor.keepAlive(true)
+  reactor.awaitConnected(fd)`

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect } from 'vitest'
-import type { Addon, Completion } from '../../lib/runtime/kernel/native.js'
+import type { Addon, AddonReactor, Completion } from '../../lib/runtime/kernel/native.js'
 
 export const TCP = 6
 export const MPTCP = 262
@@ -13,22 +13,26 @@ export const MPTCP = 262
 export const addonPath =
   process.env.ATSSS_ADDON || fileURLToPath(new URL('../../build/Release/atsss.node', import.meta.url))
 
-/** What an addon has to have, of native.ts. */
-export const functions = [
-  ...readFileSync(new URL('../../lib/runtime/kernel/native.ts', import.meta.url), 'utf8')
-    .split('export interface Addon {')[1]!
-    .split('\n}')[0]!
-    .matchAll(/^ {2}(\w+)\(/gm),
-].map(([, name]) => name!)
+/** What an addon must export: the members of `Addon` in native.ts. */
+export const functions = members('Addon')
+/** The methods of its reactors. */
+export const reactorMethods = members('AddonReactor')
 
-/** The completions of an addon, by the wait they belong to. One for a process. */
+function members(type: string): string[] {
+  const source = readFileSync(new URL('../../lib/runtime/kernel/native.ts', import.meta.url), 'utf8')
+  const body = source.split(`export interface ${type} {`)[1]!.split('\n}')[0]!
+  return [...body.matchAll(/^ {2}(\w+)(?:\(|: new)/gm)].map(([, name]) => name!)
+}
+
+/** A reactor, and its completions by the wait they belong to. */
 export class Completions {
-  /** All there were, in their order. */
+  readonly reactor: AddonReactor
+  /** In their order. */
   readonly all: Completion[] = []
   readonly #wanted = new Map<number, (completion: Completion) => void>()
 
   constructor(addon: Addon) {
-    addon.onCompletion(completion => {
+    this.reactor = new addon.Reactor(completion => {
       this.all.push(completion)
       this.#wanted.get(completion.id)?.(completion)
       this.#wanted.delete(completion.id)
@@ -94,9 +98,20 @@ export async function refusingPort(): Promise<number> {
 /**
  * Runs CommonJS in a Node of its own, with `addon` there, and `env` in its environment.
  * @param wrapper a command to run it under, such as ['unshare', '-n']
+ * @param options of Node
  */
-export function runScript(source: string, wrapper: string[] = []): { code: number | string; out: string; err: string } {
-  const command = [...wrapper, process.execPath, '-e', `const addon = require(${JSON.stringify(addonPath)})\n${source}`]
+export function runScript(
+  source: string,
+  wrapper: string[] = [],
+  options: string[] = [],
+): { code: number | string; out: string; err: string } {
+  const command = [
+    ...wrapper,
+    process.execPath,
+    ...options,
+    '-e',
+    `const addon = require(${JSON.stringify(addonPath)})\n${source}`,
+  ]
   const ended = spawnSync(command[0]!, command.slice(1), { encoding: 'utf8', timeout: 30_000 })
   return { code: ended.status ?? ended.signal ?? 'not started', out: ended.stdout, err: ended.stderr }
 }

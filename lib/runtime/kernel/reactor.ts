@@ -1,14 +1,14 @@
 /**
- * Waits on descriptors, as callbacks. One per environment (a worker thread has its own), over the addon's epoll thread.
+ * Waits on descriptors, with callbacks, over the addon's epoll thread.
  *
- * A callback runs in the async context of the one who asked, once for each result (`watchEdges`: for each edge), and
+ * A callback runs in the async context in which the wait began, once for each result (`watchEdges`: for each edge), and
  * never after `cancel()`.
  */
 import { AsyncResource } from 'node:async_hooks'
-import { type Addon, type Completion, native } from './native.js'
+import { type Addon, type AddonReactor, type Completion, native } from './native.js'
 
 export interface Wait {
-  /** No callback from here on, and the reactor's thread no longer touches the descriptor. Harmless when repeated. */
+  /** No callback from here on, and the epoll thread no longer touches the descriptor. May be called again. */
   cancel(): void
 }
 
@@ -25,42 +25,41 @@ interface Pending {
 }
 
 export class Reactor {
-  readonly #addon: Addon
+  readonly #waits: AddonReactor
   readonly #pending = new Map<number, Pending>()
   #holds = 0
 
   constructor(addon: Addon) {
-    this.#addon = addon
-    addon.onCompletion(completion => this.#deliver(completion))
+    this.#waits = new addon.Reactor(completion => this.#deliver(completion))
   }
 
-  /** `done(errno)`: 0 once the handshake is done, else why it failed. */
+  /** Calls `done(errno)`: 0 once the handshake is complete, else why it failed. */
   awaitConnected(fd: number, done: (errno: number) => void, options?: WaitOptions): Wait {
-    return this.#add(this.#addon.awaitConnected(fd), true, ({ status }) => done(status), options)
+    return this.#add(this.#waits.awaitConnected(fd), true, ({ status }) => done(status), options)
   }
 
-  /** `done(errno, bytes)`: exactly `length` bytes, or fewer when the stream ended (errno 0) or failed. */
+  /** Calls `done(errno, bytes)` with exactly `length` bytes, or fewer if the stream ended (errno 0) or failed. */
   awaitBytes(fd: number, length: number, done: (errno: number, bytes: Buffer) => void, options?: WaitOptions): Wait {
     return this.#add(
-      this.#addon.awaitBytes(fd, length),
+      this.#waits.awaitBytes(fd, length),
       true,
       ({ status, bytes }) => done(status, bytes ?? Buffer.alloc(0)),
       options,
     )
   }
 
-  /** `edge(events)` at every edge of `events` (epoll's bits) until cancelled. */
+  /** Calls `edge(events)` at every edge of `events` (epoll's bits) until cancelled. */
   watchEdges(fd: number, events: number, edge: (events: number) => void, options?: WaitOptions): Wait {
-    return this.#add(this.#addon.watchEdges(fd, events), false, ({ status }) => edge(status), options)
+    return this.#add(this.#waits.watchEdges(fd, events), false, ({ status }) => edge(status), options)
   }
 
-  /** Keeps the event loop alive until the matching `letGo`; they nest. */
+  /** Keeps the event loop alive until the matching `letGo`. They nest. */
   hold(): void {
-    if (this.#holds++ === 0) this.#addon.keepAlive(true)
+    if (this.#holds++ === 0) this.#waits.keepAlive(true)
   }
 
   letGo(): void {
-    if (--this.#holds === 0) this.#addon.keepAlive(false)
+    if (--this.#holds === 0) this.#waits.keepAlive(false)
   }
 
   #add(id: number, oneShot: boolean, deliver: Pending['deliver'], options: WaitOptions | undefined): Wait {
@@ -72,7 +71,7 @@ export class Reactor {
 
   #cancel(id: number): void {
     if (!this.#forget(id)) return
-    this.#addon.cancel(id)
+    this.#waits.cancel(id)
   }
 
   #forget(id: number): boolean {
@@ -93,7 +92,7 @@ export class Reactor {
 
 let shared: Reactor | undefined
 
-/** This environment's reactor, made at its first use. */
+/** The reactor of this copy of the package, in this thread; made at its first use. */
 export function reactor(): Reactor {
   shared ??= new Reactor(native())
   return shared

@@ -1,75 +1,33 @@
 /**
- * The counters of many sockets in one native call.
+ * The counters of many sockets, with one native call.
  *
- * The native call writes doubles: for each socket a record of `SOCKET.length`, and behind it one of `SUBFLOW.length` for
- * each of its subflows. NaN stands for what this kernel does not tell. native/addon/sampler.h numbers the fields alike.
- * Whether a subflow is a backup is in nothing that the kernel tells of a descriptor: who sets the flag must remember it.
+ * The native call writes the kernel's own structures into one buffer, in the layout of `HEADER` and `SUBFLOW`, which
+ * native/addon/sampler.h defines; the fields of the structures are those of lib/wire/kernel. Nothing that the kernel
+ * reports about a descriptor says whether a subflow is a backup: the code that sets the flag must remember it.
  */
+import { MPTCP_INFO_OFFSET } from '../../wire/kernel/mptcp-info.js'
+import { HOST_ENDIAN } from '../../wire/kernel/struct.js'
+import { TCP_INFO_OFFSET } from '../../wire/kernel/tcp-info.js'
 import { native, type SocketAddress } from './native.js'
 
-/** What the kernel is asked for, and how. */
+/** What to ask the kernel for. */
 export const ASKING = {
-  /** All, by MPTCP_FULL_INFO where the kernel has it (6.5). */
+  /** Everything, with MPTCP_FULL_INFO where the kernel has it (6.5). */
   whole: 0,
-  /** All, as on older kernels: for tests. */
+  /** Everything, as on older kernels: for tests. */
   inParts: 1,
-  /** The connections, without their subflows. */
+  /** The connections without their subflows. */
   connections: 2,
 } as const
 
-/** The fields of a socket's record, in their order. */
-export const SOCKET = {
-  fd: 0,
-  errno: 1,
-  token: 2,
-  subflows: 3,
-  bytesSent: 4,
-  bytesReceived: 5,
-  bytesAcked: 6,
-  bytesRetrans: 7,
-  retransmits: 8,
-  outstanding: 9,
-  lastDataSent: 10,
-  lastDataRecv: 11,
-  lastAckRecv: 12,
-  length: 13,
-} as const
-
-/** The fields of a subflow's record, in their order. */
-export const SUBFLOW = {
-  id: 0,
-  state: 1,
-  localPort: 2,
-  retransmits: 3,
-  unacked: 4,
-  lost: 5,
-  lastDataSent: 6,
-  lastDataRecv: 7,
-  lastAckRecv: 8,
-  rtt: 9,
-  rttvar: 10,
-  minRtt: 11,
-  sndCwnd: 12,
-  totalRetrans: 13,
-  pacingRate: 14,
-  deliveryRate: 15,
-  bytesAcked: 16,
-  bytesReceived: 17,
-  bytesSent: 18,
-  bytesRetrans: 19,
-  notsentBytes: 20,
-  segsIn: 21,
-  length: 22,
-} as const
-
-/** One subflow, as struct tcp_info has it. */
+/** One subflow, as struct tcp_info describes it. */
 export interface SubflowSample {
   /**
-   * Of this subflow as long as the connection lives, and of no other; from 1. 0: a plain TCP connection.
-   * Kernels before 6.5 have none; there it is made of the addresses, and beyond 2^32.
+   * Names this subflow, and no other one of the connection, for the connection's lifetime. From 1; 0: plain TCP.
+   * Kernels before 6.5 have no such id: there it is a hash of the addresses, above 2^32.
    */
   id: number
-  /** `TCP_STATES`. A destroyed first subflow stays, in `close` (7). */
+  /** One of `TCP_STATES`. A destroyed first subflow stays, in `close` (7). */
   state: number
   localPort: number
   /** Timeouts in a row without an acknowledgement. */
@@ -92,13 +50,13 @@ export interface SubflowSample {
   minRtt: number
   /** Congestion window, segments. */
   sndCwnd: number
-  /** Segments retransmitted, ever. */
+  /** Segments retransmitted so far. */
   totalRetrans: number
   /** Bytes per second. */
   pacingRate: number
   /** Bytes per second. */
   deliveryRate: number
-  /** Bytes, the SYN counted as one where this side sent it. */
+  /** Bytes; the SYN counts as one where this side sent it. */
   bytesAcked: number
   /** Bytes. */
   bytesReceived: number
@@ -108,29 +66,29 @@ export interface SubflowSample {
   bytesRetrans: number
   /** Bytes in the send buffer that were never sent. */
   notsentBytes: number
-  /** Segments that have come in, the SYN+ACK among them, bare acknowledgements too. */
+  /** Segments received, including the SYN+ACK and bare acknowledgements. */
   segsIn: number
 }
 
-/** One connection, as struct mptcp_info has it. `undefined`: this kernel does not say. */
+/** One connection, as struct mptcp_info describes it. `undefined`: this kernel does not report it. */
 export interface SocketSample {
   fd: number
   /**
-   * 0, or a positive errno: EBADF, ENOTSOCK. EOPNOTSUPP (95) for a connection on plain TCP, whose only subflow is there
-   * all the same.
+   * 0, or a positive errno: EBADF, ENOTSOCK. EOPNOTSUPP (95) for a connection over plain TCP, which still has its only
+   * subflow.
    */
   errno: number
-  /** 0 without one. A number of a descriptor may mean another connection by now: compare. */
+  /** 0 without one. Compare it: the descriptor's number may belong to another connection by now. */
   token: number
-  /** Bytes; each counts once, on whichever subflow it went. */
+  /** Bytes; each counts once, whichever subflows carried it. */
   bytesSent: number | undefined
   bytesReceived: number | undefined
   bytesAcked: number | undefined
   /** Bytes sent again on another subflow. */
   bytesRetrans: number | undefined
-  /** How often that was. */
+  /** How often data was sent again on another subflow. */
   retransmits: number | undefined
-  /** Bytes that the application has written and the peer not acknowledged. */
+  /** Bytes that the application has written and the peer has not acknowledged. */
   outstanding: number | undefined
   /** Since data was last sent, ms. */
   lastDataSent: number | undefined
@@ -150,117 +108,208 @@ export interface SubflowAddresses {
   remote: SocketAddress
 }
 
-/** Keeps its memory from one call to the next: one for each who samples regularly. */
+/** The fields of a record of `sampleConnections`, in their order. They mean what they mean in SocketSample. */
+export const SOCKET = {
+  fd: 0,
+  errno: 1,
+  token: 2,
+  bytesSent: 3,
+  bytesReceived: 4,
+  bytesAcked: 5,
+  bytesRetrans: 6,
+  retransmits: 7,
+  outstanding: 8,
+  length: 9,
+} as const
+
+/** Keeps its buffers from one call to the next. */
 export class Sampler {
-  #doubles = new Float64Array(0)
+  #structs = new Structs(0)
+  #records = new Float64Array(0)
 
-  /** One native call for all; a sample for each descriptor, in their order. Of any descriptors, whoever owns them. */
+  /** Samples all of them with one native call, in their order. Works on any descriptors. */
   sample(fds: Int32Array): SocketSample[] {
-    return this.#sample(fds, ASKING.whole)
-  }
-
-  /**
-   * Without the subflows, to find out which connections are at rest: about a quarter of the time.
-   *
-   * @returns a record of `SOCKET.length` doubles for each descriptor, in their order; good until the next call
-   */
-  sampleConnections(fds: Int32Array): Float64Array {
-    const room = roomFor(fds.length)
-    if (this.#doubles.length < room) this.#doubles = new Float64Array(room)
-    native().sample(fds, this.#doubles, ASKING.connections)
-    return this.#doubles
-  }
-
-  #sample(fds: Int32Array, asking: number): SocketSample[] {
     const samples: SocketSample[] = []
     while (samples.length < fds.length) {
       const rest = fds.subarray(samples.length)
-      if (this.#doubles.length < roomFor(rest.length)) this.#doubles = new Float64Array(roomFor(rest.length))
-      const taken = native().sample(rest, this.#doubles, asking)
-      decode(this.#doubles, taken, samples)
+      const structs = this.#room(rest.length)
+      structs.decode(native().sample(rest, structs.bytes, ASKING.whole), samples)
     }
     return samples
   }
+
+  /**
+   * Samples the connections without their subflows, to find out which ones are idle. Takes about half the time.
+   *
+   * @returns a record of `SOCKET.length` doubles for each descriptor, in their order; NaN stands for what this kernel does
+   * not report. Valid until the next call.
+   */
+  sampleConnections(fds: Int32Array): Float64Array {
+    const structs = this.#room(fds.length)
+    if (this.#records.length < fds.length * SOCKET.length) this.#records = new Float64Array(fds.length * SOCKET.length)
+    structs.decodeConnections(native().sample(fds, structs.bytes, ASKING.connections), this.#records)
+    return this.#records
+  }
+
+  #room(sockets: number): Structs {
+    const size = roomFor(sockets)
+    if (this.#structs.bytes.length < size) this.#structs = new Structs(size)
+    return this.#structs
+  }
 }
 
-/** The descriptors of these, as they are sampled. */
+/** The descriptors of these sockets, as `Sampler` takes them. */
 export function fdsOf(sockets: readonly { fd: number }[]): Int32Array {
   const fds = new Int32Array(sockets.length)
   for (let i = 0; i < fds.length; i++) fds[i] = sockets[i]!.fd
   return fds
 }
 
-/** For an id that a sample shows for the first time. Of a plain TCP connection its own, with the id 0. Throws system errors. */
+/** For an id that a sample shows for the first time. A plain TCP connection has one, with the id 0. Throws system errors. */
 export function subflowAddresses(fd: number): SubflowAddresses[] {
   return native().subflowAddresses(fd, ASKING.whole)
 }
 
-/** A socket with more subflows than four is rare; one with the most must fit. */
-function roomFor(sockets: number): number {
-  return sockets * (SOCKET.length + 4 * SUBFLOW.length) + MOST_SUBFLOWS * SUBFLOW.length
-}
+/** Where things begin, in bytes: for each socket a header, in it its struct mptcp_info; then its subflows' tcp_info. */
+const HEADER = { fd: 0, errno: 4, infoLength: 8, subflows: 12, info: 16, size: 112 } as const
+const TCP_INFO_SIZE = 216
+/** Behind all tcp_info of a socket, one for each of them. */
+const SUBFLOW = { localPort: 0, id: 8, size: 16 } as const
 const MOST_SUBFLOWS = 32
 
-/** Appends the first `count` records to `samples`. */
-export function decode(doubles: Float64Array, count: number, samples: SocketSample[]): void {
-  let at = 0
-  for (let i = 0; i < count; i++) {
-    const socket = at
-    const subflows: SubflowSample[] = []
-    at += SOCKET.length
-    for (let left = doubles[socket + SOCKET.subflows]!; left > 0; left--) {
-      subflows.push(decodeSubflow(doubles, at))
-      at += SUBFLOW.length
+/** Few sockets have more than four subflows. One with the most must fit. */
+function roomFor(sockets: number): number {
+  return sockets * (HEADER.size + 4 * (TCP_INFO_SIZE + SUBFLOW.size)) + MOST_SUBFLOWS * (TCP_INFO_SIZE + SUBFLOW.size)
+}
+
+/** The buffer that the native call writes into. Typed arrays, since a DataView's 64-bit numbers are slow bigints. */
+export class Structs {
+  readonly bytes: Uint8Array
+  readonly #u32: Uint32Array
+  readonly #i32: Int32Array
+  readonly #f64: Float64Array
+
+  /** @param size a multiple of 8 */
+  constructor(size: number) {
+    const memory = new ArrayBuffer(size)
+    this.bytes = new Uint8Array(memory)
+    this.#u32 = new Uint32Array(memory)
+    this.#i32 = new Int32Array(memory)
+    this.#f64 = new Float64Array(memory)
+  }
+
+  /** Appends the first `count` sockets to `samples`. */
+  decode(count: number, samples: SocketSample[]): void {
+    let at = 0
+    for (let i = 0; i < count; i++) {
+      const socket = at
+      const subflows: SubflowSample[] = []
+      const there = this.#u32[(socket + HEADER.subflows) >> 2]!
+      let name = socket + HEADER.size + there * TCP_INFO_SIZE
+      for (at += HEADER.size; subflows.length < there; at += TCP_INFO_SIZE, name += SUBFLOW.size)
+        subflows.push(this.#subflow(at, name))
+      at = name
+      samples.push(this.#socket(socket, subflows))
     }
-    samples.push(decodeSocket(doubles, socket, subflows))
+  }
+
+  /** Writes a record of `SOCKET` for each of the first `count` sockets, none of which has subflows. */
+  decodeConnections(count: number, records: Float64Array): void {
+    for (let i = 0, at = 0, to = 0; i < count; i++, at += HEADER.size, to += SOCKET.length) {
+      records[to + SOCKET.fd] = this.#i32[(at + HEADER.fd) >> 2]!
+      records[to + SOCKET.errno] = this.#i32[(at + HEADER.errno) >> 2]!
+      records[to + SOCKET.token] = this.#token(at)
+      records[to + SOCKET.bytesSent] = this.#info64(at, MPTCP_INFO_OFFSET.bytesSent)
+      records[to + SOCKET.bytesReceived] = this.#info64(at, MPTCP_INFO_OFFSET.bytesReceived)
+      records[to + SOCKET.bytesAcked] = this.#info64(at, MPTCP_INFO_OFFSET.bytesAcked)
+      records[to + SOCKET.bytesRetrans] = this.#info64(at, MPTCP_INFO_OFFSET.bytesRetrans)
+      records[to + SOCKET.retransmits] = this.#info32(at, MPTCP_INFO_OFFSET.retransmits)
+      records[to + SOCKET.outstanding] = this.#outstanding(at)
+    }
+  }
+
+  #socket(at: number, subflows: SubflowSample[]): SocketSample {
+    return {
+      fd: this.#i32[(at + HEADER.fd) >> 2]!,
+      errno: this.#i32[(at + HEADER.errno) >> 2]!,
+      token: this.#token(at),
+      bytesSent: reported(this.#info64(at, MPTCP_INFO_OFFSET.bytesSent)),
+      bytesReceived: reported(this.#info64(at, MPTCP_INFO_OFFSET.bytesReceived)),
+      bytesAcked: reported(this.#info64(at, MPTCP_INFO_OFFSET.bytesAcked)),
+      bytesRetrans: reported(this.#info64(at, MPTCP_INFO_OFFSET.bytesRetrans)),
+      retransmits: reported(this.#info32(at, MPTCP_INFO_OFFSET.retransmits)),
+      outstanding: reported(this.#outstanding(at)),
+      lastDataSent: reported(this.#info32(at, MPTCP_INFO_OFFSET.lastDataSent)),
+      lastDataRecv: reported(this.#info32(at, MPTCP_INFO_OFFSET.lastDataRecv)),
+      lastAckRecv: reported(this.#info32(at, MPTCP_INFO_OFFSET.lastAckRecv)),
+      subflows,
+    }
+  }
+
+  #subflow(at: number, name: number): SubflowSample {
+    return {
+      id: this.#f64[(name + SUBFLOW.id) >> 3]!,
+      state: this.bytes[at + TCP_INFO_OFFSET.state]!,
+      localPort: this.#u32[(name + SUBFLOW.localPort) >> 2]!,
+      retransmits: this.bytes[at + TCP_INFO_OFFSET.retransmits]!,
+      unacked: this.#u32[(at + TCP_INFO_OFFSET.unacked) >> 2]!,
+      lost: this.#u32[(at + TCP_INFO_OFFSET.lost) >> 2]!,
+      lastDataSent: this.#u32[(at + TCP_INFO_OFFSET.lastDataSent) >> 2]!,
+      lastDataRecv: this.#u32[(at + TCP_INFO_OFFSET.lastDataRecv) >> 2]!,
+      lastAckRecv: this.#u32[(at + TCP_INFO_OFFSET.lastAckRecv) >> 2]!,
+      rtt: this.#u32[(at + TCP_INFO_OFFSET.rtt) >> 2]!,
+      rttvar: this.#u32[(at + TCP_INFO_OFFSET.rttvar) >> 2]!,
+      minRtt: this.#u32[(at + TCP_INFO_OFFSET.minRtt) >> 2]!,
+      sndCwnd: this.#u32[(at + TCP_INFO_OFFSET.sndCwnd) >> 2]!,
+      totalRetrans: this.#u32[(at + TCP_INFO_OFFSET.totalRetrans) >> 2]!,
+      pacingRate: this.#u64(at + TCP_INFO_OFFSET.pacingRate),
+      deliveryRate: this.#u64(at + TCP_INFO_OFFSET.deliveryRate),
+      bytesAcked: this.#u64(at + TCP_INFO_OFFSET.bytesAcked),
+      bytesReceived: this.#u64(at + TCP_INFO_OFFSET.bytesReceived),
+      bytesSent: this.#u64(at + TCP_INFO_OFFSET.bytesSent),
+      bytesRetrans: this.#u64(at + TCP_INFO_OFFSET.bytesRetrans),
+      notsentBytes: this.#u32[(at + TCP_INFO_OFFSET.notsentBytes) >> 2]!,
+      segsIn: this.#u32[(at + TCP_INFO_OFFSET.segsIn) >> 2]!,
+    }
+  }
+
+  #token(socket: number): number {
+    const token = this.#info32(socket, MPTCP_INFO_OFFSET.token)
+    return Number.isNaN(token) ? 0 : token
+  }
+
+  /** Both sequence numbers start at random and wrap at 2^64: the difference of the upper halves wraps at 2^32. */
+  #outstanding(socket: number): number {
+    if (!this.#wrote(socket, MPTCP_INFO_OFFSET.sndUna + 8)) return Number.NaN
+    const written = (socket + HEADER.info + MPTCP_INFO_OFFSET.writeSeq) >> 2
+    const acked = (socket + HEADER.info + MPTCP_INFO_OFFSET.sndUna) >> 2
+    const upper = (this.#u32[written + UPPER]! - this.#u32[acked + UPPER]!) | 0
+    return upper * 2 ** 32 + (this.#u32[written + LOWER]! - this.#u32[acked + LOWER]!)
+  }
+
+  /** A field of mptcp_info; NaN if this kernel does not report it. */
+  #info32(socket: number, field: number): number {
+    return this.#wrote(socket, field + 4) ? this.#u32[(socket + HEADER.info + field) >> 2]! : Number.NaN
+  }
+
+  #info64(socket: number, field: number): number {
+    return this.#wrote(socket, field + 8) ? this.#u64(socket + HEADER.info + field) : Number.NaN
+  }
+
+  /** Whether the kernel wrote the first `length` bytes of mptcp_info. */
+  #wrote(socket: number, length: number): boolean {
+    return length <= this.#u32[(socket + HEADER.infoLength) >> 2]!
+  }
+
+  /** Exact up to 2^53. */
+  #u64(at: number): number {
+    return this.#u32[(at >> 2) + UPPER]! * 2 ** 32 + this.#u32[(at >> 2) + LOWER]!
   }
 }
 
-function decodeSocket(doubles: Float64Array, at: number, subflows: SubflowSample[]): SocketSample {
-  return {
-    fd: doubles[at + SOCKET.fd]!,
-    errno: doubles[at + SOCKET.errno]!,
-    token: doubles[at + SOCKET.token]!,
-    bytesSent: told(doubles[at + SOCKET.bytesSent]!),
-    bytesReceived: told(doubles[at + SOCKET.bytesReceived]!),
-    bytesAcked: told(doubles[at + SOCKET.bytesAcked]!),
-    bytesRetrans: told(doubles[at + SOCKET.bytesRetrans]!),
-    retransmits: told(doubles[at + SOCKET.retransmits]!),
-    outstanding: told(doubles[at + SOCKET.outstanding]!),
-    lastDataSent: told(doubles[at + SOCKET.lastDataSent]!),
-    lastDataRecv: told(doubles[at + SOCKET.lastDataRecv]!),
-    lastAckRecv: told(doubles[at + SOCKET.lastAckRecv]!),
-    subflows,
-  }
-}
+/** The halves of a 64-bit number. */
+const [LOWER, UPPER] = HOST_ENDIAN === 'LE' ? [0, 1] : [1, 0]
 
-function decodeSubflow(doubles: Float64Array, at: number): SubflowSample {
-  return {
-    id: doubles[at + SUBFLOW.id]!,
-    state: doubles[at + SUBFLOW.state]!,
-    localPort: doubles[at + SUBFLOW.localPort]!,
-    retransmits: doubles[at + SUBFLOW.retransmits]!,
-    unacked: doubles[at + SUBFLOW.unacked]!,
-    lost: doubles[at + SUBFLOW.lost]!,
-    lastDataSent: doubles[at + SUBFLOW.lastDataSent]!,
-    lastDataRecv: doubles[at + SUBFLOW.lastDataRecv]!,
-    lastAckRecv: doubles[at + SUBFLOW.lastAckRecv]!,
-    rtt: doubles[at + SUBFLOW.rtt]!,
-    rttvar: doubles[at + SUBFLOW.rttvar]!,
-    minRtt: doubles[at + SUBFLOW.minRtt]!,
-    sndCwnd: doubles[at + SUBFLOW.sndCwnd]!,
-    totalRetrans: doubles[at + SUBFLOW.totalRetrans]!,
-    pacingRate: doubles[at + SUBFLOW.pacingRate]!,
-    deliveryRate: doubles[at + SUBFLOW.deliveryRate]!,
-    bytesAcked: doubles[at + SUBFLOW.bytesAcked]!,
-    bytesReceived: doubles[at + SUBFLOW.bytesReceived]!,
-    bytesSent: doubles[at + SUBFLOW.bytesSent]!,
-    bytesRetrans: doubles[at + SUBFLOW.bytesRetrans]!,
-    notsentBytes: doubles[at + SUBFLOW.notsentBytes]!,
-    segsIn: doubles[at + SUBFLOW.segsIn]!,
-  }
-}
-
-function told(value: number): number | undefined {
+function reported(value: number): number | undefined {
   return Number.isNaN(value) ? undefined : value
 }

@@ -56,7 +56,8 @@ export interface MptcpInfo {
 export const MPTCP_INFO_FLAG_FALLBACK = 0x1
 export const MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED = 0x2
 
-const OFFSET = {
+/** Where each field begins, in bytes. */
+export const MPTCP_INFO_OFFSET = {
   subflows: 0,
   addAddrSignal: 1,
   addAddrAccepted: 2,
@@ -81,6 +82,7 @@ const OFFSET = {
   lastDataRecv: 88,
   lastAckRecv: 92,
 } as const
+const OFFSET = MPTCP_INFO_OFFSET
 
 export function decodeMptcpInfo(bytes: Uint8Array): MptcpInfo {
   const { u8, u32, u64, bigU64 } = structReader(bytes)

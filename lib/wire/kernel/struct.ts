@@ -1,9 +1,9 @@
-/** Structures as the kernel writes them: in the host's byte order, of a length that grows from version to version. */
+/** Structures as the kernel writes them: in the host's byte order, and longer from version to version. */
 import { endianness } from 'node:os'
 
 export const HOST_ENDIAN = endianness()
 
-/** Reads fields by their offset; `undefined` for a field that is not wholly within `bytes`. */
+/** Reads fields by their offset. A field that is not wholly within `bytes` is `undefined`. */
 export function structReader(bytes: Uint8Array) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const little = HOST_ENDIAN === 'LE'

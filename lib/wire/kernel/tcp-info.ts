@@ -90,7 +90,9 @@ export const FASTOPEN_CLIENT_FAIL = {
   synRetransmitted: 3,
 } as const
 
-const OFFSET = {
+/** Where each field begins, in bytes. All are `__u32`, except where noted. */
+export const TCP_INFO_OFFSET = {
+  /** `__u8`, as are the next three. */
   state: 0,
   retransmits: 2,
   options: 5,
@@ -109,15 +111,23 @@ const OFFSET = {
   rttvar: 72,
   sndCwnd: 80,
   totalRetrans: 100,
+  /** `__u64`. */
   pacingRate: 104,
+  /** `__u64`. */
   bytesAcked: 120,
+  /** `__u64`. */
   bytesReceived: 128,
+  segsIn: 140,
   notsentBytes: 144,
   minRtt: 148,
+  /** `__u64`. */
   deliveryRate: 160,
+  /** `__u64`. */
   bytesSent: 200,
+  /** `__u64`. */
   bytesRetrans: 208,
 } as const
+const OFFSET = TCP_INFO_OFFSET
 
 export function decodeTcpInfo(bytes: Uint8Array): TcpInfo {
   const { u8, u32, u64 } = structReader(bytes)

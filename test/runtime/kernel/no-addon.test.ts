@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
+import { compiledUrl } from '../../support/compiled.js'
 
 const SCRIPT = `
   import { connect, isSupported } from './lib/index.ts'
@@ -35,3 +36,23 @@ test('without an addon for this system a connection fails with an error that say
     rmSync(folder, { recursive: true })
   }
 }, 30_000)
+
+test('an addon that was built from another version of the package is refused, with what to do', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'atsss-'))
+  try {
+    const stale = join(folder, 'stale.cjs')
+    writeFileSync(stale, 'module.exports = { revision: 1, socket() {} }')
+    const { stdout } = spawnSync(
+      process.execPath,
+      [
+        '--input-type=module',
+        '-e',
+        `console.log((await import('${compiledUrl('lib/index.ts')}')).isSupported().reason)`,
+      ],
+      { env: { ...process.env, ATSSS_ADDON: stale }, encoding: 'utf8' },
+    )
+    expect(stdout).toContain(`tried ${stale}: built from another version of the package: rebuild it`)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})

@@ -3,14 +3,14 @@ import { describe, expect, test, vi } from 'vitest'
 import type { Addon, Completion } from '../../../lib/runtime/kernel/native.js'
 import { Reactor } from '../../../lib/runtime/kernel/reactor.js'
 
-/** An addon whose completions come from the test. */
-class FakeAddon {
-  #deliver: (completion: Completion) => void = () => {}
+/** Waits whose completions come from the test. */
+class FakeReactor {
+  #deliver: (completion: Completion) => void
   /** What was asked, in words. */
   calls: string[] = []
   #ids = 0
 
-  onCompletion(deliver: (completion: Completion) => void): void {
+  constructor(deliver: (completion: Completion) => void) {
     this.#deliver = deliver
   }
   /** One after the other, as the addon does it. */
@@ -38,12 +38,21 @@ class FakeAddon {
   }
 }
 
-function setUp(): { addon: FakeAddon; reactor: Reactor } {
-  const addon = new FakeAddon()
-  return { addon, reactor: new Reactor(addon as unknown as Addon) }
+function setUp(): { addon: FakeReactor; reactor: Reactor } {
+  let addon: FakeReactor | undefined
+  const fake = {
+    Reactor: class extends FakeReactor {
+      constructor(deliver: (completion: Completion) => void) {
+        super(deliver)
+        addon = this
+      }
+    },
+  }
+  const reactor = new Reactor(fake as unknown as Addon)
+  return { addon: addon!, reactor }
 }
 
-describe('results reach who asked', () => {
+describe('results reach the callback of their wait', () => {
   test('connected, or the errno', () => {
     const { addon, reactor } = setUp()
     const results: number[] = []
@@ -71,7 +80,7 @@ describe('results reach who asked', () => {
     ])
   })
 
-  test('once, but for edges', () => {
+  test('once, except edges', () => {
     const { addon, reactor } = setUp()
     const once = vi.fn()
     const edge = vi.fn()
@@ -86,14 +95,14 @@ describe('results reach who asked', () => {
     expect(edge).toHaveBeenCalledTimes(3)
   })
 
-  test('a result for nobody is passed over', () => {
+  test('a result without a wait is ignored', () => {
     const { addon } = setUp()
     addon.deliver([{ id: 99, status: 0 }])
   })
 })
 
 describe('cancel', () => {
-  test('nothing comes any more, not even what has happened already', () => {
+  test('nothing is delivered any more, not even what has already happened', () => {
     const { addon, reactor } = setUp()
     const cancelled = vi.fn()
     let wait = { cancel() {} }
@@ -120,7 +129,7 @@ describe('cancel', () => {
 })
 
 describe('the event loop is kept alive', () => {
-  const liveliness = ({ calls }: FakeAddon) => calls.filter(call => call.startsWith('keepAlive'))
+  const liveliness = ({ calls }: FakeReactor) => calls.filter(call => call.startsWith('keepAlive'))
 
   test('by waits, until the last one is over', () => {
     const { addon, reactor } = setUp()
@@ -137,14 +146,14 @@ describe('the event loop is kept alive', () => {
     expect(liveliness(addon)).toEqual(['keepAlive true', 'keepAlive false'])
   })
 
-  test('not by waits that do not want to', () => {
+  test('not by waits that asked not to', () => {
     const { addon, reactor } = setUp()
     reactor.awaitBytes(10, 1, () => {}, { ref: false }).cancel()
     reactor.watchEdges(11, 1, () => {}, { ref: false })
     expect(liveliness(addon)).toEqual([])
   })
 
-  test('by hold(), as many times as letGo() is due', () => {
+  test('by hold(), until it has been let go as often', () => {
     const { addon, reactor } = setUp()
     reactor.hold()
     reactor.hold()
@@ -156,7 +165,7 @@ describe('the event loop is kept alive', () => {
   })
 })
 
-test('a callback runs in the async context of the one who asked', () => {
+test('a callback runs in the async context in which its wait began', () => {
   const { addon, reactor } = setUp()
   const storage = new AsyncLocalStorage<string>()
   const seen: unknown[] = []

@@ -1,14 +1,14 @@
 import { closeSync, openSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { endianness } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { native } from '../../../lib/runtime/kernel/native.js'
 import {
   ASKING,
-  decode,
   Sampler,
   SOCKET,
   type SocketSample,
-  SUBFLOW,
+  Structs,
   subflowAddresses,
 } from '../../../lib/runtime/kernel/sampler.js'
 import { decodeMptcpInfo } from '../../../lib/wire/kernel/mptcp-info.js'
@@ -21,25 +21,92 @@ const EBADF = 9
 const ENOTSOCK = 88
 const EOPNOTSUPP = 95
 
-test('records: sockets with none, two and one subflow, and fields that the kernel does not tell', () => {
-  const fields = [SOCKET, SUBFLOW].map(layout => Object.keys(layout).length - 1)
-  expect(fields).toEqual([SOCKET.length, SUBFLOW.length])
-  const subflow = (first: number) => Array.from({ length: SUBFLOW.length }, (_, i) => first + i)
-  const socket = (fd: number, subflows: number) => {
-    const record = Array.from({ length: SOCKET.length }, (_, i) => 100 + i)
-    return Object.assign(record, { [SOCKET.fd]: fd, [SOCKET.errno]: 0, [SOCKET.subflows]: subflows })
-  }
-  const doubles = [socket(3, 0), socket(4, 2), subflow(1000), subflow(2000), socket(5, 1), subflow(3000), [7, 7]].flat()
-  doubles[SOCKET.bytesAcked] = Number.NaN
-  const samples: SocketSample[] = []
-  decode(Float64Array.from(doubles), 3, samples)
-  expect(samples.map(({ fd, subflows }) => [fd, subflows.map(({ id }) => id)])).toEqual([
-    [3, []],
-    [4, [1000, 2000]],
-    [5, [3000]],
-  ])
-  expect(samples[0]).toMatchObject({ token: 102, bytesSent: 104, bytesAcked: undefined, lastAckRecv: 112 })
-  expect(samples[1]!.subflows[1]).toMatchObject({ state: 2001, localPort: 2002, notsentBytes: 2020, segsIn: 2021 })
+/** What the native call writes about one socket. */
+function record(fd: number, subflows: { id: number; localPort: number; tcpInfo: Uint8Array }[], mptcpInfo: Uint8Array) {
+  const header = new Uint8Array(112)
+  new Int32Array(header.buffer).set([fd, 0, mptcpInfo.length, subflows.length])
+  header.set(mptcpInfo, 16)
+  const names = subflows.map(({ id, localPort }) => {
+    const name = new Uint8Array(16)
+    new Uint32Array(name.buffer)[0] = localPort
+    new Float64Array(name.buffer)[1] = id
+    return name
+  })
+  return Buffer.concat([header, ...subflows.map(({ tcpInfo }) => tcpInfo), ...names])
+}
+
+function structs(...records: Uint8Array[]): Structs {
+  const bytes = Buffer.concat(records)
+  const written = new Structs(bytes.length)
+  written.bytes.set(bytes)
+  return written
+}
+
+const random = (length: number, seed: number) => Uint8Array.from({ length }, (_, i) => (seed + i * 197) % 256)
+
+describe('records', () => {
+  test('sockets with none, two and one subflow', () => {
+    const subflow = (id: number) => ({ id, localPort: 40_000 + id, tcpInfo: random(216, id) })
+    const info = random(96, 7)
+    const records = [record(3, [], info), record(4, [subflow(1), subflow(2)], info), record(-1, [subflow(3)], info)]
+    const samples: SocketSample[] = []
+    structs(...records, new Uint8Array(8)).decode(3, samples)
+    expect(samples.map(({ fd, subflows }) => [fd, subflows.map(({ id, localPort }) => [id, localPort])])).toEqual([
+      [3, []],
+      [
+        4,
+        [
+          [1, 40_001],
+          [2, 40_002],
+        ],
+      ],
+      [-1, [[3, 40_003]]],
+    ])
+  })
+
+  test.each([1, 2, 3, 4, 5])('every field is what the decoders of the structures read (%i)', seed => {
+    const [mptcpInfo, tcpInfo] = [random(96, seed * 31), random(216, seed)]
+    const samples: SocketSample[] = []
+    structs(record(3, [{ id: 2 ** 32 + seed, localPort: 65_535, tcpInfo }], mptcpInfo)).decode(1, samples)
+    const { fd, errno, outstanding, subflows, ...connection } = samples[0]!
+    const { id, localPort, segsIn, ...subflow } = subflows[0]!
+    expect({ fd, errno, id, localPort }).toEqual({ fd: 3, errno: 0, id: 2 ** 32 + seed, localPort: 65_535 })
+    expect(decodeMptcpInfo(mptcpInfo)).toMatchObject(connection)
+    expect(decodeTcpInfo(tcpInfo)).toMatchObject(subflow)
+    expect(segsIn).toBe(new DataView(tcpInfo.buffer).getUint32(140, endianness() === 'LE'))
+  })
+
+  test('what an older kernel does not report is undefined, in records of connections NaN', () => {
+    const written = structs(record(3, [], random(56, 1)))
+    const samples: SocketSample[] = []
+    written.decode(1, samples)
+    const { token, retransmits, outstanding } = samples[0]!
+    expect([token, retransmits, outstanding]).not.toContain(undefined)
+    const { bytesSent, bytesReceived, bytesAcked, lastDataSent } = samples[0]!
+    expect([bytesSent, bytesReceived, bytesAcked, lastDataSent]).toEqual(Array(4).fill(undefined))
+    const records = new Float64Array(SOCKET.length)
+    written.decodeConnections(1, records)
+    expect(records[SOCKET.bytesSent]).toBeNaN()
+    expect([records[SOCKET.token], records[SOCKET.outstanding]]).toEqual([token, outstanding])
+
+    const nothing: SocketSample[] = []
+    structs(record(3, [], new Uint8Array(0))).decode(1, nothing)
+    expect(nothing[0]).toMatchObject({ token: 0, outstanding: undefined, subflows: [] })
+  })
+
+  test.each([
+    [100n, 100n, 0],
+    [2n ** 63n + 5n, 2n ** 63n, 5],
+    [2n ** 32n + 1n, 2n ** 32n - 1n, 2],
+    [7n, 2n ** 64n - 3n, 10],
+    [2n ** 40n, 2n ** 64n - 1n, 2 ** 40 + 1],
+  ])('outstanding: written to %i, acknowledged to %i', (writeSeq, sndUna, expected) => {
+    const info = new Uint8Array(96)
+    new BigUint64Array(info.buffer).set([writeSeq, sndUna], 2)
+    const samples: SocketSample[] = []
+    structs(record(3, [], info)).decode(1, samples)
+    expect(samples[0]!.outstanding).toBe(expected)
+  })
 })
 
 requires('MPTCP', mptcp).describe('of this kernel', () => {
@@ -75,9 +142,11 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
     await using server = await serve(addon, {}, socket => socket.resume())
     const fd = await connection(server.port)
     await pause(20)
-    const out = new Float64Array(1000)
-    expect(addon.sample(Int32Array.of(fd), out, asking)).toBe(1)
-    const [sample] = decoded(out)
+    const out = new Structs(8192)
+    expect(addon.sample(Int32Array.of(fd), out.bytes, asking)).toBe(1)
+    const samples: SocketSample[] = []
+    out.decode(1, samples)
+    const [sample] = samples
     const mptcpInfo = decodeMptcpInfo(addon.getsockopt(fd, 284, 1, 512))
     const tcpInfo = decodeTcpInfo(addon.getsockopt(fd, TCP, 11, 512))
     const { token, bytesSent, bytesReceived, bytesAcked, bytesRetrans, retransmits } = mptcpInfo
@@ -101,8 +170,8 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
     expect(subflow).toMatchObject({ pacingRate, deliveryRate, bytesAcked: 1001, bytesSent: 1000, bytesReceived: 0 })
     near(subflow!, tcpInfo, ['lastDataSent', 'lastDataRecv', 'lastAckRecv'])
     const [alone] = withoutSubflows(new Sampler(), Int32Array.of(fd))
-    const { lastDataSent, lastDataRecv, lastAckRecv, ...same } = sample!
-    expect(alone).toMatchObject({ ...same, subflows: [] })
+    const { lastDataSent, lastDataRecv, lastAckRecv, subflows, ...same } = sample!
+    expect(alone).toEqual(same)
     expect(subflow!.localPort).toBe(addon.getsockname(fd).port)
 
     expect(addon.subflowAddresses(fd, asking)).toEqual([
@@ -134,7 +203,6 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
     const connections = withoutSubflows(sampler, asked)
     expect(connections.map(({ token }) => token)).toEqual(sampler.sample(asked).map(({ token }) => token))
     expect(connections.map(({ errno }) => errno).filter(errno => errno !== 0)).toEqual([ENOTSOCK, EBADF])
-    expect(connections.every(({ subflows }) => subflows.length === 0)).toBe(true)
     for (const fd of fds) addon.close(fd)
     closeSync(file)
   })
@@ -146,7 +214,7 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
       const fd = await connection(port, host, protocol)
       const [sample] = new Sampler().sample(Int32Array.of(fd))
       expect(sample).toMatchObject({ fd, errno: EOPNOTSUPP, token: 0, bytesAcked: undefined, outstanding: undefined })
-      expect(withoutSubflows(new Sampler(), Int32Array.of(fd))).toMatchObject([{ errno: EOPNOTSUPP, subflows: [] }])
+      expect(withoutSubflows(new Sampler(), Int32Array.of(fd))).toMatchObject([{ fd, errno: EOPNOTSUPP, token: 0 }])
       const { port: localPort } = addon.getsockname(fd)
       expect(sample!.subflows).toMatchObject([{ id: 0, state: TCP_STATES.established, localPort, bytesAcked: 1001 }])
       expect(subflowAddresses(fd)).toEqual([{ id: 0, local: addon.getsockname(fd), remote: addon.getpeername(fd) }])
@@ -159,15 +227,15 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
     const fd = addon.socket(4, MPTCP)
     const [sample] = new Sampler().sample(Int32Array.of(fd))
     expect(sample).toMatchObject({ fd, token: 0 })
-    expect(addon.sample(Int32Array.of(fd), new Float64Array(SOCKET.length), ASKING.whole)).toBe(0)
+    expect(addon.sample(Int32Array.of(fd), new Uint8Array(112), ASKING.whole)).toBe(0)
     addon.close(fd)
     expect(() => subflowAddresses(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }))
   })
 
   describe.each([
-    ['sample', () => addon.sample([1] as never, new Float64Array(1), 0)],
-    ['sample', () => addon.sample(new Int32Array(1), new Float32Array(1) as never, 0)],
-    ['sample', () => addon.sample(new Int32Array(1), new Float64Array(1), 3)],
+    ['sample', () => addon.sample([1] as never, new Uint8Array(1), 0)],
+    ['sample', () => addon.sample(new Int32Array(1), new Float64Array(1) as never, 0)],
+    ['sample', () => addon.sample(new Int32Array(1), new Uint8Array(1), 3)],
     ['subflowAddresses', () => addon.subflowAddresses('1' as never, 0)],
     ['netlinkSocket', () => addon.netlinkSocket(0, -1)],
     ['sendNetlink', () => addon.sendNetlink(1, 'x' as never)],
@@ -176,19 +244,16 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
   })
 })
 
-function decoded(out: Float64Array): SocketSample[] {
-  const samples: SocketSample[] = []
-  decode(out, 1, samples)
-  return samples
+/** The records of `sampleConnections`, by the names of their fields. */
+function withoutSubflows(sampler: Sampler, fds: Int32Array): Record<string, number>[] {
+  const records = sampler.sampleConnections(fds)
+  const fields = Object.entries(SOCKET).filter(([name]) => name !== 'length')
+  return Array.from(fds, (_, i) =>
+    Object.fromEntries(fields.map(([name, at]) => [name, records[i * SOCKET.length + at]!])),
+  )
 }
 
 /** Milliseconds since something, read a moment apart. */
-function withoutSubflows(sampler: Sampler, fds: Int32Array): SocketSample[] {
-  const samples: SocketSample[] = []
-  decode(sampler.sampleConnections(fds), fds.length, samples)
-  return samples
-}
-
 function near<Field extends string>(
   sample: Record<Field, number | undefined>,
   info: Record<Field, number | undefined>,
