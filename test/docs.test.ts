@@ -110,3 +110,21 @@ test('every option of a session’s servers has a heading in docs/incoming.md', 
   expect(own.length).toBeGreaterThan(3)
   expect(headings).toEqual(own)
 })
+
+test('docs/terms.md explains the words that every page takes for granted', () => {
+  const entries = [...read('docs/terms.md').matchAll(/^\*\*(.+?)\*\*/gm)].flatMap(([, names]) => names!.split(', '))
+  const words = [
+    'access',
+    'ATSSS rule',
+    'backup',
+    'container',
+    'converter',
+    'cookie',
+    'endpoint',
+    'fallback',
+    'mapping',
+  ]
+  words.push('NAS', 'path manager', 'PCP', 'PDU session', 'precedence', 'steering mode', 'subflow', 'token')
+  expect(entries).toEqual(expect.arrayContaining([...words, 'traffic descriptor', '0-RTT', 'TLV', 'level']))
+  expect(new Set(entries).size).toBe(entries.length)
+})
