@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { EventEmitter } from 'eventemitter3'
 import { plainAddress } from '../input/addresses.js'
+import { emitToApplication } from '../input/application.js'
 import { isSupported } from '../runtime/kernel/support.js'
 import { sysctlNumber } from '../runtime/kernel/sysctl.js'
 import type { ConvertErrorValue } from '../wire/convert/error.js'
@@ -20,25 +21,25 @@ import { Clients } from './relay/clients.js'
 export interface ConverterEvents {
   /** Listening; with `pcp`, also for requests for mappings. */
   listening: (listeners: ListenerInfo[], pcp: Place[]) => void
-  /** The machine lacks something, and the converter works with less. After `listening`. */
+  /** The machine lacks something, and the converter works without it. Follows `listening`. */
   degraded: (what: Degraded) => void
   /** Accepted; nothing has been read yet. */
   connection: (info: ConnectionInfo) => void
-  /** The server has accepted, and the client has been told. */
+  /** The server has accepted, and the client has been answered. */
   established: (info: ConnectionInfo) => void
   /** The client has been sent an Error TLV. */
   refused: (info: ConnectionInfo, error: ConvertErrorValue) => void
-  /** Ended before the server was connected, and without a word: it was not Convert, came too late, or went away. */
+  /** Ended without an answer, before the server was connected: not Convert, too late, or ended by the client. */
   'client-error': (info: ConnectionInfo, why: Ignored) => void
-  /** Both connections are over. `info` does not change any more. */
+  /** Both connections are over. `info` does not change after this. */
   closed: (info: ConnectionInfo) => void
-  /** A client is reachable from outside, since a restart elsewhere, or no longer so. */
+  /** A client is reachable from outside, at another address since a restart, or no longer. */
   mapping: (mapping: Mapping, change: 'made' | 'moved' | 'ended') => void
   /** A remote host's connection to a client: the client has confirmed it. */
   incoming: (info: IncomingInfo) => void
-  /** It is over; with `failure`, the client was never reached. */
+  /** That connection is over; with `failure`, nothing was relayed. */
   'incoming-closed': (info: IncomingInfo) => void
-  /** A connection could not be accepted, for lack of descriptors as a rule. */
+  /** A connection could not be accepted, usually for lack of descriptors. */
   'accept-error': (error: Error) => void
 }
 
@@ -50,9 +51,9 @@ export interface ListenerInfo {
   fastOpen: boolean
 }
 
-/** Counted since the start, but for `connections` and `pending`. */
+/** Counted since the start, except `connections` and `pending`, which are of now. */
 export interface ConverterStats {
-  /** Open now, and of these the ones that have not been answered. */
+  /** Open now; `pending`: those of them that have not been answered. */
   connections: number
   pending: number
   accepted: number
@@ -62,7 +63,7 @@ export interface ConverterStats {
   /** By the name of the Error TLV. */
   refused: Partial<Record<ConvertErrorValue['name'], number>>
   clientErrors: Partial<Record<Ignored, number>>
-  /** Bytes of ended and living connections. */
+  /** Bytes of all connections, ended and open. */
   bytes: { fromClients: number; fromServers: number }
   /** With `pcp`: mappings, and connections of remote hosts. */
   incoming?: IncomingStats
@@ -81,6 +82,8 @@ export class Converter extends EventEmitter<ConverterEvents> {
   #incoming: Incoming | undefined
   #sweep: NodeJS.Timeout | undefined
   #ids = 0
+  /** What waits for the end of all sessions. */
+  #closedAll: (() => void)[] = []
   #counted = { accepted: 0, zeroRtt: 0, mptcp: 0, established: 0 }
   #refused: ConverterStats['refused'] = {}
   #clientErrors: ConverterStats['clientErrors'] = {}
@@ -93,14 +96,15 @@ export class Converter extends EventEmitter<ConverterEvents> {
     this.#clients = new Clients(this.#settings)
   }
 
-  /** Listens on all addresses, or on none and throws why: a system error (EADDRINUSE, EACCES, EADDRNOTAVAIL, …). */
+  /** Listens on all addresses; or on none, and rejects with a system error (EADDRINUSE, EACCES, EADDRNOTAVAIL, …). */
   async listen(): Promise<AddressInfo[]> {
     if (this.#host)
       throw Object.assign(new Error('The converter is listening already'), { code: 'ERR_SERVER_ALREADY_LISTEN' })
     this.#host = this.#makeHost()
     const lacking = new Map<string, Degraded>()
     let isListening = false
-    const degraded = (what: Degraded) => (isListening ? this.emit('degraded', what) : lacking.set(what.message, what))
+    const degraded = (what: Degraded) =>
+      isListening ? this.#report('degraded', what) : lacking.set(what.message, what)
     if (this.#host.serverProtocol !== this.#settings.serverProtocol) degraded(noMptcp('connecting to servers'))
     let pcp: Place[] = []
     try {
@@ -111,18 +115,18 @@ export class Converter extends EventEmitter<ConverterEvents> {
       await this.close()
       throw error
     }
-    for (const { server } of this.#listeners) server.on('error', error => this.emit('accept-error', error))
+    for (const { server } of this.#listeners) server.on('error', error => this.#report('accept-error', error))
     this.#sweep = setInterval(() => {
       this.#clients.sweep(this.#settings.now())
       this.#incoming?.sweep(this.#settings.now())
     }, SWEEP_INTERVAL).unref()
     isListening = true
-    this.emit('listening', this.listening, pcp)
-    for (const what of lacking.values()) this.emit('degraded', what)
+    this.#report('listening', this.listening, pcp)
+    for (const what of lacking.values()) this.#report('degraded', what)
     return this.#listeners.map(({ address }) => address)
   }
 
-  /** Where it listens now, and how. */
+  /** Where and how it listens now. */
   get listening(): ListenerInfo[] {
     return this.#listeners.map(({ address: { address, port }, protocol, fastOpen }) => ({
       address,
@@ -132,7 +136,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
     }))
   }
 
-  /** Who is reachable from outside now. */
+  /** The clients that are reachable from outside now. */
   get mappings(): readonly Mapping[] {
     return this.#incoming?.mappings ?? []
   }
@@ -154,7 +158,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
     }
   }
 
-  /** Stops listening, and resets what is still open after `grace` milliseconds. Resolves once all is closed. */
+  /** Stops listening, and resets what is still open after `grace` milliseconds. Resolves when everything is closed. */
   async close({ grace = 0 }: { grace?: number } = {}): Promise<void> {
     clearInterval(this.#sweep)
     const closed = this.#listeners
@@ -166,8 +170,12 @@ export class Converter extends EventEmitter<ConverterEvents> {
     }
     const deadline = grace > 0 ? setTimeout(abort, grace) : abort()
     await Promise.all([...closed, this.#incoming?.close()])
-    // The listeners do not wait for the connections to servers.
-    while (this.#sessions.size > 0) await new Promise<void>(resolve => this.once('closed', () => resolve()))
+    // The listeners do not wait for the connections to servers. An event could not be relied upon: an application's
+    // listener that throws hides it from those behind, and removeAllListeners() removes ours.
+    if (this.#sessions.size > 0)
+      await new Promise<void>(resolve => {
+        this.#closedAll.push(resolve)
+      })
     if (deadline) clearTimeout(deadline)
     this.#host = undefined
   }
@@ -178,24 +186,24 @@ export class Converter extends EventEmitter<ConverterEvents> {
     this.#counted.accepted++
     if (session.info.zeroRtt) this.#counted.zeroRtt++
     if (session.info.protocol === 'mptcp') this.#counted.mptcp++
-    this.emit('connection', session.info)
+    this.#report('connection', session.info)
     session.start()
   }
 
   #openIncoming(degraded: (what: Degraded) => void): Promise<Place[]> {
     this.#incoming = new Incoming(this.#settings, this.#clients, isSupported().supported ? 'mptcp' : 'tcp', {
-      made: mapping => this.emit('mapping', mapping, 'made'),
-      moved: mapping => this.emit('mapping', mapping, 'moved'),
-      ended: mapping => this.emit('mapping', mapping, 'ended'),
-      established: info => this.emit('incoming', info),
-      closed: info => this.emit('incoming-closed', info),
+      made: mapping => this.#report('mapping', mapping, 'made'),
+      moved: mapping => this.#report('mapping', mapping, 'moved'),
+      ended: mapping => this.#report('mapping', mapping, 'ended'),
+      established: info => this.#report('incoming', info),
+      closed: info => this.#report('incoming-closed', info),
       degraded,
-      notAccepted: error => this.emit('accept-error', error),
+      notAccepted: error => this.#report('accept-error', error),
     })
     return this.#incoming.open()
   }
 
-  /** What sessions see of this converter, where it runs now. */
+  /** What sessions see of this converter while it listens. */
   #makeHost(): Host {
     return {
       settings: this.#settings,
@@ -204,23 +212,29 @@ export class Converter extends EventEmitter<ConverterEvents> {
       place: { tcpOptions: tcpOptions(this.#settings), isSelf: target => this.#isSelf(target) },
       established: info => {
         this.#counted.established++
-        this.emit('established', info)
+        this.#report('established', info)
       },
       refused: (info, error) => {
         this.#refused[error.name] = (this.#refused[error.name] ?? 0) + 1
-        this.emit('refused', info, error)
+        this.#report('refused', info, error)
       },
       ignored: (info, why) => {
         this.#clientErrors[why] = (this.#clientErrors[why] ?? 0) + 1
-        this.emit('client-error', info, why)
+        this.#report('client-error', info, why)
       },
       closed: session => {
         this.#sessions.delete(session)
         this.#bytes.fromClients += session.info.bytes.fromClient
         this.#bytes.fromServers += session.info.bytes.fromServer
-        this.emit('closed', session.info)
+        if (this.#sessions.size === 0) for (const resolve of this.#closedAll.splice(0)) resolve()
+        this.#report('closed', session.info)
       },
     }
+  }
+
+  /** Calls the application's listeners: last, when our own state is complete. */
+  #report(event: keyof ConverterEvents, ...args: unknown[]): void {
+    emitToApplication(this, event, ...args)
   }
 
   #isSelf({ address, port }: Target): boolean {
@@ -233,7 +247,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
   }
 }
 
-/** What an Info TLV is answered with, and an extended Connect may list: what the kernel puts into its SYNs. */
+/** The options that the kernel puts into its SYNs: the answer to an Info TLV, and what an extended Connect may list. */
 function tcpOptions({ protocol }: Settings): Set<number> {
   const kinds = new Set<number>()
   if (sysctlNumber('net.ipv4.tcp_sack')) kinds.add(TCP_OPTION.sackPermitted)
@@ -242,5 +256,5 @@ function tcpOptions({ protocol }: Settings): Set<number> {
   return kinds
 }
 
-/** Forgetting clients costs a walk over all of them. Milliseconds. */
+/** Milliseconds. Sweeping visits every client. */
 const SWEEP_INTERVAL = 10_000

@@ -3,8 +3,9 @@
  * Converter inserts an MP_CAPABLE option and Connect TLV in the SYN packet, and rewrites the source IP address to one of its
  * IP addresses".
  */
-import { isIPv4, Socket } from 'node:net'
+import { isIPv4, type Socket } from 'node:net'
 import { systemError } from '../../errors.js'
+import { connectedSocket } from '../../runtime/kernel/connected-socket.js'
 import {
   INFO_MAX,
   IPPROTO_MPTCP,
@@ -22,25 +23,30 @@ import type { Place } from '../pcp/mapping.js'
 
 export interface ClientDial {
   to: Place
-  /** Ours, which the client knows as the converter's; `0.0.0.0` and `::` leave it to the routes. */
+  /** Our address, which the client knows as the converter's; with `0.0.0.0` and `::` the routes decide. */
   from: string
   protocol: 'mptcp' | 'tcp'
   /** The Convert message. */
   message: Uint8Array
-  /** Whether in the SYN, or as the first bytes after the handshake. */
+  /** Whether the message goes in the SYN, or as the first bytes after the handshake. */
   zeroRtt: boolean
 }
 
 export interface Dialed {
   socket: Socket
   /**
-   * Whether the message was acknowledged with the SYN. Where it should have been and was not, the kernel has turned to TCP
-   * and sent it again: the connection is what it is, since a second one would be one more to the client.
+   * Whether the message was acknowledged with the SYN. If it was sent with the SYN and was not acknowledged, the kernel
+   * has fallen back to TCP and sent it again. The connection is kept: to the client, a second one would be another
+   * connection.
    */
   zeroRtt: boolean
 }
 
-/** Exactly one of both is handed to `done`, never before this returns; nothing after the returned function was called. */
+/**
+ * `done` is called once, with either an error or a connection, and never before this returns.
+ *
+ * @returns gives the attempt up: `done` is not called any more. After `done` it does nothing.
+ */
 export function dialClient(
   dial: ClientDial,
   done: (error: NodeJS.ErrnoException | undefined, dialed?: Dialed) => void,
@@ -68,12 +74,17 @@ export function dialClient(
     } else addon.connect(fd, to.address, to.port)
     const wait = reactor().awaitConnected(fd, errno => {
       if (errno !== 0) return fail(systemError(errno, 'connect', to.address, to.port))
-      const info = decodeTcpInfo(addon.getsockopt(fd!, SOL_TCP, TCP_INFO, INFO_MAX))
-      const zeroRtt = sent > 0 && info.synDataAcked === true
-      addon.release(fd!)
-      const socket = new Socket({ fd: fd!, allowHalfOpen: true, readable: true, writable: true })
-      fd = undefined
-      socket.setNoDelay(true)
+      let socket: Socket
+      let zeroRtt = false
+      try {
+        const info = decodeTcpInfo(addon.getsockopt(fd!, SOL_TCP, TCP_INFO, INFO_MAX))
+        zeroRtt = sent > 0 && info.synDataAcked === true
+        const connected = fd!
+        fd = undefined
+        socket = connectedSocket(connected)
+      } catch (error) {
+        return fail(error as Error)
+      }
       if (sent < message.length) socket.write(message.subarray(sent))
       done(undefined, { socket, zeroRtt })
     })

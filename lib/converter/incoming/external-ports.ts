@@ -86,9 +86,12 @@ export class ExternalPorts {
     }
     addon.release(fd)
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
+      server.once('error', error => {
+        addon.close(copy)
+        reject(error)
+      })
       server.listen({ fd }, backlog, () => {
-        server.off('error', reject).on('error', this.#failed)
+        server.removeAllListeners('error').on('error', this.#failed)
         resolve()
       })
     })

@@ -1,4 +1,4 @@
-/** The way in: clients ask for mappings (PCP), remote hosts connect to them, and the converter connects to the client. */
+/** Incoming connections: clients ask for mappings (PCP), remote hosts connect to them, and the converter connects on to the client. */
 import type { Socket } from 'node:net'
 import { native } from '../../runtime/kernel/native.js'
 import type { PcpResult } from '../../wire/pcp/index.js'
@@ -14,13 +14,13 @@ import { openJoinEndpoints } from './join-endpoints.js'
 import { ClientMemory } from './reach-client.js'
 import { type IncomingFailure, type IncomingInfo, IncomingSession } from './session.js'
 
-/** Counted since the start, but for `mappings` and `connections`. */
+/** Counted since the start, except `mappings` and `connections`, which are of now. */
 export interface IncomingStats {
   mappings: number
   connections: number
   accepted: number
   established: number
-  /** By why a connection ended before it was relayed. */
+  /** By the reason why a connection ended before anything was relayed. */
   failed: Partial<Record<IncomingFailure, number>>
   /** Answers to PCP requests, by result. */
   requests: Partial<Record<PcpResult | 'ignored', number>>
@@ -72,7 +72,7 @@ export class Incoming {
     })
   }
 
-  /** Throws system errors, `ERR_CONVERTER_PRIVILEGE` and `ERR_ATSSS_ADDON`. @returns where PCP requests are heard */
+  /** Throws system errors, `ERR_CONVERTER_PRIVILEGE` and `ERR_ATSSS_ADDON`. @returns where it listens for PCP requests */
   async open(): Promise<Place[]> {
     native()
     const { pool } = this.#mappings
@@ -83,8 +83,8 @@ export class Incoming {
     if (first)
       this.#events.degraded({
         what: 'pcp-ports',
-        message: `${refused.length} of ${pool.length} external ports cannot be had: ${first.error.message}`,
-        remedy: 'name ports with pcp.ports that nobody else uses',
+        message: `${refused.length} of ${pool.length} external ports cannot be listened on: ${first.error.message}`,
+        remedy: 'list in pcp.ports only ports that no other program uses',
       })
     const { listen, joinPort } = this.#settings.pcp!
     const joinable = listen.filter(({ host }) => !['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host))
@@ -114,7 +114,7 @@ export class Incoming {
     this.#memory.sweep(now)
   }
 
-  /** Hears no requests and accepts no connections any more; resolves once all that there are have ended. */
+  /** Stops taking requests and connections; resolves when all open connections have ended. */
   async close(): Promise<void> {
     const closed = this.#ports.close()
     await this.#pcp.close()
@@ -123,7 +123,7 @@ export class Incoming {
       await new Promise<void>(resolve => {
         this.#closedAll = resolve
       })
-    // At last: the kernel ends what has joined there. It refuses where the namespace is going, or the privilege has gone.
+    // Last, since the kernel ends the subflows that have joined there. It refuses if the namespace or the privilege has gone.
     await this.#joins?.close().catch(() => {})
   }
 
@@ -148,8 +148,8 @@ export class Incoming {
         this.#sessions.delete(ended)
         const { failure } = ended.info
         if (failure) this.#failed[failure] = (this.#failed[failure] ?? 0) + 1
-        this.#events.closed(ended.info)
         if (this.#sessions.size === 0) this.#closedAll()
+        this.#events.closed(ended.info)
       },
     })
     this.#sessions.add(session)

@@ -3,8 +3,8 @@
  *
  *   reaching ──► confirming ──► relaying ──► closed
  *
- * What the remote host says follows the Convert message as soon as the client has acknowledged that: only what the client
- * says waits for its answer.
+ * What the remote host sends follows the Convert message as soon as the client has acknowledged that message. Only what
+ * the client sends waits for the client's answer.
  */
 import type { Socket } from 'node:net'
 import { WireError } from '../../errors.js'
@@ -12,7 +12,7 @@ import { clientKey, plainAddress } from '../../input/addresses.js'
 import { decode, encode, HEADER_LENGTH } from '../../wire/convert/index.js'
 import type { Settings } from '../options/settings.js'
 import type { Mapping, Place } from '../pcp/mapping.js'
-import type { Clients } from '../relay/clients.js'
+import type { Admission, Clients } from '../relay/clients.js'
 import { isMptcp, reset } from '../relay/kernel.js'
 import { relay } from '../relay/relay.js'
 import { type ClientMemory, type Reached, reachClient } from './reach-client.js'
@@ -29,7 +29,7 @@ export interface IncomingInfo {
   protocol?: 'mptcp' | 'tcp'
   /** Whether the message went with the SYN. */
   zeroRtt?: boolean
-  /** Why it ended before it was relayed. */
+  /** Why it ended before anything was relayed. */
   failure?: IncomingFailure
   /** Bytes of the application. */
   bytes: { fromRemote: number; fromClient: number }
@@ -58,8 +58,8 @@ export class IncomingSession {
   #stopReaching = (): void => {}
   #timer: NodeJS.Timeout | undefined
   #received: Buffer = Buffer.alloc(0)
-  #admitted = false
-  #pending = false
+  /** `undefined`: over the client's limits, or not asked for yet. */
+  #admission: Admission | undefined
 
   /** @param remote paused */
   constructor(id: number, remote: Socket, mapping: Mapping, host: IncomingHost) {
@@ -81,8 +81,9 @@ export class IncomingSession {
     this.#remote.on('error', () => this.#end('remote-gone'))
     this.#remote.on('close', () => this.#closedOne())
     if (this.#remote.destroyed || this.info.remote.port === 0) return this.#end('remote-gone')
-    if (clients.admit(this.#key) !== undefined) return this.#end('limited')
-    this.#admitted = this.#pending = true
+    const admission = clients.admit(this.#key)
+    if (typeof admission === 'string') return this.#end('limited')
+    this.#admission = admission
     this.#timer = setTimeout(
       () => this.#end(this.info.state === 'reaching' ? 'unreachable' : 'timeout'),
       settings.connectTimeout,
@@ -124,14 +125,14 @@ export class IncomingSession {
     })
   }
 
-  /** The client's answer is a Convert header, with TLVs or without; behind it comes what its application says. */
+  /** The client's answer is a Convert header, with or without TLVs; the application's bytes follow it. */
   #read = (chunk: Buffer): void => {
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
     let length: number
     try {
       const decoded = decode(this.#received)
       if (!decoded) return
-      // RFC 8803 has an Error TLV sent by converters only; a client that refuses resets.
+      // In RFC 8803 only converters send an Error TLV; a client refuses with a reset.
       if (decoded.tlvs.some(({ type }) => type === 'error')) return this.#end('refused')
       length = decoded.length
     } catch (error) {
@@ -151,8 +152,7 @@ export class IncomingSession {
     this.#received = Buffer.alloc(0)
     info.state = 'relaying'
     info.times.answered = this.#elapsed()
-    this.#settle()
-    this.#host.established(info)
+    this.#admission?.settle()
     if (rest.length > 0) {
       info.bytes.fromClient += rest.length
       remote.write(rest)
@@ -161,6 +161,7 @@ export class IncomingSession {
       info.bytes.fromClient += bytes
     })
     for (const side of [client, remote]) side.setTimeout(this.#host.settings.idleTimeout, () => this.abort())
+    this.#host.established(info)
   }
 
   #end(failure: IncomingFailure): void {
@@ -173,23 +174,17 @@ export class IncomingSession {
   #closedOne(): void {
     if (this.info.state === 'closed') return
     if (!this.#remote.closed || (this.#client && !this.#client.closed)) {
-      // The remote host has gone, and nobody has been found yet.
+      // The remote host has gone, and no client has been reached yet.
       if (this.#remote.closed && !this.#client) this.#stopReaching()
       else return
     }
     if (this.info.state !== 'relaying') this.info.failure ??= 'remote-gone'
     clearTimeout(this.#timer)
     this.#stopReaching()
-    this.#settle()
-    if (this.#admitted) this.#host.clients.release(this.#key)
+    this.#admission?.close()
     this.info.state = 'closed'
     this.info.times.closed = this.#elapsed()
     this.#host.closed(this)
-  }
-
-  #settle(): void {
-    if (this.#pending) this.#host.clients.settle(this.#key)
-    this.#pending = false
   }
 
   #elapsed(): number {

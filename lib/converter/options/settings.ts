@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { AtsssError } from '../../errors.js'
 import { PrefixSet } from '../../input/addresses.js'
+import { callApplication } from '../../input/application.js'
 import { flag, integer, invalid, oneOf, refuseMisspelled } from '../../input/check.js'
 import { type ListenAddress, listenAddress } from './listen-address.js'
 import type { ConverterOptions, CookieOptions } from './options.js'
@@ -157,5 +158,6 @@ function pcpSettings(given: ConverterOptions['pcp'], listen: readonly ListenAddr
 function clock(given: unknown): () => number {
   if (given === undefined) return Date.now
   if (typeof given !== 'function') throw invalid('now', 'a function', given)
-  return given as () => number
+  // The application's code: what it throws is not ours to handle, and a limit needs a time.
+  return () => callApplication(given as () => number) ?? Date.now()
 }

@@ -1,35 +1,40 @@
 /** The connection to the server: RFC 8803's "downstream connection". */
-import { connect, isIPv4, Socket } from 'node:net'
+import { connect, isIPv4, type Socket } from 'node:net'
 import { systemError } from '../../errors.js'
+import { connectedSocket } from '../../runtime/kernel/connected-socket.js'
 import { IPPROTO_MPTCP } from '../../runtime/kernel/constants.js'
 import { native } from '../../runtime/kernel/native.js'
 import { reactor } from '../../runtime/kernel/reactor.js'
 import type { Target } from './request.js'
 
+type Done = (error: NodeJS.ErrnoException | undefined, socket?: Socket) => void
+
 /**
- * Connects to a literal address. Exactly one of `error` and `socket` is handed to `done`, never before this returns;
- * nothing after the returned function has been called, which gives the attempt up.
+ * Connects to a literal address. `done` is called once, with either an error or a socket, and never before this returns.
+ *
+ * @returns gives the attempt up: `done` is not called any more. After `done` it does nothing.
  */
-export function dial(
-  target: Target,
-  protocol: 'tcp' | 'mptcp',
-  done: (error: NodeJS.ErrnoException | undefined, socket?: Socket) => void,
-): () => void {
+export function dial(target: Target, protocol: 'tcp' | 'mptcp', done: Done): () => void {
   return protocol === 'tcp' ? dialTcp(target, done) : dialMptcp(target, done)
 }
 
-type Done = Parameters<typeof dial>[2]
-
 function dialTcp({ address, port }: Target, done: Done): () => void {
   const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true })
-  const failed = (error: Error) => done(error)
+  let open = true
+  const failed = (error: Error) => {
+    open = false
+    done(error)
+  }
   socket.once('error', failed)
   socket.once('connect', () => {
+    open = false
     socket.off('error', failed)
     done(undefined, socket)
   })
   return () => {
-    // The error, should there still be one, is nobody's.
+    if (!open) return
+    open = false
+    // An error may still come, and must not become an uncaught one.
     socket
       .removeAllListeners('connect')
       .off('error', failed)
@@ -40,11 +45,15 @@ function dialTcp({ address, port }: Target, done: Done): () => void {
 
 function dialMptcp({ address, port }: Target, done: Done): () => void {
   const addon = native()
+  /** Ours to close, until it is a socket's. */
   let fd: number | undefined
-  let giveUp = (): void => {}
-  const fail = (error: Error): void => {
+  let cancel = (): void => {}
+  const drop = (): void => {
     if (fd !== undefined) addon.close(fd)
     fd = undefined
+  }
+  const fail = (error: Error): void => {
+    drop()
     done(error)
   }
   try {
@@ -52,21 +61,23 @@ function dialMptcp({ address, port }: Target, done: Done): () => void {
     addon.connect(fd, address, port)
     const wait = reactor().awaitConnected(fd, errno => {
       if (errno !== 0) return fail(systemError(errno, 'connect', address, port))
-      addon.release(fd!)
-      const socket = new Socket({ fd: fd!, allowHalfOpen: true, readable: true, writable: true })
-      socket.setNoDelay(true)
+      const connected = fd!
+      fd = undefined
+      let socket: Socket
+      try {
+        socket = connectedSocket(connected)
+      } catch (error) {
+        return done(error as Error)
+      }
       done(undefined, socket)
     })
-    giveUp = () => {
-      wait.cancel()
-      addon.close(fd!)
-    }
+    cancel = () => wait.cancel()
   } catch (error) {
     const immediate = setImmediate(() => fail(error as Error))
-    giveUp = () => {
-      clearImmediate(immediate)
-      if (fd !== undefined) addon.close(fd)
-    }
+    cancel = () => clearImmediate(immediate)
   }
-  return () => giveUp()
+  return () => {
+    cancel()
+    drop()
+  }
 }

@@ -10,13 +10,10 @@ import {
   SO_REUSEADDR,
   SOL_IPV6,
   SOL_SOCKET,
-  SOL_TCP,
-  TCP_FASTOPEN,
-  TCP_FASTOPEN_NO_COOKIE,
 } from '../../runtime/kernel/constants.js'
+import { serverFastOpen, takeSynData } from '../../runtime/kernel/fast-open.js'
 import type { Addon } from '../../runtime/kernel/native.js'
 import { isSupported, lacksMptcp } from '../../runtime/kernel/support.js'
-import { sysctlNumber } from '../../runtime/kernel/sysctl.js'
 import type { ListenAddress } from '../options/listen-address.js'
 import type { Settings } from '../options/settings.js'
 import { addon } from '../relay/kernel.js'
@@ -66,7 +63,11 @@ export async function openListener(
       native.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
       if (!isIPv4(where.host)) native.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(1))
       native.bind(fd, where.host, where.port)
-      if (settings.fastOpen) fastOpen = takeSynData(native, fd, settings.backlog, degraded)
+      if (settings.fastOpen) {
+        const lacking = lacksFastOpen(fd, settings.backlog)
+        fastOpen = lacking === undefined
+        if (lacking) degraded(lacking)
+      }
       native.listen(fd, settings.backlog)
     } catch (error) {
       native.close(fd)
@@ -99,19 +100,11 @@ function openSocket(
   return { fd: native.socket(family, IPPROTO_TCP), protocol: 'tcp' }
 }
 
-/** @returns whether the data of SYNs will be taken */
-function takeSynData(native: Addon, fd: number, queue: number, degraded: (what: Degraded) => void): boolean {
-  try {
-    native.setsockopt(fd, SOL_TCP, TCP_FASTOPEN, int(queue))
-    native.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
-  } catch {
-    degraded(NO_FAST_OPEN) // EOPNOTSUPP: MPTCP listeners before Linux 6.2
-    return false
-  }
-  const allowed = sysctlNumber('net.ipv4.tcp_fastopen')
-  if (allowed !== undefined && (allowed & TFO_SERVER_ENABLE) !== 0) return true
-  degraded(fastOpenOff(allowed ?? 0))
-  return false
+/** @returns why the data of SYNs will not be taken */
+function lacksFastOpen(fd: number, queue: number): Degraded | undefined {
+  if (!takeSynData(fd, queue)) return NO_FAST_OPEN
+  const { on, value, fix } = serverFastOpen()
+  return on ? undefined : fastOpenOff(value, fix)
 }
 
 function listening(server: Server, where: object, backlog: number): Promise<void> {
@@ -130,9 +123,6 @@ function placed(error: NodeJS.ErrnoException, { host, port }: ListenAddress): No
   return Object.assign(error, { syscall: 'listen', address: host, port })
 }
 
-/** Documentation/networking/ip-sysctl.rst, tcp_fastopen: 0x2 enables the server side. */
-const TFO_SERVER_ENABLE = 0x2
-
 const NO_ADDON: Degraded = {
   what: 'addon',
   message: 'No native addon: listening with plain TCP and without Fast Open; clients get neither MPTCP nor 0-RTT',
@@ -143,10 +133,10 @@ const NO_FAST_OPEN: Degraded = {
   message: 'This kernel has no Fast Open on such a listener: clients need one more round trip (1-RTT form)',
   remedy: 'use Linux 6.2 or later',
 }
-function fastOpenOff(value: number): Degraded {
+function fastOpenOff(value: number, fix: string): Degraded {
   return {
     what: 'fast-open',
     message: `SYN data is not taken (net.ipv4.tcp_fastopen is ${value}): 0-RTT clients lose a round trip, and MPTCP`,
-    remedy: `sysctl -w net.ipv4.tcp_fastopen=${value | TFO_SERVER_ENABLE}`,
+    remedy: fix,
   }
 }

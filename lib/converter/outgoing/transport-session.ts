@@ -4,14 +4,14 @@
  *   reading ──► dialing ──► confirming ──► relaying ──► closed
  *      └───────────┴────────────┴──► lingering ────────────┘
  *
- * The client is written to only once its handshake is complete and its key known (`whenWritable`); reading does not wait.
+ * The client is written to only after its handshake is complete and its key is known (`whenWritable`); reading does not wait.
  */
 import { isIPv4, type Socket } from 'node:net'
 import { clientKey, plainAddress } from '../../input/addresses.js'
 import { type ConvertErrorValue, ERROR_CODES, encodeErrorValue } from '../../wire/convert/error.js'
 import { encode, type Tlv } from '../../wire/convert/index.js'
 import type { Settings } from '../options/settings.js'
-import type { Clients } from '../relay/clients.js'
+import type { Admission, Clients } from '../relay/clients.js'
 import { isMptcp, peerOptions, reset, tcpInfo, whenWritable } from '../relay/kernel.js'
 import { relay } from '../relay/relay.js'
 import { type Place, refusal } from './admission.js'
@@ -33,7 +33,7 @@ export interface ConnectionInfo {
   zeroRtt: boolean
   /** The protocol of the connection to the server, once there is one. */
   serverProtocol?: 'mptcp' | 'tcp'
-  /** The Error TLV sent, or that would have been sent but for the limit on errors. */
+  /** The Error TLV that was sent, or that the limit on errors held back. */
   error?: { name: ConvertErrorValue['name']; code: number }
   /** Bytes of the application, without the Convert messages. */
   bytes: { fromClient: number; fromServer: number }
@@ -41,15 +41,15 @@ export interface ConnectionInfo {
   times: { message?: number; connected?: number; answered?: number; closed?: number }
 }
 
-/** Why a connection ended without a word from the converter. */
+/** Why a connection ended without an answer from the converter. */
 export type Ignored = NotConvert | 'timeout' | 'ended' | 'reset' | 'errors-limited'
 
-/** What a session needs of its converter. */
+/** What a session needs of its converter. The functions are called last, when the session's state is complete. */
 export interface Host {
   readonly settings: Settings
   readonly place: Place
   readonly clients: Clients
-  /** What there is of what the settings ask for. */
+  /** The setting, or `tcp` where there is no MPTCP. */
   readonly serverProtocol: 'tcp' | 'mptcp'
   established(info: ConnectionInfo): void
   refused(info: ConnectionInfo, error: ConvertErrorValue): void
@@ -68,9 +68,8 @@ export class TransportSession {
   #stopWaiting = (): void => {}
   #stopDialing = (): void => {}
   #received: Uint8Array = Buffer.alloc(0)
-  /** Whether the client counts as one that holds a connection, and as one that waits for its answer. */
-  #admitted = false
-  #pending = false
+  /** `undefined`: over the client's limits. */
+  #admission: Admission | undefined
 
   constructor(id: number, client: Socket, host: Host) {
     this.#host = host
@@ -93,11 +92,12 @@ export class TransportSession {
     client.on('error', () => this.#clientFailed())
     client.on('close', () => this.#closedOne())
     const { settings, clients } = this.#host
-    if (clients.admit(this.#key) !== undefined) {
+    const admission = clients.admit(this.#key)
+    if (typeof admission === 'string') {
       this.#refuse({ name: 'resource-exceeded', delaySeconds: settings.retryDelay })
       return
     }
-    this.#admitted = this.#pending = true
+    this.#admission = admission
     this.#within(settings.messageTimeout, () => this.#ignore('timeout'))
     client.on('data', this.#read)
     client.on('end', this.#endedEarly)
@@ -149,7 +149,7 @@ export class TransportSession {
     })
   }
 
-  /** The server has accepted: its side of the relay can run, the other waits for the answer to have gone first. */
+  /** The server has accepted. Bytes for it are relayed at once, bytes from it after the answer has been sent. */
   #connected(server: Socket, dialed: 'mptcp' | 'tcp', request: Request): void {
     const { info } = this
     const client = this.#client
@@ -171,11 +171,11 @@ export class TransportSession {
       info.state = 'relaying'
       if (info.protocol === 'mptcp' && !isMptcp(client)) info.protocol = 'tcp'
       info.times.answered = this.#elapsed()
-      this.#settle()
-      this.#host.established(info)
+      this.#admission?.settle()
       relay(server, client, bytes => (info.bytes.fromServer += bytes))
-      // What is relayed passes through both sockets: the silence of one, while it is open, is the connection's.
+      // What is relayed passes through both sockets: while both are open, the silence of one is the connection's.
       for (const side of [client, server]) side.setTimeout(this.#host.settings.idleTimeout, () => this.abort())
+      this.#host.established(info)
     })
   }
 
@@ -192,13 +192,13 @@ export class TransportSession {
     return { type: 'supported-tcp-extensions', kinds: [...this.#host.place.tcpOptions] }
   }
 
-  /** No Connect: the client wanted to know, and that is all. */
+  /** A request without Connect TLV: the client only asks for information. */
   #inform(request: Request): void {
     this.info.state = 'lingering'
     this.#within(this.#host.settings.connectTimeout, () => this.#ignore('timeout'))
     this.#whenWritable(() => {
       this.info.times.answered = this.#elapsed()
-      this.#settle()
+      this.#admission?.settle()
       this.#linger(encode(request.wantsExtensions ? [this.#extensions()] : []))
     })
   }
@@ -210,20 +210,20 @@ export class TransportSession {
     this.#stopDialing()
     if (this.#server) reset(this.#server)
     this.info.error = { name: error.name, code: error.name === 'unknown' ? error.code : ERROR_CODES[error.name] }
-    this.#settle()
+    this.#admission?.settle()
     if (!clients.mayAnswerError(this.#key, settings.now())) {
       this.#ignore('errors-limited')
       return
     }
     this.#within(settings.connectTimeout, () => this.#ignore('timeout'))
     this.#whenWritable(() => {
-      this.#host.refused(this.info, error)
       this.#linger(encode([encodeErrorValue(error)]))
+      this.#host.refused(this.info, error)
     })
   }
 
   /**
-   * Says `last`, then FIN; what the client still says is let go. §6.2.2: "The Transport Converter MUST NOT send an RST
+   * Sends `last`, then FIN; what the client still sends is discarded. §6.2.2: "The Transport Converter MUST NOT send an RST
    * immediately after the detection of an error to let the Error TLV reach the Client."
    */
   #linger(last: Uint8Array): void {
@@ -234,11 +234,11 @@ export class TransportSession {
     this.#within(this.#host.settings.lingerTimeout, () => this.abort())
   }
 
-  /** Ends it without a word. */
+  /** Ends it without an answer. */
   #ignore(why: Ignored): void {
     if (this.info.state === 'closed') return
-    this.#host.ignored(this.info, why)
     this.abort()
+    this.#host.ignored(this.info, why)
   }
 
   #failure(code: string | undefined): ConvertErrorValue {
@@ -247,32 +247,25 @@ export class TransportSession {
 
   #clientFailed(): void {
     const { state } = this.info
-    if (state === 'reading' || state === 'dialing' || state === 'confirming') this.#host.ignored(this.info, 'reset')
     this.abort()
+    if (state === 'reading' || state === 'dialing' || state === 'confirming') this.#host.ignored(this.info, 'reset')
   }
 
   #serverFailed(error: NodeJS.ErrnoException): void {
-    // Accepted, then reset, and the client has not been told of the first: it is refused. An Error TLV would say, too, that the
-    // server has seen none of the client's bytes: once it may have, the client is reset as well.
+    // The server accepted and then reset, before the client was answered: the client gets an Error TLV. That also means that
+    // the server has seen none of the client's bytes; once it may have, the client is reset instead.
     if (this.info.state === 'confirming' && this.info.bytes.fromClient === 0) this.#refuse(this.#failure(error.code))
     else this.abort()
   }
 
   #closedOne(): void {
-    // Of two that closed in the same turn, both are heard once both are closed.
+    // If both close in the same turn, this is called twice with both closed.
     if (this.info.state === 'closed' || !this.#client.closed || (this.#server && !this.#server.closed)) return
     this.#stop()
-    this.#settle()
-    if (this.#admitted) this.#host.clients.release(this.#key)
+    this.#admission?.close()
     this.info.state = 'closed'
     this.info.times.closed = this.#elapsed()
     this.#host.closed(this)
-  }
-
-  /** The client has been answered, or never will be. */
-  #settle(): void {
-    if (this.#pending) this.#host.clients.settle(this.#key)
-    this.#pending = false
   }
 
   #whenWritable(then: () => void): void {

@@ -1,4 +1,4 @@
-/** What each client holds of the converter, and what it may still take. RFC 8803 §6.2.5, §9.3. `now` comes in. */
+/** What each client uses of the converter, and what it may still use. RFC 8803 §6.2.5, §9.3. `now` is an argument. */
 
 import type { ClientLimits } from '../options/settings.js'
 
@@ -8,6 +8,14 @@ interface Held {
   /** The second in which `errors` were counted. */
   second: number
   errors: number
+}
+
+/** One connection of a client, as it is counted. Calling either function again does nothing. */
+export interface Admission {
+  /** The request has been answered, or given up: it is not pending any more. */
+  settle(): void
+  /** The connection is over. */
+  close(): void
 }
 
 export type Excess = 'connections' | 'connections of this client' | 'pending requests of this client'
@@ -30,8 +38,8 @@ export class Clients {
     return this.#held.size
   }
 
-  /** Counts a connection in, pending until `settle`; or says which limit it would exceed, and counts nothing. */
-  admit(client: string): Excess | undefined {
+  /** Counts a connection in, as pending; or returns the limit that it would exceed, and counts nothing. */
+  admit(client: string): Admission | Excess {
     const held = this.#of(client)
     if (this.#connections >= this.#limits.maxConnections) return 'connections'
     if (held.connections >= this.#limits.maxPerClient) return 'connections of this client'
@@ -40,20 +48,21 @@ export class Clients {
     this.#connections++
     held.connections++
     held.pending++
-    return undefined
-  }
-
-  /** The request has been answered, or given up. */
-  settle(client: string): void {
-    this.#of(client).pending--
-  }
-
-  /** The connection is over. */
-  release(client: string): void {
-    this.#connections--
-    const held = this.#of(client)
-    held.connections--
-    if (held.connections === 0 && held.errors === 0) this.#held.delete(client)
+    let state: 'pending' | 'settled' | 'closed' = 'pending'
+    const settle = () => {
+      if (state !== 'pending') return
+      state = 'settled'
+      held.pending--
+    }
+    const close = () => {
+      settle()
+      if (state === 'closed') return
+      state = 'closed'
+      this.#connections--
+      held.connections--
+      if (held.connections === 0 && held.errors === 0) this.#held.delete(client)
+    }
+    return { settle, close }
   }
 
   /**
@@ -69,7 +78,7 @@ export class Clients {
     return true
   }
 
-  /** Forgets the clients that hold nothing and were not told of an error within this second. */
+  /** Forgets the clients that have no connection and were sent no error within this second. */
   sweep(now: number): void {
     const second = Math.floor(now / 1000)
     for (const [client, held] of this.#held)

@@ -6,17 +6,8 @@ import { constants } from 'node:os'
 import type { SystemError } from '../../errors.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
-import {
-  IPV6_V6ONLY,
-  int,
-  SO_BINDTODEVICE,
-  SO_REUSEADDR,
-  SOL_IPV6,
-  SOL_SOCKET,
-  SOL_TCP,
-  TCP_FASTOPEN,
-  TCP_FASTOPEN_NO_COOKIE,
-} from '../kernel/constants.js'
+import { IPV6_V6ONLY, int, SO_BINDTODEVICE, SO_REUSEADDR, SOL_IPV6, SOL_SOCKET } from '../kernel/constants.js'
+import { takeSynData } from '../kernel/fast-open.js'
 import { listenError } from '../kernel/listen-socket.js'
 import { native } from '../kernel/native.js'
 import { openProtocol, type Protocol } from '../kernel/open-socket.js'
@@ -111,6 +102,7 @@ export class AccessListener {
       addon.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
       addon.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${name}\0`))
       if (family === 6) addon.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(1))
+      // Where the kernel cannot, the converter sends its message after the handshake.
       takeSynData(fd, this.#options.backlog)
       addon.bind(fd, family === 4 ? '0.0.0.0' : '::', this.#port)
       addon.listen(fd, this.#options.backlog)
@@ -156,16 +148,6 @@ export class AccessListener {
 
   get #names(): string {
     return BOTH.map(access => this.#options.accesses[access].interface).join(' or ')
-  }
-}
-
-/** Whether the system lets listeners take the data of SYNs at all is `net.ipv4.tcp_fastopen`: see `fastOpenServerOff`. */
-function takeSynData(fd: number, queue: number): void {
-  try {
-    native().setsockopt(fd, SOL_TCP, TCP_FASTOPEN, int(queue))
-    native().setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
-  } catch {
-    // MPTCP listeners before Linux 6.2: the converter sends its message behind the handshake.
   }
 }
 

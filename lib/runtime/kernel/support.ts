@@ -1,7 +1,7 @@
 /** Whether this system can do MPTCP: probed, never inferred from a version. */
 import { IPPROTO_MPTCP } from './constants.js'
+import { serverFastOpen } from './fast-open.js'
 import { native, type Support } from './native.js'
-import { sysctlNumber } from './sysctl.js'
 
 /**
  * Whether MPTCP sockets can be opened here, and if not, why and what to do about it. Never throws.
@@ -44,10 +44,7 @@ export function lacksMptcp(error: NodeJS.ErrnoException): boolean {
 
 /** Why listeners here take no data of SYNs, and what to do about it; `undefined` when they do. */
 export function fastOpenServerOff(): string | undefined {
-  const value = sysctlNumber('net.ipv4.tcp_fastopen') ?? 0
-  if ((value & TFO_SERVER_ENABLE) !== 0) return undefined
-  return `SYN data is not taken here: the first connection from each converter is TCP, and stays on its access: sysctl -w net.ipv4.tcp_fastopen=${value | TFO_SERVER_ENABLE}`
+  const { on, fix } = serverFastOpen()
+  if (on) return undefined
+  return `SYN data is not taken here: the first connection from each converter is TCP, and stays on its access: ${fix}`
 }
-
-/** Documentation/networking/ip-sysctl.rst, tcp_fastopen: 0x2 enables the server side. */
-const TFO_SERVER_ENABLE = 0x2

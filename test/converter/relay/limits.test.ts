@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Clients } from '../../../lib/converter/relay/clients.js'
+import { type Admission, Clients } from '../../../lib/converter/relay/clients.js'
 import { hex } from '../../support/hex.js'
 import { connectTlv, echo, message, rig, until } from '../rig.js'
 
@@ -40,30 +40,51 @@ test('a connection that is over makes room for another', async () => {
 
 const LIMITS = { maxConnections: 3, maxPerClient: 2, maxPendingPerClient: 1, errorsPerSecond: 1 }
 
+const admitted = (clients: Clients, client: string): Admission => {
+  const admission = clients.admit(client)
+  if (typeof admission === 'string') throw new Error(admission)
+  return admission
+}
+
 test('admission is counted', () => {
   const clients = new Clients(LIMITS)
-  expect(clients.admit('a')).toBeUndefined()
+  const first = admitted(clients, 'a')
   expect(clients.admit('a')).toBe('pending requests of this client')
-  clients.settle('a')
-  expect(clients.admit('a')).toBeUndefined()
-  clients.settle('a')
+  first.settle()
+  const second = admitted(clients, 'a')
+  second.settle()
   expect(clients.admit('a')).toBe('connections of this client')
-  expect(clients.admit('b')).toBeUndefined()
+  admitted(clients, 'b')
   expect(clients.admit('c')).toBe('connections')
-  clients.release('a')
-  expect(clients.admit('c')).toBeUndefined()
+  first.close()
+  admitted(clients, 'c')
 })
 
-test('clients that hold nothing are forgotten', () => {
+test('each connection is counted out once, whatever is called how often', () => {
+  const clients = new Clients(LIMITS)
+  const [first, second] = [admitted(clients, 'a'), admitted(clients, 'b')]
+  first.close()
+  first.settle()
+  first.close()
+  expect(clients.connections).toBe(1)
+  const again = admitted(clients, 'a')
+  expect(clients.admit('a')).toBe('pending requests of this client')
+  again.close()
+  second.settle()
+  second.settle()
+  second.close()
+  expect([clients.connections, clients.size]).toEqual([0, 0])
+})
+
+test('clients without connections are forgotten', () => {
   const clients = new Clients(LIMITS)
   for (let i = 0; i < 100; i++) expect(clients.mayAnswerError(`client ${i}`, 5_000)).toBe(true)
   expect(clients.mayAnswerError('client 0', 5_999)).toBe(false)
-  clients.admit('holder')
+  const holder = admitted(clients, 'holder')
   clients.sweep(5_999)
   expect(clients.size).toBe(101)
   clients.sweep(6_000)
   expect(clients.size).toBe(1)
-  clients.settle('holder')
-  clients.release('holder')
+  holder.close()
   expect(clients.size).toBe(0)
 })
