@@ -112,7 +112,7 @@ labTest.describe('a lab ends', () => {
       console.log(lab.ue.name)`
     const { status, stdout } = spawnSync(process.execPath, [...runModule, source], { encoding: 'utf8' })
     expect(status).toBe(0)
-    expect(stdout).toMatch(/^atsss-\d+-1-ue\n$/)
+    expect(stdout).toMatch(/^atsss-\d+-\d+-[0-9a-f]{8}-ue\n$/)
     expect(exists(stdout.trim())).toBe(false)
   })
 
