@@ -16,8 +16,6 @@ export class Reader {
   /** Of the errors that the reader throws. */
   readonly code: WireCode
   readonly trace: Trace | undefined
-  /** Whether no length has said yet where the window ends. */
-  #open: boolean
 
   /** @param offset where the window starts, @param end where it ends: both from the start of `bytes` */
   constructor(
@@ -26,14 +24,12 @@ export class Reader {
     end = bytes.length,
     code: WireCode = 'ERR_CONVERT_MALFORMED',
     trace?: Trace,
-    open = true,
   ) {
     this.bytes = bytes
     this.offset = offset
     this.end = end
     this.code = code
     this.trace = trace
-    this.#open = open
   }
 
   /** How many bytes are left in the window. */
@@ -42,9 +38,13 @@ export class Reader {
   }
 
   u8(name: string, show?: ShowNumber): number {
-    const at = this.#pass(1, name)
-    const value = this.bytes[at]!
-    if (this.trace !== undefined) this.trace.number(at, 1, value, name, show)
+    const at = this.offset
+    if (this.trace === undefined && at < this.end) {
+      this.offset = at + 1
+      return this.bytes[at]!
+    }
+    const value = this.bytes[this.#pass(1, name)]!
+    this.trace!.number(at, 1, value, name, show)
     return value
   }
 
@@ -98,14 +98,14 @@ export class Reader {
    */
   part(name: string, code = this.code): Reader {
     const trace = this.trace === undefined ? undefined : this.trace.open(this.offset, this.left, name)
-    return new Reader(this.bytes, this.offset, this.end, code, trace, this.#open)
+    return new Reader(this.bytes, this.offset, this.end, code, trace)
   }
 
   /** Ends the window `length` bytes from here. */
   limit(length: number): void {
     if (length > this.left) {
       // What reaches beyond its window is wrong. What reaches beyond all bytes is cut short: a trace goes on to their end.
-      if (this.trace === undefined || !this.#open)
+      if (this.trace === undefined || this.trace.bounded)
         throw new WireError(`${length} bytes needed, ${this.left} left`, this.offset, 'framing', this.code)
       const missing = this.offset + length - this.bytes.length
       const message = `cut short: ${missing} more bytes needed`
@@ -117,15 +117,15 @@ export class Reader {
   /** The same, also beyond the bytes: with a trace only, which ends the reading where they do. */
   reach(length: number): void {
     this.end = this.offset + length
-    this.#open = false
     if (this.trace !== undefined) this.trace.bound(this.end)
   }
 
+  /** Passes over `length` bytes. @returns where they start */
   #pass(length: number, name: string): number {
     const at = this.offset
-    if (length > this.end - at || (this.trace !== undefined && at + length > this.bytes.length))
-      throw this.#tooShort(length, name)
-    this.offset = at + length
+    const end = at + length
+    if (end > this.end || (this.trace !== undefined && end > this.bytes.length)) throw this.#tooShort(length, name)
+    this.offset = end
     return at
   }
 

@@ -27,11 +27,14 @@ export class Trace {
   readonly #group: Field | undefined
   /** What was wrong although the reading went on, in order; of all windows. */
   readonly errors: WireError[]
+  /** Whether a length has said where the window ends, or one around it. */
+  bounded: boolean
 
-  constructor(bytes: Uint8Array, group?: Field, errors: WireError[] = []) {
+  constructor(bytes: Uint8Array, group?: Field, errors: WireError[] = [], bounded = false) {
     this.#bytes = bytes
     this.#group = group
     this.errors = errors
+    this.bounded = bounded
   }
 
   number(offset: number, length: number, value: number, name: string, show: ShowNumber | undefined): void {
@@ -50,13 +53,14 @@ export class Trace {
     const fields: Field[] = []
     const field: Field = { offset, length, name, fields }
     this.fields.push(field)
-    const inside = new Trace(this.#bytes, field, this.errors)
+    const inside = new Trace(this.#bytes, field, this.errors, this.bounded)
     field.fields = inside.fields
     return inside
   }
 
   /** Where the group ends, now that it is known. */
   bound(end: number): void {
+    this.bounded = true
     if (this.#group !== undefined) this.#group.length = end - this.#group.offset
   }
 

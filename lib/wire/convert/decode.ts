@@ -39,7 +39,6 @@ export function readMessage(from: Reader): { tlvs: Tlv[]; length: number } | und
   if (from.trace !== undefined) from.trace.title('Convert message', `${length} bytes`)
 
   const tlvs: Tlv[] = []
-  const seen: number[] = []
   while (from.left > 0) {
     const tlv = from.part('TLV')
     const at = tlv.offset
@@ -54,13 +53,16 @@ export function readMessage(from: Reader): { tlvs: Tlv[]; length: number } | und
     const beyond = at + words * WORD - from.end
     if (beyond > 0) throw new WireError(`TLV ${code} ends ${beyond} bytes too far`, at + TLV.length, 'framing')
     // RFC 8803 §6.2.1: "A given TLV MUST only appear once on a connection."
-    if (seen.includes(code)) throw new WireError(`TLV ${code} appears twice`, at, 'duplicate')
-    seen.push(code)
+    if (tlvs.length > 0 && hasCode(tlvs, code)) throw new WireError(`TLV ${code} appears twice`, at, 'duplicate')
     tlv.reach(words * WORD - TLV.value)
     tlvs.push(readTlv(code, tlv))
     from.offset = tlv.end
   }
   return { tlvs, length }
+}
+
+function hasCode(tlvs: readonly Tlv[], code: number): boolean {
+  return tlvs.some(tlv => (tlv.type === 'unknown' ? tlv.code : TLV_CODES[tlv.type]) === code)
 }
 
 /** The length in bytes of the message that this header starts. Throws `WireError` when it is no header. */
