@@ -3,23 +3,29 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { AtsssRule, MaPduSession, SessionOptions } from '../index.js'
 import type { AccessType } from '../policy/rules/rule.js'
 import { BOTH, otherAccess } from '../policy/steering/accesses.js'
-import { parseArguments, UsageError, wholeNumber } from './arguments.js'
+import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { type Download, download } from './bench/download.js'
 import { coloursFor, progress } from './terminal.js'
-import { openVia, VIA_HELP, VIA_OPTIONS, viaOptions } from './via.js'
+import { openVia, VIA_OPTIONS, viaOptions } from './via.js'
+
+const SECONDS = 5
+
+const OPTIONS = {
+  ...VIA_OPTIONS,
+  seconds: { type: 'string', value: 'N', help: 'the length of each measurement', unset: SECONDS },
+  cut: { type: 'boolean', help: 'also measure a handover that you cause by hand' },
+  json: { type: 'boolean', help: 'print one object: bytes, Mbit/s, longest gap in ms, share of each access' },
+} as const satisfies OptionTable
 
 export const help = `Usage: atsss bench [options] URL
 
-Downloads a large file over a session on one's own two interfaces, and measures: each access alone, both together, and a
-handover while it runs, by a change of the rule. With --cut it also waits for you to take the active access away (pull
-the cable, leave the Wi-Fi), and measures that handover. It uses as much of both networks as it gets: mind metered ones.
+Downloads a large file over your two interfaces, and measures each access alone, both together, and a handover during the
+download, caused by a change of the rule. With --cut it also waits for you to remove the active access (pull the cable,
+leave the Wi-Fi), and measures that handover. It uses all the bandwidth that it gets: beware of metered networks.
 
-${VIA_HELP}
-  --seconds N                for each measurement                                    5
-  --cut                      a handover by hand, too
-  --json                     one object: bytes, Mbit/s, longest gap in ms, share of each access
+${optionLines(OPTIONS)}
 
-Exit status: 0 measured, 1 a download failed, 2 wrong command line.
+Exit status: 0 done, 1 a download failed, 2 wrong command line.
 
 Examples:
   atsss bench --3gpp wwan0 --non-3gpp wlan0 --converter 192.0.2.1:5124 https://example.com/large.iso
@@ -27,18 +33,14 @@ Examples:
 `
 
 export async function run(args: string[]): Promise<number> {
-  const { values, positionals } = parseArguments(
-    args,
-    { ...VIA_OPTIONS, seconds: { type: 'string' }, cut: { type: 'boolean' }, json: { type: 'boolean' } },
-    true,
-  )
+  const { values, positionals } = parseArguments(args, OPTIONS, true)
   const url = urlOf(positionals)
-  const seconds = wholeNumber('seconds', values.seconds ?? '5')
+  const seconds = values.seconds === undefined ? SECONDS : wholeNumber('seconds', values.seconds)
   if (seconds < 1) throw new UsageError('--seconds must be 1 or more')
   const options = viaOptions(values)
   if (options.accesses === undefined)
     throw new UsageError(
-      'a bench needs two accesses: --3gpp INTERFACE --non-3gpp INTERFACE, or a configuration with them',
+      'two accesses are needed: give --3gpp INTERFACE and --non-3gpp INTERFACE, or a configuration with them',
     )
 
   const busy = progress()

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import type { AtsssError } from '../errors.js'
 import type { MptcpOptions } from '../input/options.js'
+import { DEFAULT_RULES } from '../policy/rules/presets.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { CONFIG, findConfig } from '../preload/find-config.js'
@@ -30,7 +31,7 @@ export function readConfig(path: string | undefined): Config {
     const options = findConfig(env, process.cwd()).config.via as Partial<SessionOptions> & MptcpOptions
     const session = options.accesses && resolveSession(options as SessionOptions).accesses
     const interfaces = session && Object.fromEntries(BOTH.map(access => [access, session[access].interface]))
-    const { rules } = readRules([], options.rules ?? 'handover')
+    const { rules } = readRules([], options.rules ?? DEFAULT_RULES)
     return { options, accesses: interfaces as Config['accesses'], rules, application: options.application }
   } catch (error) {
     const { code, message } = error as AtsssError

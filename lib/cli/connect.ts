@@ -6,25 +6,40 @@ import { isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { MaPduSession, MptcpSocket } from '../index.js'
 import { hostAndPort, parseDestination } from '../input/addresses.js'
-import { parseArguments } from './arguments.js'
+import { type OptionTable, optionLines, parseArguments } from './arguments.js'
 import { progress } from './terminal.js'
-import { openVia, VIA_HELP, VIA_OPTIONS, viaOptions } from './via.js'
+import { openVia, VIA_OPTIONS, viaOptions } from './via.js'
+
+const OPTIONS = {
+  ...VIA_OPTIONS,
+  tls: { type: 'boolean', help: 'use TLS, end to end, and check the certificate' },
+  servername: {
+    type: 'string',
+    value: 'NAME',
+    help: 'the name to send and to check the certificate for',
+    unset: 'HOST',
+  },
+  ca: { type: 'string', value: 'FILE', help: 'the authorities to trust, in PEM', unset: "Node's" },
+  insecure: { type: 'boolean', help: 'accept any certificate: for tests' },
+  'keep-open': {
+    type: 'boolean',
+    help: 'keep the sending side open at the end of standard input',
+  },
+  verbose: {
+    type: 'boolean',
+    short: 'v',
+    help: 'on standard error, print what the connection got and what happens to it',
+  },
+} as const satisfies OptionTable
 
 export const help = `Usage: atsss connect [options] HOST PORT
 
-Sends standard input to a server, and prints what it sends, over MPTCP, through converters, steered by rules. The end of
-standard input ends the sending side only; it is over when the server has ended its side too.
+Sends standard input to a server and prints what the server sends, over MPTCP, through converters, steered by rules. The
+end of standard input closes the sending side only; the command ends when the server has closed its side too.
 
-${VIA_HELP}
+${optionLines(OPTIONS)}
 
-  --tls                      TLS, end to end; the certificate is checked
-  --servername NAME          the name to check it for, and to send                   HOST
-  --ca FILE                  the authorities to trust, in PEM                        Node's
-  --insecure                 any certificate will do: for tests
-  --keep-open                the end of standard input ends nothing                  it ends the sending side
-  -v, --verbose              what the connection got, and what happens to it, on standard error
-
-Exit status: 0 both sides have ended, 1 the connection failed, 2 wrong command line.
+Exit status: 0 both sides were closed, 1 the connection failed, 2 wrong command line.
 
 Examples:
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | atsss connect --converter 192.0.2.1:5124 -v example.com 80
@@ -32,19 +47,7 @@ Examples:
 `
 
 export async function run(args: string[]): Promise<number> {
-  const { values, positionals } = parseArguments(
-    args,
-    {
-      ...VIA_OPTIONS,
-      tls: { type: 'boolean' },
-      servername: { type: 'string' },
-      ca: { type: 'string' },
-      insecure: { type: 'boolean' },
-      'keep-open': { type: 'boolean' },
-      verbose: { type: 'boolean', short: 'v' },
-    },
-    true,
-  )
+  const { values, positionals } = parseArguments(args, OPTIONS, true)
   const { host, port } = parseDestination(positionals)
   const via = openVia(viaOptions(values))
   const say = values.verbose ? (line: string) => void process.stderr.write(`${line}\n`) : () => {}

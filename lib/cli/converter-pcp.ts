@@ -1,38 +1,68 @@
-/** The options of `atsss converter` about incoming connections, and what it says of them. */
+/** The options of `atsss converter` about incoming connections, and what it prints about them. */
 import type { Converter, IncomingInfo, Mapping, PcpOptions, Target } from '../converter/index.js'
-import { wholeNumber } from './arguments.js'
+import { resolvePcp } from '../converter/options/pcp.js'
+import { PCP_SERVER_PORT } from '../wire/pcp/index.js'
+import { type OptionTable, wholeNumber } from './arguments.js'
 
-export const PCP_HELP = `
-  --pcp                      let clients ask to be reached from outside (PCP, RFC 6887; RFC 8803 §5.2)
-  --pcp-listen ADDRESS[:PORT] where to hear them; may be repeated         the addresses of --listen, port 5351
-  --pcp-external ADDRESS     under which they are reached; may be repeated the addresses of --listen
-  --pcp-ports FROM-TO        the ports to give away; may be repeated      20000-20255
-  --pcp-quota N              mappings of one client                       16
-  --pcp-min-lifetime S                                                    120
-  --pcp-max-lifetime S                                                    86400
-  --pcp-max-filters N        of one mapping                               16
-  --pcp-reuse-delay S        before a port is another client's            120
-  --pcp-join-port N          where clients join their second access; 0: nowhere  5352
-  --pcp-third-party PREFIX   who may ask for others; may be repeated      nobody
-  --no-pcp-announce          do not tell clients of lost mappings
-  --pcp-state FILE           keeps the mappings over restarts
-`
+const LIST = { type: 'string', multiple: true } as const
 
-export const PCP_ARGUMENTS = {
-  pcp: { type: 'boolean' },
-  'pcp-listen': { type: 'string', multiple: true },
-  'pcp-external': { type: 'string', multiple: true },
-  'pcp-ports': { type: 'string', multiple: true },
-  'pcp-quota': { type: 'string' },
-  'pcp-min-lifetime': { type: 'string' },
-  'pcp-max-lifetime': { type: 'string' },
-  'pcp-max-filters': { type: 'string' },
-  'pcp-reuse-delay': { type: 'string' },
-  'pcp-join-port': { type: 'string' },
-  'pcp-third-party': { type: 'string', multiple: true },
-  'no-pcp-announce': { type: 'boolean' },
-  'pcp-state': { type: 'string' },
-} as const
+const DEFAULTS = resolvePcp({}, [{ host: '127.0.0.1', port: 0 }])
+
+export const PCP_OPTIONS = {
+  pcp: { type: 'boolean', help: 'let clients ask to be reached from outside (PCP, RFC 6887; RFC 8803 §5.2)' },
+  'pcp-listen': {
+    ...LIST,
+    value: 'ADDRESS[:PORT]',
+    help: 'where to receive PCP requests',
+    unset: `the addresses of --listen, port ${PCP_SERVER_PORT}`,
+  },
+  'pcp-external': {
+    ...LIST,
+    value: 'ADDRESS',
+    help: 'an address at which clients are reached',
+    unset: 'the addresses of --listen',
+  },
+  'pcp-ports': {
+    ...LIST,
+    value: 'FROM-TO',
+    help: 'the ports to assign',
+    unset: DEFAULTS.ports.map(range => range.join('-')).join(', '),
+  },
+  'pcp-quota': { type: 'string', value: 'N', help: 'mappings of one client, at most', unset: DEFAULTS.quota },
+  'pcp-min-lifetime': {
+    type: 'string',
+    value: 'S',
+    help: 'the shortest lifetime of a mapping',
+    unset: DEFAULTS.minLifetime,
+  },
+  'pcp-max-lifetime': { type: 'string', value: 'S', help: 'the longest', unset: DEFAULTS.maxLifetime },
+  'pcp-max-filters': {
+    type: 'string',
+    value: 'N',
+    help: 'filters of one mapping, at most',
+    unset: DEFAULTS.maxFilters,
+  },
+  'pcp-reuse-delay': {
+    type: 'string',
+    value: 'S',
+    help: 'how long a port is kept before another client may get it',
+    unset: DEFAULTS.reuseDelay,
+  },
+  'pcp-join-port': {
+    type: 'string',
+    value: 'N',
+    help: 'the port where clients join their second access; 0: nowhere',
+    unset: DEFAULTS.joinPort,
+  },
+  'pcp-third-party': {
+    ...LIST,
+    value: 'PREFIX',
+    help: 'clients that may ask for mappings of other hosts',
+    unset: 'none',
+  },
+  'no-pcp-announce': { type: 'boolean', help: 'do not announce lost mappings to clients' },
+  'pcp-state': { type: 'string', value: 'FILE', help: 'keep the mappings over restarts, in this file' },
+} as const satisfies OptionTable
 
 const LISTS = {
   'pcp-listen': 'listen',
@@ -50,11 +80,11 @@ const NUMBERS = {
   'pcp-join-port': 'joinPort',
 } as const
 
-type Values = { [name in keyof typeof PCP_ARGUMENTS]?: string | boolean | string[] | undefined }
+type Values = { [name in keyof typeof PCP_OPTIONS]?: string | boolean | string[] | undefined }
 
-/** `undefined` without any of the options: then nobody is reached from outside. */
+/** `undefined` without any of the options: then no client is reached from outside. */
 export function pcpOptions(values: Values): PcpOptions | undefined {
-  const given = Object.keys(PCP_ARGUMENTS).filter(name => values[name as keyof Values] !== undefined)
+  const given = Object.keys(PCP_OPTIONS).filter(name => values[name as keyof Values] !== undefined)
   if (given.length === 0) return undefined
   const options: PcpOptions = {}
   for (const [name, option] of Object.entries(LISTS)) {

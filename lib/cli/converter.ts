@@ -11,46 +11,121 @@ import {
   type ListenerInfo,
   type Target,
 } from '../converter/index.js'
+import { resolveOptions } from '../converter/options/settings.js'
 import { hostAndPort } from '../input/addresses.js'
-import { parseArguments, UsageError, wholeNumber } from './arguments.js'
-import { PCP_ARGUMENTS, PCP_HELP, pcpOptions, reportIncoming } from './converter-pcp.js'
+import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
+import { PCP_OPTIONS, pcpOptions, reportIncoming } from './converter-pcp.js'
+
+const DEFAULTS = resolveOptions({ cookies: true })
+
+const OPTIONS = {
+  listen: {
+    type: 'string',
+    multiple: true,
+    value: 'ADDRESS:PORT',
+    help: 'where to listen',
+    unset: DEFAULTS.listen.map(({ host, port }) => hostAndPort(host, port)).join(', '),
+  },
+  protocol: { type: 'string', value: 'mptcp|tcp', help: 'what to listen with', unset: DEFAULTS.protocol },
+  'no-fast-open': { type: 'boolean', help: 'do not accept data in SYNs: no 0-RTT' },
+  'server-protocol': {
+    type: 'string',
+    value: 'tcp|mptcp',
+    help: 'what to connect to servers with',
+    unset: DEFAULTS.serverProtocol,
+  },
+  allow: {
+    type: 'string',
+    multiple: true,
+    value: 'PREFIX',
+    help: 'clients to serve',
+    unset: 'addresses that are not on the Internet',
+  },
+  'allow-target': {
+    type: 'string',
+    multiple: true,
+    value: 'PREFIX',
+    help: 'the only servers that clients may reach',
+    unset: 'all',
+  },
+  'forbid-target': { type: 'string', multiple: true, value: 'PREFIX', help: 'servers that clients may not reach' },
+  'no-hairpinning': { type: 'boolean', help: 'do not let clients reach one another' },
+  'allow-loopback': { type: 'boolean', help: 'let clients reach loopback servers: for tests' },
+  cookies: { type: 'boolean', help: 'ask clients for cookies (RFC 8803 §6.2.7)' },
+  'cookie-lifetime': {
+    type: 'string',
+    value: 'MS',
+    help: 'how long a cookie is valid; implies --cookies',
+    unset: DEFAULTS.cookies!.lifetime,
+  },
+  'cookie-secret-file': {
+    type: 'string',
+    value: 'FILE',
+    help: "a secret of 16 bytes or more; converters that share it accept each other's cookies",
+    unset: 'random',
+  },
+  backlog: {
+    type: 'string',
+    value: 'N',
+    help: 'connections that the kernel queues before they are accepted',
+    unset: DEFAULTS.backlog,
+  },
+  'max-connections': {
+    type: 'string',
+    value: 'N',
+    help: 'connections of all clients, at most',
+    unset: DEFAULTS.maxConnections,
+  },
+  'max-per-client': {
+    type: 'string',
+    value: 'N',
+    help: 'connections of one address or IPv6 /64, at most',
+    unset: DEFAULTS.maxPerClient,
+  },
+  'max-pending-per-client': {
+    type: 'string',
+    value: 'N',
+    help: 'of these, not answered yet',
+    unset: DEFAULTS.maxPendingPerClient,
+  },
+  'errors-per-second': {
+    type: 'string',
+    value: 'N',
+    help: 'error replies to one client, at most',
+    unset: DEFAULTS.errorsPerSecond,
+  },
+  'retry-delay': {
+    type: 'string',
+    value: 'S',
+    help: 'the delay to suggest to clients when overloaded',
+    unset: DEFAULTS.retryDelay,
+  },
+  'message-timeout': { type: 'string', value: 'MS', help: "for the client's message", unset: DEFAULTS.messageTimeout },
+  'connect-timeout': { type: 'string', value: 'MS', help: 'for the server to accept', unset: DEFAULTS.connectTimeout },
+  'idle-timeout': { type: 'string', value: 'MS', help: 'without a byte; 0: none', unset: DEFAULTS.idleTimeout },
+  'linger-timeout': {
+    type: 'string',
+    value: 'MS',
+    help: 'for the client to close after an error',
+    unset: DEFAULTS.lingerTimeout,
+  },
+  'answer-early': {
+    type: 'boolean',
+    help: "answer before the client's handshake is complete: a fault, for tests of clients",
+  },
+  ...PCP_OPTIONS,
+  grace: { type: 'string', value: 'MS', help: 'for open connections to end after SIGINT or SIGTERM', unset: 0 },
+  json: { type: 'boolean', help: 'print one JSON object per line; the first has the addresses' },
+  quiet: { type: 'boolean', help: 'print nothing about connections' },
+} as const satisfies OptionTable
 
 export const help = `Usage: atsss converter [options]
 
 Runs a Transport Converter (RFC 8803): clients connect to it with MPTCP, it connects to their servers with TCP.
 
-  --listen ADDRESS:PORT      where to listen; may be repeated             127.0.0.1:0
-  --protocol mptcp|tcp       what to listen with                          mptcp
-  --no-fast-open             do not take the data of SYNs: no 0-RTT
-  --server-protocol tcp|mptcp                                             tcp
+${optionLines(OPTIONS)}
 
-  --allow PREFIX             clients to serve; may be repeated            what is not on the Internet
-  --allow-target PREFIX      the only servers to reach; may be repeated   all
-  --forbid-target PREFIX     servers not to reach; may be repeated
-  --no-hairpinning           clients do not reach one another
-  --allow-loopback           loopback servers too: for tests
-  --cookies                  ask for cookies (RFC 8803 §6.2.7)
-  --cookie-lifetime MS                                                    86400000
-  --cookie-secret-file FILE  16 bytes or more; converters that share them
-                             accept each other's cookies                  random
-
-  --backlog N                connections to come that the kernel keeps    4096
-  --max-connections N                                                     10000
-  --max-per-client N         connections of one address or IPv6 /64       4096
-  --max-pending-per-client N of these, not answered yet                   1024
-  --errors-per-second N      error replies to one client                  100
-  --retry-delay S            what to suggest when overloaded              1
-  --message-timeout MS       for the client's message                     5000
-  --connect-timeout MS       for the server to accept                     10000
-  --idle-timeout MS          without a byte; 0 for ever                   7440000
-  --linger-timeout MS        for the client to close after an error       2000
-  --grace MS                 for open connections when told to end        0
-  --answer-early             answer before the client's handshake is complete: a fault, for tests of clients
-${PCP_HELP}
-  --json                     one JSON object per line; the first says the addresses
-  --quiet                    no lines about connections
-
-Exit status: 0 when told to end, 1 when it cannot listen, 2 for a wrong command line.
+Exit status: 0 ended by SIGINT or SIGTERM, 1 it cannot listen, 2 wrong command line.
 
 Examples:
   atsss converter --listen 0.0.0.0:5124 --listen '[::]:5124'
@@ -78,35 +153,7 @@ const NUMBERS = {
 } as const
 
 export async function run(args: string[]): Promise<number> {
-  const { values } = parseArguments(args, {
-    listen: { type: 'string', multiple: true },
-    protocol: { type: 'string' },
-    'server-protocol': { type: 'string' },
-    'no-fast-open': { type: 'boolean' },
-    allow: { type: 'string', multiple: true },
-    'allow-target': { type: 'string', multiple: true },
-    'forbid-target': { type: 'string', multiple: true },
-    'no-hairpinning': { type: 'boolean' },
-    'allow-loopback': { type: 'boolean' },
-    cookies: { type: 'boolean' },
-    'cookie-lifetime': { type: 'string' },
-    'cookie-secret-file': { type: 'string' },
-    backlog: { type: 'string' },
-    'max-connections': { type: 'string' },
-    'max-per-client': { type: 'string' },
-    'max-pending-per-client': { type: 'string' },
-    'errors-per-second': { type: 'string' },
-    'retry-delay': { type: 'string' },
-    'message-timeout': { type: 'string' },
-    'connect-timeout': { type: 'string' },
-    'idle-timeout': { type: 'string' },
-    'linger-timeout': { type: 'string' },
-    ...PCP_ARGUMENTS,
-    grace: { type: 'string' },
-    'answer-early': { type: 'boolean' },
-    json: { type: 'boolean' },
-    quiet: { type: 'boolean' },
-  })
+  const { values } = parseArguments(args, OPTIONS)
 
   const options: ConverterOptions = {}
   if (values.protocol !== undefined) options.protocol = values.protocol as 'mptcp'

@@ -1,27 +1,33 @@
-/** `atsss decode`: bytes as a readable tree. */
-
+/** `atsss decode`: messages as a tree of fields. */
 import { type Capture, isCapture, readCapture } from '../lab/capture.js'
-import { didYouMean, parseArguments, UsageError } from './arguments.js'
+import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { bytesOf } from './decode/input.js'
 import { type Decoded, decodeAs, KINDS, type KindName } from './decode/kinds.js'
 import { connectionsIn, type Message, messagesIn } from './decode/messages.js'
 import { problems, treeLines } from './decode/tree.js'
 import { type Colours, coloursFor } from './terminal.js'
 
+const OPTIONS = {
+  as: { type: 'string', value: 'KIND', help: 'convert, nas, pcp or atsss', unset: 'what the bytes look like' },
+  json: {
+    type: 'boolean',
+    help: 'print one object: kind, fields (offset, length, name, value), the decoded value, the error',
+  },
+} as const satisfies OptionTable
+
 export const help = `Usage: atsss decode [options] [FILE | HEX | BASE64 | -]
 
-Takes bytes apart: a Convert message (RFC 8803), an ATSSS container (TS 24.193), a NAS message that has one (PDU SESSION
-ESTABLISHMENT ACCEPT, MODIFICATION COMMAND, also in a DL NAS TRANSPORT), a datagram of PCP (RFC 6887), or the Convert
-and PCP messages in a capture (pcap, pcapng). Each line has the offset in bytes, the octets, and what they are. Of
-broken bytes it prints the tree as far as it goes, then where it ends, and why.
+Decodes a Convert message (RFC 8803), an ATSSS container (TS 24.193), a NAS message with a container (PDU SESSION
+ESTABLISHMENT ACCEPT, MODIFICATION COMMAND, also in a DL NAS TRANSPORT), a PCP datagram (RFC 6887), or the Convert and PCP
+messages in a capture (pcap, pcapng). Each line shows the offset in bytes, the octets, and what they mean. Broken input is
+shown as far as it can be read, then where it is broken, and why.
 
-  --as KIND   convert, nas, pcp, atsss       by what they look like
-  --json      one object: kind, fields (offset, length, name, value), the decoded value, the error
+${optionLines(OPTIONS)}
 
-Reads standard input when nothing or '-' is named. Text may be hexadecimal with any separators, the output of xxd,
+Without an argument, or with '-', it reads standard input. Text may be hexadecimal with any separators, the output of xxd,
 hexdump -C or tcpdump -x, or base64.
 
-Exit status: 0 whole, 1 broken or nothing found, 2 wrong command line, or not known what it is.
+Exit status: 0 decoded, 1 broken or nothing found, 2 wrong command line or unrecognised format.
 
 Examples:
   atsss decode 01022263 01010000
@@ -31,11 +37,11 @@ Examples:
 `
 
 export async function run(args: string[]): Promise<number> {
-  const options = { as: { type: 'string' }, json: { type: 'boolean' } } as const
-  const { values, positionals } = parseArguments(args, options, true)
+  const { values, positionals } = parseArguments(args, OPTIONS, true)
   const kind = kindNamed(values.as)
   const bytes = await bytesOf(positionals)
-  if (bytes.length === 0) throw new UsageError('there are no bytes')
+  if (bytes.length === 0)
+    throw new UsageError('the input is empty: give a FILE, HEX or BASE64, or bytes on standard input')
   if (kind === undefined && isCapture(bytes)) return printCapture(readCapture(bytes), values.json ?? false)
   const decoded = decodeAs(bytes, kind)
   if (values.json) print({ length: bytes.length, ...decoded })

@@ -7,26 +7,34 @@ import { resolveOptions } from '../input/options.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { sysctlPath } from '../runtime/kernel/sysctl.js'
 import { openPathManager } from '../runtime/network/path-manager.js'
-import { parseArguments, UsageError } from './arguments.js'
+import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { gather } from './doctor/facts.js'
 import type { Action, Finding, Fix } from './doctor/finding.js'
 import { findings } from './doctor/findings.js'
 import { aboutPath, probe } from './doctor/probe.js'
 import { type Colours, coloursFor, progress } from './terminal.js'
-import { VIA_HELP, VIA_OPTIONS, viaOptions } from './via.js'
+import { VIA_OPTIONS, viaOptions } from './via.js'
+
+const OPTIONS = {
+  ...VIA_OPTIONS,
+  destination: {
+    type: 'string',
+    value: 'HOST:PORT',
+    help: 'what to ask the converters to connect to',
+    unset: 'themselves',
+  },
+  json: { type: 'boolean', help: 'print findings with id, title, state (good, warning, bad), found, why, fixes' },
+  fix: { type: 'boolean', help: 'print the commands that fix what was found' },
+  yes: { type: 'boolean', help: 'with --fix: carry them out' },
+} as const satisfies OptionTable
 
 export const help = `Usage: atsss doctor [options]
 
-Looks at everything that must hold: Node and the addon, MPTCP in the kernel and its path manager, capabilities, Fast
-Open, interfaces, addresses and routes; and tries the path to each converter over each access. It changes nothing, and
-calls no other program.
+Checks everything that must hold: Node and the addon, MPTCP in the kernel and its path manager, capabilities, Fast Open,
+interfaces, addresses and routes; and tries the path to each converter over each access. Without --fix --yes it changes
+nothing.
 
-${VIA_HELP}
-  --destination HOST:PORT    what to ask the converters for                          themselves
-
-  --json                     findings with id, state (good, warning, bad), found, why, fixes
-  --fix                      print the commands that fix what was found
-  --fix --yes                carry them out
+${optionLines(OPTIONS)}
 
 Exit status: 0 nothing is bad (there may be warnings), 1 something is, 2 wrong command line. With --yes: 0 everything
 bad was fixed, 1 a fix failed or has to be done by hand.
@@ -38,15 +46,10 @@ Examples:
 `
 
 export async function run(args: string[]): Promise<number> {
-  const { values } = parseArguments(args, {
-    ...VIA_OPTIONS,
-    destination: { type: 'string' },
-    json: { type: 'boolean' },
-    fix: { type: 'boolean' },
-    yes: { type: 'boolean' },
-  })
-  if (values.yes && !values.fix) throw new UsageError('--yes goes with --fix')
-  if (values.json && values.fix) throw new UsageError('--json and --fix exclude each other: the fixes are in the JSON')
+  const { values } = parseArguments(args, OPTIONS)
+  if (values.yes && !values.fix) throw new UsageError('--yes needs --fix')
+  if (values.json && values.fix)
+    throw new UsageError('--json and --fix cannot be used together: the JSON has the fixes')
   const all = await examine(values)
   if (values.json) process.stdout.write(`${JSON.stringify({ findings: all }, undefined, 2)}\n`)
   else if (values.fix) return await fix(all, values.yes ?? false)

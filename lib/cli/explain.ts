@@ -12,22 +12,36 @@ import type { Accesses } from '../policy/steering/snapshot.js'
 import { AccessLinks } from '../runtime/network/access-links.js'
 import { openLinkMonitor } from '../runtime/network/link-monitor.js'
 import { unenforceableBecause } from '../session/options.js'
-import { parseArguments, UsageError } from './arguments.js'
+import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { type Config, readConfig } from './config.js'
 import { rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf } from './rules/words.js'
 import { coloursFor, progress } from './terminal.js'
 
+const OPTIONS = {
+  config: {
+    type: 'string',
+    value: 'FILE',
+    help: 'accesses and rules',
+    unset: '$ATSSS_CONFIG, or atsss.json beside package.json',
+  },
+  rules: {
+    type: 'string',
+    value: 'FILE',
+    help: "rules to use instead: a file as for 'atsss rules check', or a preset",
+  },
+  address: { type: 'string', value: 'ADDRESS', help: "the destination's address, instead of a DNS look-up" },
+  app: { type: 'string', value: 'NAME', help: 'the application that connects, for rules about applications' },
+  json: { type: 'boolean', help: 'print one object' },
+} as const satisfies OptionTable
+
 export const help = `Usage: atsss explain [options] HOST:PORT
 
-Says which ATSSS rule a connection would be under, what it asks for, over which access it would begin, and why; and of
-each rule before that one why it does not match. No connection is made; a name is resolved when a rule depends on it.
+Shows which ATSSS rule applies to a connection, what the rule asks for, over which access the connection would begin, and
+why; and for each rule before it, why it does not match. No connection is made. A name is looked up when a rule depends on
+its address.
 
-  --config FILE      accesses and rules: $ATSSS_CONFIG, or atsss.json beside package.json
-  --rules FILE       rules instead of the configuration's: a file as for 'atsss rules check', or a preset
-  --address ADDRESS  the destination's address, instead of asking the DNS
-  --app NAME         the application that connects, for rules about applications
-  --json             one object
+${optionLines(OPTIONS)}
 
 Exit status: 0 a rule applies and can be obeyed, 1 none does or it cannot be, 2 wrong command line.
 
@@ -37,17 +51,7 @@ Examples:
 `
 
 export async function run(args: string[]): Promise<number> {
-  const { values, positionals } = parseArguments(
-    args,
-    {
-      config: { type: 'string' },
-      rules: { type: 'string' },
-      address: { type: 'string' },
-      app: { type: 'string' },
-      json: { type: 'boolean' },
-    },
-    true,
-  )
+  const { values, positionals } = parseArguments(args, OPTIONS, true)
   const { host, port } = parseDestination(positionals)
   if (values.address !== undefined && isIP(values.address) === 0)
     throw new UsageError(`--address must be an IP address; it is '${values.address}'`)

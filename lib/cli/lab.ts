@@ -8,30 +8,44 @@ import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
 import { hostAndPort } from '../input/addresses.js'
 import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace, type Scenario } from '../lab/index.js'
+import { DEFAULT_RULES } from '../policy/rules/presets.js'
 import { BOTH } from '../policy/steering/accesses.js'
-import { didYouMean, parseArguments, UsageError, wholeNumber } from './arguments.js'
+import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { openLiveView } from './lab/live-view.js'
 import { entering, inheritedListener, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
 import { coloursFor, progress } from './terminal.js'
 
+const PROFILE = 'wifi+lte'
+
+const OPTIONS = {
+  profile: {
+    type: 'string',
+    value: 'NAME',
+    help: 'wifi+lte, wifi+5g, or train, whose coverage has holes',
+    unset: PROFILE,
+  },
+  topology: { type: 'string', value: 'FILE', help: 'your own accesses, links and trace, in JSON (docs/cli.md)' },
+  rules: { type: 'string', value: 'PRESET', help: 'handover, interactive or aggregate', unset: DEFAULT_RULES },
+  web: {
+    type: 'boolean',
+    help: "serve a page on a loopback address that shows the command's sessions live and can change their links and rules; without a command, the session of a small demo application",
+  },
+  port: { type: 'string', value: 'NUMBER', help: 'the port of the page', unset: 'any' },
+  json: { type: 'boolean', help: 'print what there is, and each change of a link, as a JSON object per line' },
+  quiet: { type: 'boolean', help: "with a command: print only the page's address" },
+} as const satisfies OptionTable
+
 export const help = `Usage: atsss lab [options] [-- COMMAND [ARGUMENT…]]
 
 Opens a lab on this machine: a device (UE) with two accesses whose rate, delay and loss are emulated, a converter, and a
-web server. With a command it runs that as the UE, and ends with its exit status; without, it stays until ^C, and says
-how to use it. The command finds the accesses, the converter and the rules in its environment (ATSSS_CONFIG), as other
-commands of atsss do.
+web server. With a command, it runs that command as the UE and ends with its exit status. Without, it prints how to use
+the lab and stays until ^C. The command gets the accesses, the converter and the rules in its environment (ATSSS_CONFIG),
+where the other atsss commands find them too.
 
-  --profile NAME     wifi+lte, wifi+5g, or train, which has holes in its coverage     wifi+lte
-  --topology FILE    one's own accesses, links and trace, in JSON (docs/cli.md)
-  --rules PRESET     handover, interactive or aggregate                               handover
-  --web              a page on a loopback address: the session live, with controls for its links and rules; without a
-                     command, of an application of the lab's own
-  --port NUMBER      of the page                                                      any
-  --json             what there is, and each change of a link, as a JSON object per line
-  --quiet            with a command: nothing of the lab's own, but where the page is
+${optionLines(OPTIONS)}
 
-Exit status: the command's, 128 and the signal's number when one ended it; without a command 0 after ^C; 1 when the lab
-cannot be opened, 2 wrong command line. It needs root, or user namespaces and /dev/net/tun open to the user.
+Exit status: the command's, or 128 plus the number of the signal that ended it; without a command 0 after ^C; 1 the lab
+cannot be opened, 2 wrong command line. It needs root, or user namespaces and a /dev/net/tun that the user may open.
 
 Examples:
   atsss lab
@@ -45,26 +59,13 @@ const CONVERTER_PORT = 5124
 const WEB_PORT = 80
 
 export async function run(args: string[]): Promise<number> {
-  const { values, positionals } = parseArguments(
-    args,
-    {
-      profile: { type: 'string' },
-      topology: { type: 'string' },
-      rules: { type: 'string' },
-      web: { type: 'boolean' },
-      port: { type: 'string' },
-      json: { type: 'boolean' },
-      quiet: { type: 'boolean' },
-    },
-    true,
-  )
+  const { values, positionals } = parseArguments(args, OPTIONS, true)
   if (values.profile !== undefined && values.topology !== undefined)
-    throw new UsageError('--profile and --topology exclude each other')
-  if (values.port !== undefined && !values.web) throw new UsageError('--port is for --web')
+    throw new UsageError('--profile and --topology cannot be used together')
+  if (values.port !== undefined && !values.web) throw new UsageError('--port needs --web')
   const port = wholeNumber('port', values.port ?? '0')
   if (port > 65_535) throw new UsageError('--port must be at most 65535')
-  const scenario =
-    values.topology === undefined ? profileNamed(values.profile ?? 'wifi+lte') : fromFile(values.topology)
+  const scenario = values.topology === undefined ? profileNamed(values.profile ?? PROFILE) : fromFile(values.topology)
   const types = scenario.accesses?.map(({ access }) => access)
   if (values.web && types && !BOTH.every(type => types.includes(type)))
     throw new UsageError('--web shows a session, which needs an access of each type')
@@ -75,7 +76,7 @@ export async function run(args: string[]): Promise<number> {
   if (!quiet) busy.say('opening the lab')
   await using lab = await openLab(scenario)
   await using view = values.web ? await openLiveView(lab, inheritedListener() ?? port) : undefined
-  const config = { ...configOf(lab, values.rules ?? 'handover'), ...(view ? { watch: view.watch } : {}) }
+  const config = { ...configOf(lab, values.rules ?? DEFAULT_RULES), ...(view ? { watch: view.watch } : {}) }
   await prepare(lab)
   busy.end()
   const say = saying(json, quiet, command)

@@ -3,20 +3,24 @@ import { readFileSync } from 'node:fs'
 import { rulesToJson } from '../policy/rules/json.js'
 import type { Rule } from '../policy/rules/rule.js'
 import { unenforceableBecause } from '../session/options.js'
-import { didYouMean, parseArguments, UsageError } from './arguments.js'
+import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { type RulesFile, rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf, trafficInWords } from './rules/words.js'
 import { type Colours, coloursFor } from './terminal.js'
 
+const OPTIONS = {
+  json: { type: 'boolean', help: 'print the rules in JSON, whatever they came as, with problems' },
+} as const satisfies OptionTable
+
 export const help = `Usage: atsss rules check [options] FILE
 
-Checks ATSSS rules, and prints them as they are understood, in the order in which they are evaluated. FILE ('-':
-standard input) has them as JSON (an array, a preset's name, or an object with 'rules', as atsss.json is), as an ATSSS
-container, or as a NAS message with one; these in bytes, hexadecimal or base64.
+Checks ATSSS rules, and prints them in the order in which they are evaluated. FILE ('-': standard input) has them as JSON
+(an array, the name of a preset, or an object with 'rules' such as atsss.json), as an ATSSS container, or as a NAS message
+with a container; the last two as bytes, hexadecimal or base64.
 
-  --json      the rules in JSON, whatever they came as, with problems
+${optionLines(OPTIONS)}
 
-Exit status: 0 all can be obeyed here, 1 some are wrong or cannot be obeyed, 2 wrong command line.
+Exit status: 0 all can be enforced here, 1 some are wrong or cannot be enforced, 2 wrong command line.
 
 Examples:
   atsss rules check rules.json
@@ -24,14 +28,16 @@ Examples:
 `
 
 export async function run(args: string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, { json: { type: 'boolean' } }, true)
+  const { values, positionals } = parseArguments(args, OPTIONS, true)
   const [action, path, ...more] = positionals
   if (action !== 'check')
     throw new UsageError(
-      action === undefined ? "'check' is needed" : `unknown action ${action}${didYouMean(action, ['check'])}`,
+      action === undefined
+        ? 'an action is needed: atsss rules check FILE'
+        : `unknown action ${action}${didYouMean(action, ['check'])}`,
     )
   if (path === undefined) throw new UsageError("a file is needed: atsss rules check FILE, or '-' for standard input")
-  if (more.length > 0) throw new UsageError(`one file at a time; there is '${more[0]}' too`)
+  if (more.length > 0) throw new UsageError(`expected one file, got also '${more[0]}'`)
   const file = rulesIn(readFileSync(path === '-' ? 0 : path), path === '-' ? 'standard input' : path)
   const findings = file.rules.map(rule => ({ rule, why: rule.unusable ?? unenforceableBecause(rule) }))
   if (values.json) printJson(file, findings)

@@ -6,22 +6,41 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../preload/config.js'
 import { CONFIG, defaultPath, findConfig } from '../preload/find-config.js'
-import { parseArguments, UsageError } from './arguments.js'
+import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
+import { VIA_OPTIONS } from './via.js'
+
+const {
+  config: CONFIG_FILE,
+  '3gpp': CELLULAR,
+  'non-3gpp': OTHER,
+  rules: RULES,
+  converter: CONVERTER,
+  fallback: FALLBACK,
+} = VIA_OPTIONS
+
+const OPTIONS = {
+  config: CONFIG_FILE,
+  '3gpp': CELLULAR,
+  'non-3gpp': OTHER,
+  rules: RULES,
+  converter: CONVERTER,
+  fallback: FALLBACK,
+  exclude: {
+    type: 'string',
+    multiple: true,
+    value: 'WHAT',
+    help: 'an address, prefix or name whose connections are left alone',
+  },
+} as const satisfies OptionTable
 
 export const help = `Usage: atsss run [options] -- command [argument…]
 
 Runs a command. Every Node process in it makes its TCP connections over MPTCP, as a configuration file says
 (docs/preload.md).
 
-  --config FILE              the configuration                      $ATSSS_CONFIG, or atsss.json beside package.json
-  --3gpp INTERFACE           with --non-3gpp: a session over both
-  --non-3gpp INTERFACE
-  --rules PRESET             handover, interactive, aggregate             handover
-  --converter ADDRESS:PORT   may be repeated
-  --fallback fail|direct     when no converter can be used                fail
-  --exclude WHAT             an address, prefix or name; may be repeated
+${optionLines(OPTIONS)}
 
-Without --config these options are all there is; beside it, they stand in place of what the file has.
+Without --config, a configuration file is read only when no other option is given.
 
 Exit status: the command's; 127 when it is not found.
 
@@ -34,19 +53,7 @@ Examples:
 const PROPERTIES = { rules: 'rules', converter: 'converters', fallback: 'fallback', exclude: 'exclude' } as const
 
 export async function run(args: string[]): Promise<number> {
-  const { values, positionals } = parseArguments(
-    args,
-    {
-      config: { type: 'string' },
-      '3gpp': { type: 'string' },
-      'non-3gpp': { type: 'string' },
-      rules: { type: 'string' },
-      converter: { type: 'string', multiple: true },
-      fallback: { type: 'string' },
-      exclude: { type: 'string', multiple: true },
-    },
-    true,
-  )
+  const { values, positionals } = parseArguments(args, OPTIONS, true)
   const [command, ...rest] = positionals
   if (command === undefined) throw new UsageError('a command is needed: atsss run -- node app.js')
   return await runWith(command, rest, configuration(values))

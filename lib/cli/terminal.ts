@@ -18,7 +18,7 @@ export function coloursFor(stream: { isTTY?: boolean }): Colours {
 }
 
 /** Says on stderr what is under way, once that has taken longer than `PATIENCE` altogether. */
-export interface Progress extends Disposable {
+interface Progress extends Disposable {
   /** What is being done now. */
   say(what: string): void
   /** Nothing is under way any more; a line on a terminal is wiped. */

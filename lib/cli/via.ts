@@ -1,37 +1,56 @@
 /** How a command reaches the network: a configuration, and the options that stand in place of what it says. */
 import { existsSync } from 'node:fs'
 import { connect, MaPduSession, type MptcpOptions, type MptcpSocket, type SessionOptions } from '../index.js'
+import { resolveOptions } from '../input/options.js'
+import { DEFAULT_RULES } from '../policy/rules/presets.js'
 import { CONFIG, defaultPath } from '../preload/find-config.js'
-import type { OptionTable } from './arguments.js'
-import { UsageError } from './arguments.js'
+import { type OptionTable, UsageError } from './arguments.js'
 import { readConfig } from './config.js'
+
+/** As the options of `connect()` are with a converter and nothing else. */
+const DEFAULTS = resolveOptions({ converters: '192.0.2.1:5124' })
 
 /** For `parseArguments`. */
 export const VIA_OPTIONS = {
-  config: { type: 'string' },
-  '3gpp': { type: 'string' },
-  'non-3gpp': { type: 'string' },
-  rules: { type: 'string' },
-  converter: { type: 'string', multiple: true },
-  interface: { type: 'string' },
-  mptcp: { type: 'string' },
-  convert: { type: 'string' },
-  fallback: { type: 'string' },
-  'allow-loopback': { type: 'boolean' },
+  config: {
+    type: 'string',
+    value: 'FILE',
+    help: 'a configuration; the options below replace what it says',
+    unset: '$ATSSS_CONFIG, or atsss.json beside package.json',
+  },
+  '3gpp': { type: 'string', value: 'INTERFACE', help: 'with --non-3gpp: use a session over both accesses' },
+  'non-3gpp': { type: 'string', value: 'INTERFACE', help: 'the interface of the other access' },
+  rules: { type: 'string', value: 'PRESET', help: 'handover, interactive or aggregate', unset: DEFAULT_RULES },
+  converter: {
+    type: 'string',
+    multiple: true,
+    value: 'ADDRESS:PORT',
+    help: 'a converter to connect through',
+    unset: 'none, connect directly',
+  },
+  interface: {
+    type: 'string',
+    value: 'NAME',
+    help: 'without a session: the interface to use',
+    unset: 'as the routes say',
+  },
+  mptcp: { type: 'string', value: 'prefer|require|off', help: 'whether to use MPTCP', unset: DEFAULTS.mptcp },
+  convert: {
+    type: 'string',
+    value: 'auto|0rtt|1rtt',
+    help: 'how to send the Convert message: in the SYN, or after the handshake',
+    unset: DEFAULTS.converters[0]!.convert,
+  },
+  fallback: {
+    type: 'string',
+    value: 'fail|direct',
+    help: 'what to do when no converter can be used',
+    unset: DEFAULTS.fallback,
+  },
+  'allow-loopback': { type: 'boolean', help: 'use converters for loopback destinations too: for tests' },
 } as const satisfies OptionTable
 
-export const VIA_HELP = `  --config FILE              options below stand in place of its    $ATSSS_CONFIG, or atsss.json beside package.json
-  --3gpp INTERFACE           with --non-3gpp: a session over both accesses
-  --non-3gpp INTERFACE
-  --rules PRESET             handover, interactive or aggregate                      handover
-  --converter ADDRESS:PORT   may be repeated                                         none: directly
-  --interface NAME           without a session: the interface to leave by            as the routes say
-  --mptcp prefer|require|off                                                         prefer
-  --convert auto|0rtt|1rtt                                                           auto
-  --fallback fail|direct     when no converter can be used                           fail
-  --allow-loopback           converters for loopback destinations too: for tests`
-
-export interface ViaValues {
+interface ViaValues {
   config?: string | undefined
   '3gpp'?: string | undefined
   'non-3gpp'?: string | undefined
@@ -49,10 +68,11 @@ export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOp
   const fromFile = (values.config ?? process.env[CONFIG]) !== undefined || existsSync(defaultPath(process.cwd()))
   const options: Record<string, unknown> = fromFile ? { ...readConfig(values.config).options } : {}
   const { '3gpp': cellular, 'non-3gpp': other } = values
-  if ((cellular === undefined) !== (other === undefined)) throw new UsageError('--3gpp and --non-3gpp go together')
+  if ((cellular === undefined) !== (other === undefined))
+    throw new UsageError('--3gpp and --non-3gpp must be given together')
   if (cellular !== undefined) options.accesses = { '3gpp': cellular, 'non-3gpp': other }
   if (options.accesses === undefined && values.rules !== undefined)
-    throw new UsageError('--rules is of a session, which needs --3gpp and --non-3gpp')
+    throw new UsageError('--rules needs a session: also give --3gpp INTERFACE and --non-3gpp INTERFACE')
   for (const name of ['rules', 'interface', 'mptcp', 'convert', 'fallback'] as const)
     if (values[name] !== undefined) options[name] = values[name]
   if (values.converter) options.converters = values.converter

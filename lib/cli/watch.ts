@@ -1,29 +1,37 @@
 /** `atsss watch`: a session of a running process, live. */
 import { AtsssError } from '../errors.js'
 import type { Happening, Snapshot } from '../runtime/watch/messages.js'
-import { parseArguments, UsageError, wholeNumber } from './arguments.js'
+import { EVERY } from '../runtime/watch/server.js'
+import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { coloursFor } from './terminal.js'
 import { findSocket, WatchClient } from './watch/client.js'
 import { type History, NO_HISTORY, next } from './watch/history.js'
 import { table } from './watch/table.js'
 
+const OPTIONS = {
+  every: {
+    type: 'string',
+    value: 'MILLISECONDS',
+    help: `how often to update, ${EVERY.least}…${EVERY.most}`,
+    unset: EVERY.usual,
+  },
+  once: { type: 'boolean', help: 'print one picture and end; the default without a terminal' },
+  json: { type: 'boolean', help: 'print each message as a line of JSON' },
+  web: { type: 'boolean', help: 'instead show a page with charts, on a loopback address' },
+  port: { type: 'string', value: 'NUMBER', help: 'the port of the page', unset: 'any' },
+} as const satisfies OptionTable
+
 export const help = `Usage: atsss watch [options] [PID | SOCKET]
 
-Shows the accesses, rules, connections and subflows of a running process whose session was made with "watch: true", and
-what happens to them. Without PID or SOCKET, the only one there is. The terminal shows only; the page can also replace
-the rules, where the session lets it ("control: true").
+Shows the accesses, rules, connections and subflows of a running process, and what happens to them. The process must have
+made its session with "watch: true". Without PID or SOCKET it shows the only session on this machine. The terminal only
+shows; the page can also replace the rules, if the session has "watch: { control: true }".
 
-Options:                                                                       default
-  --every MILLISECONDS    how often, 50…60000                                  250
-  --once                  one picture, and the end; so it is without a terminal
-  --json                  each message as a line of JSON
-  --web                   a page with charts, on a loopback address, instead
-  --port NUMBER           of the page                                          any
-  -h, --help
+${optionLines(OPTIONS)}
 
-Keys: q ends it.
+Press q to end.
 
-Exit status: 0 it was ended, or --once; 1 there is no such session, or it has gone; 2 wrong command line.
+Exit status: 0 ended by you, or --once; 1 no such session, or it has ended; 2 wrong command line.
 
 Examples:
   atsss watch
@@ -32,19 +40,9 @@ Examples:
 `
 
 export async function run(args: string[]): Promise<number> {
-  const { values, positionals } = parseArguments(
-    args,
-    {
-      every: { type: 'string' },
-      once: { type: 'boolean' },
-      json: { type: 'boolean' },
-      web: { type: 'boolean' },
-      port: { type: 'string' },
-    },
-    true,
-  )
-  if (positionals.length > 1) throw new UsageError(`one session at a time; what is '${positionals[1]}'?`)
-  if (values.port !== undefined && !values.web) throw new UsageError('--port is for --web')
+  const { values, positionals } = parseArguments(args, OPTIONS, true)
+  if (positionals.length > 1) throw new UsageError(`expected one session, got also '${positionals[1]}'`)
+  if (values.port !== undefined && !values.web) throw new UsageError('--port needs --web')
   const port = values.port === undefined ? 0 : wholeNumber('port', values.port)
   if (port > 65_535) throw new UsageError('--port must be at most 65535')
   const client = await WatchClient.open(findSocket(positionals[0]))

@@ -4,12 +4,23 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CHART_FILES } from '../../lib/cli/watch/page-server.js'
 import { newerThan, versionsNeeded } from '../../scripts/glibc-versions.js'
 import { all, mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -78,6 +89,20 @@ requires('MPTCP, and what makes the tarball', all(mptcp, tools)).describe('the i
     expect(readdirSync(installed('')).sort()).toEqual([...names, 'package.json'].sort())
     expect(readdirSync(installed('dist'))).not.toContain('.tsbuildinfo') // whose paths are those of the checkout
     expect(readdirSync(installed(`prebuilds/linux-${process.arch}`)).sort()).toEqual(['atsss.node', 'link-emulator'])
+  })
+
+  test('the live page is there with its chart and its licence, and no chart library is installed', () => {
+    const page = readdirSync(installed('dist/cli/watch/page'))
+    expect(page).toEqual(expect.arrayContaining(['index.html', 'page.js', 'uPlot.LICENSE', ...CHART_FILES]))
+    expect(existsSync(join(project, 'node_modules/uplot'))).toBe(false)
+    const script = `const { startPage } = await import(${JSON.stringify(installed('dist/cli/watch/page-server.js'))})
+      const page = await startPage()
+      const address = new URL(page.url)
+      address.pathname = '/uPlot.js'
+      const { status } = await fetch(address)
+      console.log(status)
+      process.exit()`
+    expect(node(project, ['--input-type=module', '-e', script])).toMatchObject({ stdout: '200\n', status: 0 })
   })
 
   test('an app connects through a converter, with the addon of the tarball', async () => {

@@ -51,14 +51,14 @@ export interface Interface {
 }
 
 /** The sysctls that matter. */
-export const SYSCTLS = [
+const SYSCTLS = [
   'net.mptcp.enabled',
   'net.ipv4.tcp_fastopen',
   'net.ipv4.tcp_fastopen_blackhole_timeout_sec',
   'net.mptcp.blackhole_timeout',
   'net.core.rmem_max',
 ] as const
-export type SysctlName = (typeof SYSCTLS)[number]
+type SysctlName = (typeof SYSCTLS)[number]
 
 export async function gather(): Promise<Facts> {
   const { addon, addonFile } = ofAddon()

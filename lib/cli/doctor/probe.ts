@@ -5,7 +5,7 @@ import type { ConverterSpec } from '../../input/options.js'
 import { findConverters } from '../../runtime/connect/resolve.js'
 import type { Finding } from './finding.js'
 
-export interface ProbeTarget {
+interface ProbeTarget {
   /** Undefined: as the routes say. */
   interface: string | undefined
   converter: ConverterSpec

@@ -7,7 +7,7 @@ import type { Lab } from '../../lab/index.js'
 import { WatchClient } from '../watch/client.js'
 import { type Page, startPage } from '../watch/page-server.js'
 
-export interface LiveView extends Pick<Page, 'url' | 'linkChanged'>, AsyncDisposable {
+interface LiveView extends Pick<Page, 'url' | 'linkChanged'>, AsyncDisposable {
   /** What the configuration of the session is to have besides. */
   watch: { path: string; control: true }
 }

@@ -15,7 +15,7 @@ import {
   watchFolder,
 } from '../../runtime/watch/messages.js'
 
-export interface WatchClientEvents {
+interface WatchClientEvents {
   snapshot: [snapshot: Snapshot]
   event: [happening: Happening]
   /** The session has gone; with an error when what it said made no sense. */

@@ -10,7 +10,7 @@ export interface Rates {
 }
 
 /** One moment. */
-export interface Moment {
+interface Moment {
   /** Milliseconds since 1970. */
   at: number
   rates: Record<AccessType, Rates>

@@ -6,7 +6,7 @@ import { steeringInWords, trafficInWords } from '../rules/words.js'
 import { type History, rttNow } from './history.js'
 import { bytesInWords, openOnes, rateInWords, speedInWords, totalOf } from './words.js'
 
-export interface PageData {
+interface PageData {
   level: string
   counts: string
   accesses: { name: string; interface: string; state: 'available' | 'silent' | 'lost'; why: string; cells: string[] }[]

@@ -7,13 +7,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../../errors.js'
 import type { LinkChange } from '../../lab/index.js'
 import type { WatchClient } from './client.js'
 import { type PageLink, Story } from './page-story.js'
 
-export interface PageOptions {
+interface PageOptions {
   /** 0: any. A descriptor: a socket that listens already, on a loopback address. */
   port?: number | { fd: number }
   /** Those of a lab, by name: they may be changed from the page. */
@@ -106,20 +107,23 @@ interface PageFile {
 const SCRIPT = 'text/javascript; charset=utf-8'
 const SCRIPTS = ['page.js', 'charts.js', 'links.js', 'wishes.js']
 
+/** Of uPlot, in its folder dist/: scripts/page.ts copies them beside the page. */
+export const CHART_FILES = ['uPlot.iife.min.js', 'uPlot.min.css'] as const
+
 function pageFiles(): Record<string, PageFile> {
-  // Beside the sources, which the package has too: a compiler copies no pages.
-  const folder = ['./page/', '../../../lib/cli/watch/page/']
-    .map(path => new URL(path, import.meta.url))
-    .find(existsSync)!
-  const chart = createRequire(import.meta.url)
-  const own = (name: string) => readFileSync(fileURLToPath(new URL(name, folder)))
-  const charts = (name: string) => readFileSync(chart.resolve(`uplot/dist/${name}`))
+  const folder = fileURLToPath(new URL('./page/', import.meta.url))
+  const own = (name: string) => readFileSync(join(folder, name))
+  const chart = (name: (typeof CHART_FILES)[number]) => {
+    const built = join(folder, name)
+    // Beside the sources there is none: a checkout has the development dependency.
+    return readFileSync(existsSync(built) ? built : createRequire(import.meta.url).resolve(`uplot/dist/${name}`))
+  }
   return {
     '/': { type: 'text/html; charset=utf-8', content: own('index.html') },
     ...Object.fromEntries(SCRIPTS.map(name => [`/${name}`, { type: SCRIPT, content: own(name) }])),
     '/page.css': { type: 'text/css; charset=utf-8', content: own('page.css') },
-    '/uPlot.js': { type: SCRIPT, content: charts('uPlot.iife.min.js') },
-    '/uPlot.css': { type: 'text/css; charset=utf-8', content: charts('uPlot.min.css') },
+    '/uPlot.js': { type: SCRIPT, content: chart('uPlot.iife.min.js') },
+    '/uPlot.css': { type: 'text/css; charset=utf-8', content: chart('uPlot.min.css') },
   }
 }
 

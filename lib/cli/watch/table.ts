@@ -9,7 +9,7 @@ import type { Colours } from '../terminal.js'
 import { type History, type Rates, rttNow, shareOf } from './history.js'
 import { bytesInWords, happeningInWords, openOnes, rateInWords, speedInWords, timeInWords, totalOf } from './words.js'
 
-export interface View {
+interface View {
   hello: Hello
   history: History
   /** The oldest first. */

@@ -9,6 +9,9 @@ import type { Rule } from './rule.js'
 
 export type Preset = 'handover' | 'interactive' | 'aggregate'
 
+/** The rules of a session that is given none. */
+export const DEFAULT_RULES: Preset = 'handover'
+
 /**
  * - `handover`: non-3GPP, and 3GPP while it is unavailable. Keeps connections alive and cellular data low.
  * - `interactive`: whichever access answers sooner.

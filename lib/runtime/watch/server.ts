@@ -14,7 +14,7 @@ import {
 } from './messages.js'
 
 /** Milliseconds. */
-const EVERY = { least: 50, usual: 250, most: 60_000 }
+export const EVERY = { least: 50, usual: 250, most: 60_000 }
 /** One who does not read is left out once so many bytes wait for him, until he has read them. */
 const MOST_WAITING = 1_048_576
 /** A request longer than this is none, in characters: rules are the longest. */

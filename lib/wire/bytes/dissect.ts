@@ -3,7 +3,7 @@ import { type WireCode, WireError } from '../../errors.js'
 import { Reader } from './cursor.js'
 import { type Field, Trace } from './trace.js'
 
-export interface Dissection<T> {
+interface Dissection<T> {
   /** Every byte is in exactly one field that has no fields. */
   fields: Field[]
   /** What the codec returned, if it returned. */

@@ -5,7 +5,7 @@
  */
 import { structReader } from './struct.js'
 
-export interface MptcpInfo {
+interface MptcpInfo {
   /** Subflows beside the first one. */
   subflows: number | undefined
   /** Addresses announced to the peer. */
@@ -54,7 +54,7 @@ export interface MptcpInfo {
 }
 
 export const MPTCP_INFO_FLAG_FALLBACK = 0x1
-export const MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED = 0x2
+const MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED = 0x2
 
 /** Where each field begins, in bytes. */
 export const MPTCP_INFO_OFFSET = {

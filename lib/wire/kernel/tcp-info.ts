@@ -13,7 +13,11 @@ export interface TcpInfo {
   options: number | undefined
   /** The SYN carried data, and its receiver has acknowledged it: TCPI_OPT_SYN_DATA. */
   synDataAcked: boolean | undefined
-  /** Why Fast Open did not carry the client's data: see `FASTOPEN_CLIENT_FAIL`. */
+  /**
+   * Why Fast Open did not carry the client's data, `enum tcp_fastopen_client_fail`: 0 it did, or no reason is known; 1 no
+   * cookie was cached, so that the SYN carried no data; 2 the SYN+ACK did not acknowledge the data; 3 the SYN was sent
+   * again, without data, before its SYN+ACK came.
+   */
   fastopenClientFail: number | undefined
   /** Retransmission timeout, µs. */
   rto: number | undefined
@@ -60,7 +64,7 @@ export interface TcpInfo {
 }
 
 /** TCPI_OPT_SYN_DATA, a bit of `options`. */
-export const TCPI_OPT_SYN_DATA = 0x20
+const TCPI_OPT_SYN_DATA = 0x20
 
 /** `enum` of net/tcp_states.h. */
 export const TCP_STATES = {
@@ -76,18 +80,6 @@ export const TCP_STATES = {
   listen: 10,
   closing: 11,
   newSynRecv: 12,
-} as const
-
-/** `enum tcp_fastopen_client_fail`. */
-export const FASTOPEN_CLIENT_FAIL = {
-  /** It did not fail, or it did for no reason known. */
-  unspecified: 0,
-  /** No cookie was cached, so none of the data went with the SYN. */
-  cookieUnavailable: 1,
-  /** The SYN+ACK did not acknowledge the data. */
-  dataNotAcked: 2,
-  /** The SYN+ACK did not come before the SYN was sent again, without data. */
-  synRetransmitted: 3,
 } as const
 
 /** Where each field begins, in bytes. All are `__u32`, except where noted. */

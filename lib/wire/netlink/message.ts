@@ -28,22 +28,18 @@ export interface NetlinkMessage {
 
 /** The types below this belong to netlink itself. */
 export const NLMSG_MIN_TYPE = 0x10
-export const NLMSG_NOOP = 1
 export const NLMSG_ERROR = 2
 export const NLMSG_DONE = 3
-export const NLMSG_OVERRUN = 4
 
 export const NLM_F_REQUEST = 0x1
-/** More parts follow, up to NLMSG_DONE. */
-export const NLM_F_MULTI = 0x2
 export const NLM_F_ACK = 0x4
 /** What is dumped has changed meanwhile: the dump may be inconsistent. */
 export const NLM_F_DUMP_INTR = 0x10
 export const NLM_F_DUMP = 0x300
 /** Of NLMSG_ERROR: the request is not repeated in it. */
-export const NLM_F_CAPPED = 0x100
+const NLM_F_CAPPED = 0x100
 /** Of NLMSG_ERROR and NLMSG_DONE: attributes follow, of the extended acknowledgement. */
-export const NLM_F_ACK_TLVS = 0x200
+const NLM_F_ACK_TLVS = 0x200
 
 const HEADER = { length: 0, type: 4, flags: 6, sequence: 8, port: 12 } as const
 const HEADER_LENGTH = 16
@@ -84,7 +80,7 @@ export function decodeMessages(bytes: Uint8Array): NetlinkMessage[] {
 }
 
 /** What NLMSG_ERROR and NLMSG_DONE say. */
-export interface Acknowledgement {
+interface Acknowledgement {
   /** Positive, as in errno.h; 0: it went well. */
   errno: number
   /** The kernel's own words, where it has some. */
@@ -120,7 +116,7 @@ export function decodeAcknowledgement({ type, flags, payload }: NetlinkMessage):
  *   +-------------------------------+-+-+---------------------------+
  *   N: nested, B: network byte order
  */
-export interface Attribute {
+interface Attribute {
   /** Without the two flags. */
   type: number
   payload: Uint8Array

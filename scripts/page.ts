@@ -1,0 +1,17 @@
+/**
+ * Puts the live page beside its server, with what it needs from elsewhere: dist/cli/watch/page. Part of `npm run build:lib`.
+ * The chart library is one file of a development dependency, so that no device has to install it.
+ */
+import { copyFileSync, cpSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { CHART_FILES } from '../lib/cli/watch/page-server.js'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const page = join(root, 'dist/cli/watch/page')
+rmSync(page, { recursive: true, force: true })
+cpSync(join(root, 'lib/cli/watch/page'), page, { recursive: true })
+const chart = dirname(createRequire(import.meta.url).resolve('uplot/package.json'))
+for (const name of CHART_FILES) copyFileSync(join(chart, 'dist', name), join(page, name))
+copyFileSync(join(chart, 'LICENSE'), join(page, 'uPlot.LICENSE'))
