@@ -19,9 +19,10 @@ const OPTIONS = {
 
 export const help = `Usage: atsss bench [options] URL
 
-Downloads a large file over your two interfaces, and measures each access alone, both together, and a handover during the
-download, caused by a change of the rule. With --cut it also waits for you to remove the active access (pull the cable,
-leave the Wi-Fi), and measures that handover. It uses all the bandwidth that it gets: beware of metered networks.
+Downloads a large file over your two interfaces, and measures each access alone, both together, and a handover during
+the download, caused by a change of the rule. With --cut it also waits for you to remove the active access (pull the
+cable, leave the Wi-Fi), and measures that handover. It uses all the bandwidth that it gets: beware of metered
+networks.
 
 ${optionLines(OPTIONS)}
 

@@ -34,8 +34,8 @@ const OPTIONS = {
 
 export const help = `Usage: atsss connect [options] HOST PORT
 
-Sends standard input to a server and prints what the server sends, over MPTCP, through converters, steered by rules. The
-end of standard input closes the sending side only; the command ends when the server has closed its side too.
+Sends standard input to a server and prints what the server sends, over MPTCP, through converters, steered by rules.
+The end of standard input closes the sending side only; the command ends when the server has closed its side too.
 
 ${optionLines(OPTIONS)}
 

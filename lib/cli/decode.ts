@@ -18,14 +18,14 @@ const OPTIONS = {
 export const help = `Usage: atsss decode [options] [FILE | HEX | BASE64 | -]
 
 Decodes a Convert message (RFC 8803), an ATSSS container (TS 24.193), a NAS message with a container (PDU SESSION
-ESTABLISHMENT ACCEPT, MODIFICATION COMMAND, also in a DL NAS TRANSPORT), a PCP datagram (RFC 6887), or the Convert and PCP
-messages in a capture (pcap, pcapng). Each line shows the offset in bytes, the octets, and what they mean. Broken input is
-shown as far as it can be read, then where it is broken, and why.
+ESTABLISHMENT ACCEPT, MODIFICATION COMMAND, also in a DL NAS TRANSPORT), a PCP datagram (RFC 6887), or the Convert and
+PCP messages in a capture (pcap, pcapng). Each line shows the offset in bytes, the octets, and what they mean. Broken
+input is shown as far as it can be read, then where it is broken, and why.
 
 ${optionLines(OPTIONS)}
 
-Without an argument, or with '-', it reads standard input. Text may be hexadecimal with any separators, the output of xxd,
-hexdump -C or tcpdump -x, or base64.
+Without an argument, or with '-', it reads standard input. Text may be hexadecimal with any separators, the output of
+xxd, hexdump -C or tcpdump -x, or base64.
 
 Exit status: 0 decoded, 1 broken or nothing found, 2 wrong command line or unrecognised format.
 

@@ -30,9 +30,9 @@ const OPTIONS = {
 
 export const help = `Usage: atsss doctor [options]
 
-Checks everything that must hold: Node and the addon, MPTCP in the kernel and its path manager, capabilities, Fast Open,
-interfaces, addresses and routes; and tries the path to each converter over each access. Without --fix --yes it changes
-nothing.
+Checks everything that must hold: Node and the addon, MPTCP in the kernel and its path manager, capabilities, Fast
+Open, interfaces, addresses and routes; and tries the path to each converter over each access. Without --fix --yes it
+changes nothing.
 
 ${optionLines(OPTIONS)}
 

@@ -37,9 +37,9 @@ const OPTIONS = {
 
 export const help = `Usage: atsss explain [options] HOST:PORT
 
-Shows which ATSSS rule applies to a connection, what the rule asks for, over which access the connection would begin, and
-why; and for each rule before it, why it does not match. No connection is made. A name is looked up when a rule depends on
-its address.
+Shows which ATSSS rule applies to a connection, what the rule asks for, over which access the connection would begin,
+and why; and for each rule before it, why it does not match. No connection is made. A name is looked up when a rule
+depends on its address.
 
 ${optionLines(OPTIONS)}
 

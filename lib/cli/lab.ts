@@ -37,15 +37,16 @@ const OPTIONS = {
 
 export const help = `Usage: atsss lab [options] [-- COMMAND [ARGUMENT…]]
 
-Opens a lab on this machine: a device (UE) with two accesses whose rate, delay and loss are emulated, a converter, and a
-web server. With a command, it runs that command as the UE and ends with its exit status. Without, it prints how to use
-the lab and stays until ^C. The command gets the accesses, the converter and the rules in its environment (ATSSS_CONFIG),
-where the other atsss commands find them too.
+Opens a lab on this machine: a device (UE) with two accesses whose rate, delay and loss are emulated, a converter, and
+a web server. With a command, it runs that command as the UE and ends with its exit status. Without, it prints how to
+use the lab and stays until ^C. The command gets the accesses, the converter and the rules in its environment
+(ATSSS_CONFIG), where the other atsss commands find them too.
 
 ${optionLines(OPTIONS)}
 
-Exit status: the command's, or 128 plus the number of the signal that ended it; without a command 0 after ^C; 1 the lab
-cannot be opened, 2 wrong command line. It needs root, or user namespaces and a /dev/net/tun that the user may open.
+Exit status: the command's, or 128 plus the number of the signal that ended it; without a command 0 after ^C; 1 the
+lab cannot be opened, 2 wrong command line. It needs root, or user namespaces and a /dev/net/tun that the user may
+open.
 
 Examples:
   atsss lab

@@ -14,9 +14,9 @@ const OPTIONS = {
 
 export const help = `Usage: atsss rules check [options] FILE
 
-Checks ATSSS rules, and prints them in the order in which they are evaluated. FILE ('-': standard input) has them as JSON
-(an array, the name of a preset, or an object with 'rules' such as atsss.json), as an ATSSS container, or as a NAS message
-with a container; the last two as bytes, hexadecimal or base64.
+Checks ATSSS rules, and prints them in the order in which they are evaluated. FILE ('-': standard input) has them as
+JSON (an array, the name of a preset, or an object with 'rules' such as atsss.json), as an ATSSS container, or as a
+NAS message with a container; the last two as bytes, hexadecimal or base64.
 
 ${optionLines(OPTIONS)}
 

@@ -64,7 +64,7 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
   const given: Record<string, unknown> = {}
   if (values['3gpp'] !== undefined || values['non-3gpp'] !== undefined) {
     if (values['3gpp'] === undefined || values['non-3gpp'] === undefined)
-      throw new UsageError('--3gpp and --non-3gpp go together')
+      throw new UsageError('--3gpp and --non-3gpp must be given together')
     given.accesses = { '3gpp': values['3gpp'], 'non-3gpp': values['non-3gpp'] }
   }
   for (const [option, property] of Object.entries(PROPERTIES))

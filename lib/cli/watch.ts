@@ -23,9 +23,9 @@ const OPTIONS = {
 
 export const help = `Usage: atsss watch [options] [PID | SOCKET]
 
-Shows the accesses, rules, connections and subflows of a running process, and what happens to them. The process must have
-made its session with "watch: true". Without PID or SOCKET it shows the only session on this machine. The terminal only
-shows; the page can also replace the rules, if the session has "watch: { control: true }".
+Shows the accesses, rules, connections and subflows of a running process, and what happens to them. The process must
+have made its session with "watch: true". Without PID or SOCKET it shows the only session on this machine. The
+terminal only shows; the page can also replace the rules, if the session has "watch: { control: true }".
 
 ${optionLines(OPTIONS)}
 

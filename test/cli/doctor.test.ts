@@ -279,6 +279,6 @@ test('doctor here: JSON with every finding; --yes alone is a wrong command line'
     expect.arrayContaining(['node', 'addon', 'mptcp', 'fast-open', 'interfaces']),
   )
   expect(json.status).toBe(all.some(({ state }: { state: string }) => state === 'bad') ? 1 : 0)
-  expect([wrong.status, wrong.stderr.split('\n')[0]]).toEqual([2, 'atsss doctor: --yes goes with --fix'])
+  expect([wrong.status, wrong.stderr.split('\n')[0]]).toEqual([2, 'atsss doctor: --yes needs --fix'])
   expect([both.status, both.stdout]).toEqual([2, ''])
 }, 15_000)

@@ -98,7 +98,7 @@ test('a container becomes JSON that means the same', async () => {
 })
 
 test.each([
-  [['rules'], "'check' is needed"],
+  [['rules'], 'an action is needed: atsss rules check FILE'],
   [['rules', 'chek', 'f'], 'unknown action chek; did you mean check?'],
   [['explain'], 'a destination is needed, such as example.com:443'],
   [

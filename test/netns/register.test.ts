@@ -223,7 +223,7 @@ mptcpTest.describe('atsss run', () => {
   test('what is wrong with it is said once, and nothing is run', async () => {
     const wrong: [string[], RegExp, number][] = [
       [['--rules', 'hndover', '--3gpp', 'a', '--non-3gpp', 'b', ...shell('echo run')], /did you mean 'handover'\?/, 1],
-      [['--3gpp', 'a', ...shell('echo run')], /--3gpp and --non-3gpp go together/, 2],
+      [['--3gpp', 'a', ...shell('echo run')], /--3gpp and --non-3gpp must be given together/, 2],
       [['--fallbck', 'x', ...shell('echo run')], /did you mean --fallback\?/, 2],
       [[], /a command is needed/, 2],
       [shell('echo run'), /atsss\.json: is not there, and ATSSS_CONFIG is not set; .* atsss run --help/, 1],

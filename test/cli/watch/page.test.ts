@@ -186,9 +186,9 @@ describe('atsss watch', () => {
       /no session can be watched at \/nowhere\.sock: there is no such socket: .*"watch"/,
     ],
     ['none at all', [], 1, /watch: true/],
-    ['two', ['1', '2'], 2, /one session at a time/],
+    ['two', ['1', '2'], 2, /expected one session, got also '2'/],
     ['too often', ['--every', '1', path], 2, /50…60000/],
-    ['no number', ['--every', 'fast', path], 2, /--every must be a number/],
+    ['no number', ['--every', 'fast', path], 2, /--every must be a whole number/],
     ['a port without a page', ['--port', '1', path], 2, /--web/],
   ])('%s: status and reason', async (_, args, status, reason) => {
     const ended = await atsss(['watch', ...args], '', { XDG_RUNTIME_DIR: folder })
