@@ -26,7 +26,7 @@ export interface IncomingStats {
   requests: Partial<Record<PcpResult | 'ignored', number>>
 }
 
-export interface IncomingEvents {
+interface IncomingEvents {
   made(mapping: Mapping): void
   moved(mapping: Mapping): void
   ended(mapping: Mapping): void

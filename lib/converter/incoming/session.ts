@@ -39,7 +39,7 @@ export interface IncomingInfo {
 
 export type IncomingFailure = 'limited' | 'unreachable' | 'timeout' | 'refused' | 'not-convert' | 'remote-gone'
 
-export interface IncomingHost {
+interface IncomingHost {
   readonly settings: Settings
   readonly clients: Clients
   readonly memory: ClientMemory

@@ -8,7 +8,7 @@ import { bakeCookie, isCookieValid } from './cookies.js'
 import { malformed, type Request, type Target } from './request.js'
 import { unsupportedKinds } from './tcp-options.js'
 
-export type Policy = Pick<
+type Policy = Pick<
   Settings,
   'allow' | 'allowedTargets' | 'forbiddenTargets' | 'hairpinning' | 'allowLoopback' | 'cookies'
 >

@@ -13,7 +13,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { CookieKey } from '../options/settings.js'
 
-export const COOKIE_LENGTH = 16
+const COOKIE_LENGTH = 16
 
 /** The cookie for `address` at `now` (milliseconds since 1970). */
 export function bakeCookie(key: CookieKey, address: string, now: number): Uint8Array {

@@ -25,10 +25,10 @@ export interface Request {
 /** Bytes that get no answer, by why: another protocol, or a header that RFC 8803 has reset. */
 export type NotConvert = 'magic' | 'total-length'
 
-export type Reading = { request: Request } | { refusal: ConvertErrorValue } | { ignored: NotConvert }
+type Reading = { request: Request } | { refusal: ConvertErrorValue } | { ignored: NotConvert }
 
 /** The versions of the protocol that this converter speaks. */
-export const VERSIONS = [1]
+const VERSIONS = [1]
 
 /** The request at the start of `bytes`; `undefined` when more bytes are needed. */
 export function readRequest(bytes: Uint8Array): Reading | undefined {

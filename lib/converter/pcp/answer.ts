@@ -16,13 +16,13 @@ import {
 import type { Place } from './mapping.js'
 import { ERROR_LIFETIME, type MapAnswer, type Mappings } from './mappings.js'
 
-export interface PcpPolicy {
+interface PcpPolicy {
   /** The internal realm. */
   allow: PrefixSet
   thirdParty: PrefixSet
 }
 
-export interface PcpAnswer {
+interface PcpAnswer {
   /** `undefined`: not a word. */
   bytes: Uint8Array | undefined
   result: PcpResult | 'ignored'

@@ -28,7 +28,7 @@ export type MapAnswer =
   | { result: 'success'; lifetime: number; external: Place; mapping: Mapping | undefined; isNew: boolean }
   | Refusal
 
-export interface Refusal {
+interface Refusal {
   result: Exclude<PcpResult, 'success'>
   lifetime: number
 }

@@ -11,7 +11,7 @@ import type { Mappings } from './mappings.js'
 import { readState, writeState } from './state.js'
 import { type MappingUpdate, sendUpdates } from './update.js'
 
-export interface PcpServerEvents {
+interface PcpServerEvents {
   /** A mapping is there, has gone, or has other filters. */
   changed(): void
   made(mapping: Mapping): void

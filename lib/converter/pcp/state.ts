@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { NONCE_LENGTH } from '../../wire/pcp/index.js'
 import type { Mapping, Path, Place } from './mapping.js'
 
-export interface PcpState {
+interface PcpState {
   /** When the epoch began, in milliseconds since 1970. */
   epochStart: number
   mappings: Mapping[]

@@ -45,7 +45,7 @@ export function sendUpdates(
 }
 
 /** "identical to the MAP or PEER responses normally returned", as of now. */
-export function encodeUpdate({ mapping, path, isRefused }: MappingUpdate, epoch: number, now: number): Uint8Array {
+function encodeUpdate({ mapping, path, isRefused }: MappingUpdate, epoch: number, now: number): Uint8Array {
   const { external, protocol, internalPort, nonce, filters } = mapping
   // "the THIRD_PARTY option MUST also appear", "the FILTER option is sent". An error has all options of the request (§7.3).
   const options: PcpOption[] = [

@@ -18,7 +18,7 @@ export interface Admission {
   close(): void
 }
 
-export type Excess = 'connections' | 'connections of this client' | 'pending requests of this client'
+type Excess = 'connections' | 'connections of this client' | 'pending requests of this client'
 
 export class Clients {
   readonly #limits: ClientLimits
