@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './test/support/longest-first.js'
 
 /** What compilers make: the same on every Node, and under every sanitizer. */
-const builds = ['test/native/builds.test.ts', 'test/package/node-gyp.test.ts']
+const builds = ['test/native/builds.test.ts', 'test/native/32-bit.test.ts', 'test/package/node-gyp.test.ts']
 
 /** What tests functions of values: no file leaves anything behind for the next one in the same process. */
 const pure = ['test/wire/**/*.test.ts', 'test/policy/**/*.test.ts']

@@ -19,8 +19,9 @@ Napi::TypeError wrong(const Napi::CallbackInfo& info, size_t index, const std::s
 double integerAt(const Napi::CallbackInfo& info, size_t index, double lowest, double highest) {
   const double value = info[index].IsNumber() ? info[index].As<Napi::Number>().DoubleValue() : std::nan("");
   if (std::trunc(value) != value || !(value >= lowest && value <= highest))
-    throw wrong(info, index, "an integer from " + std::to_string(std::llround(lowest)) + " to " +
-                                 std::to_string(std::llround(highest)));
+    throw wrong(
+        info, index,
+        "an integer from " + std::to_string(std::llround(lowest)) + " to " + std::to_string(std::llround(highest)));
   return value;
 }
 

@@ -1,5 +1,5 @@
-// What JavaScript passes, as C++ has it. TypeScript has checked what arguments mean: here they are only made sure not to
-// crash the process. Each throws a TypeError.
+// What JavaScript passes, as C++ has it. TypeScript has checked what arguments mean: here they are only made sure not
+// to crash the process. Each throws a TypeError.
 #pragma once
 
 #include <napi.h>

@@ -245,10 +245,8 @@ void EpollThread::progress(uint64_t id, uint32_t events) {
     wait.status |= events;
     queue(id, wait);
   } else if (!wait.ready) {
-    if (wait.kind == Kind::connected)
-      progressConnected(id, wait, events);
-    else
-      progressBytes(id, wait);
+    if (wait.kind == Kind::connected) progressConnected(id, wait, events);
+    else progressBytes(id, wait);
   }
 }
 

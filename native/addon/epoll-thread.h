@@ -42,8 +42,8 @@ class Waiter {
  * Lifetimes, in four sentences. A wait lives in `waits_` from its call until it is delivered or cancelled. Both threads
  * hold `mutex_` while they touch a wait or its descriptor: once `cancel` has returned, the epoll thread cannot touch
  * the descriptor, and an id that is still queued finds no wait. The thread ends in a cleanup hook of the environment,
- * which was registered after the ThreadSafeFunction's own and so runs before it: the thread never calls a dead function.
- * What remains is plain memory and descriptors, which go with the object.
+ * which was registered after the ThreadSafeFunction's own and so runs before it: the thread never calls a dead
+ * function. What remains is plain memory and descriptors, which go with the object.
  */
 class EpollThread {
  public:

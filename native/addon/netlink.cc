@@ -41,8 +41,8 @@ std::optional<size_t> receiveNetlink(int fd, std::array<uint8_t, kLargestDatagra
   for (;;) {
     sockaddr_nl from = {};
     socklen_t length = sizeof from;
-    const ssize_t received = ::recvfrom(fd, into.data(), into.size(), MSG_DONTWAIT | MSG_TRUNC,
-                                        reinterpret_cast<sockaddr*>(&from), &length);
+    const ssize_t received =
+        ::recvfrom(fd, into.data(), into.size(), MSG_DONTWAIT | MSG_TRUNC, reinterpret_cast<sockaddr*>(&from), &length);
     if (received < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN) return std::nullopt;

@@ -1,8 +1,9 @@
-// Only in prebuilt binaries (CMakeLists.txt): what the linker would bind to a glibc newer than 2.28, which Node itself asks
-// for. The functions are the same ones as ever; glibc 2.32 and 2.34 moved them from libpthread to libc, and gave them a new
-// version each. So the old version is named here, and the linker's --wrap leads all calls to it, the C++ library's as well.
-#include <csignal>
+// Only in prebuilt binaries (CMakeLists.txt): what the linker would bind to a glibc newer than 2.28, which Node itself
+// asks for. The functions are the same ones as ever; glibc 2.32 and 2.34 moved them from libpthread to libc, and gave
+// them a new version each. So the old version is named here, and the linker's --wrap leads all calls to it, the C++
+// library's as well.
 #include <pthread.h>
+#include <csignal>
 
 #if defined(__x86_64__)
 #define BASE "GLIBC_2.2.5"

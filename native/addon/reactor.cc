@@ -63,10 +63,8 @@ Napi::Value Reactor::keepAlive(Info info) {
   const bool on = booleanAt(info, 0);
   if (on == keepsAlive_) return info.Env().Undefined();
   keepsAlive_ = on;
-  if (on)
-    state_->epollThread->hold();
-  else
-    state_->epollThread->letGo();
+  if (on) state_->epollThread->hold();
+  else state_->epollThread->letGo();
   return info.Env().Undefined();
 }
 

@@ -8,9 +8,9 @@
 
 namespace atsss {
 
-// The kernel's structures go to TypeScript as they are: lib/wire/kernel knows their fields, lib/runtime/kernel/sampler.ts
-// the layout of this buffer. For each socket a SocketRecord; behind it `subflows` of struct tcp_info (kTcpInfoSize each),
-// then `subflows` of SubflowRecord. Everything begins at a multiple of 8.
+// The kernel's structures go to TypeScript as they are: lib/wire/kernel knows their fields,
+// lib/runtime/kernel/sampler.ts the layout of this buffer. For each socket a SocketRecord; behind it `subflows` of
+// struct tcp_info (kTcpInfoSize each), then `subflows` of SubflowRecord. Everything begins at a multiple of 8.
 
 struct SocketRecord {
   int32_t fd;

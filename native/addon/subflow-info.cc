@@ -40,7 +40,8 @@ static_assert(sizeof(SubflowAddrs) == 256 && alignof(SubflowAddrs) == 1);
  * addresses begin at 8 on a 64-bit kernel and at 4 on a 32-bit one. The kernel says how long the struct is.
  */
 constexpr size_t kMostSubflowInfo = 8 + sizeof(SubflowAddrs);
-size_t addrsOffset(size_t kernelSize) { return kernelSize >= kMostSubflowInfo ? 8 : 4; }
+constexpr size_t addrsOffset(size_t kernelSize) { return kernelSize >= kMostSubflowInfo ? 8 : 4; }
+static_assert(addrsOffset(8 + 256) == 8 && addrsOffset(4 + 256) == 4);
 
 /** struct mptcp_full_info. */
 struct FullInfo {

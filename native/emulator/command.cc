@@ -8,13 +8,13 @@
 #include <system_error>
 #include <vector>
 
+namespace atsss {
+
 namespace {
 
-[[noreturn]] void refuse(const std::string& what) {
-  throw std::system_error(EINVAL, std::generic_category(), what);
-}
+[[noreturn]] void refuse(const std::string& what) { throw std::system_error(EINVAL, std::generic_category(), what); }
 
-// Hands out the words of a command, one after the other.
+/** Reads the words of a command, one after the other. */
 class Words {
  public:
   explicit Words(const std::string& line) : line_(line) {}
@@ -25,7 +25,7 @@ class Words {
     return word;
   }
   bool more() { return !(line_ >> std::ws).eof(); }
-  // All that is left, spaces included.
+  /** Everything that is left, spaces included. */
   std::string rest() {
     std::string text;
     std::getline(line_ >> std::ws, text);
@@ -65,12 +65,12 @@ std::vector<Path*> directions(const std::string& direction, Link& link) {
   return {&link.uplink, &link.downlink};
 }
 
-void make_link(Words& words, Links& links) {
+void makeLink(Words& words, Links& links) {
   const std::string name = words.next("link");
   if (links.count(name) != 0) refuse("there is a link " + name);
-  const std::string ue_netns = words.next("namespace"), ue_device = words.next("device");
-  const std::string network_netns = words.next("namespace"), network_device = words.next("device");
-  links[name] = std::make_unique<Link>(ue_netns, ue_device, network_netns, network_device);
+  const std::string ueNetns = words.next("namespace"), ueDevice = words.next("device");
+  const std::string networkNetns = words.next("namespace"), networkDevice = words.next("device");
+  links[name] = std::make_unique<Link>(ueNetns, ueDevice, networkNetns, networkDevice);
 }
 
 void set(Words& words, Links& links, Nanoseconds now) {
@@ -82,14 +82,14 @@ void set(Words& words, Links& links, Nanoseconds now) {
   while (words.more()) {
     const std::string key = words.next("key");
     const double value = words.number(key.c_str());
-    if (key == "rate") changes.push_back([=](Profile& to) { to.rate = value; });
-    else if (key == "delay") changes.push_back([=](Profile& to) { to.delay = microseconds(value); });
-    else if (key == "jitter") changes.push_back([=](Profile& to) { to.jitter = microseconds(value); });
-    else if (key == "reorder") changes.push_back([=](Profile& to) { to.reorder = value != 0; });
-    else if (key == "loss") changes.push_back([=](Profile& to) { to.loss = value; });
-    else if (key == "buffer") changes.push_back([=](Profile& to) { to.buffer = microseconds(value); });
-    else if (key == "down") changes.push_back([=](Profile& to) { to.down = value != 0; });
-    else if (key == "seed") changes.push_back([=](Profile& to) { to.seed = static_cast<uint64_t>(value); });
+    if (key == "rate") changes.emplace_back([=](Profile& to) { to.rate = value; });
+    else if (key == "delay") changes.emplace_back([=](Profile& to) { to.delay = microseconds(value); });
+    else if (key == "jitter") changes.emplace_back([=](Profile& to) { to.jitter = microseconds(value); });
+    else if (key == "reorder") changes.emplace_back([=](Profile& to) { to.reorder = value != 0; });
+    else if (key == "loss") changes.emplace_back([=](Profile& to) { to.loss = value; });
+    else if (key == "buffer") changes.emplace_back([=](Profile& to) { to.buffer = microseconds(value); });
+    else if (key == "down") changes.emplace_back([=](Profile& to) { to.down = value != 0; });
+    else if (key == "seed") changes.emplace_back([=](Profile& to) { to.seed = static_cast<uint64_t>(value); });
     else refuse("key " + key);
     reseeded = reseeded || key == "seed";
   }
@@ -101,34 +101,34 @@ void set(Words& words, Links& links, Nanoseconds now) {
   }
 }
 
-Rule rule_of(const std::string& word) {
+Rule ruleOf(const std::string& word) {
   static const std::map<std::string, Action> actions = {
-      {"drop", Action::kDrop}, {"strip-mptcp", Action::kStripMptcp}, {"strip-syn-data", Action::kStripSynData}};
+      {"drop", Action::drop}, {"strip-mptcp", Action::stripMptcp}, {"strip-syn-data", Action::stripSynData}};
   std::istringstream parts(word);
-  std::string action_name, match_name;
+  std::string actionName, matchName;
   uint64_t count = 0;
-  std::getline(parts, action_name, ':');
-  std::getline(parts, match_name, ':');
-  const auto action = actions.find(action_name);
-  const auto match = match_named(match_name);
+  std::getline(parts, actionName, ':');
+  std::getline(parts, matchName, ':');
+  const auto action = actions.find(actionName);
+  const auto match = matchNamed(matchName);
   if (action == actions.end() || !match || !(parts >> count)) refuse("rule " + word);
   return {action->second, *match, count == 0 ? std::numeric_limits<uint64_t>::max() : count};
 }
 
-void set_rules(Words& words, Links& links) {
+void setRules(Words& words, Links& links) {
   Link& link = named(words.next("link"), links);
   const std::vector<Path*> paths = directions(words.next("direction"), link);
   std::vector<Rule> rules;
-  while (words.more()) rules.push_back(rule_of(words.next("rule")));
-  for (Path* path : paths) path->set_rules(rules);
+  while (words.more()) rules.push_back(ruleOf(words.next("rule")));
+  for (Path* path : paths) path->setRules(rules);
 }
 
-void set_carrier(Words& words, Links& links, Nanoseconds now) {
+void setCarrier(Words& words, Links& links, Nanoseconds now) {
   Link& link = named(words.next("link"), links);
   const bool on = words.number("carrier") != 0;
-  link.ue.set_carrier(on);
-  link.uplink.set_carrier(on, now);
-  link.downlink.set_carrier(on, now);
+  link.ue.setCarrier(on);
+  link.uplink.setCarrier(on, now);
+  link.downlink.setCarrier(on, now);
 }
 
 void capture(Words& words, Links& links) {
@@ -143,31 +143,31 @@ std::string json(const Path& path) {
   const Counters& counters = path.counters();
   std::ostringstream text;
   text << "{\"packets\":" << counters.packets << ",\"bytes\":" << counters.bytes << ",\"mangled\":" << counters.mangled
-       << ",\"dropped\":{\"down\":" << counters.dropped_down << ",\"mangling\":" << counters.dropped_by_rule
-       << ",\"loss\":" << counters.dropped_by_loss << ",\"queue\":" << counters.dropped_by_queue
-       << "},\"queuedPackets\":" << path.queued_packets() << ",\"queuedBytes\":" << path.queued_bytes() << "}";
+       << ",\"dropped\":{\"down\":" << counters.droppedDown << ",\"mangling\":" << counters.droppedByRule
+       << ",\"loss\":" << counters.droppedByLoss << ",\"queue\":" << counters.droppedByQueue
+       << "},\"queuedPackets\":" << path.queuedPackets() << ",\"queuedBytes\":" << path.queuedBytes() << "}";
   return text.str();
 }
 
 std::string sysctl(Words& words) {
   const std::string netns = words.next("namespace"), name = words.next("name");
-  if (words.more()) write_sysctl(netns, name, words.rest());
-  return quoted(read_sysctl(netns, name));
+  if (words.more()) writeSysctl(netns, name, words.rest());
+  return quoted(readSysctl(netns, name));
 }
 
-// The value to answer with; empty for a plain "ok".
-std::string carry_out(const std::string& verb, Words& words, Links& links, Nanoseconds now) {
-  if (verb == "link") make_link(words, links);
+/** @returns the value to answer with; empty for a plain "ok" */
+std::string carryOut(const std::string& verb, Words& words, Links& links, Nanoseconds now) {
+  if (verb == "link") makeLink(words, links);
   else if (verb == "set") set(words, links, now);
-  else if (verb == "rules") set_rules(words, links);
-  else if (verb == "carrier") set_carrier(words, links, now);
+  else if (verb == "rules") setRules(words, links);
+  else if (verb == "carrier") setCarrier(words, links, now);
   else if (verb == "capture") capture(words, links);
-  else if (verb == "mount") mount_netns_directory();
+  else if (verb == "mount") mountNetnsDirectory();
   else if (verb == "sysctl") return sysctl(words);
   else if (verb == "flush") {
     Link& link = named(words.next("link"), links);
-    link.ue.flush_capture();
-    link.network.flush_capture();
+    link.ue.flushCapture();
+    link.network.flushCapture();
   } else if (verb == "stats") {
     const Link& link = named(words.next("link"), links);
     return "{\"uplink\":" + json(link.uplink) + ",\"downlink\":" + json(link.downlink) + "}";
@@ -185,10 +185,12 @@ std::string obey(const std::string& line, Links& links, Nanoseconds now) {
   try {
     id = std::to_string(static_cast<uint64_t>(words.number("id")));
     const std::string verb = words.next("verb");
-    const std::string value = carry_out(verb, words, links, now);
+    const std::string value = carryOut(verb, words, links, now);
     return "{\"id\":" + id + (value.empty() ? ",\"ok\":true}" : ",\"value\":" + value + "}");
   } catch (const std::system_error& error) {
     return "{\"id\":" + id + ",\"error\":" + quoted(error.what()) +
            ",\"errno\":" + std::to_string(error.code().value()) + "}";
   }
 }
+
+}  // namespace atsss

@@ -1,5 +1,5 @@
 // Emulates links between network namespaces: joins pairs of TUN devices, and delays, limits, loses, changes and
-// captures what passes. See command.h for the commands. Ends with its parent, or with standard input.
+// captures packets between them. command.h has the commands. Ends with its parent, or with standard input.
 //
 //   link-emulator                       takes commands
 //   link-emulator tie PID COMMAND ...   becomes COMMAND, which ends with its parent PID
@@ -24,9 +24,11 @@
 
 #include "command.h"
 
+namespace atsss {
+
 namespace {
 
-// How many packets of a device are taken before others get their turn, so that no deadline is missed for long.
+/** How many packets of a device are taken before others get their turn, so that no deadline is missed for long. */
 constexpr int kBurst = 32;
 constexpr size_t kLargestPacket = 65536;
 
@@ -35,7 +37,7 @@ constexpr size_t kLargestPacket = 65536;
   std::exit(1);
 }
 
-Nanoseconds clock_now() {
+Nanoseconds clockNow() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return Nanoseconds{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
@@ -44,25 +46,26 @@ Nanoseconds clock_now() {
 class Emulator {
  public:
   Emulator();
-  // Until standard input ends.
+  /** Until standard input ends. */
   void run();
 
  private:
-  // One thing that epoll watches: a device and the path that begins there, or one of the two others.
+  /** What epoll watches: a device and the path that begins there, or standard input or the timer (then both are null).
+   */
   struct Source {
     Device* device = nullptr;
     Path* path = nullptr;
   };
 
   void watch(int fd, Source& source);
-  void take_commands();
-  void take_packets(const Source& source);
-  void deliver_and_set_timer();
+  void takeCommands();
+  void takePackets(const Source& source);
+  void deliverAndSetTimer();
 
   Descriptor epoll_, timer_;
   Source commands_, clock_;
   std::vector<std::unique_ptr<Source>> devices_;
-  Nanoseconds timer_set_to_ = kNever;
+  Nanoseconds timerSetTo_ = kNever;
   Links links_;
   std::string input_;
   bool ended_ = false;
@@ -84,11 +87,11 @@ void Emulator::run() {
     if (count < 0 && errno != EINTR) die("epoll_wait");
     for (int i = 0; i < count; i++) {
       const auto* source = static_cast<Source*>(events[i].data.ptr);
-      if (source == &commands_) take_commands();
-      else if (source == &clock_) timer_set_to_ = 0;
-      else take_packets(*source);
+      if (source == &commands_) takeCommands();
+      else if (source == &clock_) timerSetTo_ = 0;
+      else takePackets(*source);
     }
-    deliver_and_set_timer();
+    deliverAndSetTimer();
   }
 }
 
@@ -99,16 +102,16 @@ void Emulator::watch(int fd, Source& source) {
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) die("epoll_ctl");
 }
 
-void Emulator::take_commands() {
+void Emulator::takeCommands() {
   char text[4096];
   ssize_t size = 0;
   while ((size = read(STDIN_FILENO, text, sizeof text)) > 0) input_.append(text, static_cast<size_t>(size));
   ended_ = size == 0 || (errno != EAGAIN && errno != EINTR);
   for (size_t end = 0; (end = input_.find('\n')) != std::string::npos; input_.erase(0, end + 1)) {
-    const size_t links_before = links_.size();
-    const std::string answer = obey(input_.substr(0, end), links_, clock_now()) + "\n";
+    const size_t linksBefore = links_.size();
+    const std::string answer = obey(input_.substr(0, end), links_, clockNow()) + "\n";
     if (write(STDOUT_FILENO, answer.data(), answer.size()) < 0) ended_ = true;
-    if (links_.size() == links_before) continue;
+    if (links_.size() == linksBefore) continue;
     for (auto& [name, link] : links_) {
       if (link->watched) continue;
       link->watched = true;
@@ -120,26 +123,26 @@ void Emulator::take_commands() {
   }
 }
 
-void Emulator::take_packets(const Source& source) {
+void Emulator::takePackets(const Source& source) {
   for (int i = 0; i < kBurst; i++) {
     const long size = source.device->read(packet_, sizeof packet_);
-    if (size > 0) source.path->accept(packet_, static_cast<size_t>(size), clock_now());
-    // Its namespace has been deleted: there is nothing more to come, and epoll would report it without end.
+    if (size > 0) source.path->accept(packet_, static_cast<size_t>(size), clockNow());
+    // Its namespace has been deleted: nothing more will come, and epoll would report the device again and again.
     if (size < 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.device->fd(), nullptr);
     if (size <= 0) return;
   }
 }
 
-void Emulator::deliver_and_set_timer() {
+void Emulator::deliverAndSetTimer() {
   Nanoseconds next = kNever;
   for (auto& [name, link] : links_) {
     for (Path* path : {&link->uplink, &link->downlink}) {
-      path->deliver(clock_now());
+      path->deliver(clockNow());
       next = std::min(next, path->next());
     }
   }
-  if (next == timer_set_to_) return;  // 0 after it has expired: to set it takes the expiry back
-  timer_set_to_ = next;
+  if (next == timerSetTo_) return;  // 0 after it has expired: setting it clears the expiry
+  timerSetTo_ = next;
   itimerspec when{};  // all zero disarms it
   if (next != kNever) {
     when.it_value.tv_sec = static_cast<time_t>(next / 1'000'000'000);
@@ -148,19 +151,21 @@ void Emulator::deliver_and_set_timer() {
   if (timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) != 0) die("timerfd_settime");
 }
 
-// To be late is to emulate another link: on a busy machine we go before what is measured over us. Not allowed to
-// everybody; then we are as late as all others. (musl's sched_setscheduler is a stub.)
-void go_first() {
+/**
+ * A late packet is an emulation of another link: on a busy machine this process runs before the programs that use its
+ * links. Without the privilege it shares the processor like others. (musl's sched_setscheduler is a stub.)
+ */
+void raisePriority() {
   sched_param priority{};
   priority.sched_priority = 1;
   syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &priority);
 }
 
-// Becomes another program, which is killed when the process PID, our parent, ends.
+/** Becomes another program, which is killed when the process PID, our parent, ends. */
 int tie(int argc, char** argv) {
   if (argc < 4) return 64;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != std::atoi(argv[2])) return 1;  // it has ended already
+  if (getppid() != std::atoi(argv[2])) return 1;  // the parent has ended already
   execvp(argv[3], argv + 3);
   std::fprintf(stderr, "%s: %s\n", argv[3], std::strerror(errno));
   return 127;
@@ -168,18 +173,20 @@ int tie(int argc, char** argv) {
 
 }  // namespace
 
+}  // namespace atsss
+
 int main(int argc, char** argv) {
-  if (argc > 1 && std::strcmp(argv[1], "tie") == 0) return tie(argc, argv);
+  if (argc > 1 && std::strcmp(argv[1], "tie") == 0) return atsss::tie(argc, argv);
   if (argc > 1) {
     std::fprintf(stderr, "usage: link-emulator | link-emulator tie PID COMMAND ...\n");
     return 64;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // Ctrl-C goes to the whole process group; it is for the parent to end us, after its own last words.
+  // Ctrl-C goes to the whole process group. The parent ends this process, after its own cleanup.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
-  go_first();
-  Emulator().run();
+  atsss::raisePriority();
+  atsss::Emulator().run();
   return 0;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+namespace atsss {
+
 namespace {
 
 constexpr uint8_t kTcp = 6;
@@ -10,7 +12,7 @@ constexpr uint8_t kSynFlag = 0x02, kAckFlag = 0x10;
 constexpr uint8_t kEndOfOptions = 0, kNoOperation = 1, kMptcpOption = 30;
 constexpr uint8_t kMpCapableSubtype = 0, kMpJoinSubtype = 1;
 
-// Where the parts of a TCP segment lie in its packet; each is inside [0, end).
+/** Where the parts of a TCP segment begin in its packet; each is inside [0, end). */
 struct Segment {
   bool v6;
   size_t tcp, payload, end;
@@ -23,10 +25,10 @@ void put16(uint8_t* at, uint16_t value) {
   at[1] = static_cast<uint8_t>(value);
 }
 
-// RFC 8200 §4: hop-by-hop options, routing, destination options. A fragment is not looked into.
-bool skippable(uint8_t next_header) { return next_header == 0 || next_header == 43 || next_header == 60; }
+/** RFC 8200 §4: hop-by-hop options, routing, destination options. Fragments are not parsed. */
+bool skippable(uint8_t nextHeader) { return nextHeader == 0 || nextHeader == 43 || nextHeader == 60; }
 
-std::optional<Segment> segment_of(const uint8_t* packet, size_t size) {
+std::optional<Segment> segmentOf(const uint8_t* packet, size_t size) {
   Segment segment{};
   uint8_t protocol = 0;
   if (size >= 20 && packet[0] >> 4 == 4) {
@@ -51,8 +53,8 @@ std::optional<Segment> segment_of(const uint8_t* packet, size_t size) {
   return segment;
 }
 
-// The next TCP option of this kind at or after `at`; segment.payload when there is none.
-size_t find_option(const uint8_t* packet, const Segment& segment, uint8_t kind, size_t at) {
+/** The next TCP option of this kind at or after `at`; segment.payload if there is none. */
+size_t findOption(const uint8_t* packet, const Segment& segment, uint8_t kind, size_t at) {
   while (at < segment.payload && packet[at] != kEndOfOptions) {
     if (packet[at] == kNoOperation) {
       at++;
@@ -65,8 +67,8 @@ size_t find_option(const uint8_t* packet, const Segment& segment, uint8_t kind, 
   return segment.payload;
 }
 
-bool has_mptcp(const uint8_t* packet, const Segment& segment, uint8_t subtype) {
-  const size_t at = find_option(packet, segment, kMptcpOption, segment.tcp + 20);
+bool hasMptcp(const uint8_t* packet, const Segment& segment, uint8_t subtype) {
+  const size_t at = findOption(packet, segment, kMptcpOption, segment.tcp + 20);
   return at + 2 < segment.payload && packet[at + 2] >> 4 == subtype;
 }
 
@@ -81,7 +83,7 @@ uint16_t fold(uint32_t value) {
   return static_cast<uint16_t>(~value);
 }
 
-void mend_tcp_checksum(uint8_t* packet, const Segment& segment) {
+void updateTcpChecksum(uint8_t* packet, const Segment& segment) {
   const size_t length = segment.end - segment.tcp;
   const uint32_t addresses = segment.v6 ? sum(packet + 8, 32, 0) : sum(packet + 12, 8, 0);
   uint8_t* const checksum = packet + segment.tcp + 16;
@@ -91,49 +93,56 @@ void mend_tcp_checksum(uint8_t* packet, const Segment& segment) {
 
 }  // namespace
 
-std::optional<Match> match_named(const std::string& name) {
+std::optional<Match> matchNamed(const std::string& name) {
   static const std::map<std::string, Match> names = {
-      {"all", Match::kAll},           {"tcp", Match::kTcp},       {"syn", Match::kSyn},
-      {"syn-ack", Match::kSynAck},    {"syn-data", Match::kSynData}, {"mp-capable", Match::kMpCapable},
-      {"mp-join", Match::kMpJoin},    {"data", Match::kData},
+      {"all", Match::all},        {"tcp", Match::tcp},          {"syn", Match::syn},
+      {"syn-ack", Match::synAck}, {"syn-data", Match::synData}, {"mp-capable", Match::mpCapable},
+      {"mp-join", Match::mpJoin}, {"data", Match::data},
   };
   const auto found = names.find(name);
   return found == names.end() ? std::nullopt : std::optional(found->second);
 }
 
 bool matches(Match match, const uint8_t* packet, size_t size) {
-  if (match == Match::kAll) return true;
-  const auto segment = segment_of(packet, size);
+  if (match == Match::all) return true;
+  const auto segment = segmentOf(packet, size);
   if (!segment) return false;
   const uint8_t flags = packet[segment->tcp + 13];
   const bool syn = (flags & (kSynFlag | kAckFlag)) == kSynFlag;
   const bool data = segment->end > segment->payload;
   switch (match) {
-    case Match::kSyn: return syn;
-    case Match::kSynAck: return (flags & kSynFlag) != 0 && (flags & kAckFlag) != 0;
-    case Match::kSynData: return syn && data;
-    case Match::kMpCapable: return syn && has_mptcp(packet, *segment, kMpCapableSubtype);
-    case Match::kMpJoin: return syn && has_mptcp(packet, *segment, kMpJoinSubtype);
-    case Match::kData: return data && (flags & kSynFlag) == 0;
-    case Match::kAll:
-    case Match::kTcp: break;
+    case Match::syn:
+      return syn;
+    case Match::synAck:
+      return (flags & kSynFlag) != 0 && (flags & kAckFlag) != 0;
+    case Match::synData:
+      return syn && data;
+    case Match::mpCapable:
+      return syn && hasMptcp(packet, *segment, kMpCapableSubtype);
+    case Match::mpJoin:
+      return syn && hasMptcp(packet, *segment, kMpJoinSubtype);
+    case Match::data:
+      return data && (flags & kSynFlag) == 0;
+    case Match::all:
+    case Match::tcp:
+      break;
   }
   return true;
 }
 
-bool strip_mptcp(uint8_t* packet, size_t size) {
-  const auto segment = segment_of(packet, size);
+bool stripMptcp(uint8_t* packet, size_t size) {
+  const auto segment = segmentOf(packet, size);
   if (!segment) return false;
-  const size_t first = find_option(packet, *segment, kMptcpOption, segment->tcp + 20);
-  for (size_t at = first; at < segment->payload; at = find_option(packet, *segment, kMptcpOption, at))
+  const size_t first = findOption(packet, *segment, kMptcpOption, segment->tcp + 20);
+  for (size_t at = first; at < segment->payload; at = findOption(packet, *segment, kMptcpOption, at))
     std::fill_n(packet + at, packet[at + 1], kNoOperation);
   if (first == segment->payload) return false;
-  mend_tcp_checksum(packet, *segment);
+  updateTcpChecksum(packet, *segment);
   return true;
 }
 
-size_t strip_syn_data(uint8_t* packet, size_t size) {
-  auto segment = segment_of(packet, size);
+size_t stripSynData(uint8_t* packet, size_t size) {
+  auto segment = segmentOf(packet, size);
   if (!segment || (packet[segment->tcp + 13] & kSynFlag) == 0 || segment->end == segment->payload) return size;
   segment->end = segment->payload;
   if (segment->v6) {
@@ -143,6 +152,8 @@ size_t strip_syn_data(uint8_t* packet, size_t size) {
     put16(packet + 10, 0);
     put16(packet + 10, fold(sum(packet, static_cast<size_t>(packet[0] & 0x0f) * 4, 0)));
   }
-  mend_tcp_checksum(packet, *segment);
+  updateTcpChecksum(packet, *segment);
   return segment->end;
 }
+
+}  // namespace atsss

@@ -1,4 +1,4 @@
-// What a middlebox looks at in an IP packet, and what it does to it. Bytes only.
+// What a middlebox recognises in an IP packet, and how it changes the packet. Bytes only.
 #pragma once
 
 #include <cstddef>
@@ -6,14 +6,18 @@
 #include <optional>
 #include <string>
 
-enum class Match { kAll, kTcp, kSyn, kSynAck, kSynData, kMpCapable, kMpJoin, kData };
-std::optional<Match> match_named(const std::string& name);
+namespace atsss {
 
-// Whether the IPv4 or IPv6 packet is of the kind meant.
+enum class Match { all, tcp, syn, synAck, synData, mpCapable, mpJoin, data };
+std::optional<Match> matchNamed(const std::string& name);
+
+/** Whether an IPv4 or IPv6 packet is of this kind. */
 bool matches(Match match, const uint8_t* packet, size_t size);
 
-// Replaces every MPTCP option (kind 30) by NOPs, and mends the checksum. Says whether there was one.
-bool strip_mptcp(uint8_t* packet, size_t size);
+/** Replaces every MPTCP option (kind 30) by NOPs, and updates the checksum. @returns whether there was one */
+bool stripMptcp(uint8_t* packet, size_t size);
 
-// Takes the payload out of a SYN or SYN+ACK, and mends lengths and checksums. Returns the new size.
-size_t strip_syn_data(uint8_t* packet, size_t size);
+/** Removes the payload of a SYN or SYN+ACK, and updates lengths and checksums. @returns the new size */
+size_t stripSynData(uint8_t* packet, size_t size);
+
+}  // namespace atsss

@@ -4,29 +4,31 @@
 #include <cmath>
 #include <utility>
 
+namespace atsss {
+
 namespace {
 
-// A link without a rate has no queue to overflow; this bounds its memory instead.
-constexpr size_t kMostBytesInFlight = 64u << 20;
-// A queue takes this much however short its time is, else a slow link could not carry a full packet.
-constexpr size_t kLeastQueue = 2 * 1500;
+/** A link without a rate has no queue that could overflow: this bounds its memory instead. */
+constexpr size_t kMostBytesInFlight = size_t{64} << 20;
+/** A queue holds at least this much: with a short queue a slow link could not carry a full packet. */
+constexpr size_t kLeastQueue = size_t{2} * 1500;
 
-// In [0, 1), the same on every standard library.
+/** In [0, 1), the same on every standard library. */
 double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
 
 }  // namespace
 
 void Path::accept(uint8_t* packet, size_t size, Nanoseconds now) {
   if (profile_.down || !carrier_) {
-    counters_.dropped_down++;
+    counters_.droppedDown++;
     return;
   }
-  if (!rules_.empty() && !obey_rules(packet, size)) {
-    counters_.dropped_by_rule++;
+  if (!rules_.empty() && !obeyRules(packet, size)) {
+    counters_.droppedByRule++;
     return;
   }
-  if (profile_.loss > 0 && unit(loss_random_) < profile_.loss) {
-    counters_.dropped_by_loss++;
+  if (profile_.loss > 0 && unit(lossRandom_) < profile_.loss) {
+    counters_.droppedByLoss++;
     return;
   }
   const bool immediate = profile_.rate <= 0 && profile_.delay == 0 && profile_.jitter == 0 && flying_.empty();
@@ -47,7 +49,7 @@ void Path::deliver(Nanoseconds now) {
   drain(now);
   while (!flying_.empty() && flying_.front().due <= now) {
     write(flying_.front().bytes.get(), flying_.front().size);
-    flying_bytes_ -= flying_.front().size;
+    flyingBytes_ -= flying_.front().size;
     flying_.pop_front();
   }
 }
@@ -55,51 +57,51 @@ void Path::deliver(Nanoseconds now) {
 Nanoseconds Path::next() const {
   const Nanoseconds landing = flying_.empty() ? kNever : flying_.front().due;
   if (waiting_.empty()) return landing;
-  // To wake when the packet leaves the queue would be one more wake for each packet: its departure is computed, not
-  // observed, so to wake in time for its arrival is enough.
+  // Waking when the packet leaves the queue would double the wake-ups. Its departure is computed, not observed, so it
+  // is enough to wake in time for its arrival.
   const Nanoseconds shortest = std::max<Nanoseconds>(0, profile_.delay - profile_.jitter);
-  return std::min(landing, head_departs_ + shortest);
+  return std::min(landing, headDeparts_ + shortest);
 }
 
 void Path::change(const Profile& profile, Nanoseconds now) {
   drain(now);
-  const double old_rate = std::exchange(profile_, profile).rate;
-  if (profile.down) lose_all();
+  const double oldRate = std::exchange(profile_, profile).rate;
+  if (profile.down) loseAll();
   if (waiting_.empty()) return;
   if (profile.rate > 0) {
-    head_departs_ = now + static_cast<Nanoseconds>(static_cast<double>(head_departs_ - now) * old_rate / profile.rate);
+    headDeparts_ = now + static_cast<Nanoseconds>(static_cast<double>(headDeparts_ - now) * oldRate / profile.rate);
   } else {
-    head_departs_ = now;
+    headDeparts_ = now;
     drain(now);
   }
 }
 
-void Path::set_carrier(bool on, Nanoseconds now) {
+void Path::setCarrier(bool on, Nanoseconds now) {
   drain(now);
   carrier_ = on;
-  if (!on) lose_all();
+  if (!on) loseAll();
 }
 
 void Path::seed(uint64_t seed) {
   profile_.seed = seed;
-  loss_random_.seed(4 * seed + 2 * stream_);
-  jitter_random_.seed(4 * seed + 2 * stream_ + 1);
+  lossRandom_.seed(4 * seed + 2 * stream_);
+  jitterRandom_.seed(4 * seed + 2 * stream_ + 1);
 }
 
-// False when a rule drops the packet.
-bool Path::obey_rules(uint8_t* packet, size_t& size) {
+/** @returns false if a rule drops the packet */
+bool Path::obeyRules(uint8_t* packet, size_t& size) {
   for (Rule& rule : rules_) {
     if (rule.remaining == 0 || !matches(rule.match, packet, size)) continue;
-    if (rule.action == Action::kDrop) {
+    if (rule.action == Action::drop) {
       rule.remaining--;
       return false;
     }
     const size_t before = size;
     bool changed = false;
-    if (rule.action == Action::kStripMptcp) {
-      changed = strip_mptcp(packet, size);
+    if (rule.action == Action::stripMptcp) {
+      changed = stripMptcp(packet, size);
     } else {
-      size = strip_syn_data(packet, size);
+      size = stripSynData(packet, size);
       changed = size != before;
     }
     if (!changed) continue;
@@ -109,48 +111,48 @@ bool Path::obey_rules(uint8_t* packet, size_t& size) {
   return true;
 }
 
-void Path::lose_all() {
-  counters_.dropped_down += waiting_.size() + flying_.size();
+void Path::loseAll() {
+  counters_.droppedDown += waiting_.size() + flying_.size();
   waiting_.clear();
   flying_.clear();
-  waiting_bytes_ = flying_bytes_ = 0;
+  waitingBytes_ = flyingBytes_ = 0;
 }
 
 void Path::enqueue(Packet packet, Nanoseconds now) {
   drain(now);
   const double seconds = static_cast<double>(profile_.buffer) / 1e9;
   const double most = std::max(seconds * profile_.rate / 8, static_cast<double>(kLeastQueue));
-  if (static_cast<double>(waiting_bytes_ + packet.size) > most) {
-    counters_.dropped_by_queue++;
+  if (static_cast<double>(waitingBytes_ + packet.size) > most) {
+    counters_.droppedByQueue++;
     return;
   }
-  if (waiting_.empty()) head_departs_ = now + transmission_time(packet.size);
-  waiting_bytes_ += packet.size;
+  if (waiting_.empty()) headDeparts_ = now + transmissionTime(packet.size);
+  waitingBytes_ += packet.size;
   waiting_.push_back(std::move(packet));
 }
 
-// Lets go what has been transmitted by now.
+/** Takes from the queue what has been transmitted by now. */
 void Path::drain(Nanoseconds now) {
-  while (!waiting_.empty() && head_departs_ <= now) {
+  while (!waiting_.empty() && headDeparts_ <= now) {
     Packet packet = std::move(waiting_.front());
     waiting_.pop_front();
-    waiting_bytes_ -= packet.size;
-    launch(std::move(packet), head_departs_);
-    if (!waiting_.empty()) head_departs_ += transmission_time(waiting_.front().size);
+    waitingBytes_ -= packet.size;
+    launch(std::move(packet), headDeparts_);
+    if (!waiting_.empty()) headDeparts_ += transmissionTime(waiting_.front().size);
   }
 }
 
 void Path::launch(Packet packet, Nanoseconds at) {
-  if (flying_bytes_ + packet.size > kMostBytesInFlight) {
-    counters_.dropped_by_queue++;
+  if (flyingBytes_ + packet.size > kMostBytesInFlight) {
+    counters_.droppedByQueue++;
     return;
   }
   packet.due = at + profile_.delay;
   if (profile_.jitter > 0) {
-    const double shift = static_cast<double>(profile_.jitter) * (2 * unit(jitter_random_) - 1);
+    const double shift = static_cast<double>(profile_.jitter) * (2 * unit(jitterRandom_) - 1);
     packet.due = std::max(at, packet.due + static_cast<Nanoseconds>(shift));
   }
-  flying_bytes_ += packet.size;
+  flyingBytes_ += packet.size;
   if (flying_.empty() || packet.due >= flying_.back().due) {
     flying_.push_back(std::move(packet));
   } else if (!profile_.reorder) {
@@ -165,13 +167,15 @@ void Path::launch(Packet packet, Nanoseconds at) {
 
 void Path::write(const uint8_t* packet, size_t size) {
   if (!to_.write(packet, size)) {
-    counters_.dropped_down++;
+    counters_.droppedDown++;
     return;
   }
   counters_.packets++;
   counters_.bytes += size;
 }
 
-Nanoseconds Path::transmission_time(size_t size) const {
+Nanoseconds Path::transmissionTime(size_t size) const {
   return static_cast<Nanoseconds>(std::llround(static_cast<double>(size) * 8e9 / profile_.rate));
 }
+
+}  // namespace atsss

@@ -1,4 +1,4 @@
-// One direction of a link: what happens to a packet between the device that reads it and the device that writes it.
+// One direction of a link: what happens to a packet between the device it is read from and the one it is written to.
 //
 //   read -> down? -> rules -> loss -> [ queue, emptied at `rate` ] -> [ in flight for `delay` +- `jitter` ] -> write
 //
@@ -16,57 +16,59 @@
 #include "device.h"
 #include "packet.h"
 
+namespace atsss {
+
 using Nanoseconds = int64_t;
 constexpr Nanoseconds kNever = std::numeric_limits<Nanoseconds>::max();
 
 struct Profile {
-  double rate = 0;                     // bit/s of IP packets; 0: no limit, and no queue
-  Nanoseconds delay = 0;               // one way
-  Nanoseconds jitter = 0;              // uniform, in [delay - jitter, delay + jitter], not below 0
-  bool reorder = false;                // whether jitter may let a packet overtake another
-  double loss = 0;                     // probability
-  uint64_t seed = 1;                   // of loss and jitter
-  Nanoseconds buffer = 100'000'000;    // how long a packet may wait in the queue
-  bool down = false;                   // silent: everything is lost, the queue too
+  double rate = 0;                   // bit/s of IP packets; 0: no limit, and no queue
+  Nanoseconds delay = 0;             // one way
+  Nanoseconds jitter = 0;            // uniform, in [delay - jitter, delay + jitter], not below 0
+  bool reorder = false;              // whether jitter may reorder packets
+  double loss = 0;                   // probability
+  uint64_t seed = 1;                 // of loss and jitter
+  Nanoseconds buffer = 100'000'000;  // how long a packet may wait in the queue
+  bool down = false;                 // everything is lost silently, the queue included
 };
 
-enum class Action { kDrop, kStripMptcp, kStripSynData };
+enum class Action { drop, stripMptcp, stripSynData };
 
 struct Rule {
   Action action;
   Match match;
-  uint64_t remaining;  // how many more packets it is for
+  uint64_t remaining;  // how many more packets it applies to
 };
 
 struct Counters {
   uint64_t packets = 0, bytes = 0;  // delivered
   uint64_t mangled = 0;
-  uint64_t dropped_down = 0, dropped_by_rule = 0, dropped_by_loss = 0, dropped_by_queue = 0;
+  uint64_t droppedDown = 0, droppedByRule = 0, droppedByLoss = 0, droppedByQueue = 0;
 };
 
 class Path {
  public:
-  // `stream` keeps the random numbers of a link's two directions apart.
+  /** @param stream keeps the random numbers of a link's two directions apart */
   Path(Device& to, uint64_t stream) : to_(to), stream_(stream) { seed(profile_.seed); }
 
   void accept(uint8_t* packet, size_t size, Nanoseconds now);
-  // Writes what is due.
+  /** Writes the packets that are due. */
   void deliver(Nanoseconds now);
-  // When `deliver` has something to do again.
+  /** When to call `deliver` again. */
   Nanoseconds next() const;
 
   const Profile& profile() const { return profile_; }
-  // Packets in flight keep their time of arrival; what waits in the queue leaves at the new rate.
+  /** Packets in flight keep their time of arrival; queued packets leave at the new rate. */
   void change(const Profile& profile, Nanoseconds now);
-  // Without carrier everything is lost, as when down.
-  void set_carrier(bool on, Nanoseconds now);
-  // Restarts the sequences of loss and jitter.
+  /** Without carrier everything is lost, as with `down`. */
+  void setCarrier(bool on, Nanoseconds now);
+  /** Restarts the sequences of loss and jitter. */
   void seed(uint64_t seed);
-  void set_rules(std::vector<Rule> rules) { rules_ = std::move(rules); }
+  void setRules(std::vector<Rule> rules) { rules_ = std::move(rules); }
 
   const Counters& counters() const { return counters_; }
-  size_t queued_packets() const { return waiting_.size(); }
-  size_t queued_bytes() const { return waiting_bytes_; }
+  size_t queuedPackets() const { return waiting_.size(); }
+  size_t queuedBytes() const { return waitingBytes_; }
 
  private:
   struct Packet {
@@ -75,13 +77,13 @@ class Path {
     Nanoseconds due;
   };
 
-  bool obey_rules(uint8_t* packet, size_t& size);
-  void lose_all();
+  bool obeyRules(uint8_t* packet, size_t& size);
+  void loseAll();
   void enqueue(Packet packet, Nanoseconds now);
   void drain(Nanoseconds now);
   void launch(Packet packet, Nanoseconds at);
   void write(const uint8_t* packet, size_t size);
-  Nanoseconds transmission_time(size_t size) const;
+  Nanoseconds transmissionTime(size_t size) const;
 
   Device& to_;
   const uint64_t stream_;
@@ -89,10 +91,12 @@ class Path {
   bool carrier_ = true;
   std::vector<Rule> rules_;
   Counters counters_;
-  std::mt19937_64 loss_random_, jitter_random_;
-  std::deque<Packet> waiting_;  // the first of them is being transmitted, until head_departs_
-  size_t waiting_bytes_ = 0;
-  Nanoseconds head_departs_ = 0;
-  std::deque<Packet> flying_;   // in the order of `due`
-  size_t flying_bytes_ = 0;
+  std::mt19937_64 lossRandom_, jitterRandom_;
+  std::deque<Packet> waiting_;  // the first of them is being transmitted, until headDeparts_
+  size_t waitingBytes_ = 0;
+  Nanoseconds headDeparts_ = 0;
+  std::deque<Packet> flying_;  // in the order of `due`
+  size_t flyingBytes_ = 0;
 };
+
+}  // namespace atsss

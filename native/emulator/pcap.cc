@@ -5,15 +5,17 @@
 #include <cerrno>
 #include <system_error>
 
+namespace atsss {
+
 namespace {
 
-// draft-ietf-opsawg-pcap §4 and §5, in the byte order of this machine.
+/** draft-ietf-opsawg-pcap §4 and §5, in the byte order of this machine. */
 struct FileHeader {
   uint32_t magic = 0xa1b23c4d;  // nanoseconds
   uint16_t major = 2, minor = 4;
   uint32_t reserved[2] = {0, 0};
-  uint32_t snap_length = 65535;
-  uint32_t link_type = 101;  // LINKTYPE_RAW: the packet begins with its IP header
+  uint32_t snapLength = 65535;
+  uint32_t linkType = 101;  // LINKTYPE_RAW: the packet begins with its IP header
 };
 
 struct PacketHeader {
@@ -37,3 +39,5 @@ void PcapWriter::write(const uint8_t* packet, size_t size) {
   std::fwrite(&header, sizeof header, 1, file_.get());
   std::fwrite(packet, 1, size, file_.get());
 }
+
+}  // namespace atsss

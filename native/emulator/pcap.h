@@ -1,4 +1,4 @@
-// A capture file: pcap with nanoseconds and raw IP packets, as tcpdump and Wireshark read it.
+// A capture file for tcpdump and Wireshark: pcap with nanoseconds and raw IP packets.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+
+namespace atsss {
 
 class PcapWriter {
  public:
@@ -19,3 +21,5 @@ class PcapWriter {
   };
   std::unique_ptr<std::FILE, Close> file_;
 };
+
+}  // namespace atsss
