@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { integer } from '../input/check.js'
+import { TIMER_MAX } from '../input/options.js'
 import { isIdleInUndici } from '../runtime/kernel/node-socket.js'
 import type { MptcpConnectOptions } from '../socket/socket.js'
 import { IdleConnections } from './idle.js'
@@ -58,7 +59,7 @@ export function connector(
   options: ConnectorOptions = {},
 ): (target: Target, connected: Connected) => void {
   checkSource(source)
-  const timeout = integer('timeout', options.timeout, 0, 2_147_483_647, 10_000)
+  const timeout = integer('timeout', options.timeout, 0, TIMER_MAX, 10_000)
   const sessions = new LatestSessions(integer('maxCachedSessions', options.maxCachedSessions, 0, 1e6, 100))
   const ALPNProtocols = options.allowH2 ? ['http/1.1', 'h2'] : ['http/1.1']
   const idle = new IdleConnections(source, isIdleInUndici)

@@ -193,7 +193,8 @@ export interface Settings {
   allowLoopback: boolean
 }
 
-const TIMER_MAX = 2_147_483_647
+/** Milliseconds: setTimeout accepts no more. */
+export const TIMER_MAX = 2_147_483_647
 
 const DEFAULTS = {
   mptcp: 'prefer',

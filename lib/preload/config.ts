@@ -6,7 +6,7 @@
 import { AtsssError } from '../errors.js'
 import { Checks } from '../input/check.js'
 import { type Described, described, describedBy, explained, type JsonSchema, recordSchema } from '../input/described.js'
-import { type ConverterInput, type MptcpOptions, resolveOptions } from '../input/options.js'
+import { type ConverterInput, type MptcpOptions, resolveOptions, TIMER_MAX } from '../input/options.js'
 import { parseRules } from '../policy/rules/json.js'
 import { PRESETS, type Preset } from '../policy/rules/presets.js'
 import { RULES_SCHEMA, UUID_SCHEMA } from '../policy/rules/schema.js'
@@ -21,8 +21,6 @@ export interface Config {
   via: SessionOptions | MptcpOptions
   preload: PreloadOptions
 }
-
-const TIMER_MAX = 2_147_483_647
 
 const checks = new Checks('ERR_ATSSS_CONFIG', path => `${path}:`)
 const { flag, text, interfaceName, oneOf, within, listOf, record } = describedBy(checks)

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { parseHostAndPort, plainAddress } from '../input/addresses.js'
 import { flag, integer, invalid, refuseMisspelled } from '../input/check.js'
+import { TIMER_MAX } from '../input/options.js'
 import type { PcpServer } from '../policy/pcp/servers.js'
 import type { PeerFilter } from '../runtime/incoming/pcp-mapping.js'
 import type { MptcpSocket } from '../socket/socket.js'
@@ -89,12 +90,12 @@ export function resolveServer(options: SessionServerOptions): SessionServerSetti
     pauseOnConnect: flag('pauseOnConnect', options.pauseOnConnect, false),
     noDelay: flag('noDelay', options.noDelay, true),
     keepAlive: flag('keepAlive', options.keepAlive, false),
-    keepAliveInitialDelay: integer('keepAliveInitialDelay', options.keepAliveInitialDelay, 0, 2_147_483_647, 0),
+    keepAliveInitialDelay: integer('keepAliveInitialDelay', options.keepAliveInitialDelay, 0, TIMER_MAX, 0),
     external: external(options.external ?? {}),
     lifetime: integer('lifetime', options.lifetime, 120, 86_400, 7_200),
     filters: (options.filters ?? []).map(filter),
     pcpServers: servers(options.pcpServers ?? 'converters'),
-    messageTimeout: integer('messageTimeout', options.messageTimeout, 1, 2_147_483_647, 5_000),
+    messageTimeout: integer('messageTimeout', options.messageTimeout, 1, TIMER_MAX, 5_000),
   }
 }
 

@@ -4,6 +4,7 @@ import { AtsssError } from '../../errors.js'
 import { PrefixSet } from '../../input/addresses.js'
 import { callApplication } from '../../input/application.js'
 import { flag, integer, invalid, oneOf, refuseMisspelled } from '../../input/check.js'
+import { TIMER_MAX } from '../../input/options.js'
 import { type ListenAddress, listenAddress } from './listen-address.js'
 import type { ConverterOptions, CookieOptions } from './options.js'
 import { PCP_NAMES, type PcpOptions, type PcpSettings, resolvePcp } from './pcp.js'
@@ -76,7 +77,7 @@ const DEFAULTS = {
 export function resolveOptions(options: ConverterOptions): Settings {
   refuseUnknown(options, NAMES)
   const time = (name: keyof typeof DEFAULTS & keyof ConverterOptions, least: number) =>
-    integer(name, options[name], least, 2_147_483_647, DEFAULTS[name])
+    integer(name, options[name], least, TIMER_MAX, DEFAULTS[name])
   const count = (name: keyof typeof DEFAULTS & keyof ConverterOptions, least: number, most: number) =>
     integer(name, options[name], least, most, DEFAULTS[name])
   const listen = listenAddresses(options.listen ?? ['127.0.0.1:0'])
@@ -142,7 +143,7 @@ function cookieKey(given: ConverterOptions['cookies']): CookieKey | undefined {
     throw invalid('cookies.secret', 'a Uint8Array of 16 bytes or more', secret)
   return {
     secret: secret ?? randomBytes(32),
-    lifetime: integer('cookies.lifetime', lifetime, 1, 2_147_483_647, DEFAULTS.cookieLifetime),
+    lifetime: integer('cookies.lifetime', lifetime, 1, TIMER_MAX, DEFAULTS.cookieLifetime),
   }
 }
 

@@ -2,6 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
 import { plainAddress } from '../../input/addresses.js'
+import { TIMER_MAX } from '../../input/options.js'
 import type { PcpResult } from '../../wire/pcp/index.js'
 import type { Settings } from '../options/settings.js'
 import { announceRestart } from './announce.js'
@@ -120,7 +121,7 @@ export class PcpServer {
     clearTimeout(this.#timer)
     const next = this.#mappings.nextExpiry
     if (!Number.isFinite(next)) return
-    const wait = Math.min(Math.max(next - this.#settings.now(), 0) + 1, LONGEST_TIMER)
+    const wait = Math.min(Math.max(next - this.#settings.now(), 0) + 1, TIMER_MAX)
     this.#timer = setTimeout(() => {
       this.#expire()
       this.#plan()
@@ -193,6 +194,3 @@ export class PcpServer {
     }
   }
 }
-
-/** Milliseconds: setTimeout takes no more. */
-const LONGEST_TIMER = 2_147_483_647

@@ -6,7 +6,7 @@ import { constants } from 'node:os'
 import type { SystemError } from '../../errors.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
-import { IPV6_V6ONLY, int, SO_BINDTODEVICE, SO_REUSEADDR, SOL_IPV6, SOL_SOCKET } from '../kernel/constants.js'
+import { EPOLLIN, IPV6_V6ONLY, int, SO_BINDTODEVICE, SO_REUSEADDR, SOL_IPV6, SOL_SOCKET } from '../kernel/constants.js'
 import { takeSynData } from '../kernel/fast-open.js'
 import { listenError } from '../kernel/listen-socket.js'
 import { native } from '../kernel/native.js'
@@ -150,5 +150,3 @@ export class AccessListener {
     return BOTH.map(access => this.#options.accesses[access].interface).join(' or ')
   }
 }
-
-const EPOLLIN = 1

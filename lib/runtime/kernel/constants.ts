@@ -1,4 +1,4 @@
-/** Numbers of the Linux socket interface: include/uapi/linux/{in,tcp,mptcp}.h, asm-generic/socket.h, eventpoll.h. */
+/** Constants of Linux' socket interface: include/uapi/linux/{in,tcp,mptcp,eventpoll}.h, asm-generic/socket.h. */
 
 export const IPPROTO_TCP = 6
 export const IPPROTO_MPTCP = 262
@@ -28,10 +28,13 @@ export const IPV6_V6ONLY = 26
 export const SOL_MPTCP = 284
 export const MPTCP_INFO = 1
 
-/** `setsockopt`'s int. */
+export const EPOLLIN = 0x1
+export const EPOLLOUT = 0x4
+
+/** An int as `setsockopt` takes it. */
 export function int(value: number): Uint8Array {
   return new Uint8Array(Int32Array.of(value).buffer)
 }
 
-/** More than any kernel's struct tcp_info or struct mptcp_info. */
+/** Bytes; more than any kernel's struct tcp_info or struct mptcp_info. */
 export const INFO_MAX = 512

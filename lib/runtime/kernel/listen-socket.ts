@@ -1,4 +1,4 @@
-/** A socket that listens, prepared as libuv prepares one, but for its protocol. */
+/** Opens a listening socket, prepared as libuv prepares one, except for its protocol. */
 import { getSystemErrorMap } from 'node:util'
 import type { SystemError } from '../../errors.js'
 import {
@@ -17,40 +17,40 @@ import { openProtocol, type Protocol } from './open-socket.js'
 
 export interface ListenPlan {
   mptcp: 'prefer' | 'require'
-  /** `undefined`: every address, IPv6 and IPv4 where the system has both. */
+  /** `undefined`: all addresses, IPv6 and IPv4 if the system has both. */
   address: string | undefined
   family: 4 | 6
-  /** 0: one that is free. */
+  /** 0: any free port. */
   port: number
   /** Completed handshakes that may wait for accept(2). */
   backlog: number
   ipv6Only: boolean
-  /** SO_REUSEPORT: several sockets on one address, among which the kernel spreads connections. */
+  /** SO_REUSEPORT: several sockets share an address, and the kernel distributes connections among them. */
   reusePort: boolean
 }
 
 export interface Listening {
-  /** The addon's until `release`. */
+  /** Belongs to the addon until `release`. */
   fd: number
   protocol: Protocol
   address: string
   family: 4 | 6
 }
 
-/** Throws system errors shaped as net.Server's, and `ERR_MPTCP_UNSUPPORTED`. */
+/** Throws system errors shaped like net.Server's, and `ERR_MPTCP_UNSUPPORTED`. */
 export function openListenSocket(plan: ListenPlan): Listening {
   const { address, family } = plan
   if (address !== undefined) return open({ ...plan, address, family })
   try {
     return open({ ...plan, address: '::', family: 6 })
   } catch (error) {
-    // libuv keeps this one back until listen(2), so Node takes IPv6 for present.
+    // libuv reports this error only at listen(2), so Node concludes that IPv6 is available.
     if ((error as SystemError).code === 'EADDRINUSE') throw error
     return open({ ...plan, address: '0.0.0.0', family: 4 })
   }
 }
 
-/** Whether the socket was opened as an MPTCP one: a listener, or any other. False for what is no socket. */
+/** Whether this is an MPTCP socket, listening or not. False for other descriptors. */
 export function isMptcpSocket(fd: number): boolean {
   try {
     return native().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, INFO_MAX).readInt32LE() === IPPROTO_MPTCP
@@ -80,7 +80,7 @@ function open(plan: ListenPlan & { address: string }): Listening {
   }
 }
 
-/** As net.Server shows it: `listen EADDRINUSE: address already in use 127.0.0.1:80`. */
+/** As net.Server words it: `listen EADDRINUSE: address already in use 127.0.0.1:80`. */
 export function listenError(errno: number, address: string, port: number): SystemError {
   const [code, message] = getSystemErrorMap().get(errno) ?? ['UNKNOWN', 'unknown error']
   const error: SystemError = new Error(`listen ${code}: ${message} ${address}${port > 0 ? `:${port}` : ''}`)

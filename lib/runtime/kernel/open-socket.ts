@@ -1,4 +1,4 @@
-/** A socket as the options want it, and what became of its MPTCP. */
+/** Opens sockets as the options want them, and finds out whether they speak MPTCP. */
 import { isIP } from 'node:net'
 import { constants } from 'node:os'
 import { AtsssError, type SystemError, systemError } from '../../errors.js'
@@ -21,10 +21,10 @@ import { native } from './native.js'
 import { lacksMptcp, unsupportedReason } from './support.js'
 import { sysctlNumber } from './sysctl.js'
 
-/** What a connection speaks, and if it is TCP, why. */
+/** The protocol of a connection, and if it is TCP, why. */
 export interface Protocol {
   name: 'mptcp' | 'tcp'
-  /** A sentence; set when MPTCP was wanted and could not be had. */
+  /** A sentence. Set if MPTCP was wanted and is not available. */
   why?: string
 }
 
@@ -32,11 +32,11 @@ export interface SocketPlan {
   mptcp: 'prefer' | 'require' | 'off'
   localAddress: string | undefined
   localPort: number | undefined
-  /** Whether more subflows are to come. */
+  /** Whether the connection will get more subflows. */
   steered: boolean
 }
 
-/** Throws system errors, and `ERR_MPTCP_UNSUPPORTED`. The descriptor belongs to the addon until it is handed over. */
+/** Throws system errors, and `ERR_MPTCP_UNSUPPORTED`. The descriptor belongs to the addon until it is released. */
 export function openSocket(
   family: 4 | 6,
   plan: SocketPlan,
@@ -53,19 +53,19 @@ export function openSocket(
 }
 
 /**
- * Gives an MPTCP socket whose SYN will have data a receive buffer of a fixed size.
+ * Gives an MPTCP socket whose SYN will carry data a receive buffer of a fixed size.
  *
- * A Linux server (6.18 and before, as measured) that takes the data of a SYN reckons the window in that SYN with the
- * window scale, which RFC 7323 §2.2 says is not applied there; and it does not take the window back. With a second subflow
- * it then sends more than a growing buffer holds: the client drops it (MPTcpExtNoDSSInWindow), and the connection all but
- * stops. The scale goes by the buffer's size where that is fixed, and the two agree.
+ * A Linux server (6.18 and before, as measured) that accepts the data of a SYN multiplies the window of that SYN by the
+ * window scale, which RFC 7323 §2.2 forbids, and it does not shrink the window afterwards. With a second subflow it then
+ * sends more than a growing buffer holds: the client drops the excess (MPTcpExtNoDSSInWindow), and the connection almost
+ * stops. The scale of a fixed buffer follows from its size, so the two agree.
  *
- * @returns false where neither net.core.rmem_max nor the privilege to exceed it (CAP_NET_ADMIN) allows enough
+ * @returns false if neither net.core.rmem_max nor the privilege to exceed it (CAP_NET_ADMIN) allows enough
  */
 export function fixReceiveBuffer(fd: number): boolean {
-  rmemMax ??= sysctlNumber('net.core.rmem_max') ?? 0
-  if (rmemMax < RECEIVE_BUFFER && forceReceiveBuffer(fd)) return true
-  const size = Math.min(rmemMax, RECEIVE_BUFFER)
+  const most = rmemMax()
+  if (most < RECEIVE_BUFFER && forceReceiveBuffer(fd)) return true
+  const size = Math.min(most, RECEIVE_BUFFER)
   if (size < LEAST_RECEIVE_BUFFER) return false
   native().setsockopt(fd, SOL_SOCKET, SO_RCVBUF, int(size))
   return true
@@ -82,13 +82,22 @@ function forceReceiveBuffer(fd: number): boolean {
 
 /** Bytes; the kernel doubles it for its own needs. Enough for 300 Mbit/s at 100 ms. */
 const RECEIVE_BUFFER = 4_194_304
-/** Where the system allows less than this (net.core.rmem_max), a fixed buffer would cost more than it saves. */
+/** Bytes. If the system allows less than this (net.core.rmem_max), a fixed buffer costs more than it saves. */
 const LEAST_RECEIVE_BUFFER = 1_048_576
 
-let rmemMax: number | undefined
+/** net.core.rmem_max, read at most once per `RMEM_MAX_MS`: this is on the path of each connection. */
+function rmemMax(): number {
+  const now = performance.now()
+  if (now - lastRmemMax.readAt >= RMEM_MAX_MS)
+    lastRmemMax = { value: sysctlNumber('net.core.rmem_max') ?? 0, readAt: now }
+  return lastRmemMax.value
+}
+
+const RMEM_MAX_MS = 1000
+let lastRmemMax = { value: 0, readAt: Number.NEGATIVE_INFINITY }
 
 /**
- * A socket of the protocol wished for, or of TCP where the kernel lacks MPTCP. Throws system errors, and
+ * Opens a socket of the wanted protocol, or of TCP if the kernel lacks MPTCP. Throws system errors, and
  * `ERR_MPTCP_UNSUPPORTED`.
  */
 export function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: number; protocol: Protocol } {
@@ -103,11 +112,11 @@ export function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: nu
   }
 }
 
-/** What the connection on `fd` speaks now: a connection that began with MPTCP may have fallen back to TCP. */
+/** The protocol of the connection on `fd` now: a connection that began with MPTCP may have fallen back to TCP. */
 export function protocolOf(fd: number, opened: Protocol | undefined): Protocol {
   if (opened?.name === 'tcp') return opened
   try {
-    // Whether there is an answer is all that is asked.
+    // Only whether the kernel answers matters.
     native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, 1)
     return { name: 'mptcp' }
   } catch {
@@ -116,7 +125,7 @@ export function protocolOf(fd: number, opened: Protocol | undefined): Protocol {
   }
 }
 
-/** By what the path managers know the connection; undefined when it is not MPTCP. */
+/** What names the connection to path managers; `undefined` if it is not MPTCP. */
 export function tokenOf(fd: number): number | undefined {
   try {
     return decodeMptcpInfo(native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX)).token

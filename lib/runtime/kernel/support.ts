@@ -1,4 +1,4 @@
-/** Whether this system can do MPTCP: probed, never inferred from a version. */
+/** Whether this system supports MPTCP: found by trying, never from a version. */
 import { IPPROTO_MPTCP } from './constants.js'
 import { serverFastOpen } from './fast-open.js'
 import { native, type Support } from './native.js'
@@ -37,12 +37,12 @@ export function unsupportedReason(error: NodeJS.ErrnoException): string {
   }
 }
 
-/** Whether `socket(2)` failed for want of MPTCP, and not for want of descriptors or memory. */
+/** Whether `socket(2)` failed since MPTCP is missing, not since descriptors or memory are. */
 export function lacksMptcp(error: NodeJS.ErrnoException): boolean {
   return ['ENOPROTOOPT', 'EPROTONOSUPPORT', 'EINVAL', 'EPERM', 'EACCES'].includes(error.code ?? '')
 }
 
-/** Why listeners here take no data of SYNs, and what to do about it; `undefined` when they do. */
+/** Why listeners here do not accept data in SYNs, and what to do about it; `undefined` if they do. */
 export function fastOpenServerOff(): string | undefined {
   const { on, fix } = serverFastOpen()
   if (on) return undefined

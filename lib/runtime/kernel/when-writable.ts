@@ -1,25 +1,25 @@
-/** When a connection that came with data in its SYN may be written to. */
+/** When an accepted connection whose SYN carried data may be written to. */
 import { decodeMptcpInfo } from '../../wire/kernel/mptcp-info.js'
 import { decodeTcpInfo, TCP_STATES } from '../../wire/kernel/tcp-info.js'
-import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_TCP, TCP_INFO } from './constants.js'
+import { EPOLLOUT, INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_TCP, TCP_INFO } from './constants.js'
 import { native } from './native.js'
 import { reactor } from './reactor.js'
 
 /**
- * Calls `then` as soon as an accepted connection may be written to; at once when it may.
+ * Calls `then` as soon as an accepted connection may be written to; at once if that is now.
  *
- * With Fast Open a connection is accepted, and its SYN's data read, while it is still in SYN_RECV. What is written to
- * an MPTCP connection in that state is queued and never sent: no subflow is active yet, and when one becomes active
- * that does not push.
+ * With Fast Open, a connection is accepted and the data of its SYN is read while it is still in SYN_RECV. What is written
+ * to an MPTCP connection in that state is queued and never sent: no subflow is active yet, and the kernel does not push
+ * the queue when one becomes active.
  *
- * Nor may it be written to while the peer's key is not known, although the handshake is complete: where the third ACK
- * was lost, or the peer's kernel has repeated its SYN, the ACK that completes it has no key in it. What is sent then has
- * no DATA_ACK, by which the peer takes it for TCP (RFC 8684 §3.7) while this side holds it for MPTCP: this side sends the
- * same bytes again for want of a DATA_ACK, and the peer hands them to its application twice. The peer's first data end
- * this, either way; when there are none, it never ends.
+ * Even after the handshake it may not be written to while the peer's key is unknown. If the third ACK was lost, or the
+ * peer's kernel repeated its SYN, the ACK that completes the handshake contains no key. What this side sends then has no
+ * DATA_ACK: the peer takes the connection for TCP (RFC 8684 §3.7), while this side goes on with MPTCP. It repeats the
+ * same bytes since no DATA_ACK arrives, and the peer delivers them to its application twice. The peer's first data ends
+ * this state, either way. A peer that sends no data never ends it.
  *
- * @returns ends the wait; to be called before the descriptor is closed
- * @throws system errors: no more memory or watches
+ * @returns a function that ends the wait; call it before the descriptor is closed
+ * @throws system errors: out of memory, or of epoll watches
  */
 export function whenWritable(fd: number, then: () => void): () => void {
   if (mayBeWrittenTo(fd)) {
@@ -32,9 +32,9 @@ export function whenWritable(fd: number, then: () => void): () => void {
     if (mayBeWrittenTo(fd)) {
       cancel()
       then()
-    } else if (!isHandshaking(fd)) polling ??= setInterval(look, KEY_POLL_MS).unref() // of the key nobody tells
+    } else if (!isHandshaking(fd)) polling ??= setInterval(look, KEY_POLL_MS).unref() // the arrival of the key raises no event
   }
-  // An edge: level-triggered, the descriptor is writable before the handshake is complete and stays so.
+  // Edges only: the descriptor is writable before the handshake is complete, and stays so.
   const wait = reactor().watchEdges(fd, EPOLLOUT, look, { ref: false })
   cancel = () => {
     wait.cancel()
@@ -63,6 +63,5 @@ function option(fd: number, level: number, name: number): Buffer | undefined {
   }
 }
 
-const EPOLLOUT = 4
-/** How often to look whether the peer's key has come, where the third ACK did not bring it. */
+/** How often to check for the peer's key, if the third ACK did not contain it. */
 const KEY_POLL_MS = 10

@@ -19,7 +19,7 @@ import {
   NLMSG_ERROR,
   NLMSG_MIN_TYPE,
 } from '../../wire/netlink/message.js'
-import { int, SOL_SOCKET } from '../kernel/constants.js'
+import { EPOLLIN, int, SO_RCVBUF, SO_RCVBUFFORCE, SOL_SOCKET } from '../kernel/constants.js'
 import { native } from '../kernel/native.js'
 import { reactor } from '../kernel/reactor.js'
 
@@ -123,9 +123,6 @@ function attempt(call: () => void): boolean {
   }
 }
 
-const EPOLLIN = 1
-const SO_RCVBUF = 8
-const SO_RCVBUFFORCE = 33
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_CAP_ACK = 10

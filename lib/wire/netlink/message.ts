@@ -26,6 +26,10 @@ export interface NetlinkMessage {
   payload: Uint8Array
 }
 
+/** Address families, of include/linux/socket.h: in the headers of routing messages, and in addresses of mptcp_pm. */
+export const AF_INET = 2
+export const AF_INET6 = 10
+
 /** The types below this belong to netlink itself. */
 export const NLMSG_MIN_TYPE = 0x10
 export const NLMSG_ERROR = 2

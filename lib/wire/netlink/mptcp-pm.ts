@@ -4,7 +4,18 @@
  */
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../bytes/address.js'
 import { encodeGeneric, type GenericMessage } from './generic.js'
-import { type Attributes, attribute, malformed, nestedAttribute, s32, u8, u16, u32 } from './message.js'
+import {
+  AF_INET,
+  AF_INET6,
+  type Attributes,
+  attribute,
+  malformed,
+  nestedAttribute,
+  s32,
+  u8,
+  u16,
+  u32,
+} from './message.js'
 
 export const MPTCP_PM_FAMILY = 'mptcp_pm'
 /** Needs CAP_NET_ADMIN to join. */
@@ -73,9 +84,6 @@ const VERSION = 1
 const ATTRIBUTE = { local: 1, addAddrAccepted: 2, subflows: 3, token: 4, localId: 5, remote: 6 } as const
 /** MPTCP_PM_ADDR_ATTR_*, of the two addresses. The port is in the host's order. */
 const ADDRESS = { family: 1, id: 2, v4: 3, v6: 4, port: 5, flags: 6, interfaceIndex: 7 } as const
-
-const AF_INET = 2
-const AF_INET6 = 10
 
 /** The payload of a netlink message whose type is the family's id. Throws RangeError for what is not an address. */
 export function encodeCommand(command: PmCommand, given: PmArguments = {}): Uint8Array {

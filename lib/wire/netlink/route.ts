@@ -1,6 +1,6 @@
 /** Routing netlink: links, addresses and default routes. include/uapi/linux/{rtnetlink,if_link,if_addr}.h. */
 import { ADDRESS_LENGTH, formatAddress } from '../bytes/address.js'
-import { Attributes, attribute, fixedPart, malformed, type NetlinkMessage, u32 } from './message.js'
+import { AF_INET, AF_INET6, Attributes, attribute, fixedPart, malformed, type NetlinkMessage, u32 } from './message.js'
 
 /** RFC 2863 `ifOperStatus`, in the kernel's words. */
 export type Operstate = (typeof OPERSTATES)[number]
@@ -109,8 +109,6 @@ export const DUMPS: readonly { type: number; payload: Uint8Array }[] = [
 ]
 
 const AF_UNSPEC = 0
-const AF_INET = 2
-const AF_INET6 = 10
 const IFF_UP = 0x1
 
 const OPERSTATES = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const
