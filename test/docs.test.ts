@@ -128,3 +128,12 @@ test('docs/terms.md explains the words that every page takes for granted', () =>
   expect(entries).toEqual(expect.arrayContaining([...words, 'traffic descriptor', '0-RTT', 'TLV', 'level']))
   expect(new Set(entries).size).toBe(entries.length)
 })
+
+test('docs/troubleshooting.md calls the doctor’s findings what the doctor calls them', () => {
+  const doctor = readdirSync(join(root, 'lib/cli/doctor')).map(file => read(`lib/cli/doctor/${file}`))
+  const quoted = [
+    ...read('docs/troubleshooting.md').matchAll(/`doctor`(?:: ([A-Z][\w ]+?) (?:…|\|)|'s line "([^"]+)")/g),
+  ]
+  expect(quoted.length).toBeGreaterThan(8)
+  for (const [, one, other] of quoted) expect(doctor.join(), one ?? other).toContain(one ?? other)
+})

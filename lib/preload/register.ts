@@ -21,7 +21,7 @@ function register(): void {
     const { config, origin } = findConfig(process.env, process.cwd())
     if (!usable(config)) return
     preload(isSession(config.via) ? sessionOf(config.via) : config.via, config.preload)
-    debug('connections go by %s', origin)
+    debug('configuration: %s', origin)
   } catch (error) {
     // A thread's standard error is written by the main thread, later than the thread ends.
     if (!isMainThread) throw error
