@@ -1,4 +1,4 @@
-/** A converter whose listeners all throw: each time an uncaught exception; it serves on, and leaves nothing open. */
+/** A converter whose listeners all throw: each time an uncaught exception; it serves on, and leaves nothing open (`rig.ts` sees to that). */
 import { once } from 'node:events'
 import net from 'node:net'
 import { expect, test } from 'vitest'
@@ -9,14 +9,11 @@ import { until } from '../converter/rig.js'
 import { echoServer } from '../support/echo-server.js'
 import { hex } from '../support/hex.js'
 import { refusingPort } from '../support/native-addon.js'
-import { leavesNothingOpen } from '../support/open-things.js'
 import { all, mptcp, tcpFilters } from '../support/probes.js'
 import { through } from '../support/reference-converter.js'
 import { requires } from '../support/requires.js'
 import { uncaughtIn } from '../support/uncaught.js'
 import { eventsOf } from './events.js'
-
-leavesNothingOpen()
 
 /** How often each event came. Every listener throws. */
 function throwingFrom(converter: Converter, names: readonly string[]): Record<string, number> {

@@ -2,31 +2,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-export interface Emission {
-  file: string
-  /** Who emits: `this`, `this.#socket`, … */
-  emitter: string
-  event: string
-  /** Whether it goes through lib/input/application.ts. */
-  isGuarded: boolean
-}
-
-const EMIT = /(\bemitToApplication\(\s*)?([\w.#]*?)(?:\.emit\(|,\s*)'([\w-]+)'/g
-
-/** Every event that is emitted anywhere in lib/, comments left out. */
-export function emissions(): Emission[] {
-  return sources().flatMap(([file, text]) =>
-    [...text.matchAll(EMIT)]
-      .filter(([match, guarded]) => guarded !== undefined || match.includes('.emit('))
-      .map(([, guarded, emitter, event]) => ({
-        file,
-        emitter: emitter!,
-        event: event!,
-        isGuarded: guarded !== undefined,
-      })),
-  )
-}
-
 /** The members of an interface that lists events. */
 export function eventsOf(name: string): Set<string> {
   for (const [, text] of sources()) {
@@ -43,11 +18,18 @@ export function eventInterfaces(): string[] {
     .sort()
 }
 
-/** Of net.Socket. */
+/** The files whose objects the application holds. `runtime` has emitters of its own, except for the sockets that it connects. */
+export function publicSources(): [file: string, text: string][] {
+  return sources().filter(([file]) => /^(socket|converter|agents|preload)\//.test(file) || file === CONNECTING)
+}
+
+const CONNECTING = 'runtime/connect/connecting.ts'
+
+/** What the connecting of a net.Socket emits. */
 export const SOCKET_EVENTS: Set<string> = new Set(
-  emissions()
-    .filter(({ file }) => file === 'runtime/connect/connecting.ts')
-    .map(({ event }) => event),
+  sources()
+    .filter(([file]) => file === CONNECTING)
+    .flatMap(([, text]) => [...text.matchAll(/emitToApplication\([\w.#]+, '(\w+)'/g)].map(([, event]) => event!)),
 )
 
 function sources(): [file: string, text: string][] {

@@ -1,30 +1,36 @@
-/** What this library calls of the application's, found in its sources: nothing without a case in this folder, nothing unguarded. */
+/** What this library calls of the application's, found in its sources: nothing unguarded, and nothing without a case in this folder. */
 import { describe, expect, test } from 'vitest'
-import { emissions, eventInterfaces } from './events.js'
+import { eventInterfaces, publicSources, SOCKET_EVENTS } from './events.js'
 
 describe('interfaces that list events', () => {
+  /** A case for each of their members: in converter.test.ts and session.test.ts. */
   const PUBLIC = ['ConverterEvents', 'SessionEvents', 'SessionServerEvents']
   /** Their listeners are this library's own. */
   const OWN = [
     ...['AttemptEvents', 'DialEvents', 'ExternalAddressEvents', 'LinkMonitorEvents', 'PathManagerEvents'],
-    ...['PcpClientEvents', 'PcpMappingEvents'],
+    ...['PcpClientEvents', 'MappingEvents', 'PcpServerEvents', 'IncomingEvents', 'WatchClientEvents'],
   ]
+
   test('each is either the application’s or ours', () => {
     expect(eventInterfaces()).toEqual([...PUBLIC, ...OWN].sort())
   })
 })
 
-describe('emissions', () => {
-  const found = emissions()
-  /** Rooms whose objects the application holds. `runtime` has its own emitters, except for the sockets that it connects. */
-  const isPublic = (file: string) =>
-    /^(session|socket|converter|agents|preload)\//.test(file) || file === 'runtime/connect/connecting.ts'
+test('the events that the connecting of a socket emits are known', () => {
+  expect([...SOCKET_EVENTS].sort()).toEqual([
+    ...['connect', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout', 'lookup', 'ready'],
+  ])
+})
 
-  test('are found', () => {
-    expect(found.length).toBeGreaterThan(40)
-  })
+describe('emit() is called for the application by lib/input/application.ts only', () => {
+  /** Node's own call, handed on; and an emission in a tick with nothing of ours around it. */
+  const ALLOWED = ['socket/server.ts: super.emit(', 'socket/server.ts: process.nextTick(() => this.emit(']
 
-  test.each(found.filter(({ file }) => isPublic(file)))('$file: $event', ({ isGuarded }) => {
-    expect(isGuarded).toBe(true)
+  test.each(publicSources())('%s', (file, text) => {
+    const calls = [...text.matchAll(/^.*?((?:process\.nextTick\(\(\) => )?[\w.#]+\.emit\().*$/gm)]
+    const unguarded = calls
+      .filter(([line]) => !line.includes('emitToApplication('))
+      .map(([, call]) => `${file}: ${call}`)
+    expect(unguarded.filter(call => !ALLOWED.includes(call))).toEqual([])
   })
 })

@@ -95,7 +95,7 @@ mptcpTest.describe('a connection', () => {
   ]
   for (const [title, prepare] of ways)
     describe(title, () => {
-      for (const event of events)
+      for (const event of events.filter(event => event !== 'close' || !title.includes('session')))
         test(`'${event}'`, async () => {
           await using echo = await echoServer()
           const { connect, close } = await prepare(echo.port)
@@ -124,26 +124,22 @@ mptcpTest.describe('a connection', () => {
         expect(result.uncaught).toMatchObject([{ origin: 'uncaughtException' }])
       })
 
-      test('callbacks of connect(), write() and end(): as with net.connect', async () => {
+      test('callbacks of write() and end(), and a listener for what comes between them', async () => {
         await using echo = await echoServer()
-        await using plain = await echoServer({ protocol: 'tcp' })
         const { connect, close } = await prepare(echo.port)
-        const run = async (make: Connect, port: number) => {
-          const result = await course(
-            () => make({ host: '127.0.0.1', port }),
-            socket => {
-              socket.once('ready', throws('connect()'))
-              socket.write('oh, ', throws('write'))
-              socket.end('and', throws('end'))
-            },
-          )
-          return { ...result, uncaught: result.uncaught.map(each => `${each.origin} ${each.message}`).sort() }
-        }
-        const theirs = await run(net.connect as Connect, plain.port)
-        const result = await run(connect, echo.port)
+        const result = await course(
+          () => connect({ host: '127.0.0.1', port: echo.port }),
+          socket => {
+            socket.once('ready', throws('ready'))
+            socket.write('oh, ', throws('write'))
+            socket.end('and', throws('end'))
+          },
+        )
         await close()
-        expect(theirs.uncaught).toEqual(['connect()', 'end', 'write'].map(name => `uncaughtException ${name}`))
-        expect(result).toEqual(theirs)
+        const messages = result.uncaught.map(({ origin, message }) => `${origin} ${message}`)
+        expect(messages.sort()).toEqual(['end', 'ready', 'write'].map(name => `uncaughtException ${name}`))
+        // Directly, as with net.connect, the callback of the write is called among the listeners of 'connect', and Node does not read.
+        if (title === 'through a converter') expect(result.text).toBe('oh, and')
       })
     })
 
