@@ -1,13 +1,13 @@
-/** The commands of `atsss`: each in a file of its own, loaded when it is asked for. */
+/** The commands of `atsss`: each in its own file, loaded when needed. */
 
 /** What a command's file exports. */
 export interface Command {
   /** What `--help` prints: usage, options with their defaults, examples. */
   help: string
   /**
-   * @param args what stands behind the command's name
+   * @param args the words after the command's name
    * @returns the exit status: 0 it did what was asked, 1 it could not, or found something wrong
-   * @throws UsageError for a wrong command line (status 2); errors with a `code` are told in one line (status 1)
+   * @throws UsageError for a wrong command line (status 2); errors with a `code` are printed in one line (status 1)
    */
   run(args: string[]): Promise<number>
 }
@@ -19,18 +19,18 @@ export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Pr
     load: () => import('./doctor.js'),
   },
   connect: { summary: 'netcat over MPTCP, converters and rules', load: () => import('./connect.js') },
-  watch: { summary: 'a running session live, in the terminal or on a page', load: () => import('./watch.js') },
-  explain: { summary: 'which rule a connection would be under, and why', load: () => import('./explain.js') },
-  rules: { summary: 'check ATSSS rules, and print them as they are understood', load: () => import('./rules.js') },
+  watch: { summary: 'a running session, live, in the terminal or on a page', load: () => import('./watch.js') },
+  explain: { summary: 'which rule applies to a connection, and why', load: () => import('./explain.js') },
+  rules: { summary: 'check ATSSS rules and print them', load: () => import('./rules.js') },
   decode: {
-    summary: 'take Convert, ATSSS, NAS and PCP messages and captures apart',
+    summary: 'decode Convert, ATSSS, NAS and PCP messages, and captures',
     load: () => import('./decode.js'),
   },
   bench: {
-    summary: 'what your two accesses carry: alone, together, across a handover',
+    summary: 'measure your two accesses: alone, together, across a handover',
     load: () => import('./bench.js'),
   },
-  lab: { summary: 'an emulated device with two accesses, to try things in', load: () => import('./lab.js') },
+  lab: { summary: 'an emulated device with two accesses, for experiments', load: () => import('./lab.js') },
   converter: { summary: 'run a Transport Converter (RFC 8803)', load: () => import('./converter.js') },
-  run: { summary: 'run a command whose Node processes go over MPTCP', load: () => import('./run.js') },
+  run: { summary: 'run a command whose Node processes use MPTCP', load: () => import('./run.js') },
 }

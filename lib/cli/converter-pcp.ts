@@ -109,7 +109,7 @@ export function reportIncoming(
   converter.on('mapping', (mapping, change) => {
     const clients = mapping.paths.map(({ address }) => place({ address, port: mapping.internalPort }))
     const text = `${place(mapping.external)} mapping ${change}${clients.length > 0 ? ` for ${clients.join(', ')}` : ''}`
-    print(text, 'mapping', { change, ...shown(mapping) })
+    print(text, 'mapping', { change, ...withoutNonce(mapping) })
   })
   converter.on('incoming', info => {
     const how = `${info.protocol}${info.zeroRtt ? ', 0-RTT' : ''}`
@@ -124,7 +124,7 @@ export function reportIncoming(
 }
 
 /** Without the nonce, which is the client's secret. */
-function shown({ external, internalPort, filters, paths }: Mapping): object {
+function withoutNonce({ external, internalPort, filters, paths }: Mapping): object {
   return { external, internalPort, filters, clients: paths.map(({ address }) => address) }
 }
 

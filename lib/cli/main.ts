@@ -7,7 +7,7 @@ import { COMMANDS, type Command } from './commands.js'
 process.exitCode = await main(process.argv.slice(2))
 
 async function main([first, ...rest]: string[]): Promise<number> {
-  // Whoever reads our output may stop reading: then there is nobody to tell.
+  // The reader of our output may close it: there is nothing left to print then.
   process.stdout.on('error', () => process.exit(0))
   if (first === '--version' || first === '-v') return say(`${version()}\n`)
   if (first === '--help' || first === '-h' || (first === 'help' && rest[0] === undefined)) return say(help())
@@ -25,7 +25,7 @@ async function main([first, ...rest]: string[]): Promise<number> {
   } catch (error) {
     const { code, message, stack } = error as NodeJS.ErrnoException
     if (error instanceof UsageError || code === 'ERR_ATSSS_OPTION') return complain(message, ` ${name}`)
-    // A system error says what failed, and where; what is none is a fault of ours, and its stack says where.
+    // A system error says what failed and where. One without a code is a bug of ours: its stack is printed.
     process.stderr.write(`atsss ${name}: ${code === undefined ? stack : message}\n`)
     return 1
   }
@@ -47,8 +47,8 @@ function help(): string {
 
 ${list.join('\n')}
 
-Each command has a --help of its own, with examples.
-Exit status: 0 done, 1 it failed or found something wrong, 2 wrong command line; run and lab pass on their command's.
+Each command has its own --help, with examples.
+Exit status: 0 done, 1 failed or found something wrong, 2 wrong command line; run and lab exit with their command's.
 `
 }
 

@@ -1,4 +1,4 @@
-/** `atsss/wire`: the Convert codec and that of ATSSS containers, for tools and converters. */
+/** `atsss/wire`: the codecs of Convert, ATSSS containers, NAS and PCP, for tools and converters. */
 export { type WireCode, WireError, type WireReason } from '../errors.js'
 export * from './atsss/container.js'
 export * from './atsss/nas.js'

@@ -91,7 +91,7 @@ test('broken bytes: the tree as far as it goes, then where and why; status 1', a
 
 test.each([
   [['ffffffff'], "unrecognised format: 4 bytes that begin with 'ffffffff'; choose one with --as convert|nas|pcp|atsss"],
-  [['no-such-file.bin!'], "'no-such-file.bin!' is no file, and neither hexadecimal nor base64"],
+  [['no-such-file.bin!'], "'no-such-file.bin!' is not a file, and neither hexadecimal nor base64"],
   [['--as', 'convrt', CONNECT], '--as must be one of convert, nas, pcp, atsss'],
 ])('%j is a wrong command line', async (args, message) => {
   const { status, stderr, stdout } = await atsss(['decode', ...args])

@@ -134,7 +134,7 @@ describe('what is wrong, how bad that is, and the first fix', () => {
       findings({ ...GOOD, addonFile }, undefined).find(({ id }) => id === 'addon')!.found
     expect(found(GOOD.addonFile!)).toBe('loaded: the prebuilt binary for linux-x64')
     expect(found('/src/atsss/build/Release/atsss.node')).toBe(
-      'loaded: one that was built here, /src/atsss/build/Release/atsss.node',
+      'loaded: built on this machine, /src/atsss/build/Release/atsss.node',
     )
   })
 

@@ -123,7 +123,10 @@ describe('atsss converter', () => {
 
   test.each([
     [['converter', '--alow', '::/0'], 'atsss converter: unknown option --alow; did you mean --allow?'],
-    [['converter', '--retry-delay', 'soon'], "atsss converter: --retry-delay must be a number; it is 'soon'"],
+    [
+      ['converter', '--retry-delay', 'soon'],
+      "atsss converter: --retry-delay must be a whole number, 0 or more; it is 'soon'",
+    ],
     [
       ['converter', '--retry-delay', '999'],
       'atsss converter: Option "retryDelay" must be an integer in 0…255; it is 999',

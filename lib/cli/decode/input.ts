@@ -12,7 +12,7 @@ export async function bytesOf(words: readonly string[]): Promise<Uint8Array> {
   if (words.length === 1 && existsSync(first)) return bytesIn(readFileSync(first))
   const bytes = fromText(words.join(' '))
   if (bytes !== undefined) return bytes
-  throw new UsageError(`'${first.slice(0, 60)}' is no file, and neither hexadecimal nor base64`)
+  throw new UsageError(`'${first.slice(0, 60)}' is not a file, and neither hexadecimal nor base64`)
 }
 
 /** Of a text the bytes that it writes; anything else is bytes itself. */
@@ -33,23 +33,23 @@ export function fromText(text: string): Uint8Array | undefined {
     .replace(/\b0x|\\x/gi, ' ')
     .replace(/[\s:,-]/g, '')
   // An odd number of digits is a mistake, and not base64 that happens to have no other letters.
-  if (/^[0-9a-f]+$/i.test(digits)) return digits.length % 2 === 0 ? octets(digits, 'hex') : undefined
+  if (/^[0-9a-f]+$/i.test(digits)) return digits.length % 2 === 0 ? bytesOfText(digits, 'hex') : undefined
   const letters = lines.join('').replace(/\s/g, '')
   // Of one letter over a group of four no octet can be made.
   if (/^[A-Za-z0-9+/_-]+={0,2}$/.test(letters) && letters.replaceAll('=', '').length % 4 !== 1)
-    return octets(letters, 'base64')
+    return bytesOfText(letters, 'base64')
   return undefined
 }
 
 /** An offset, then groups of digits, then what they are as text. */
 const DUMP = /^\s*(?:0x)?[0-9a-f]{4,8}(?::| )\s+?((?:[0-9a-f]{2,4} {1,2})*[0-9a-f]{2,4})(?:\s*$|\s{2,}.*$|\s+\|.*$)/i
 
-function octets(text: string, encoding: 'hex' | 'base64'): Uint8Array {
+function bytesOfText(text: string, encoding: 'hex' | 'base64'): Uint8Array {
   return new Uint8Array(Buffer.from(text, encoding))
 }
 
 async function standardInput(): Promise<Uint8Array> {
-  if (process.stdin.isTTY) process.stderr.write('Reading from the terminal; ^D ends it.\n')
+  if (process.stdin.isTTY) process.stderr.write('Reading from the terminal; press ^D to end.\n')
   const chunks: Uint8Array[] = []
   for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
   return Buffer.concat(chunks)

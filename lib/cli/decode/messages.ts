@@ -13,7 +13,7 @@ export interface Message {
   /** The packet in which it begins. */
   number: number
   time: number
-  /** Who sent it to whom, and how the packet is marked. */
+  /** Its sender and receiver, and how the packet is marked. */
   from: string
   to: string
   marks: string
@@ -38,15 +38,15 @@ export function messagesIn(packets: readonly Captured[]): Message[] {
     const first = tcp.sequence + (tcp.flags.syn ? 1 : 0)
     let stream = streams.get(key)
     if (stream === undefined || (tcp.flags.syn && stream.start !== first >>> 0)) {
-      stream = { start: first >>> 0, bytes: new Uint8Array(MAX_MESSAGE_LENGTH), there: 0, said: false }
+      stream = { start: first >>> 0, bytes: new Uint8Array(MAX_MESSAGE_LENGTH), there: 0, found: false }
       streams.set(key, stream)
     }
-    if (!stream.said) take(stream, first, tcp.payload)
+    if (!stream.found) take(stream, first, tcp.payload)
     const bytes = stream.bytes.subarray(0, stream.there)
-    if (stream.said || bytes.length < 4 || !KINDS.convert.looksLike(bytes)) continue
+    if (stream.found || bytes.length < 4 || !KINDS.convert.looksLike(bytes)) continue
     const length = (bytes[1] ?? 0) * 4
     if (bytes.length < length) continue
-    stream.said = true
+    stream.found = true
     messages.push({
       kind: 'convert',
       bytes: bytes.slice(0, length),
@@ -80,7 +80,7 @@ interface Stream {
   /** How many octets from the start on are known. */
   there: number
   /** Its message has been found. */
-  said: boolean
+  found: boolean
 }
 
 function take(stream: Stream, sequence: number, payload: Uint8Array): void {
@@ -98,7 +98,7 @@ function marks({ flags, mptcp }: Tcp): string {
   return [...syn, ...(subtype === undefined ? [] : [subtype])].join(' ')
 }
 
-/** How many TCP connections there are in it, to say what nothing was found in. */
+/** How many TCP connections the packets begin. */
 export function connectionsIn(packets: readonly Captured[]): number {
   const syns = packets.filter(({ packet }) => packet.tcp?.flags.syn && !packet.tcp.flags.ack)
   return new Set(syns.map(({ packet }) => key(packet))).size

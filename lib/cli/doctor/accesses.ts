@@ -33,17 +33,22 @@ function aboutChoice(interfaces: readonly Interface[], usable: readonly Interfac
     id: 'interfaces',
     title: 'Interfaces',
     state: good ? 'good' : 'warning',
-    found: list || 'none but loopback',
+    found: list || 'only loopback',
     why: good
       ? accesses !== undefined
-        ? 'two accesses are there'
+        ? 'there are two accesses'
         : likely
-          ? `two accesses are there: --3gpp ${cellular} --non-3gpp ${other} looks right`
-          : 'two accesses are there; which of them is 3gpp and which non-3gpp is yours to say'
-      : 'with fewer than two that are up and have an address there is nothing to steer',
+          ? `there are two accesses: --3gpp ${cellular} --non-3gpp ${other} looks right`
+          : 'there are two accesses; choose which is 3gpp and which is non-3gpp'
+      : 'with fewer than two interfaces that are up and have an address there is nothing to steer',
     fixes: good
       ? []
-      : [{ command: '', note: 'join a Wi-Fi, and a phone by USB tethering or a modem; or try `atsss lab`' }],
+      : [
+          {
+            command: '',
+            note: 'connect to a Wi-Fi network and to a phone (USB tethering) or modem; or try `atsss lab`',
+          },
+        ],
   }
 }
 
@@ -61,7 +66,7 @@ function configured(access: string, name: string, interfaces: readonly Interface
     title: `Access ${access}`,
     state: good ? 'good' : 'bad',
     found: found === undefined ? `there is no interface ${name}` : inWords(found),
-    why: 'it must be up, with carrier and an address, for anything to go over it',
+    why: 'to be used, it must be up and have carrier and an address',
     fixes:
       good || found === undefined || found.up
         ? []
@@ -86,18 +91,18 @@ function aboutInterface(
     title: `Default route over ${name}`,
     state: routes.length > 0 ? 'good' : accesses === undefined ? 'warning' : 'bad',
     found: gateways.join(', ') || 'none',
-    why: 'sockets are bound to the interface, and need a way out of it; the lower metric is for those that are not',
+    why: 'sockets are bound to the interface, so it needs a default route; other sockets use the route with the lowest metric',
     fixes:
       routes.length > 0
         ? []
         : [
             {
               command: `ip route add default via GATEWAY dev ${name} metric 200`,
-              note: `GATEWAY is the network's router, often ${subnet}; NetworkManager makes one unless ipv4.never-default is set`,
+              note: `GATEWAY is the network's router, often ${subnet}; NetworkManager adds this route unless ipv4.never-default is set`,
             },
           ],
   }
-  // With one network its answers come over the one that the routes prefer.
+  // With one network replies arrive over the interface that the routes prefer.
   if (usable.length < 2) return [route]
   const strict = rpFilter === STRICT
   return [
@@ -108,9 +113,9 @@ function aboutInterface(
       state: strict ? 'warning' : 'good',
       found: RP_FILTER[rpFilter] ?? String(rpFilter),
       why: strict
-        ? 'answers are dropped that come over an access which the routes do not prefer'
-        : 'answers are taken over every access, whichever the routes prefer',
-      // A dot in an interface's name (a VLAN's) is a slash in a sysctl's.
+        ? 'replies that arrive over an access which the routes do not prefer are dropped'
+        : 'replies are accepted over every access',
+      // A dot in an interface's name, as VLANs have, is a slash in a sysctl's name.
       fixes: strict ? [sysctlFix(`net.ipv4.conf.${name.replaceAll('.', '/')}.rp_filter`, '2')] : [],
     },
   ]

@@ -34,13 +34,13 @@ function aboutNode({ node }: Facts): Finding {
 
 function aboutAddon({ addon, addonFile = '' }: Facts): Finding {
   const [, system] = /\/prebuilds\/([^/]+)\//.exec(addonFile) ?? []
-  const origin = system ? `the prebuilt binary for ${system}` : `one that was built here, ${addonFile}`
+  const origin = system ? `the prebuilt binary for ${system}` : `built on this machine, ${addonFile}`
   return {
     id: 'addon',
     title: 'Native addon',
     state: addon === undefined ? 'good' : 'bad',
     found: addon === undefined ? `loaded: ${origin}` : addon,
-    why: 'sockets are opened by it; without it there is no MPTCP',
+    why: 'it opens the sockets; without it there is no MPTCP',
     fixes:
       addon === undefined
         ? []
@@ -61,7 +61,7 @@ function aboutMptcp({ mptcp, kernel, sysctls }: Facts): Finding {
     title: 'MPTCP in the kernel',
     state: mptcp === undefined ? 'good' : 'bad',
     found: mptcp === undefined ? `Linux ${kernel}, sockets can be opened` : `Linux ${kernel}: ${mptcp}`,
-    why: 'without it every connection is TCP, on one access',
+    why: 'without it every connection is plain TCP, on one access',
     fixes: off
       ? [sysctlFix('net.mptcp.enabled', '1')]
       : mptcp === undefined
@@ -76,10 +76,10 @@ function aboutPathManager({ pathManager }: Facts): Finding {
     id: 'path-manager',
     title: 'Path manager',
     state: good ? 'good' : 'warning',
-    found: pathManager ?? 'not known: the kernel does not say',
+    found: pathManager ?? 'unknown: the kernel does not say',
     why: good
-      ? 'each connection is steered by itself'
-      : "under the kernel's own, all connections of the machine share one set of flags: rules that differ cannot all be obeyed",
+      ? 'each connection can be steered on its own'
+      : "under the kernel's path manager all connections of this machine share one set of flags, so different rules cannot all be enforced",
     fixes: good ? [] : [sysctlFix('net.mptcp.pm_type', '1')],
   }
 }
@@ -92,15 +92,15 @@ function aboutCapability({ mayAdminister, executable }: Facts): Finding {
     state: good ? 'good' : 'warning',
     found: good ? 'the kernel lets this process steer' : 'the kernel does not let this process change subflows',
     why: good
-      ? 'subflows of live connections can be made, flagged and ended'
-      : "only the access of a connection's first subflow can be chosen; a live one does not move",
+      ? 'subflows of live connections can be created, flagged and closed'
+      : "only the access of a connection's first subflow can be chosen; a live connection does not move",
     fixes: good
       ? []
       : [
           {
             command: `setcap cap_net_admin+ep ${executable}`,
-            // Not carried out by --fix: a right for every program is for people to give.
-            note: 'every script that this Node runs has it then: better on a copy of it',
+            // `--fix` does not do this: a person decides who gets such a right.
+            note: 'every script that this Node runs then has the capability: better use a copy of Node',
           },
           { command: 'AmbientCapabilities=CAP_NET_ADMIN', note: 'in the [Service] section of a systemd unit' },
           {
@@ -124,12 +124,12 @@ function aboutFastOpen({ sysctls }: Facts): Finding {
     found: `net.ipv4.tcp_fastopen is ${value ?? 'missing'}`,
     why: good
       ? 'the Convert message can be in the SYN'
-      : 'without its bit 1 the Convert message is not in the SYN: each connection through a converter takes a round trip longer',
+      : 'without bit 1 the Convert message is not in the SYN: each connection through a converter takes one round trip more',
     fixes: good ? [] : [sysctlFix('net.ipv4.tcp_fastopen', String(Number(value ?? 0) | CLIENT))],
   }
 }
 
-/** Writing such a timeout, whatever its value, makes the kernel forget what it has found. */
+/** Writing such a timeout, with any value, makes the kernel forget what it has found. */
 function aboutBlackhole({ sysctls, blackholes }: Facts): Finding {
   const suspects = [
     { count: blackholes.fastOpen, name: 'net.ipv4.tcp_fastopen_blackhole_timeout_sec', what: 'Fast Open' },
@@ -144,11 +144,11 @@ function aboutBlackhole({ sysctls, blackholes }: Facts): Finding {
       bad.length === 0
         ? 'the kernel has not given up Fast Open or MPTCP'
         : bad.map(({ what, count }) => `${what} was given up ${count} times`).join(', '),
-    why: 'after SYNs that were lost the kernel switches it off for all connections, for an hour and longer each time',
+    why: 'after lost SYNs the kernel switches Fast Open or MPTCP off for all connections, for an hour, and longer each time',
     all: true,
     fixes: bad.map(({ name }) => ({
       ...sysctlFix(name, sysctls[name] ?? '3600'),
-      note: 'writing it makes the kernel forget; the path that swallows is to be found',
+      note: 'writing the value makes the kernel forget; then find the path that drops these SYNs',
     })),
   }
 }
@@ -163,16 +163,16 @@ function aboutReceiveBuffer({ sysctls }: Facts): Finding {
     id: 'receive-buffer',
     title: 'Receive buffer',
     state: good ? 'good' : 'warning',
-    found: `net.core.rmem_max is ${sysctls['net.core.rmem_max'] ?? 'not to be seen here'}`,
+    found: `net.core.rmem_max is ${sysctls['net.core.rmem_max'] ?? 'not visible here'}`,
     why: good
       ? '1 MiB or more, as 0-RTT over several accesses needs'
-      : "below 1 MiB a 0-RTT connection over several accesses may all but stop: a server that took the SYN's data overestimates the window",
+      : "below 1 MiB a 0-RTT connection over several accesses may almost stop: a server that accepted the SYN's data overestimates the window",
     fixes: good
       ? []
       : [
           {
             ...sysctlFix('net.core.rmem_max', '4194304'),
-            note: "of the host's own network namespace, where a container's cannot be seen; or convert: '1rtt'",
+            note: "on the host: a container does not have this setting; or use convert: '1rtt'",
           },
         ],
   }
@@ -187,8 +187,8 @@ function aboutLimits({ limits }: Facts): Finding[] {
       id: 'limits',
       title: 'Limits of subflows',
       state: subflows >= 1 ? 'good' : 'warning',
-      found: `${subflows} further subflows for each connection, ${addAddrAccepted} announced addresses accepted`,
-      why: "under the kernel's path manager, also on a converter's host, connections get no more; two accesses in two families need up to 3 further ones",
+      found: `${subflows} more subflows for each connection, ${addAddrAccepted} announced addresses accepted`,
+      why: "under the kernel's path manager, on a converter's host too, connections get no more subflows; two accesses with two address families need up to 3 more",
       fixes:
         subflows >= 1
           ? []
@@ -204,15 +204,15 @@ function aboutLimits({ limits }: Facts): Finding[] {
 }
 
 function aboutEndpoints({ endpoints, networkManager, pathManager, limits }: Facts): Finding[] {
-  if (limits === undefined) return [] // nor are the endpoints known
-  const about = { id: 'endpoints', title: 'MPTCP endpoints of others' }
+  if (limits === undefined) return [] // then the endpoints are unknown too
+  const about = { id: 'endpoints', title: 'Other MPTCP endpoints' }
   if (endpoints.length === 0)
     return [
       {
         ...about,
         state: 'good',
         found: networkManager ? 'none, although NetworkManager is running' : 'none',
-        why: "the kernel's path manager would make subflows from them that nobody steers",
+        why: 'under its own path manager the kernel would create unsteered subflows from endpoints',
         fixes: [],
       },
     ]
@@ -227,8 +227,8 @@ function aboutEndpoints({ endpoints, networkManager, pathManager, limits }: Fact
       found: `${named.join(', ')}: ${whose}`,
       why:
         pathManager === 'kernel'
-          ? 'the kernel makes subflows from them that nobody steers'
-          : 'without effect under the userspace path manager',
+          ? 'the kernel creates subflows from them that no rule steers'
+          : 'they have no effect under the userspace path manager',
       all: true,
       fixes:
         pathManager !== 'kernel'
@@ -242,7 +242,7 @@ function aboutEndpoints({ endpoints, networkManager, pathManager, limits }: Fact
                 ? [
                     {
                       command: 'nmcli connection modify NAME connection.mptcp-flags disabled',
-                      note: 'for each connection, so that NetworkManager does not make them again',
+                      note: 'for each connection, so that NetworkManager does not create them again',
                     },
                   ]
                 : []),

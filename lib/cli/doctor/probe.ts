@@ -125,11 +125,11 @@ export function aboutPath(path: Probe, number = 1): Finding {
       ...about,
       state: 'bad',
       found: `not reachable: ${unreachable}`,
-      why: 'nothing goes through it over this access',
+      why: 'this access cannot use the converter',
       fixes: [
         {
           command: '',
-          note: 'is it running, and does a firewall (there, here, or on the way) let TCP to its port through?',
+          note: 'check that it is running, and that firewalls (there, here and between) allow TCP to its port',
         },
       ],
     }
@@ -147,7 +147,7 @@ export function aboutPath(path: Probe, number = 1): Finding {
       ...about,
       state: 'bad',
       found,
-      why: 'what listens there does not speak RFC 8803, or not with us',
+      why: 'what listens there does not speak RFC 8803, or refuses this client',
       fixes: [
         {
           command: '',
@@ -160,21 +160,26 @@ export function aboutPath(path: Probe, number = 1): Finding {
       ...about,
       state: 'bad',
       found,
-      why: 'connections over this access fall back to TCP, and cannot be steered',
-      fixes: [{ command: '', note: "a middlebox removes MPTCP's options, or the converter listens with TCP only" }],
+      why: 'connections over this access fall back to TCP and cannot be steered',
+      fixes: [
+        {
+          command: '',
+          note: "a middlebox removes MPTCP's options, or the converter listens with TCP only: try another network, or `atsss converter --protocol mptcp`",
+        },
+      ],
     }
   if (!synData)
     return {
       ...about,
       state: 'warning',
       found,
-      why: 'each connection takes a round trip longer, and MPTCP may be lost',
+      why: 'each connection takes one round trip more, and may fall back to TCP',
       fixes: [
         {
           command: 'sysctl -w net.ipv4.tcp_fastopen=3',
-          note: "on the converter's host; or a middlebox takes data out of SYNs: convert: '1rtt' keeps MPTCP",
+          note: "on the converter's host; if a middlebox removes data from SYNs instead, convert: '1rtt' keeps MPTCP",
         },
       ],
     }
-  return { ...about, state: 'good', found, why: 'a Convert message needs no round trip here', fixes: [] }
+  return { ...about, state: 'good', found, why: 'a Convert message needs no extra round trip', fixes: [] }
 }

@@ -1,6 +1,6 @@
 /**
- * The live page: on a loopback address, for who knows its token, without anything from elsewhere. It shows what a session
- * says, one session after the other; where it is given links, those of a lab, it can change them.
+ * The live page: on a loopback address, only for who has its token, and without anything from the network. It shows one session
+ * after the other; the links of a lab, where it is given them, can be changed from it.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
@@ -46,22 +46,23 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? '/', `http://${HOST}`)
     // A page of elsewhere whose name has come to mean loopback says that name.
-    if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? '')) return refuse(response, 403, 'not here')
+    if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ''))
+      return refuse(response, 403, 'this address does not serve the page: open the one that atsss printed')
     // Cookies are of a host, whatever the port: pages of two sessions are open side by side.
     const cookie = `atsss-${request.socket.localPort}`
     if (!isToken(searchParams.get('token') ?? cookieOf(request, cookie), token))
-      return refuse(response, 403, 'open the address that atsss printed, with its token')
+      return refuse(response, 403, 'the token is missing or wrong: open the address that atsss printed, with its token')
     response.setHeader('Set-Cookie', `${cookie}=${token}; HttpOnly; SameSite=Strict; Path=/`)
     if (pathname === '/events') return story.follow(response)
     if (request.method === 'POST') {
       const wish = JSON.parse(await bodyOf(request))
       if (pathname === '/rules') await changeRules(wish)
       else if (pathname === '/link') await changeLink(wish)
-      else return refuse(response, 404, 'nothing there')
+      else return refuse(response, 404, 'there is no such page')
       return void response.writeHead(204).end()
     }
     const file = files[pathname]
-    if (!file) return refuse(response, 404, 'nothing there')
+    if (!file) return refuse(response, 404, 'there is no such page')
     response.writeHead(200, {
       'Content-Type': file.type,
       'Content-Security-Policy': POLICY,
@@ -71,12 +72,12 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
   }
 
   async function changeRules({ rules }: { rules: unknown }): Promise<void> {
-    if (!story.client) throw new AtsssError('ERR_ATSSS_WATCH', 'there is no session whose rules could be replaced')
+    if (!story.client) throw new AtsssError('ERR_ATSSS_WATCH', 'no session is running: there are no rules to replace')
     await story.client.ask({ do: 'update', rules })
   }
 
   async function changeLink({ name, change }: { name: string; change: LinkChange }): Promise<void> {
-    if (!Object.hasOwn(links, name)) throw new AtsssError('ERR_ATSSS_WATCH', `there is no link ${name} to change`)
+    if (!Object.hasOwn(links, name)) throw new AtsssError('ERR_ATSSS_WATCH', `there is no link ${name}`)
     await links[name]!.link.set(change)
     story.linkChanged(name, change)
   }
@@ -140,7 +141,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   let body = ''
   for await (const chunk of request.setEncoding('utf8')) {
     body += chunk
-    if (body.length > LONGEST_BODY) throw new Error('that is too long')
+    if (body.length > LONGEST_BODY) throw new Error(`the request is too long: at most ${LONGEST_BODY} bytes`)
   }
   return body
 }

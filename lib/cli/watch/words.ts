@@ -9,7 +9,7 @@ export function rateInWords(bits: number): string {
   return bits < 1e9 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${(bits / 1e9).toFixed(2)} Gbit/s`
 }
 
-/** `1.2 Mbit/s up, 34.0 kbit/s down`: what there is of it. */
+/** `1.2 Mbit/s up, 34.0 kbit/s down`: without a direction that is idle. */
 export function speedInWords({ up, down }: { up: number; down: number }): string {
   const parts = [...(up < 1 ? [] : [`${rateInWords(up)} up`]), ...(down < 1 ? [] : [`${rateInWords(down)} down`])]
   return parts.join(', ') || 'idle'
@@ -37,7 +37,7 @@ export function happeningInWords(happening: Happening): string {
     case 'action': {
       const { connection, action, error } = happening
       const whose = connection === undefined ? '' : `#${connection} `
-      return `${whose}${actionInWords(action)}: ${action.why}${error === undefined ? '' : `: refused: ${error}`}`
+      return `${whose}${actionInWords(action)}: ${action.why}${error === undefined ? '' : `; the kernel refused: ${error}`}`
     }
     case 'rules':
       return `the rules are now ${happening.names.join(', ') || 'none'}`
@@ -47,7 +47,7 @@ export function happeningInWords(happening: Happening): string {
   }
 }
 
-/** The kernel keeps a destroyed first subflow; nobody else wants to see it. */
+/** Without a destroyed first subflow, which the kernel keeps. */
 export function openOnes({ subflows }: WatchedConnection): WatchedConnection['subflows'] {
   return subflows.filter(({ state }) => state !== 'closed')
 }
@@ -60,7 +60,7 @@ export function totalOf({ carried }: WatchedConnection): { sent: number; receive
 
 function actionInWords(action: (Happening & { event: 'action' })['action']): string {
   if (action.do === 'create') return `new subflow over ${action.access}${action.backup ? ', as backup' : ''}`
-  if (action.do === 'destroy') return `subflow ${action.subflow} ended`
-  if (action.do === 'ask') return `the peer is asked over subflow ${action.subflow} what has arrived`
+  if (action.do === 'destroy') return `subflow ${action.subflow} closed`
+  if (action.do === 'ask') return `asking the peer over subflow ${action.subflow} what has arrived`
   return `subflow ${action.subflow} ${action.backup ? 'is a backup now' : 'is in use now'}`
 }

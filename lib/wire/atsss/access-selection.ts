@@ -1,4 +1,4 @@
-/** Access selection descriptors: how a rule's traffic is to be steered. TS 24.193 §6.1.3.2; drawn in atsss-message.ts. */
+/** Access selection descriptors: how a rule's traffic is to be steered. TS 24.193 §6.1.3.2; drawn in message.ts. */
 
 import type { Reader } from '../bytes/cursor.js'
 import { hex } from '../bytes/trace.js'

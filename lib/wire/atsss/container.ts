@@ -1,5 +1,5 @@
 /**
- * ATSSS containers, by which the network tells a device its rules and its proxies. TS 24.193 §6.1: bytes to values and
+ * ATSSS containers, in which the network sends a device its rules and proxies. TS 24.193 §6.1: bytes to values and
  * back, without I/O, clock or randomness. What is not known is kept, so that encoding gives back the same bytes.
  */
 import { WireError } from '../../errors.js'

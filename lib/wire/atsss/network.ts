@@ -1,6 +1,6 @@
 /**
  * Network steering functionalities information, and measurement assistance information. TS 24.193 §6.1.4, §6.1.5; drawn in
- * atsss-message.ts. The readers throw `WireError` for what they cannot read.
+ * message.ts. The readers throw `WireError` for what they cannot read.
  */
 
 import type { Reader } from '../bytes/cursor.js'

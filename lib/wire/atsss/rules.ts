@@ -1,4 +1,4 @@
-/** The ATSSS rules of a container. TS 24.193 §6.1.3.2; drawn in atsss-message.ts. */
+/** The ATSSS rules of a container. TS 24.193 §6.1.3.2; drawn in message.ts. */
 
 import { Reader } from '../bytes/cursor.js'
 import type { Trace } from '../bytes/trace.js'

@@ -25,7 +25,7 @@ export type TrafficComponent =
   | { type: 'remote-port-range'; low: number; high: number }
   | IpTuple
   | { type: 'fqdn'; fqdn: string; coding: FqdnCoding }
-  /** About something that nobody who opens a TCP connection can see or choose. Without its count octet, if any. */
+  /** About something that a program which opens a TCP connection can neither see nor choose. Without its count octet, if any. */
   | { type: OpaqueComponentType; value: Uint8Array }
   /** Of a known type, with a value that cannot be. */
   | { type: 'invalid'; code: number; value: Uint8Array; why: string }

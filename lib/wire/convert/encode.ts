@@ -1,4 +1,4 @@
-/** Convert messages to bytes. RFC 8803 §6; the layouts are drawn in convert-message.ts. */
+/** Convert messages to bytes. RFC 8803 §6; the layouts are drawn in message.ts. */
 import { ADDRESS_LENGTH, forbiddenBytes, parseAddress } from '../bytes/address.js'
 import { Writer } from '../bytes/cursor.js'
 import { checkArray, checkBytes, checkInteger, refusal } from './checks.js'

@@ -29,7 +29,7 @@ export type ConvertErrorValue =
   | { name: 'network-failure'; delaySeconds: number }
   /** The server answered with a RST. */
   | { name: 'connection-reset' }
-  /** The Code field of an ICMP or ICMPv6 message: which of the two, the address of the server tells. */
+  /** The Code field of an ICMP or ICMPv6 message: the server's address family says which. */
   | { name: 'destination-unreachable'; icmpCode: number }
   | { name: 'unknown'; code: number; value: Uint8Array }
 
@@ -96,7 +96,7 @@ const MAX_DELAY_SECONDS = 0xffffffff
 function encodeValue(error: Exclude<ConvertErrorValue, { name: 'unknown' }>): Uint8Array {
   switch (error.name) {
     case 'unsupported-version':
-      return octets(error.versions, 'version')
+      return listOf(error.versions, 'version')
     case 'malformed-message':
     case 'unsupported-message':
       checkBytes(error.echo, 'echo', 0)
@@ -107,7 +107,7 @@ function encodeValue(error: Exclude<ConvertErrorValue, { name: 'unknown' }>): Ui
       checkBytes(error.cookie, 'cookie', 0)
       return afterZero(error.cookie)
     case 'unsupported-tcp-option':
-      return octets(error.kinds, 'TCP option kind')
+      return listOf(error.kinds, 'TCP option kind')
     case 'resource-exceeded':
     case 'network-failure':
       return encodeDelay(error.delaySeconds)
@@ -141,7 +141,7 @@ function withoutZeros(list: Uint8Array): number[] {
   return [...list].filter(octet => octet !== 0)
 }
 
-function octets(list: readonly number[], what: string): Uint8Array {
+function listOf(list: readonly number[], what: string): Uint8Array {
   checkArray(list, `list of ${what}s`, 0)
   for (const octet of list) checkInteger(octet, 1, 255, what, 0)
   return Uint8Array.from(list)

@@ -67,7 +67,7 @@ export interface InfoTlv {
 }
 
 /**
- * Asks for a connection to a server or, from a converter, tells of one from a peer.
+ * Asks for a connection to a server or, from a converter, announces one from a peer.
  *
  *   +---------------+---------------+-------------------------------+
  *   |     Type=0xA  |   Length>=5   |      Remote Peer Port         |

@@ -35,7 +35,7 @@ export function readPcp(from: Reader): PcpRequest | PcpResponse {
   return ((from.bytes[HEADER.opcode] ?? 0) & R_BIT) !== 0 ? readResponse(from) : readRequest(from)
 }
 
-/** Whom a request says that it is from, whatever else is wrong with it; of at least `PCP_HEADER_LENGTH` octets. */
+/** The client's address in a request of at least `PCP_HEADER_LENGTH` octets, whatever else is wrong with it. */
 export function clientAddressOf(request: Uint8Array): string {
   return formatAddress(request, HEADER.client)
 }

@@ -1,4 +1,4 @@
-/** PCP messages to datagrams. RFC 6887 §7, §8.2; the layouts are drawn in pcp-message.ts. */
+/** PCP messages to datagrams. RFC 6887 §7, §8.2; the layouts are drawn in message.ts. */
 import { Writer } from '../bytes/cursor.js'
 import { checkNumber, checkOctets, pcpRefusal, writeAddress } from './checks.js'
 import {

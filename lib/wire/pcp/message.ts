@@ -130,7 +130,7 @@ export interface AnnounceOperation {
  */
 export interface MapOperation {
   type: 'map'
-  /** 12 octets that nobody else can guess. */
+  /** 12 octets that no other host can guess. */
   nonce: Uint8Array
   /** As in an IP header; 0 for all. */
   protocol: number
@@ -226,7 +226,7 @@ export interface UnknownOption {
   data: Uint8Array
 }
 
-/** Whether who does not know the option has to refuse the request. */
+/** Whether a server that does not know the option must refuse the request. */
 export function isMandatory(option: UnknownOption): boolean {
   return (option.code & OPTIONAL_BIT) === 0
 }

@@ -82,7 +82,10 @@ describe('the page', () => {
     ['a wrong cookie', '/events', { Cookie: `atsss-1=${'f'.repeat(32)}` }],
   ])('%s: nothing', async (_, where, headers) => {
     const { status, text } = await get(where, { headers })
-    expect([status, text]).toEqual([403, 'open the address that atsss printed, with its token\n'])
+    expect([status, text]).toEqual([
+      403,
+      'the token is missing or wrong: open the address that atsss printed, with its token\n',
+    ])
   })
 
   test('by no other name than loopback’s', async () => {
@@ -145,7 +148,10 @@ test('a page before there is a session, and after it', async () => {
   })().catch(() => {}) // it is cut off
   await expect.poll(() => text).toMatch(/event: past\ndata: \{"links":\[\]/)
   const refused = await from('/rules', { method: 'POST', body: '{"rules":"handover"}' })
-  expect([refused.status, await refused.text()]).toEqual([400, 'there is no session whose rules could be replaced\n'])
+  expect([refused.status, await refused.text()]).toEqual([
+    400,
+    'no session is running: there are no rules to replace\n',
+  ])
   const watching = await WatchClient.open(path)
   other.show(watching)
   await expect.poll(() => text).toMatch(/event: past\ndata: \{"hello":\{/)

@@ -98,7 +98,7 @@ describe('the table', () => {
       { type: 'event', at, event: 'action', connection: 1, action: { do: 'destroy', subflow: 1, why: 'lost' } },
     ])
     expect(lines.at(-2)).toMatch(/non-3gpp is lost: wlan0 has no carrier$/)
-    expect(lines.at(-1)).toMatch(/#1 subflow 1 ended: lost$/)
+    expect(lines.at(-1)).toMatch(/#1 subflow 1 closed: lost$/)
   })
 
   test.each([
@@ -170,7 +170,7 @@ test('quantities in words', () => {
 test.each<[string, Happening]>([
   ['3gpp is available: up', { type: 'event', at: 0, event: 'access', access: '3gpp', available: true, why: 'up' }],
   [
-    '#3 new subflow over 3gpp, as backup: standby: refused: EPERM',
+    '#3 new subflow over 3gpp, as backup: standby; the kernel refused: EPERM',
     {
       type: 'event',
       at: 0,
