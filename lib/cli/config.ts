@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs'
 import type { AtsssError } from '../errors.js'
 import type { MptcpOptions } from '../input/options.js'
 import { DEFAULT_RULES } from '../policy/rules/presets.js'
+import { readRules } from '../policy/rules/read.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { CONFIG, findConfig } from '../preload/find-config.js'
-import { readRules, resolveSession, type SessionOptions } from '../session/options.js'
+import { resolveSession, type SessionOptions } from '../session/options.js'
 import { UsageError } from './arguments.js'
 
 export interface Config {

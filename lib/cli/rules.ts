@@ -1,8 +1,8 @@
 /** `atsss rules check`: whether rules can be, and what the product understands by them. */
 import { readFileSync } from 'node:fs'
 import { rulesToJson } from '../policy/rules/json.js'
+import { unenforceableBecause } from '../policy/rules/permit.js'
 import type { Rule } from '../policy/rules/rule.js'
-import { unenforceableBecause } from '../session/options.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { type RulesFile, rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf, trafficInWords } from './rules/words.js'

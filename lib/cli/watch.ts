@@ -1,6 +1,6 @@
 /** `atsss watch`: a session of a running process, live. */
 import { AtsssError } from '../errors.js'
-import type { Happening, Snapshot } from '../runtime/watch/messages.js'
+import type { Snapshot, WatchEvent } from '../runtime/watch/messages.js'
 import { EVERY } from '../runtime/watch/server.js'
 import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { coloursFor } from './terminal.js'
@@ -110,7 +110,7 @@ const QUIT = ['q', '\u0003', '\u0004']
 async function showLive(client: WatchClient): Promise<number> {
   const { stdout, stdin } = process
   let history: History = NO_HISTORY
-  const happenings: Happening[] = []
+  const happenings: WatchEvent[] = []
   const colours = coloursFor(stdout)
   const draw = () => {
     const { columns: width, rows } = stdout

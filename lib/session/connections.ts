@@ -1,4 +1,4 @@
-/** A session's connections: where each goes, under which rule it is, what it has carried. */
+/** A session's connections: the destination and the rule of each, and what it has carried. */
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import type { Destination } from '../runtime/connect/steerer.js'
 import { tokenOf } from '../runtime/kernel/open-socket.js'
@@ -7,28 +7,27 @@ import { Accounts, keyOf } from '../runtime/steering/accounts.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import type { SessionUpdate } from './events.js'
 
-/** One that is steered. */
-interface Live {
+/** A connection that is steered. */
+interface SteeredSocket {
   socket: MptcpSocket
   destination: Destination
   rule: Rule | undefined
 }
 
-/** Where one began. */
-export interface Place {
+/** How a connection began. */
+export interface Origin {
   destination: Destination
-  /** Of its first subflow. */
+  /** Of its first subflow; undefined: the routing table chose it. */
   access: AccessType | undefined
-  /** Without one it is TCP. */
+  /** The kernel's, for an MPTCP connection; undefined for TCP. */
   token: number | undefined
 }
 
 export class SessionConnections {
   readonly accounts: Accounts<MptcpSocket>
-  /** By token: those that are steered. */
-  readonly #live = new Map<number, Live>()
-  /** Of all, whatever they speak. */
-  readonly #places = new WeakMap<MptcpSocket, Place>()
+  readonly #byToken = new Map<number, SteeredSocket>()
+  /** Of all connections, TCP and MPTCP. */
+  readonly #origins = new WeakMap<MptcpSocket, Origin>()
 
   constructor() {
     const sampler = new Sampler()
@@ -45,52 +44,57 @@ export class SessionConnections {
   ): number | undefined {
     const token = tokenOf(fd)
     const { host, port } = destination
-    this.#places.set(socket, { destination, access, token })
+    this.#origins.set(socket, { destination, access, token })
     this.accounts.add({ socket, host, port, rule, fd, token, access })
-    if (token !== undefined) this.#live.set(token, { socket, destination, rule })
+    if (token !== undefined) this.#byToken.set(token, { socket, destination, rule })
     return token
   }
 
-  placeOf(socket: MptcpSocket): Place | undefined {
-    return this.#places.get(socket)
+  originOf(socket: MptcpSocket): Origin | undefined {
+    return this.#origins.get(socket)
   }
 
   isSteered(token: number | undefined): boolean {
-    return token !== undefined && this.#live.has(token)
+    return token !== undefined && this.#byToken.has(token)
   }
 
   socketOf(token: number): MptcpSocket | undefined {
-    return this.#live.get(token)?.socket
+    return this.#byToken.get(token)?.socket
   }
 
-  /** It is steered no more. @returns whether it has been */
+  /** Ends its steering. @returns whether it was steered */
   release(token: number): boolean {
-    return this.#live.delete(token)
+    return this.#byToken.delete(token)
   }
 
-  /** It has become TCP: counted on, and steered no more. @returns where it goes, unless it has gone already */
+  /** It has become TCP: it stays in the counters, and is no longer steered. @returns its destination, unless it had ended already */
   fellBack(token: number): Destination | undefined {
-    const live = this.#live.get(token)
-    if (!live || !this.#live.delete(token)) return undefined
-    this.accounts.fellBack(live.socket)
-    return live.destination
+    const steered = this.#byToken.get(token)
+    if (!steered || !this.#byToken.delete(token)) return undefined
+    this.accounts.fellBack(steered.socket)
+    return steered.destination
   }
 
-  /** Those that are TCP, too: nothing steers them, but what they carry counts as the rules are. @returns those that are under another rule now */
+  /**
+   * Puts every connection under the rule that matches it now. TCP connections too: they are not steered, but what they carry counts
+   * under their rule.
+   *
+   * @returns those whose rule is another one now
+   */
   reassign(ruleOf: (destination: Destination) => Rule | undefined): SessionUpdate['moved'] {
     const moved: SessionUpdate['moved'] = []
     for (const { socket, rule: from } of this.accounts.open) {
-      const to = ruleOf(this.#places.get(socket)!.destination)
+      const to = ruleOf(this.#origins.get(socket)!.destination)
       if (to?.precedence !== from?.precedence || to?.id !== from?.id) moved.push({ socket, from, to })
       this.accounts.assign(socket, to)
     }
-    // One that is closing is counted no more, but steered to its end.
-    for (const live of this.#live.values()) live.rule = ruleOf(live.destination)
+    // One that is closing is no longer counted, but steered to its end.
+    for (const steered of this.#byToken.values()) steered.rule = ruleOf(steered.destination)
     return moved
   }
 
-  /** Under which rule each is, by precedence. */
+  /** The key of each steered connection's rule. */
   get assigned(): [token: number, rule: number][] {
-    return [...this.#live].map(([token, { rule }]) => [token, keyOf(rule)])
+    return [...this.#byToken].map(([token, { rule }]) => [token, keyOf(rule)])
   }
 }

@@ -1,4 +1,4 @@
-/** What a `MaPduSession` tells: its events, and the answers of `update` and `explain`. */
+/** The events of a `MaPduSession`, and the answers of `update` and `explain`. */
 
 import type { RuleChange, UpdateProblem } from '../policy/rules/container.js'
 import type { Match } from '../policy/rules/match.js'
@@ -8,15 +8,15 @@ import type { Report } from '../runtime/steering/messages.js'
 import type { MptcpSocket } from '../socket/socket.js'
 
 export interface SessionEvents {
-  /** An access has come to be available, or has ceased to be. */
+  /** An access has become available or unavailable. */
   access: [change: { access: AccessType; available: boolean; why: string }]
   /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
   action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
-  /** Less can be done than the rules want, or later; `message` says why, and what to do about it where that is known. */
+  /** Less can be done than the rules want, or later. `message` says why, and how to fix it where that is known. */
   degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'watch' | 'fast-open'; message: string }]
-  /** The rules have been replaced, or changed, by whomever. */
+  /** The rules were replaced or changed, by the program or a watcher. */
   update: [update: SessionUpdate]
-  /** Part of a container that could not be read or applied. */
+  /** Part of what the network sent could not be read or applied, or there were no rules in it. */
   problem: [problem: UpdateProblem]
 }
 
@@ -26,8 +26,8 @@ export interface SessionUpdate {
   changes: readonly RuleChange[]
   problems: readonly UpdateProblem[]
   /**
-   * Live connections that are under another rule now: one that is itself `replaced` in `changes` steers its own as it says now. Those
-   * that are TCP (`socket.mptcp.protocol`) count under it, and stay on their access.
+   * Live connections that are under another rule now. Those of a rule that is itself `replaced` in `changes` are not in this list; the
+   * new rule steers them. TCP connections (`socket.mptcp.protocol`) count under their new rule, and stay on their access.
    */
   moved: { socket: MptcpSocket; from: Rule | undefined; to: Rule | undefined }[]
 }
@@ -40,8 +40,8 @@ export interface Explanation extends Match {
   steering: string
 }
 
-/** What of the steering loop's reports is one of `degraded`. */
-export function complaintOf(report: Report): SessionEvents['degraded'][0] | undefined {
+/** The event `degraded` for a report of the steering loop, if it is one. */
+export function degradedBy(report: Report): SessionEvents['degraded'][0] | undefined {
   switch (report.event) {
     case 'ready':
       return report.level.why ? { what: 'level', message: report.level.why } : undefined

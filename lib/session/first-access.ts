@@ -1,4 +1,4 @@
-/** Over which access a session's connections begin. */
+/** Over which access a session's new connections begin. */
 
 import type { Match } from '../policy/rules/match.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
@@ -7,10 +7,10 @@ import { type Assistance, type Decision, decide, firstAccesses } from '../policy
 import type { Accesses } from '../policy/steering/snapshot.js'
 import type { Route } from '../runtime/connect/steerer.js'
 
-export class Beginnings {
-  /** By rule with a load balance: how many percent of its new connections begin over 3GPP access, as the steering loop told. */
+export class FirstAccess {
+  /** By precedence of rules with a load balance: percent of new connections that begin over 3GPP access, from the steering loop. */
   newOver3gpp: Record<number, number> = {}
-  /** And what of that is left over. */
+  /** By precedence: the fraction of a connection that 3GPP access is still owed, see `beginning`. */
   readonly #credit = new Map<number, number>()
   /** The device's own wish; undefined: as the rules say. */
   assistance: Assistance | undefined
@@ -20,44 +20,54 @@ export class Beginnings {
     return decide(steering, accesses, {}, performance.now(), this.assistance)
   }
 
-  /** The accesses for the first subflow, the best first. @param begins whether a connection begins so, and counts */
-  first(rule: Rule, accesses: Accesses, begins = false): AccessType[] {
+  /** The accesses for the first subflow of a connection under this rule, the best first. */
+  inOrder(rule: Rule, accesses: Accesses): AccessType[] {
+    return this.#choose(rule, accesses).order
+  }
+
+  /** The same for a connection that begins now, which counts in the rule's load balance. */
+  forNewConnection(rule: Rule, accesses: Accesses): AccessType[] {
+    const { order, credit } = this.#choose(rule, accesses)
+    if (credit !== undefined) this.#credit.set(rule.precedence, credit)
+    return order
+  }
+
+  #choose(rule: Rule, accesses: Accesses): { order: AccessType[]; credit: number | undefined } {
     const decision = this.decide(rule, accesses)
     const { percent3gpp } = decision
-    if (percent3gpp === undefined) return firstAccesses(rule.steering, decision)
+    if (percent3gpp === undefined) return { order: firstAccesses(rule.steering, decision), credit: undefined }
     const { access, credit } = beginning(
       this.#credit.get(rule.precedence) ?? 0,
       this.newOver3gpp[rule.precedence] ?? percent3gpp,
     )
-    if (begins) this.#credit.set(rule.precedence, credit)
-    return firstAccesses(rule.steering, decision, access)
+    return { order: firstAccesses(rule.steering, decision, access), credit }
   }
 }
 
 /**
- * The way to each address, as the rule says that it is under: the addresses of one name may be under different ones.
+ * The interfaces for each address of one name. The addresses may be under different rules.
  *
- * @param interfacesOf asked once for each rule; what it throws is thrown when it is so of all addresses
+ * @param interfacesOf called once for each rule; what it throws is thrown only when it refuses every address
  */
 export function routeBy(
   addresses: readonly string[],
   matchOf: (address: string) => Match,
   interfacesOf: (match: Match) => Route['interfaces'][number],
 ): Route {
-  const known = new Map<Rule | undefined, { interfaces: Route['interfaces'][number]; error?: unknown }>()
-  const ask = (found: Match) => {
+  const byRule = new Map<Rule | undefined, { interfaces: Route['interfaces'][number]; error?: unknown }>()
+  const choose = (found: Match) => {
     try {
       return { interfaces: interfacesOf(found) }
     } catch (error) {
       return { interfaces: [], error }
     }
   }
-  const asked = addresses.map(address => {
+  const chosen = addresses.map(address => {
     const found = matchOf(address)
-    const answer = known.get(found.rule) ?? ask(found)
-    known.set(found.rule, answer)
-    return answer
+    const choice = byRule.get(found.rule) ?? choose(found)
+    byRule.set(found.rule, choice)
+    return choice
   })
-  if (asked.every(({ error }) => error !== undefined)) throw asked[0]?.error
-  return { interfaces: asked.map(({ interfaces }) => interfaces) }
+  if (chosen.every(({ error }) => error !== undefined)) throw chosen[0]?.error
+  return { interfaces: chosen.map(({ interfaces }) => interfaces) }
 }

@@ -1,31 +1,35 @@
-/** `session.createServer()`: a service of the device's, reached through the session's converters. RFC 8803 §5.2. */
+/** `session.createServer()`: a service on the device, which remote hosts reach through the session's converters. RFC 8803 §5.2. */
 import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { AtsssError } from '../errors.js'
-import { plainAddress } from '../input/addresses.js'
+import { emitToApplication } from '../input/application.js'
 import type { ConverterSpec } from '../input/options.js'
+import type { Permit } from '../policy/rules/permit.js'
 import type { AccessType } from '../policy/rules/rule.js'
-import { findConverters } from '../runtime/connect/resolve.js'
 import { AccessListener } from '../runtime/incoming/access-listener.js'
 import { ExternalAddress } from '../runtime/incoming/external-address.js'
 import type { External } from '../runtime/incoming/pcp-mapping.js'
-import { type Received, Reception, type Refusal } from '../runtime/incoming/reception.js'
+import { type Received, Reception, type RefusalReason } from '../runtime/incoming/reception.js'
 import { native } from '../runtime/kernel/native.js'
 import { fastOpenServerOff } from '../runtime/kernel/support.js'
-import type { AccessConfig } from '../runtime/network/access-links.js'
 import { type LinkMonitor, type NetworkState, openLinkMonitor } from '../runtime/network/link-monitor.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import { PCP_PROTOCOL } from '../wire/pcp/index.js'
+import { acceptSocket, destinationOf } from './accept.js'
+import { ConverterAddresses } from './converter-addresses.js'
 import {
   type ConnectionListener,
+  type ListenSettings,
+  resolveListen,
   resolveServer,
   type SessionServerOptions,
   type SessionServerSettings,
 } from './server-options.js'
+import { refuseWhenClosed, type SessionSteering } from './steering.js'
 
 export interface SessionServerEvents {
   listening: []
-  /** A remote host's connection: `remoteAddress` and `remotePort` are the remote host's. */
+  /** A connection from a remote host. `remoteAddress` and `remotePort` are the remote host's. */
   connection: [socket: MptcpSocket]
   /** Listening failed. */
   error: [error: Error]
@@ -33,42 +37,30 @@ export interface SessionServerEvents {
   close: []
   /** As net.Server's: more connections than `maxConnections`. */
   drop: [data: { remoteAddress: string; remotePort: number }]
-  /** Remote hosts reach it at `external`, or no longer. `changed`: no longer at `before`. */
+  /** Remote hosts reach the server at `external` from now on, or no longer. `changed`: and no longer at `before`. */
   mapping: [change: { change: 'made' | 'changed' | 'lost'; external: External; before?: External; why: string }]
   /**
-   * A connection was reset that a converter has not brought as it should, with the address that it came from; or that the
-   * session's rules refuse (`by-rule`), with the remote host's.
+   * A connection was reset. Either a converter did not open it as it should, and the address is the one that it came from; or the
+   * session's rules refuse it (`by-rule`), and the address is the remote host's.
    */
-  refused: [refused: { why: Refusal | 'by-rule'; address: string | undefined; port: number | undefined }]
-  /** A PCP server refuses or does not answer, or something is missing here. Asking goes on. */
+  refused: [refused: { why: RefusalReason | 'by-rule'; address: string | undefined; port: number | undefined }]
+  /** A PCP server refuses or does not answer, or this machine lacks something. The server keeps trying. */
   problem: [error: Error]
 }
 
-/** Connections that were not handed over, by why. */
-export type Refusals = Partial<Record<Refusal | 'by-rule', number>>
+/** How many connections were refused, by reason. */
+export type Refusals = Partial<Record<RefusalReason | 'by-rule', number>>
 
 /** What a server needs of its session. */
 export interface ServerHost {
-  accesses: Record<AccessType, AccessConfig>
+  steering: SessionSteering
   converters: readonly ConverterSpec[]
   allowLoopback: boolean
-  /** Where connections had best begin, by the rules. */
-  preferred(): AccessType | undefined
-  /** Says that the machine lacks something for 0-RTT. */
+  /** Those of the session that listen, which `session.close()` closes. */
+  servers: Set<SessionServer>
+  /** Reports what the machine lacks for 0-RTT. */
   degraded(message: string): void
-  /** Makes the application's socket, and steers it. @throws ERR_ATSSS_NO_RULE, ERR_ATSSS_STEERING: the rules refuse it */
-  take(received: Received, access: AccessType, settings: SessionServerSettings): MptcpSocket
 }
-
-/** As they come from JavaScript. */
-interface ListenOptions {
-  port?: unknown
-  backlog?: unknown
-  signal?: AbortSignal
-}
-
-/** Node's default. */
-const BACKLOG = 511
 
 /** In the shape of net.Server. */
 export class SessionServer extends EventEmitter<SessionServerEvents> {
@@ -79,14 +71,15 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
   readonly #receptions = new Set<Reception>()
   readonly #connections = new Set<MptcpSocket>()
   readonly #refusals: Refusals = {}
-  #converters: ReadonlySet<string> = new Set()
+  #converters: ConverterAddresses | undefined
   #listener: AccessListener | undefined
   #external: ExternalAddress | undefined
   #links: LinkMonitor | undefined
   #state: 'idle' | 'opening' | 'listening' | 'closing' = 'idle'
-  /** Of `listen()` calls: one that was closed may still be opening when the next one begins. */
+  /** Counts calls of `listen()`: one that was closed may still be opening when the next one begins. */
   #opening = 0
   #ref = true
+  #ignoreSignal = (): void => {}
 
   /** @internal `session.createServer` makes it. @throws ERR_ATSSS_OPTION */
   constructor(host: ServerHost, options: SessionServerOptions = {}, listener?: ConnectionListener) {
@@ -95,7 +88,7 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     if (host.converters.length === 0)
       throw new AtsssError(
         'ERR_ATSSS_OPTION',
-        'A server needs converters, through which it is reached: option "converters"',
+        'A server is reached through converters, and its session has none: give new MaPduSession() the option "converters"',
       )
     this.#host = host
     if (listener) this.on('connection', listener)
@@ -105,24 +98,28 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     return this.#state === 'listening'
   }
 
-  /** Connections that were not handed over since the start, by why. */
+  /** Connections that were refused since the start, by reason. */
   get refusals(): Readonly<Refusals> {
     return this.#refusals
   }
 
   /**
-   * Listens on this port over both accesses, and asks for a mapping of it. `'listening'` comes when the port is ours,
-   * `'mapping'` when remote hosts can reach it. What goes wrong is an `'error'`: a system error as net.Server's, or
-   * `ERR_CONVERT_NOT_FOUND`.
+   * Listens on this port over both accesses, and asks for a mapping of it. `'listening'` comes when the port is open, `'mapping'`
+   * when remote hosts can reach it. What goes wrong is an `'error'`: a system error as net.Server's, or `ERR_CONVERT_NOT_FOUND`.
+   *
+   * @throws ERR_ATSSS_CLOSED, ERR_ATSSS_OPTION for options of net.Server's that would have no effect; and what net.Server throws
    */
   listen(port?: number, listener?: () => void): this
+  listen(port: number, host: '::' | '0.0.0.0', backlog?: number, listener?: () => void): this
   listen(options: { port?: number; backlog?: number; signal?: AbortSignal }, listener?: () => void): this
   listen(listener?: () => void): this
   listen(...args: unknown[]): this {
-    const [first] = args
-    const listener = args.find(arg => typeof arg === 'function') as (() => void) | undefined
-    const options = typeof first === 'object' && first !== null ? first : { port: first }
-    return this.#start(options as ListenOptions, listener)
+    refuseWhenClosed(this.#host.steering)
+    if (this.#state !== 'idle')
+      throw Object.assign(new Error('Listen method has been called more than once without closing.'), {
+        code: 'ERR_SERVER_ALREADY_LISTEN',
+      })
+    return this.#start(resolveListen(args))
   }
 
   /** Where it listens, on every address of the accesses; `null` while it does not. */
@@ -130,12 +127,12 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     return this.listening ? { address: '::', family: 'IPv6', port: this.#listener!.port } : null
   }
 
-  /** Where remote hosts reach it: the oldest mapping's; `null` while there is none. */
+  /** Where remote hosts reach it: the oldest mapping's address; `null` while there is none. */
   externalAddress(): AddressInfo | null {
     return this.externalAddresses()[0] ?? null
   }
 
-  /** One for each PCP server and family. */
+  /** One for each PCP server and IP version. */
   externalAddresses(): AddressInfo[] {
     const externals = this.#external?.externals ?? []
     return externals.map(({ address, port }) => ({ address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' }))
@@ -154,13 +151,12 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     }
     if (this.#state === 'idle' || this.#state === 'closing') return this
     this.#state = 'closing'
-    for (const reception of this.#receptions) reception.refuse('ended')
-    this.#listener?.close()
-    this.#links?.close()
+    this.#stop()
     void Promise.resolve(this.#external?.close()).then(() => {
       this.#external = undefined
       this.#endWhenEmpty()
     })
+    for (const reception of [...this.#receptions]) reception.refuse('ended')
     return this
   }
 
@@ -180,70 +176,88 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     if (this.#state !== 'idle') await new Promise(resolve => this.close(resolve))
   }
 
-  #start({ port = 0, backlog = BACKLOG, signal }: ListenOptions, listener?: () => void): this {
-    if (this.#state !== 'idle')
-      throw Object.assign(new Error('Listen method has been called more than once without closing.'), {
-        code: 'ERR_SERVER_ALREADY_LISTEN',
-      })
-    const number = typeof port === 'function' ? 0 : Number(port)
-    if (!Number.isInteger(number) || number < 0 || number > 65_535)
-      throw Object.assign(new RangeError(`options.port should be >= 0 and < 65536. Received ${String(port)}.`), {
-        code: 'ERR_SOCKET_BAD_PORT',
-      })
+  #start({ port, backlog, signal, listener }: ListenSettings): this {
     if (listener) this.once('listening', listener)
-    if (signal?.aborted) process.nextTick(() => this.close())
-    else signal?.addEventListener('abort', () => this.close(), { once: true })
     this.#state = 'opening'
     const opening = ++this.#opening
-    this.#open(opening, number, Number(backlog) || BACKLOG).catch((error: Error) => {
+    if (signal) this.#follow(signal, opening)
+    this.#host.servers.add(this)
+    this.#open(opening, port, backlog).catch((error: Error) => {
       if (opening !== this.#opening || this.#state !== 'opening') return
-      this.#listener?.close()
-      this.#links?.close()
+      this.#stop()
       this.#state = 'idle'
-      this.emit('error', error)
+      emitToApplication(this, 'error', error)
     })
     return this
   }
 
+  /** The signal closes what this `listen()` has opened, and no later one. */
+  #follow(signal: AbortSignal, opening: number): void {
+    const close = () => {
+      if (opening === this.#opening) this.close()
+    }
+    if (signal.aborted) return process.nextTick(close)
+    signal.addEventListener('abort', close, { once: true })
+    this.#ignoreSignal = () => signal.removeEventListener('abort', close)
+  }
+
   async #open(opening: number, port: number, backlog: number): Promise<void> {
-    const { accesses, converters } = this.#host
-    const hold = setInterval(() => {}, 60_000)
+    const hold = setInterval(() => {}, 60_000) // keeps the process until there is a socket that does
     try {
       native()
-      const endpoints = await findConverters(converters)
-      const links = await openLinkMonitor()
-      if (opening !== this.#opening || this.#state !== 'opening') return links.close()
+      const converters = new ConverterAddresses(this.#host.converters, () => this.#convertersMoved())
+      const links = await converters
+        .open()
+        .then(() => openLinkMonitor())
+        .catch(error => {
+          converters.close()
+          throw error
+        })
+      if (opening !== this.#opening || this.#state !== 'opening') {
+        converters.close()
+        return links.close()
+      }
+      this.#converters = converters
       this.#links = links
-      this.#converters = new Set(endpoints.map(({ address }) => plainAddress(address)))
       this.#listener = new AccessListener({
-        ...{ accesses, backlog },
+        ...{ accesses: this.#host.steering.accesses, backlog },
         accept: (fd, access) => this.#accept(fd, access),
-        failed: error => this.emit('problem', error),
+        failed: error => this.#emitLater('problem', error),
       })
       this.#listener.open(port, links.state)
       this.#listener.ref(this.#ref)
-      links.on('change', (_, state) => this.#follow(state))
-      links.on('error', error => this.emit('problem', error))
+      links.on('change', (_, state) => this.#linksChanged(state))
+      links.on('error', error => this.#emitLater('problem', error))
       this.#map(links)
       this.#state = 'listening'
     } finally {
       clearInterval(hold)
     }
-    // What a listener throws is uncaught, as with Node, and not lost in a promise.
     process.nextTick(() => {
       if (opening !== this.#opening || !this.listening) return
-      this.emit('listening')
       const lacking = fastOpenServerOff()
+      emitToApplication(this, 'listening')
       if (lacking) this.#host.degraded(lacking)
     })
   }
 
-  #follow(state: NetworkState): void {
-    try {
-      this.#listener?.follow(state)
-    } catch (error) {
-      this.emit('problem', error as Error)
-    }
+  /** Closes everything but the mapping and the connections. */
+  #stop(): void {
+    this.#ignoreSignal()
+    this.#ignoreSignal = () => {}
+    this.#host.servers.delete(this)
+    this.#listener?.close()
+    this.#links?.close()
+    this.#converters?.close()
+  }
+
+  #linksChanged(state: NetworkState): void {
+    this.#listener?.follow(state)
+    this.#converters?.refresh()
+  }
+
+  #convertersMoved(): void {
+    if (this.#settings.pcpServers === 'converters') this.#external?.useConverters(this.#converters!.all)
   }
 
   #map(links: LinkMonitor): void {
@@ -251,26 +265,26 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     const internalPort = this.#listener!.port
     const configured = typeof pcpServers === 'string' ? [] : pcpServers
     this.#external = new ExternalAddress({
-      accesses: this.#host.accesses,
+      accesses: this.#host.steering.accesses,
       links,
-      servers: { configured, converters: pcpServers === 'converters' ? [...this.#converters] : [] },
-      preferred: () => this.#host.preferred(),
+      servers: { configured, converters: pcpServers === 'converters' ? this.#converters!.all : [] },
+      preferred: () => this.#host.steering.preferredAccess,
       wish: {
         ...{ protocol: PCP_PROTOCOL.tcp, internalPort, lifetime, filters, required: external.required },
         external: { address: external.address, port: external.port ?? internalPort },
       },
     })
-    this.#external.on('made', made => this.emit('mapping', { change: 'made', external: made, why: '' }))
+    this.#external.on('made', made => this.#emitLater('mapping', { change: 'made', external: made, why: '' }))
     this.#external.on('changed', (to, before, why) =>
-      this.emit('mapping', { change: 'changed', external: to, before, why }),
+      this.#emitLater('mapping', { change: 'changed', external: to, before, why }),
     )
-    this.#external.on('lost', (lost, why) => this.emit('mapping', { change: 'lost', external: lost, why }))
-    this.#external.on('problem', error => this.emit('problem', error))
+    this.#external.on('lost', (lost, why) => this.#emitLater('mapping', { change: 'lost', external: lost, why }))
+    this.#external.on('problem', error => this.#emitLater('problem', error))
   }
 
   #accept(fd: number, access: AccessType): void {
     const rules = {
-      isConverter: (address: string) => this.#converters.has(address),
+      isConverter: (address: string) => this.#converters!.has(address),
       ...{ messageTimeout: this.#settings.messageTimeout, allowLoopback: this.#host.allowLoopback },
     }
     const reception: Reception = new Reception(
@@ -289,37 +303,54 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     reception.start()
   }
 
+  /** Hands a connection to the application, or resets it. */
   #take(received: Received, access: AccessType): void {
+    const { fd, remote, peer } = received
     if (this.maxConnections !== undefined && this.#connections.size >= this.maxConnections) {
-      native().reset(received.fd)
-      this.emit('drop', { remoteAddress: received.remote.address, remotePort: received.remote.port })
-      return
+      native().reset(fd)
+      return emitToApplication(this, 'drop', { remoteAddress: remote.address, remotePort: remote.port })
+    }
+    const { steering } = this.#host
+    const destination = destinationOf(received)
+    let permitted: Permit
+    try {
+      permitted = steering.permit(destination, `from ${remote.address}:${remote.port}`)
+    } catch {
+      native().reset(fd)
+      return this.#refused('by-rule', remote)
     }
     let socket: MptcpSocket
     try {
-      socket = this.#host.take(received, access, this.#settings)
+      const steerer = steering.steererOf(() => socket)
+      socket = acceptSocket(received, steering.accesses[access].interface, this.#settings, steerer)
     } catch (error) {
-      if (!(error instanceof AtsssError)) return void this.emit('problem', error as Error)
-      native().reset(received.fd)
-      return this.#refused('by-rule', received.remote)
+      return emitToApplication(this, 'problem', error)
     }
+    // The port that the converter has connected from accepts no subflows: it announces where it does.
+    steering.steer(socket, destination, access, { fd, remote: undefined, family: peer.family })
     this.#connections.add(socket)
-    socket.once('close', () => {
+    socket.prependOnceListener('close', () => {
       this.#connections.delete(socket)
       this.#endWhenEmpty()
     })
-    this.emit('connection', socket)
+    steering.reportDegraded(permitted)
+    emitToApplication(this, 'connection', socket)
   }
 
-  #refused(why: Refusal | 'by-rule', peer: External | undefined): void {
+  #refused(why: RefusalReason | 'by-rule', peer: External | undefined): void {
     this.#refusals[why] = (this.#refusals[why] ?? 0) + 1
-    this.emit('refused', { why, address: peer?.address, port: peer?.port })
+    emitToApplication(this, 'refused', { why, address: peer?.address, port: peer?.port })
+  }
+
+  /** For what is reported from the middle of our own work: the listeners are called when that is done. */
+  #emitLater<E extends keyof SessionServerEvents>(event: E, ...args: SessionServerEvents[E]): void {
+    process.nextTick(() => emitToApplication(this, event, ...args))
   }
 
   #endWhenEmpty(): void {
     if (this.#state !== 'closing' || this.#external || this.#connections.size > 0) return
     this.#state = 'idle'
-    this.emit('close')
+    emitToApplication(this, 'close')
   }
 }
 

@@ -7,21 +7,21 @@ import type { SteeringLevel } from '../runtime/steering/messages.js'
 import { type Carried, nothingCarried, sumOf } from '../runtime/steering/subflow-report.js'
 import type { MptcpSocket } from '../socket/socket.js'
 
-/** An access, as the steering loop last told, and what the session's connections have carried over it. */
+/** An access as the steering loop last reported it, and what the session's connections have carried over it. */
 export interface AccessStats extends AccessState, Carried {
   interface: string
 }
 
-/** Bytes are of all the session's connections, the closed ones included: they only grow. */
+/** Bytes count for all connections of the session, closed ones included: they only grow. */
 export interface SessionStats {
   /** What can be done about subflows; undefined: not known yet. */
   level: SteeringLevel['level'] | undefined
   accesses: Record<AccessType, AccessStats>
-  /** In the order of precedence; at the end, when there were any, the connections that no rule matched. */
+  /** In the order of precedence; the last entry is for connections that no rule matched, if there were any. */
   rules: RuleStats[]
   /** The open ones. */
   connections: ConnectionStats<MptcpSocket>[]
-  /** How often a connection has gone over from one access to the other. */
+  /** How often a connection has moved entirely from one access to the other. */
   handovers: number
   /** Connections that have become TCP. */
   fallbacks: number
@@ -48,7 +48,7 @@ export function sessionStats(
   }
 }
 
-/** Before the steering loop has told anything, both are taken for there: dialing finds out. */
+/** Until the steering loop reports, both accesses count as available: connecting shows whether they are. */
 export const UNSEEN: Accesses = { '3gpp': unseen(), 'non-3gpp': unseen() }
 
 function unseen() {

@@ -1,4 +1,4 @@
-/** What a session shows to those who watch it. */
+/** What a session shows to its watchers. */
 import { nameOf, type Rule } from '../policy/rules/rule.js'
 import type { ConnectionStats } from '../runtime/steering/accounts.js'
 import {
@@ -14,7 +14,7 @@ import type { SessionEvents } from './events.js'
 import type { AccessStats, SessionStats } from './stats.js'
 import type { WatchOptions } from './watch-options.js'
 
-/** What of a session can be watched: of `MaPduSession`, which imports this file. */
+/** What a watcher sees of a session. (`MaPduSession` itself imports this file.) */
 export interface Watchable {
   readonly rules: readonly Rule[]
   stats(): SessionStats
@@ -23,11 +23,11 @@ export interface Watchable {
   on<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): unknown
 }
 
-/** Serves until it is closed. What goes wrong is `complain`ed of. */
+/** Serves until it is closed. @param failed called when it cannot listen */
 export function watchSession(
   session: Watchable,
   { path, control = false }: WatchOptions,
-  complain: (error: Error) => void,
+  failed: (error: Error) => void,
 ): WatchServer {
   const ids = new WeakMap<MptcpSocket, number>()
   let lastId = 0
@@ -58,14 +58,14 @@ export function watchSession(
     path,
   )
   const at = () => ({ type: 'event' as const, at: Date.now() })
-  session.on('access', change => server.tell({ ...at(), event: 'access', ...change }))
+  session.on('access', change => server.broadcast({ ...at(), event: 'access', ...change }))
   session.on('action', ({ socket, ...change }) =>
-    server.tell({ ...at(), event: 'action', connection: socket && idOf(socket), ...change }),
+    server.broadcast({ ...at(), event: 'action', connection: socket && idOf(socket), ...change }),
   )
-  session.on('degraded', ({ message }) => server.tell({ ...at(), event: 'degraded', message }))
-  session.on('problem', ({ message }) => server.tell({ ...at(), event: 'problem', message }))
-  session.on('update', () => server.tell({ ...at(), event: 'rules', names: session.rules.map(nameOf) }))
-  server.listening.catch(complain)
+  session.on('degraded', ({ message }) => server.broadcast({ ...at(), event: 'degraded', message }))
+  session.on('problem', ({ message }) => server.broadcast({ ...at(), event: 'problem', message }))
+  session.on('update', () => server.broadcast({ ...at(), event: 'rules', names: session.rules.map(nameOf) }))
+  server.listening.catch(failed)
   return server
 }
 

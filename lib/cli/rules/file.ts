@@ -3,9 +3,9 @@ import { AtsssError } from '../../errors.js'
 import type { RuleUpdate } from '../../policy/rules/container.js'
 import { parseRules } from '../../policy/rules/json.js'
 import { presetRules } from '../../policy/rules/presets.js'
+import { readRules } from '../../policy/rules/read.js'
 import type { Rule } from '../../policy/rules/rule.js'
-import { readRules } from '../../session/options.js'
-import { decodeSessionMessage } from '../../wire/atsss/nas.js'
+import { decodeSessionMessage, isNasMessage } from '../../wire/atsss/nas.js'
 import { bytesIn } from '../decode/input.js'
 
 export interface RulesFile extends Pick<RuleUpdate, 'problems'> {
@@ -24,7 +24,7 @@ export function rulesIn(content: Uint8Array, origin: string): RulesFile {
     .replace(/^\uFEFF/, '')
   if (/^\s*[[{"]/.test(text)) return rulesOfJson(parseJson(text, origin), origin)
   const bytes = bytesIn(content)
-  const isNas = bytes[0] === 0x2e || bytes[0] === 0x7e
+  const isNas = isNasMessage(bytes)
   const container = isNas ? decodeSessionMessage(bytes).atsssContainer : bytes
   if (container === undefined)
     throw new AtsssError('ERR_ATSSS_RULE', `${origin}: the NAS message has no ATSSS container`)

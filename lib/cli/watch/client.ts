@@ -6,18 +6,18 @@ import { join } from 'node:path'
 import { EventEmitter } from 'eventemitter3'
 import { AtsssError } from '../../errors.js'
 import {
-  type Happening,
   type Hello,
   Lines,
   type Snapshot,
   WATCH_VERSION,
+  type WatchEvent,
   type WatchMessage,
   watchFolder,
 } from '../../runtime/watch/messages.js'
 
 interface WatchClientEvents {
   snapshot: [snapshot: Snapshot]
-  event: [happening: Happening]
+  event: [happening: WatchEvent]
   /** The session has gone; with an error when what it said made no sense. */
   close: [error: Error | undefined]
 }

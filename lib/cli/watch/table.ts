@@ -3,7 +3,7 @@
 import { hostAndPort } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
-import type { Happening, Hello, Snapshot, WatchedConnection } from '../../runtime/watch/messages.js'
+import type { Hello, Snapshot, WatchEvent, WatchedConnection } from '../../runtime/watch/messages.js'
 import { steeringInWords, trafficInWords } from '../rules/words.js'
 import type { Colours } from '../terminal.js'
 import { type History, type Rates, rttNow, shareOf } from './history.js'
@@ -13,7 +13,7 @@ interface View {
   hello: Hello
   history: History
   /** The oldest first. */
-  happenings: readonly Happening[]
+  happenings: readonly WatchEvent[]
   width: number
   height: number
   colours: Colours

@@ -1,6 +1,6 @@
 /** Quantities and happenings in words. */
 import { BOTH } from '../../policy/steering/accesses.js'
-import type { Happening, WatchedConnection } from '../../runtime/watch/messages.js'
+import type { WatchEvent, WatchedConnection } from '../../runtime/watch/messages.js'
 
 /** `12.3 Mbit/s`. */
 export function rateInWords(bits: number): string {
@@ -30,7 +30,7 @@ export function timeInWords(at: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${tenth}`
 }
 
-export function happeningInWords(happening: Happening): string {
+export function happeningInWords(happening: WatchEvent): string {
   switch (happening.event) {
     case 'access':
       return `${happening.access} is ${happening.available ? 'available' : 'lost'}: ${happening.why}`
@@ -58,7 +58,7 @@ export function totalOf({ carried }: WatchedConnection): { sent: number; receive
   return { sent: sum('bytesSent'), received: sum('bytesReceived') }
 }
 
-function actionInWords(action: (Happening & { event: 'action' })['action']): string {
+function actionInWords(action: (WatchEvent & { event: 'action' })['action']): string {
   if (action.do === 'create') return `new subflow over ${action.access}${action.backup ? ', as backup' : ''}`
   if (action.do === 'destroy') return `subflow ${action.subflow} closed`
   if (action.do === 'ask') return `asking the peer over subflow ${action.subflow} what has arrived`

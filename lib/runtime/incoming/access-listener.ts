@@ -1,6 +1,6 @@
 /**
- * One port of ours, listened on over each access: a socket for each interface and family, bound to the device, so that what
- * is answered leaves by the interface that it came by, whatever the routes prefer. An interface may come and go.
+ * Listens on one port over each access: one socket for each interface and IP version, bound to the device, so that answers leave
+ * by the interface that the request came in by, whatever the routes prefer. Interfaces may come and go.
  */
 import { constants } from 'node:os'
 import type { SystemError } from '../../errors.js'
@@ -16,31 +16,46 @@ import type { AccessConfig } from '../network/access-links.js'
 import type { NetworkState } from '../network/link-monitor.js'
 
 export interface AccessListenerOptions {
-  accesses: Record<AccessType, AccessConfig>
+  accesses: Readonly<Record<AccessType, AccessConfig>>
   backlog: number
-  /** A connection, the addon's. */
+  /** Takes a connection. The descriptor is the addon's. */
   accept(fd: number, access: AccessType): void
-  /** What accept(2) says: EMFILE, for example. It is tried again. */
+  /** It could not listen on an interface that came up, or accept(2) failed, with EMFILE for example. Both are tried again. */
   failed(error: Error): void
 }
+
+type Family = 4 | 6
 
 interface Open {
   fd: number
   access: AccessType
+  family: Family
+  /** Of the interface. */
   index: number
-  wait: Wait
+  wait: Wait | undefined
 }
 
-/** After accept(2) has failed for lack of something, milliseconds. */
-const RETRY = 100
-const FAMILIES = [4, 6] as const
+/** Milliseconds until the next try after accept(2) has failed for lack of a resource. */
+const ACCEPT_AGAIN = 100
+/** Milliseconds until the next try after an interface could not be listened on. Another program may use the port there. */
+const LISTEN_AGAIN = 1_000
+/** A port that the system chose for one socket may be in use on another interface. */
+const PORTS_TO_TRY = 10
+const FAMILIES: readonly Family[] = [4, 6]
 
 export class AccessListener {
   readonly #options: AccessListenerOptions
   readonly #open: Open[] = []
-  readonly #retries = new Set<NodeJS.Timeout>()
+  readonly #acceptTimers = new Set<NodeJS.Timeout>()
+  #listenTimer: NodeJS.Timeout | undefined
+  #state: NetworkState | undefined
+  /** IP versions that this system does not have. */
+  readonly #missing = new Set<Family>()
+  /** What `failed` was last called with for want of a socket: the same failure is reported once. */
+  #reported = ''
   #port = 0
   #ref = true
+  #isHeld = false
   /** What the sockets speak. */
   protocol: Protocol | undefined
 
@@ -52,50 +67,86 @@ export class AccessListener {
     return this.#port
   }
 
-  /** Listens on the interfaces that there are. @throws system errors; ENODEV when there is none of them */
+  /** Listens on the interfaces that are there. @throws system errors; ENODEV when there is none of them */
   open(port: number, state: NetworkState): void {
-    this.#port = port
-    try {
-      this.follow(state)
-    } catch (error) {
+    let error: SystemError | undefined
+    for (let tries = port === 0 ? PORTS_TO_TRY : 1; tries > 0; tries--) {
+      this.#port = port
+      this.#state = state
+      error = this.#listenWhereMissing()[0]
+      if (!error) break
       this.close()
-      throw error
+      if (error.code !== 'EADDRINUSE') break
     }
+    if (error) throw error
     if (this.#open.length === 0) throw listenError(-constants.errno.ENODEV, this.#names, 0)
+    this.#hold()
   }
 
-  /** An interface that comes back is another one to the kernel. */
-  follow({ links }: NetworkState): void {
-    for (const access of BOTH) {
-      const name = this.#options.accesses[access].interface
-      const index = [...links.values()].find(link => link.name === name)?.index
-      for (const gone of this.#open.filter(each => each.access === access && each.index !== index)) this.#end(gone)
-      if (index === undefined || this.#open.some(each => each.access === access)) continue
-      for (const family of FAMILIES) this.#listen(access, name, index, family)
-    }
+  /** Follows the interfaces. One that comes back is a new interface to the kernel. */
+  follow(state: NetworkState): void {
+    this.#state = state
+    clearTimeout(this.#listenTimer)
+    const errors = this.#listenWhereMissing()
+    if (errors.length > 0) this.#listenTimer = setTimeout(() => this.follow(this.#state!), LISTEN_AGAIN).unref()
+    const reported = errors.map(({ message }) => message).join()
+    if (reported === this.#reported) return
+    this.#reported = reported
+    for (const error of errors) this.#options.failed(error)
   }
 
+  /** Whether it keeps the process alive: also while there is none of its interfaces. */
   ref(on: boolean): void {
     this.#ref = on
-    for (const each of this.#open) {
-      each.wait.cancel()
-      each.wait = this.#watch(each)
-    }
+    this.#hold()
   }
 
   close(): void {
-    for (const timer of this.#retries) clearTimeout(timer)
+    this.#state = undefined
+    this.#hold()
+    clearTimeout(this.#listenTimer)
+    for (const timer of this.#acceptTimers) clearTimeout(timer)
+    this.#acceptTimers.clear()
     for (const each of [...this.#open]) this.#end(each)
   }
 
-  #listen(access: AccessType, name: string, index: number, family: 4 | 6): void {
+  #hold(): void {
+    const wanted = this.#ref && this.#state !== undefined
+    if (wanted === this.#isHeld) return
+    this.#isHeld = wanted
+    if (wanted) reactor().hold()
+    else reactor().letGo()
+  }
+
+  /** Every interface and IP version is tried, whatever happens to the others. @returns why some could not be listened on */
+  #listenWhereMissing(): SystemError[] {
+    const errors: SystemError[] = []
+    const links = [...(this.#state?.links.values() ?? [])]
+    for (const access of BOTH) {
+      const name = this.#options.accesses[access].interface
+      const index = links.find(link => link.name === name)?.index
+      for (const gone of this.#open.filter(each => each.access === access && each.index !== index)) this.#end(gone)
+      if (index === undefined) continue
+      for (const family of FAMILIES)
+        if (!this.#missing.has(family) && !this.#open.some(each => each.access === access && each.family === family))
+          try {
+            this.#listen(access, name, index, family)
+          } catch (error) {
+            errors.push(error as SystemError)
+          }
+    }
+    return errors
+  }
+
+  #listen(access: AccessType, name: string, index: number, family: Family): void {
     const addon = native()
     let opened: { fd: number; protocol: Protocol }
     try {
       opened = openProtocol(family, 'prefer')
     } catch (error) {
-      if (family === 6 && (error as SystemError).code === 'EAFNOSUPPORT') return
-      throw error
+      if (family === 4 || (error as SystemError).code !== 'EAFNOSUPPORT') throw error
+      this.#missing.add(family)
+      return
     }
     const { fd, protocol } = opened
     try {
@@ -106,6 +157,9 @@ export class AccessListener {
       takeSynData(fd, this.#options.backlog)
       addon.bind(fd, family === 4 ? '0.0.0.0' : '::', this.#port)
       addon.listen(fd, this.#options.backlog)
+      const open: Open = { fd, access, family, index, wait: undefined }
+      open.wait = reactor().watchEdges(fd, EPOLLIN, () => this.#accept(open), { ref: false })
+      this.#open.push(open)
     } catch (error) {
       addon.close(fd)
       const { errno } = error as SystemError
@@ -113,36 +167,31 @@ export class AccessListener {
     }
     this.protocol = protocol
     if (this.#port === 0) this.#port = addon.getsockname(fd).port
-    const open: Omit<Open, 'wait'> = { fd, access, index }
-    this.#open.push({ ...open, wait: this.#watch(open) })
   }
 
-  #watch({ fd, access }: Omit<Open, 'wait'>): Wait {
-    return reactor().watchEdges(fd, EPOLLIN, () => this.#accept(fd, access), { ref: this.#ref })
-  }
-
-  /** Until nobody waits: of the ones that do there will be no other edge. */
-  #accept(fd: number, access: AccessType): void {
-    while (this.#open.some(each => each.fd === fd))
+  /** Accepts all that are waiting: for those there will be no other edge. */
+  #accept(open: Open): void {
+    while (this.#open.includes(open)) {
+      let accepted: number | undefined
       try {
-        const accepted = native().accept(fd)
-        if (accepted === undefined) return
-        this.#options.accept(accepted, access)
+        accepted = native().accept(open.fd)
       } catch (error) {
-        if ((error as SystemError).code === 'ECONNABORTED') continue // it had gone before it was accepted
-        this.#options.failed(error as Error)
+        if ((error as SystemError).code === 'ECONNABORTED') continue // it ended before it was accepted
         const timer = setTimeout(() => {
-          this.#retries.delete(timer)
-          this.#accept(fd, access)
-        }, RETRY).unref()
-        this.#retries.add(timer)
-        return
+          this.#acceptTimers.delete(timer)
+          this.#accept(open)
+        }, ACCEPT_AGAIN).unref()
+        this.#acceptTimers.add(timer)
+        return this.#options.failed(error as Error)
       }
+      if (accepted === undefined) return
+      this.#options.accept(accepted, open.access)
+    }
   }
 
   #end(open: Open): void {
     this.#open.splice(this.#open.indexOf(open), 1)
-    open.wait.cancel()
+    open.wait?.cancel()
     native().close(open.fd)
   }
 

@@ -1,6 +1,6 @@
 /**
- * One port of ours at the PCP servers of all accesses: a mapping for each of our addresses, asked for when an address
- * comes, kept while its access is away, deleted at the end.
+ * The mappings of one port at the PCP servers of all accesses: one for each of our addresses. A mapping is requested when its address
+ * appears, kept while its access is away, and deleted at the end.
  */
 import { randomBytes } from 'node:crypto'
 import { isIPv4 } from 'node:net'
@@ -15,46 +15,46 @@ import type { LinkMonitor } from '../network/link-monitor.js'
 import type { NetworkState } from '../network/network-state.js'
 import { PcpClient } from './pcp-client.js'
 import type { External, MappingWish, PcpMapping } from './pcp-mapping.js'
-import { hearAnnouncements, openTransport } from './pcp-transport.js'
+import { listenForAnnouncements, openTransport } from './pcp-transport.js'
 
 /** A mapping over one access. */
 export interface AccessMapping {
   access: AccessType
-  /** Ours. */
+  /** Our address and port. */
   internal: { address: string; port: number }
   server: PcpServer
   /** `undefined` while there is none. */
   external: External | undefined
-  /** Whether the access is there now. */
+  /** Whether the access can be used now. */
   usable: boolean
 }
 
 export interface ExternalAddressEvents {
-  /** Peers can reach us at an address at which they could not before. */
+  /** Peers can reach us at a new address. */
   made: [external: External, about: AccessMapping]
-  /** They can no longer reach us where they could, but elsewhere. */
+  /** Peers can reach us at `external` now, and no longer at `before`. */
   changed: [external: External, before: External, why: string]
   /** Peers can no longer reach us there, over any access. */
   lost: [external: External, why: string]
-  /** A server refuses or does not answer; or announcements cannot be heard. */
+  /** A server refuses or does not answer; or announcements cannot be received. */
   problem: [error: Error]
-  /** A datagram that was not believed, and why. */
+  /** A datagram was ignored, and why. */
   ignored: [why: string]
 }
 
 export interface ExternalAddressOptions {
-  accesses: Record<AccessType, AccessConfig>
+  accesses: Readonly<Record<AccessType, AccessConfig>>
   links: Pick<LinkMonitor, 'state' | 'on' | 'off'>
   servers: Omit<KnownServers, 'routers'>
-  /** All but the nonce, which is drawn for each server, and what there was before. */
+  /** What to ask for. The nonce is drawn for each server; `former` is what an earlier mapping had. */
   wish: Omit<MappingWish, 'nonce' | 'former'>
-  /** Over which access connections had best begin. */
+  /** The access over which new connections should begin. */
   preferred(): AccessType | undefined
   /** Of the default servers. @defaultValue 5351 */
   port?: number
 }
 
-interface Path extends AccessMapping {
+interface LiveMapping extends AccessMapping {
   client: PcpClient
   mapping: PcpMapping
 }
@@ -62,23 +62,30 @@ interface Path extends AccessMapping {
 export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   readonly #options: ExternalAddressOptions
   readonly #accesses: AccessLinks
-  readonly #paths = new Map<string, Path>()
-  /** One for each server, shared by our addresses: by it a server may know that they are one client's. */
+  readonly #live = new Map<string, LiveMapping>()
+  /** One for each server, shared by all our addresses: from it a server may learn that they belong to one client. */
   readonly #nonces = new Map<string, Buffer>()
-  /** What a path had when its address went away: it is suggested when that comes back. */
+  /** The external addresses of mappings whose own address has gone: they are suggested when it comes back. */
   readonly #remembered = new Map<string, External>()
-  #told = new Set<string>()
+  #servers: ExternalAddressOptions['servers']
+  /** The external addresses that the last events have reported. */
+  #reported = new Set<string>()
   #announcements: { close(): void } | undefined
-  #hearingOn = ''
-  #complained = false
+  /** The interfaces on which announcements are received, as JSON. */
+  #announcedOn = ''
+  #hasReportedNoServer = false
+  /** What opening a socket last failed with: it is reported once, and tried again. */
+  #failure = ''
+  #retry: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(options: ExternalAddressOptions) {
     super()
     this.#options = options
+    this.#servers = options.servers
     this.#accesses = new AccessLinks(options.accesses, options.links.state)
     options.links.on('change', this.#changed)
-    // In the next turn: whoever made it wants to hear.
+    // In the next turn, so that the caller can add its listeners first.
     setImmediate(() => this.#reconcile())
   }
 
@@ -88,20 +95,29 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   }
 
   get mappings(): AccessMapping[] {
-    return [...this.#paths.values()].map(({ access, internal, server, mapping, usable }) => ({
+    return [...this.#live.values()].map(({ access, internal, server, mapping, usable }) => ({
       ...{ access, internal, server, usable },
       external: mapping.external,
     }))
   }
 
-  /** Deletes the mappings. Resolves when the servers have said so, or do not answer within a second. */
+  /** The session's converters have these addresses now. Mappings at servers that are no longer among them are deleted. */
+  useConverters(converters: readonly string[]): void {
+    const dropped = this.#servers.converters.filter(address => !converters.includes(address))
+    this.#servers = { ...this.#servers, converters }
+    for (const [key, live] of [...this.#live]) if (dropped.includes(live.server.address)) this.#drop(key, live)
+    this.#reconcile()
+  }
+
+  /** Deletes the mappings. Resolves when the servers have confirmed that, or after a second. */
   async close(): Promise<void> {
     this.#closed = true
     this.#options.links.off('change', this.#changed)
     this.#announcements?.close()
-    const paths = [...this.#paths.values()]
-    this.#paths.clear()
-    await Promise.all(paths.map(({ client }) => client.close()))
+    clearTimeout(this.#retry)
+    const all = [...this.#live.values()]
+    this.#live.clear()
+    await Promise.all(all.map(({ client }) => client.close()))
   }
 
   #changed = (_before: NetworkState, now: NetworkState): void => {
@@ -111,26 +127,30 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
 
   #reconcile(): void {
     if (this.#closed) return
+    clearTimeout(this.#retry)
     const wanted = new Map(BOTH.flatMap(access => this.#wanted(access)))
-    for (const [key, path] of [...this.#paths]) if (!wanted.has(key)) this.#leave(key, path)
+    for (const [key, live] of [...this.#live]) if (!wanted.has(key)) this.#leave(key, live)
     // The preferred access last: see `#holdBack`.
+    let failure = ''
     const preferred = this.#options.preferred()
     const inOrder = [...wanted].sort(([, a], [, b]) => Number(a.access === preferred) - Number(b.access === preferred))
     for (const [key, about] of inOrder) {
-      const path = this.#paths.get(key)
-      if (!path) this.#enter(key, about)
-      else this.#use(path, about.usable)
+      const live = this.#live.get(key)
+      if (live) this.#use(live, about.usable)
+      else failure = this.#enter(key, about) ?? failure
     }
-    this.#hear()
+    this.#failure = failure
+    if (failure !== '') this.#retry = setTimeout(() => this.#reconcile(), RETRY_MS).unref()
+    this.#receiveAnnouncements()
     const reachable = BOTH.some(access => this.#accesses.addresses(access).length > 0)
-    if (reachable && wanted.size === 0 && !this.#complained)
-      this.emit('problem', new AtsssError('ERR_PCP_NO_SERVER', NO_SERVER))
-    this.#complained = wanted.size === 0
+    const isReport = reachable && wanted.size === 0 && !this.#hasReportedNoServer
+    this.#hasReportedNoServer = wanted.size === 0
+    if (isReport) this.emit('problem', new AtsssError('ERR_PCP_NO_SERVER', NO_SERVER))
   }
 
-  /** The paths that there should be over an access. */
+  /** The mappings that there should be over an access. */
   #wanted(access: AccessType): [string, Omit<AccessMapping, 'external'>][] {
-    const { servers, wish, port = PCP_SERVER_PORT } = this.#options
+    const { wish, port = PCP_SERVER_PORT } = this.#options
     const usable = this.#accesses.facts[access].usable
     return ([4, 6] as const).flatMap(family => {
       const local = this.#accesses.address(access, family)
@@ -138,15 +158,16 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
       const routers = this.#options.links.state.defaultRoutes
         .filter(route => route.interfaceIndex === local.interfaceIndex && route.family === family)
         .flatMap(({ gateway }) => gateway ?? [])
-      return pcpServers({ ...servers, routers: [...new Set(routers)] }, family, port).map(server => {
+      return pcpServers({ ...this.#servers, routers: [...new Set(routers)] }, family, port).map(server => {
         const internal = { address: local.address, port: wish.internalPort }
         const about = { access, internal, server, usable }
-        return [`${access} ${local.address} ${keyOf(server)}`, about] as [string, typeof about]
+        return [`${access} ${local.address} ${addressKey(server)}`, about] as [string, typeof about]
       })
     })
   }
 
-  #enter(key: string, about: Omit<AccessMapping, 'external'>): void {
+  /** @returns why it could not be requested, if so */
+  #enter(key: string, about: Omit<AccessMapping, 'external'>): string | undefined {
     const { wish, accesses } = this.#options
     const { access, internal, server } = about
     const local = { address: internal.address, interface: accesses[access].interface }
@@ -160,143 +181,161 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
       client.on('ignored', why => this.emit('ignored', why))
       const suggested = { external: this.#suggestion(internal.address), former: remembered }
       const mapping = client.map({ ...wish, ...suggested, nonce: this.#nonceOf(server) }, this.#holdBack(about))
-      const path: Path = { ...about, client, mapping, external: undefined }
-      this.#paths.set(key, path)
-      mapping.on('made', () => this.#tell(path, ''))
-      mapping.on('granted', () => this.#preferOthers(path, mapping.askedAt))
-      mapping.on('changed', (now, before) => this.#moved(path, now, before))
-      mapping.on('lost', (_, why) => this.#tell(path, why))
+      const live: LiveMapping = { ...about, client, mapping, external: undefined }
+      this.#live.set(key, live)
+      mapping.on('made', () => this.#report(live, ''))
+      mapping.on('granted', () => this.#preferOthers(live, mapping.askedAt))
+      mapping.on('changed', (now, before) => this.#moved(live, now, before))
+      mapping.on('lost', (_, why) => this.#report(live, why))
       mapping.on('refused', error => {
-        this.#preferOthers(path, Number.NEGATIVE_INFINITY)
+        this.#preferOthers(live, Number.NEGATIVE_INFINITY)
         this.emit('problem', error)
       })
       if (!about.usable) client.pause()
+      return undefined
     } catch (error) {
-      // The address, or its interface, has gone since the links were read: they will be read again.
-      this.emit('problem', error as Error)
+      // The address, or its interface, has gone since the links were read; or there are too many open files.
+      const { message } = error as Error
+      if (message !== this.#failure) this.emit('problem', error as Error)
+      return message
     }
   }
 
   /**
-   * Where the server has one external address for two of ours, it has one mapping for both: what it says of one is true of
-   * the other, of which it will say so, too, or is asked.
+   * A server that has one external address for two of ours has one mapping for both. So what it moved for one it moved for the other;
+   * we ask for the other again, to be sure.
    */
-  #moved(path: Path, now: External, before: External): void {
-    for (const other of this.#paths.values()) {
+  #moved(live: LiveMapping, now: External, before: External): void {
+    for (const other of this.#live.values()) {
       const there = other.mapping.external
-      if (other === path || !sameServer(other.server, path.server) || !there || keyOf(there) !== keyOf(before)) continue
+      if (
+        other === live ||
+        !sameServer(other.server, live.server) ||
+        !there ||
+        addressKey(there) !== addressKey(before)
+      )
+        continue
       other.mapping.follow(now)
       other.client.refresh()
     }
-    this.#tell(path, 'the server has moved it')
+    this.#report(live, 'the server has moved it')
   }
 
-  /** The address has gone. The mapping is the server's to keep until its end: the address may come back. */
-  #leave(key: string, path: Path): void {
-    this.#paths.delete(key)
-    if (path.mapping.external) this.#remembered.set(key, path.mapping.external)
-    void path.client.close({ deleting: false })
-    this.#tell(path, `${path.internal.address} has gone`)
-    this.#refreshOthers(path)
+  /** The address has gone. The server keeps the mapping until it expires: the address may come back. */
+  #leave(key: string, live: LiveMapping): void {
+    this.#live.delete(key)
+    if (live.mapping.external) this.#remembered.set(key, live.mapping.external)
+    void live.client.close({ deleting: false })
+    this.#report(live, `${live.internal.address} has gone`)
+    this.#refreshOthers(live)
   }
 
-  #use(path: Path, usable: boolean): void {
-    if (path.usable === usable) return
-    path.usable = usable
-    if (usable) path.client.resume()
+  /** The server is no longer used, and should no longer send connections here. */
+  #drop(key: string, live: LiveMapping): void {
+    this.#live.delete(key)
+    void live.client.close()
+    this.#report(live, `${live.server.address} is no longer the address of a converter`)
+  }
+
+  #use(live: LiveMapping, usable: boolean): void {
+    if (live.usable === usable) return
+    live.usable = usable
+    if (usable) live.client.resume()
     else {
-      path.client.pause()
-      this.#refreshOthers(path)
+      live.client.pause()
+      this.#refreshOthers(live)
     }
   }
 
   /**
-   * What is asked for last is what a converter tries first. So the preferred access lets the others go first: until they are
-   * answered, or for so many milliseconds. To ask once more, as at any later time, would be too soon (RFC 6887 §11.2.1).
+   * A converter first tries the address that asked last. So the preferred access waits until the others are answered, at most
+   * `HOLD_BACK_MS`. To ask a second time, as we do later on, would be too soon (RFC 6887 §11.2.1).
    */
-  #holdBack({ access, server }: Pick<Path, 'access' | 'server'>): number {
+  #holdBack({ access, server }: Pick<LiveMapping, 'access' | 'server'>): number {
     if (access !== this.#options.preferred()) return 0
     return this.#others(access).some(other => other.mapping.isPending && sameServer(other.server, server))
       ? HOLD_BACK_MS
       : 0
   }
 
-  /** The preferred access is asked for, where it was not since then. */
-  #preferOthers({ access, server }: Path, since: number): void {
+  /** Asks for the mapping of the preferred access again, unless that was done after `since`. */
+  #preferOthers({ access, server }: LiveMapping, since: number): void {
     const preferred = this.#others(access).filter(other => other.access === this.#options.preferred())
     for (const other of preferred)
       if (sameServer(other.server, server) && other.mapping.askedAt <= since) other.client.refresh()
   }
 
-  /** The other access is the one to try now. */
-  #refreshOthers({ access }: Pick<Path, 'access'>): void {
+  /** Asks for the mapping of the other access again, so that the converter tries that one first. */
+  #refreshOthers({ access }: Pick<LiveMapping, 'access'>): void {
     for (const other of this.#others(access)) other.client.refresh()
   }
 
-  #others(access: AccessType): Path[] {
-    return [...this.#paths.values()].filter(other => other.access !== access && other.usable)
+  #others(access: AccessType): LiveMapping[] {
+    return [...this.#live.values()].filter(other => other.access !== access && other.usable)
   }
 
   #nonceOf(server: PcpServer): Buffer {
-    const key = keyOf(server)
+    const key = addressKey(server)
     const nonce = this.#nonces.get(key) ?? randomBytes(NONCE_LENGTH)
     this.#nonces.set(key, nonce)
     return nonce
   }
 
-  /** The application's, where it is of the same family. */
+  /** The external address that the application wants, if it is of the same family. */
   #suggestion(internal: string): MappingWish['external'] {
     const { address, port } = this.#options.wish.external
     const fits = address !== undefined && isIPv4(address) === isIPv4(internal)
     return { address: fits ? address : undefined, port }
   }
 
-  /** Compares what there is now with what was told last. */
-  #tell(path: Path, why: string): void {
+  /** Emits what is different from the last report. */
+  #report(live: LiveMapping, why: string): void {
     const now = this.externals
-    const keys = new Set(now.map(keyOf))
-    const gone = [...this.#told].filter(key => !keys.has(key)).map(external)
-    const fresh = now.filter(each => !this.#told.has(keyOf(each)))
-    this.#told = keys
+    const keys = new Set(now.map(addressKey))
+    const gone = [...this.#reported].filter(key => !keys.has(key)).map(addressOf)
+    const fresh = now.filter(each => !this.#reported.has(addressKey(each)))
+    this.#reported = keys
     if (gone.length === 1 && fresh.length === 1) {
       this.emit('changed', fresh[0]!, gone[0]!, why)
       return
     }
     for (const each of gone) this.emit('lost', each, why)
-    const { access, internal, server, usable } = path
+    const { access, internal, server, usable } = live
     for (const each of fresh) this.emit('made', each, { access, internal, server, usable, external: each })
   }
 
-  /** Opened anew when the interfaces have changed. */
-  #hear(): void {
-    const paths = [...this.#paths.values()]
-    const interfaces = BOTH.filter(access => paths.some(path => path.access === access)).map(access => ({
+  /** Opens the sockets again when the interfaces have changed. */
+  #receiveAnnouncements(): void {
+    const all = [...this.#live.values()]
+    const interfaces = BOTH.filter(access => all.some(live => live.access === access)).map(access => ({
       name: this.#options.accesses[access].interface,
-      address: paths.find(path => path.access === access && isIPv4(path.internal.address))?.internal.address,
+      address: all.find(live => live.access === access && isIPv4(live.internal.address))?.internal.address,
     }))
-    if (JSON.stringify(interfaces) === this.#hearingOn) return
-    this.#hearingOn = JSON.stringify(interfaces)
+    if (JSON.stringify(interfaces) === this.#announcedOn) return
+    this.#announcedOn = JSON.stringify(interfaces)
     this.#announcements?.close()
-    this.#announcements = hearAnnouncements(
+    this.#announcements = listenForAnnouncements(
       interfaces,
       (bytes, from) => {
-        // Others' servers announce themselves, too.
-        for (const { client } of this.#paths.values()) if (sameServer(client.server, from)) client.receive(bytes, from)
+        // Other servers announce themselves too.
+        for (const { client } of this.#live.values()) if (sameServer(client.server, from)) client.receive(bytes, from)
       },
       error => this.emit('problem', error),
     )
   }
 }
 
-/** Milliseconds. */
+/** Milliseconds that the preferred access waits for the others at most. */
 const HOLD_BACK_MS = 250
+/** Milliseconds until a socket that could not be opened is tried again. */
+const RETRY_MS = 1_000
 const NO_SERVER = 'No PCP server is known: none is configured, and there is neither a converter nor a default router'
 
-function keyOf({ address, port }: PcpServer): string {
+function addressKey({ address, port }: PcpServer): string {
   return `${address} ${port}`
 }
 
-function external(key: string): External {
+function addressOf(key: string): External {
   const [address, port] = key.split(' ')
   return { address: address!, port: Number(port) }
 }

@@ -6,19 +6,19 @@ import { PCP_CLIENT_PORT, PCP_MULTICAST } from '../../wire/pcp/index.js'
 import { SO_BINDTODEVICE, SOL_SOCKET } from '../kernel/constants.js'
 import { native } from '../kernel/native.js'
 
-/** Whoever hears of a datagram; `from` as Node says it. */
+/** Takes a datagram. `from` is without a zone. */
 export type Receiver = (bytes: Uint8Array, from: PcpServer) => void
 
-/** A way to one server. */
+/** A socket for one server. */
 export interface PcpTransport {
-  /** What cannot be sent is lost, as any datagram may be. */
+  /** A datagram that cannot be sent is lost, as any datagram may be. */
   send(bytes: Uint8Array): void
   close(): void
 }
 
 /**
- * From a port that nobody can guess (RFC 6887 §8.1, RFC 6056). Bound to the device: the routes of a host with two
- * accesses would send requests by either of them.
+ * A socket on a random port (RFC 6887 §8.1, RFC 6056). It is bound to the device, since the routes of a host with two accesses could
+ * send requests out over either of them.
  *
  * @throws system errors
  */
@@ -35,7 +35,8 @@ export function openTransport(
     if (local.interface !== undefined)
       addon.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${local.interface}\0`))
     addon.bind(fd, local.address, 0)
-    socket.bind({ fd })
+    // Our own socket, also in a cluster's worker: otherwise the primary would open one, on another port and not bound to the device.
+    socket.bind({ fd, exclusive: true })
   } catch (error) {
     addon.close(fd)
     socket.close()
@@ -43,7 +44,7 @@ export function openTransport(
   }
   addon.release(fd)
   listen(socket, receive)
-  // A router's link-local address is one of its interface.
+  // A link-local address needs its interface.
   const zone = local.interface !== undefined && /^fe[89ab]/i.test(server.address) ? `%${local.interface}` : ''
   return {
     send: bytes => socket.send(bytes, server.port, server.address + zone, () => {}),
@@ -52,13 +53,13 @@ export function openTransport(
 }
 
 /**
- * Hears what servers announce by multicast on these interfaces, of each family that there is. RFC 6887 §14.1.3: "MUST
- * listen to receive these PCP Restart Announcements […] on the appropriate multicast-capable interfaces".
+ * Receives what servers announce by multicast on these interfaces, over both IP versions. RFC 6887 §14.1.3: "MUST listen to receive
+ * these PCP Restart Announcements […] on the appropriate multicast-capable interfaces".
  *
  * @param interfaces names, and an IPv4 address where there is one
- * @param failed that announcements of a family will not be heard, and why: the port may be another program's
+ * @param failed called when announcements over one IP version cannot be received: another program may use the port
  */
-export function hearAnnouncements(
+export function listenForAnnouncements(
   interfaces: readonly { name: string; address: string | undefined }[],
   receive: Receiver,
   failed: (error: Error) => void,
@@ -94,12 +95,13 @@ function openMulticast(
     close()
     failed(error)
   })
-  socket.bind(PCP_CLIENT_PORT, () => {
+  // Of a socket that a cluster's workers share, only one of them would get each announcement.
+  socket.bind({ port: PCP_CLIENT_PORT, exclusive: true }, () => {
     for (const each of interfaces)
       try {
         socket.addMembership(group, each)
       } catch {
-        // An interface that has gone, or cannot do multicast: what is heard of it comes with its next answer.
+        // An interface that has gone, or cannot do multicast: the server's next answer shows whether it has restarted.
       }
   })
   listen(socket, receive)
@@ -111,6 +113,6 @@ function listen(socket: Socket, receive: Receiver): void {
   socket.on('message', (bytes: Buffer, { address, port }: RemoteInfo) =>
     receive(bytes, { address: address.split('%')[0]!, port }),
   )
-  // Of a datagram that could not be delivered: as if it had been lost.
+  // An error of one datagram that could not be delivered: it counts as lost.
   if (socket.listenerCount('error') === 0) socket.on('error', () => {})
 }

@@ -1,6 +1,6 @@
 /**
- * One connection that has come in from a converter, until it is an application's: who is it, whom does it bring, and yes.
- * RFC 8803 §5.2. Exactly the bytes of the Convert message are read, so that nothing of the stream behind them is.
+ * One accepted connection, until it is the application's: verifies that a converter opened it, reads the Connect TLV, replies, hands
+ * it over. RFC 8803 §5.2. It reads exactly the bytes of the Convert message, and none of the stream behind them.
  */
 
 import { WireError } from '../../errors.js'
@@ -13,47 +13,51 @@ import { type Protocol, protocolOf } from '../kernel/open-socket.js'
 import { reactor, type Wait } from '../kernel/reactor.js'
 import { whenWritable } from '../kernel/when-writable.js'
 
-/** What has come in. */
+/** A connection that a converter has opened for a remote host. */
 export interface Received {
+  /** The addon's. */
   fd: number
-  /** The remote host, as the converter says. */
+  /** The remote host, from the Connect TLV. */
   remote: { address: string; port: number }
   /** The converter's end of the first subflow, and ours. */
   peer: SocketAddress
   local: SocketAddress
   protocol: Protocol
-  /** Whether the message came with the SYN. */
+  /** Whether the Convert message came in the SYN. */
   zeroRtt: boolean
 }
 
-/** Why a connection was closed without being handed over. */
-export type Refusal =
-  /** It does not come from a converter of ours. */
+/** Why a connection was reset instead of handed over. */
+export type RefusalReason =
+  /** It does not come from a converter of the session. */
   | 'wrong-source'
-  /** Its first bytes are no Convert message, or none with a Connect TLV. */
+  /** Its first bytes are no Convert message, or one without a Connect TLV. */
   | 'not-convert'
   /** The Connect TLV names an address that cannot be a remote host's. RFC 8803 §6.2.5. */
   | 'forbidden-address'
-  /** It said nothing, or not all of it, in time. */
+  /** Its Convert message was not complete in time. */
   | 'timeout'
-  /** It ended before it was complete. */
+  /** It ended before its Convert message was complete. */
   | 'ended'
 
 export interface ReceptionRules {
-  /** The addresses that connections may come from. */
+  /** Whether connections may come from this address. */
   isConverter(address: string): boolean
   /** Milliseconds. */
   messageTimeout: number
-  /** Against RFC 8803 §6.2.5, for tests on one machine. */
+  /** Lets a loopback address into the Connect TLV, against RFC 8803 §6.2.5: for tests on one machine. */
   allowLoopback: boolean
 }
 
-/** Takes over `fd`, which is the addon's. Exactly one of both is called, in the same turn at the earliest. */
+/**
+ * Takes over `fd`, which is the addon's. Calls either `received` or `refused`, exactly once, as the last thing that it does: they call
+ * the application.
+ */
 export class Reception {
   readonly #fd: number
   readonly #rules: ReceptionRules
   readonly #received: (received: Received) => void
-  readonly #refused: (why: Refusal, peer: SocketAddress | undefined) => void
+  readonly #refused: (why: RefusalReason, peer: SocketAddress | undefined) => void
   #peer: SocketAddress | undefined
   #wait: Wait | undefined
   #stopWaiting = (): void => {}
@@ -64,7 +68,7 @@ export class Reception {
     fd: number,
     rules: ReceptionRules,
     received: (received: Received) => void,
-    refused: (why: Refusal, peer: SocketAddress | undefined) => void,
+    refused: (why: RefusalReason, peer: SocketAddress | undefined) => void,
   ) {
     this.#fd = fd
     this.#rules = rules
@@ -79,16 +83,12 @@ export class Reception {
       return this.refuse('ended')
     }
     if (!this.#rules.isConverter(this.#peer.address)) return this.refuse('wrong-source')
-    this.#timer = setTimeout(() => this.refuse('timeout'), this.#rules.messageTimeout)
-    this.#read(HEADER_LENGTH, header => {
-      const length = messageLength(header)
-      if (length === HEADER_LENGTH) return this.#hear(header)
-      this.#read(length - HEADER_LENGTH, rest => this.#hear(Buffer.concat([header, rest])))
-    })
+    this.#timer = setTimeout(() => this.refuse('timeout'), this.#rules.messageTimeout).unref()
+    this.#read(HEADER_LENGTH, header => this.#readMessage(header))
   }
 
   /** Resets it. */
-  refuse(why: Refusal): void {
+  refuse(why: RefusalReason): void {
     if (this.#over) return
     this.#stop()
     native().reset(this.#fd)
@@ -96,51 +96,60 @@ export class Reception {
   }
 
   #read(length: number, then: (bytes: Buffer) => void): void {
-    this.#wait = reactor().awaitBytes(
-      this.#fd,
-      length,
-      (errno, bytes) => {
-        if (errno !== 0 || bytes.length < length) return this.refuse('ended')
-        try {
-          then(bytes)
-        } catch (error) {
-          if (!(error instanceof WireError)) throw error
-          this.refuse('not-convert')
-        }
-      },
-      { ref: false },
-    )
-  }
-
-  #hear(message: Buffer): void {
-    const connect = decode(message)?.tlvs.find(tlv => tlv.type === 'connect')
-    if (!connect) return this.refuse('not-convert')
-    const forbidden = forbiddenTarget(connect.address)
-    const isTest = forbidden === 'loopback' && this.#rules.allowLoopback
-    if ((forbidden && !isTest) || connect.port === 0) return this.refuse('forbidden-address')
+    const done = (errno: number, bytes: Buffer) =>
+      errno !== 0 || bytes.length < length ? this.refuse('ended') : then(bytes)
     try {
-      this.#stopWaiting = whenWritable(this.#fd, () => this.#answer(connect))
+      this.#wait = reactor().awaitBytes(this.#fd, length, done, { ref: false })
     } catch {
       this.refuse('ended') // no more memory or watches
     }
   }
 
-  #answer(remote: { address: string; port: number }): void {
-    const yes = encode([])
+  #readMessage(header: Buffer): void {
+    const length = unlessMalformed(() => messageLength(header))
+    if (length === undefined) return this.refuse('not-convert')
+    if (length === HEADER_LENGTH) return this.#checkMessage(header)
+    this.#read(length - HEADER_LENGTH, rest => this.#checkMessage(Buffer.concat([header, rest])))
+  }
+
+  #checkMessage(message: Buffer): void {
+    const connect = unlessMalformed(() => decode(message))?.tlvs.find(tlv => tlv.type === 'connect')
+    if (!connect) return this.refuse('not-convert')
+    const forbidden = forbiddenTarget(connect.address)
+    const isTest = forbidden === 'loopback' && this.#rules.allowLoopback
+    if ((forbidden && !isTest) || connect.port === 0) return this.refuse('forbidden-address')
+    let isWaiting = false
+    let isWritable = false
     try {
-      if (native().send(this.#fd, yes) < yes.length) return this.refuse('ended')
+      this.#stopWaiting = whenWritable(this.#fd, () => {
+        isWritable = true
+        if (isWaiting) this.#answer(connect)
+      })
+    } catch {
+      return this.refuse('ended') // no more memory or watches
+    }
+    isWaiting = true
+    // It was at once: this is not inside of the `try`, since it ends in the application's code.
+    if (isWritable) this.#answer(connect)
+  }
+
+  #answer({ address, port }: { address: string; port: number }): void {
+    let received: Received
+    try {
+      const reply = encode([])
+      if (native().send(this.#fd, reply) < reply.length) return this.refuse('ended')
       const local = plain(native().getsockname(this.#fd))
       const info = decodeTcpInfo(native().getsockopt(this.#fd, SOL_TCP, TCP_INFO, INFO_MAX))
-      this.#stop()
-      const { address, port } = remote
-      this.#received({
+      received = {
         ...{ fd: this.#fd, remote: { address, port }, peer: this.#peer!, local },
         protocol: protocolOf(this.#fd, undefined),
         zeroRtt: info.synDataAcked === true,
-      })
+      }
     } catch {
-      this.refuse('ended')
+      return this.refuse('ended')
     }
+    this.#stop()
+    this.#received(received)
   }
 
   #stop(): void {
@@ -151,8 +160,18 @@ export class Reception {
   }
 }
 
+/** What a codec reads; undefined when the bytes are not what it expects. */
+function unlessMalformed<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof WireError) return undefined
+    throw error
+  }
+}
+
 /** An IPv4 address on an IPv6 socket is an IPv4 address. */
-function plain(address: SocketAddress): SocketAddress {
-  const plain = plainAddress(address.address)
-  return plain.includes(':') ? address : { ...address, address: plain, family: 4 }
+function plain(found: SocketAddress): SocketAddress {
+  const address = plainAddress(found.address)
+  return address.includes(':') ? found : { ...found, address, family: 4 }
 }

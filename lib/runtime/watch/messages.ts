@@ -1,7 +1,4 @@
-/**
- * What a process with a session says to those who watch it, and what they may ask: lines of JSON over a Unix socket, which
- * belongs to the user who runs it.
- */
+/** What a process with a session sends to its watchers, and what they may ask: lines of JSON over a Unix socket. */
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AccessType, Rule, Steering } from '../../policy/rules/rule.js'
@@ -10,11 +7,11 @@ import type { AccessState } from '../../policy/steering/snapshot.js'
 import type { MptcpReport } from '../connect/report.js'
 import type { Carried, CarriedByAccess, SubflowTold } from '../steering/subflow-report.js'
 
-/** Of these messages; one who watches refuses others. */
+/** Of these messages. A watcher refuses other versions. */
 export const WATCH_VERSION = 1
-/** A line longer than this is no message, in bytes. */
+/** Longest message in characters; a longer line is an error. */
 export const LONGEST_LINE = 4_194_304
-/** How many connections a snapshot shows at most: the ones that carry the most. */
+/** Most connections in a snapshot: the ones that have carried the most. */
 export const CONNECTIONS_SHOWN = 200
 
 export interface Hello {
@@ -24,7 +21,7 @@ export interface Hello {
   /** The program. */
   title: string
   accesses: Record<AccessType, { interface: string }>
-  /** Whether the rules may be replaced from here. */
+  /** Whether watchers may replace the rules. */
   control: boolean
 }
 
@@ -49,7 +46,7 @@ export interface WatchedAccess
 }
 
 export interface WatchedRule {
-  /** In words; undefined: of the connections that no rule matches. */
+  /** In words; undefined for the connections that no rule matches. */
   name: string | undefined
   precedence: number | undefined
   steering: Steering | undefined
@@ -60,11 +57,11 @@ export interface WatchedRule {
 }
 
 export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'convert' | 'interface'> {
-  /** Of this process, and never used again. */
+  /** Unique in this process. */
   id: number
   host: string
   port: number
-  /** Precedence. */
+  /** Its precedence; undefined when no rule matches. */
   rule: number | undefined
   protocol: 'mptcp' | 'tcp'
   /** `name` of the converter that it goes through. */
@@ -74,8 +71,8 @@ export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'conve
   subflows: (SubflowTold & Carried & { rttMs: number; deliveryRate: number })[]
 }
 
-/** What has happened, as it happens. */
-export type Happening = { type: 'event'; at: number } & (
+/** Sent when it happens. */
+export type WatchEvent = { type: 'event'; at: number } & (
   | { event: 'access'; access: AccessType; available: boolean; why: string }
   | { event: 'action'; connection: number | undefined; action: Action; error?: string }
   | { event: 'degraded' | 'problem'; message: string }
@@ -89,16 +86,16 @@ export interface Answer {
   error?: string
 }
 
-export type WatchMessage = Hello | Snapshot | Happening | Answer
+export type WatchMessage = Hello | Snapshot | WatchEvent | Answer
 
-/** What one who watches may ask. */
+/** What a watcher may ask. */
 export type WatchRequest =
-  /** How often a snapshot is to come: 50…60,000 ms; 250 until it is asked for. */
+  /** Milliseconds between two snapshots: 50…60,000; 250 by default. */
   | { do: 'every'; id: number; milliseconds: number }
-  /** `rules`: a preset's name, or rules as JSON. Refused unless the session lets itself be controlled. */
+  /** `rules`: a preset's name, or rules as JSON. Refused unless the session's option `watch` has `control: true`. */
   | { do: 'update'; id: number; rules: unknown }
 
-/** A folder that is the user's alone, where the sockets are unless they are put elsewhere. */
+/** The folder of the sockets, which only the user can use. A session may choose another path. */
 export function watchFolder(): string {
   const { XDG_RUNTIME_DIR } = process.env
   if (XDG_RUNTIME_DIR) return join(XDG_RUNTIME_DIR, 'atsss')
@@ -106,7 +103,7 @@ export function watchFolder(): string {
   return user === undefined ? join(homedir(), '.atsss') : join(tmpdir(), `atsss-${user}`)
 }
 
-/** Takes bytes as they come, and gives the lines that are whole. Throws a RangeError for a line beyond `longest`. */
+/** Takes text as it comes, and returns the lines that are complete. Throws a RangeError for a line longer than `longest`. */
 export class Lines {
   readonly #longest: number
   #rest = ''

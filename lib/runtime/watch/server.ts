@@ -1,31 +1,32 @@
-/** Shows a session to the processes of its user: a Unix socket with mode 0600 that says what is there, and what happens. */
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
+/** Shows a session to other processes of its user: a Unix socket with mode 0600, which sends snapshots and events. */
+import { randomBytes } from 'node:crypto'
+import { chmodSync, linkSync, lstatSync, mkdirSync, renameSync, type Stats, unlinkSync } from 'node:fs'
 import { createServer, connect as open, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { AtsssError } from '../../errors.js'
 import {
-  type Happening,
   type Hello,
   Lines,
   type Snapshot,
+  type WatchEvent,
   type WatchMessage,
   type WatchRequest,
   watchFolder,
 } from './messages.js'
 
-/** Milliseconds. */
+/** Milliseconds between two snapshots. */
 export const EVERY = { least: 50, usual: 250, most: 60_000 }
-/** One who does not read is left out once so many bytes wait for him, until he has read them. */
-const MOST_WAITING = 1_048_576
-/** A request longer than this is none, in characters: rules are the longest. */
+/** A watcher that does not read is skipped while this many bytes are queued for it. */
+const MOST_QUEUED = 1_048_576
+/** Longest request in characters; a longer one ends the connection. The longest ones carry rules. */
 const LONGEST_REQUEST = 262_144
-/** How many may watch at a time. */
+/** Most watchers at a time. */
 const MOST_WATCHERS = 16
 
 export interface Watched {
   hello(): Hello
   snapshot(): Snapshot
-  /** Undefined: the rules are not to be changed from outside. Throws what is wrong with them. */
+  /** Replaces the rules; throws what is wrong with them. Undefined: watchers may not do that. */
   update: ((rules: unknown) => void) | undefined
 }
 
@@ -42,22 +43,24 @@ export class WatchServer {
   readonly #watchers = new Set<Watcher>()
   readonly #removeAtExit = () => this.close()
   #path: string | undefined
+  /** Of our socket's file. */
+  #file: Stats | undefined
   #closed = false
 
-  /** @param path undefined: `PID.sock` in the user's own folder; a second session of a process has `PID-2.sock` */
+  /** @param path undefined: `PID.sock` in the user's own folder; a process's second session has `PID-2.sock` */
   constructor(watched: Watched, path: string | undefined) {
     this.#watched = watched
     this.#server = createServer(socket => this.#welcome(socket))
     this.#server.maxConnections = MOST_WATCHERS
-    this.#server.on('error', () => {}) // one who could not be accepted: the application goes on
+    this.#server.on('error', () => {}) // a watcher could not be accepted: the application goes on
     this.#server.unref()
     this.listening = this.#listen(path)
-    this.listening.catch(() => {}) // also told by the session
+    this.listening.catch(() => {}) // the session reports it as well
   }
 
-  /** To all who watch. */
-  tell(happening: Happening): void {
-    for (const { socket } of this.#watchers) send(socket, happening)
+  /** Sends an event to all watchers. */
+  broadcast(event: WatchEvent): void {
+    for (const { socket } of this.#watchers) send(socket, event)
   }
 
   /** The socket is removed at once. */
@@ -67,25 +70,34 @@ export class WatchServer {
     process.off('exit', this.#removeAtExit)
     for (const { socket } of this.#watchers) socket.destroy()
     this.#server.close()
-    if (this.#path !== undefined) remove(this.#path)
+    // Another process may have put its own socket there, if ours was removed.
+    if (this.#path !== undefined && isSameFile(statOf(this.#path), this.#file)) remove(this.#path)
   }
 
+  /**
+   * Binds to a name of our own and then links it to the path. So the socket has its mode before anybody can connect, two processes cannot
+   * both take the path, and libuv, which unlinks the name that it has bound to, never unlinks the socket of another process.
+   */
   async #listen(wanted: string | undefined): Promise<string> {
-    const path = wanted ?? ownPath()
     try {
-      await this.#bind(path)
+      const folder = wanted === undefined ? ownFolder() : dirname(wanted)
+      const name = join(folder, `.${randomBytes(4).toString('hex')}`)
+      await this.#bind(name)
+      try {
+        chmodSync(name, 0o600)
+        this.#file = lstatSync(name)
+        this.#path = wanted === undefined ? await claimNumbered(name, folder) : await claim(name, wanted)
+      } finally {
+        remove(name)
+      }
+      if (this.#closed) remove(this.#path)
+      else process.once('exit', this.#removeAtExit)
+      return this.#path
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException
-      if (code !== 'EADDRINUSE' || !(await isLeftOver(path))) throw new AtsssError('ERR_ATSSS_WATCH', message)
-      remove(path)
-      await this.#bind(path).catch((again: Error) => {
-        throw new AtsssError('ERR_ATSSS_WATCH', again.message)
-      })
+      this.#server.close()
+      if (error instanceof AtsssError) throw error
+      throw new AtsssError('ERR_ATSSS_WATCH', (error as Error).message, { cause: error })
     }
-    chmodSync(path, 0o600)
-    this.#path = path
-    process.once('exit', this.#removeAtExit)
-    return path
   }
 
   #bind(path: string): Promise<void> {
@@ -94,7 +106,7 @@ export class WatchServer {
       const closed = () => reject(new AtsssError('ERR_ATSSS_WATCH', 'the session has been closed'))
       if (this.#closed) return closed()
       server.once('error', reject).once('close', closed)
-      // Its own, also in a cluster's worker, whose primary would listen for it.
+      // Our own socket, also in a cluster's worker: otherwise the primary would listen.
       server.listen({ path, exclusive: true }, () => {
         server.off('error', reject).off('close', closed)
         resolve()
@@ -107,7 +119,7 @@ export class WatchServer {
     const lines = new Lines(LONGEST_REQUEST)
     this.#watchers.add(watcher)
     socket.setEncoding('utf8').unref()
-    socket.on('error', () => {}) // one who goes away is no matter
+    socket.on('error', () => {}) // a watcher that goes away is no problem
     socket.on('close', () => {
       clearInterval(watcher.timer)
       this.#watchers.delete(watcher)
@@ -136,7 +148,8 @@ export class WatchServer {
       return answer()
     }
     if (request.do !== 'update') return answer('"do" must be "every" or "update"')
-    if (!this.#watched.update) return answer('This session does not let itself be controlled: watch: { control: true }')
+    if (!this.#watched.update)
+      return answer('This session does not let watchers change its rules: it needs watch: { control: true }')
     try {
       this.#watched.update(request.rules)
     } catch (error) {
@@ -153,11 +166,11 @@ export class WatchServer {
 }
 
 function send(socket: Socket, message: WatchMessage): void {
-  if (!socket.destroyed && socket.writableLength < MOST_WAITING) socket.write(`${JSON.stringify(message)}\n`)
+  if (!socket.destroyed && socket.writableLength < MOST_QUEUED) socket.write(`${JSON.stringify(message)}\n`)
 }
 
-/** In a folder that nobody else can reach into. Throws ERR_ATSSS_WATCH when it is another's. */
-function ownPath(): string {
+/** A folder that only this user can use. @throws ERR_ATSSS_WATCH when the folder is not like that */
+function ownFolder(): string {
   const folder = watchFolder()
   mkdirSync(dirname(folder), { recursive: true })
   try {
@@ -167,17 +180,69 @@ function ownPath(): string {
   }
   const { uid, mode } = lstatSync(folder)
   if (uid !== process.getuid?.() || (mode & 0o170_077) !== 0o040_000)
-    throw new AtsssError('ERR_ATSSS_WATCH', `${folder} is not a folder of this user's alone: watch: { path: '…' }`)
-  const number = ++sessions
-  return join(folder, number === 1 ? `${process.pid}.sock` : `${process.pid}-${number}.sock`)
+    throw new AtsssError(
+      'ERR_ATSSS_WATCH',
+      `${folder} is not a folder that only this user can use: remove it, or choose a path: watch: { path: '…' }`,
+    )
+  return folder
 }
-/** How many of this process have had a path of their own. */
+
+/** Links `name` to `PID.sock`, or to `PID-2.sock` and so on: the process may have other sessions, also in worker threads. */
+async function claimNumbered(name: string, folder: string): Promise<string> {
+  for (;;) {
+    const number = ++sessions
+    const path = join(folder, number === 1 ? `${process.pid}.sock` : `${process.pid}-${number}.sock`)
+    try {
+      return await claim(name, path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    }
+  }
+}
+/** The number that was tried last in this thread. */
 let sessions = 0
 
-/** Whether it is the socket of a process that was killed: nobody listens there. Any other file is somebody's. */
+/**
+ * Links `name` to `path`, which must be free, or the socket of a process that was killed.
+ *
+ * @throws EADDRINUSE when a process listens there, or it is another kind of file
+ */
+async function claim(name: string, path: string): Promise<string> {
+  for (let tries = 0; tries < CLAIMS; tries++) {
+    try {
+      linkSync(name, path)
+      return path
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const found = statOf(path)
+    if (!found) continue
+    if (!found.isSocket() || !(await isLeftOver(path))) break
+    takeAway(path, found, `${name}-old`)
+  }
+  throw Object.assign(new Error(`listen EADDRINUSE: address already in use ${path}`), { code: 'EADDRINUSE' })
+}
+/** Several processes may take away the same socket, and one of them is the first to put its own there. */
+const CLAIMS = 5
+
+/** Removes the file that was found at the path, and not one that another process has put there since. */
+function takeAway(path: string, found: Stats, aside: string): void {
+  try {
+    renameSync(path, aside)
+  } catch {
+    return // another process was faster
+  }
+  try {
+    if (!isSameFile(statOf(aside), found)) linkSync(aside, path)
+  } catch {
+    // A third process has taken the path.
+  }
+  remove(aside)
+}
+
+/** Whether it is the socket of a process that was killed: no process listens there. */
 function isLeftOver(path: string): Promise<boolean> {
   return new Promise(resolve => {
-    if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return resolve(false)
     const socket = open(path)
     socket.once('connect', () => {
       socket.destroy()
@@ -185,6 +250,14 @@ function isLeftOver(path: string): Promise<boolean> {
     })
     socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'))
   })
+}
+
+function statOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })
+}
+
+function isSameFile(a: Stats | undefined, b: Stats | undefined): boolean {
+  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev
 }
 
 function remove(path: string): void {

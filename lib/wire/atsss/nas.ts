@@ -51,6 +51,11 @@ export function readNas(from: Reader): SessionMessage {
   return from.bytes[from.offset] === EPD.sessionManagement ? readSessionMessage(from) : readProtected(from)
 }
 
+/** Whether bytes can only be a NAS message, and not the contents of a container, whose parameter types are lower. */
+export function isNasMessage(bytes: Uint8Array): boolean {
+  return bytes[0] === EPD.sessionManagement || bytes[0] === EPD.mobilityManagement
+}
+
 /** Extended protocol discriminators. TS 24.007 §11.2.3.1.1A. */
 const EPD = { sessionManagement: 0x2e, mobilityManagement: 0x7e } as const
 

@@ -4,7 +4,7 @@ import { handoverBetween, MOMENTS, NO_HISTORY, next, shareOf } from '../../../li
 import { describeSnapshot } from '../../../lib/cli/watch/page-data.js'
 import { cut, sparkline, table } from '../../../lib/cli/watch/table.js'
 import { bytesInWords, happeningInWords, rateInWords, timeInWords } from '../../../lib/cli/watch/words.js'
-import type { Happening } from '../../../lib/runtime/watch/messages.js'
+import type { WatchEvent } from '../../../lib/runtime/watch/messages.js'
 import { carried, connection, HELLO, sent, snapshot } from './snapshots.js'
 
 const plain = coloursFor({ isTTY: false })
@@ -73,7 +73,7 @@ describe('handovers between two snapshots', () => {
 })
 
 describe('the table', () => {
-  const view = (width = 160, height = 40, happenings: Happening[] = []) =>
+  const view = (width = 160, height = 40, happenings: WatchEvent[] = []) =>
     table({ hello: HELLO, history: two(), happenings, width, height, colours: plain })
 
   test('says what there is', () => {
@@ -167,7 +167,7 @@ test('quantities in words', () => {
   expect(timeInWords(new Date(2026, 0, 2, 3, 4, 5, 678).getTime())).toBe('03:04:05.6')
 })
 
-test.each<[string, Happening]>([
+test.each<[string, WatchEvent]>([
   ['3gpp is available: up', { type: 'event', at: 0, event: 'access', access: '3gpp', available: true, why: 'up' }],
   [
     '#3 new subflow over 3gpp, as backup: standby; the kernel refused: EPERM',

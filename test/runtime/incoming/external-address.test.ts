@@ -33,7 +33,7 @@ vi.mock('../../../lib/runtime/incoming/pcp-transport.js', () => ({
       close: () => void network.open.delete(name),
     }
   }),
-  hearAnnouncements: (interfaces: readonly { name: string; address: string | undefined }[], receive: Receiver) => {
+  listenForAnnouncements: (interfaces: readonly { name: string; address: string | undefined }[], receive: Receiver) => {
     const each = { interfaces, open: true }
     network.hearing.push(each)
     network.announce = receive

@@ -1,0 +1,57 @@
+/** Rules in any of the forms that a session takes. Pure: rules in, rules out. */
+import { decodeContainer } from '../../wire/atsss/container.js'
+import { decodeSessionMessage, isNasMessage } from '../../wire/atsss/nas.js'
+import { applyContainer, changesBetween, type RuleUpdate } from './container.js'
+import { type AtsssRule, parseRules } from './json.js'
+import { presetRules } from './presets.js'
+import type { Rule } from './rule.js'
+
+/**
+ * Rules, in one of these forms:
+ *
+ * - the name of a preset;
+ * - JSON in the names of TS 29.512. Both replace all rules;
+ * - bytes from the network: the contents of an ATSSS container (TS 24.193), or the NAS message that has it, a PDU SESSION
+ *   ESTABLISHMENT ACCEPT or MODIFICATION COMMAND (TS 24.501), also inside a DL NAS TRANSPORT. A container adds, replaces and
+ *   deletes rules by their identifiers. Bytes that begin with 0x2e or 0x7e are a NAS message.
+ */
+export type RulesInput = 'handover' | 'interactive' | 'aggregate' | readonly AtsssRule[] | Uint8Array
+
+/**
+ * The rules after `input`, and what is different from `before`. Bytes without any rules change nothing; `problems` says so.
+ *
+ * @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED
+ */
+export function readRules(before: readonly Rule[], input: RulesInput): RuleUpdate {
+  if (input instanceof Uint8Array) return readBytes(before, input)
+  const rules = typeof input === 'string' ? presetRules(input) : parseRules(input)
+  return { rules, changes: changesBetween(before, rules), problems: [] }
+}
+
+function readBytes(before: readonly Rule[], bytes: Uint8Array): RuleUpdate {
+  if (!isNasMessage(bytes)) return readContainer(before, bytes, 'The ATSSS container')
+  const { type, pduSessionId, atsssContainer } = decodeSessionMessage(bytes)
+  const message = `The ${MESSAGE_NAMES[type]} of PDU session ${pduSessionId}`
+  if (atsssContainer === undefined)
+    return unchanged(before, `${message} has no ATSSS container: the rules stay as they are`)
+  return readContainer(before, atsssContainer, message)
+}
+
+/** @param name of what the container came in, for a message */
+function readContainer(before: readonly Rule[], bytes: Uint8Array, name: string): RuleUpdate {
+  const container = decodeContainer(bytes)
+  const update = applyContainer(before, container)
+  if (container.parameters.some(({ type }) => type === 'rules')) return update
+  const { problems } = unchanged(before, `${name} has no ATSSS rules: the rules stay as they are`)
+  return { ...update, problems: [...update.problems, ...problems] }
+}
+
+function unchanged(rules: readonly Rule[], message: string): RuleUpdate {
+  return { rules: [...rules], changes: [], problems: [{ message, offset: undefined, bytes: undefined }] }
+}
+
+/** As TS 24.501 names them. */
+const MESSAGE_NAMES = {
+  'establishment-accept': 'PDU SESSION ESTABLISHMENT ACCEPT',
+  'modification-command': 'PDU SESSION MODIFICATION COMMAND',
+} as const

@@ -1,0 +1,276 @@
+/**
+ * How a session steers its connections, those that it makes and those that its servers take: the rule of each, the access of
+ * its first subflow, what the steering loop is to do about it, and what it has carried.
+ */
+import { AtsssError } from '../errors.js'
+import type { Candidate } from '../policy/connect/candidates.js'
+import { type Match, match } from '../policy/rules/match.js'
+import { type Permit, permit, refusalBecause } from '../policy/rules/permit.js'
+import { type RulesInput, readRules } from '../policy/rules/read.js'
+import type { AccessType, Rule, Steering } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
+import type { Assistance } from '../policy/steering/modes.js'
+import { reuseBlockedBy } from '../policy/steering/pooling.js'
+import type { Accesses } from '../policy/steering/snapshot.js'
+import type { Destination, Route, Steerer } from '../runtime/connect/steerer.js'
+import type { AccessConfig } from '../runtime/network/access-links.js'
+import { keyOf } from '../runtime/steering/accounts.js'
+import type { Steered } from '../runtime/steering/connection.js'
+import { type ControllerHost, startController } from '../runtime/steering/host.js'
+import type { Report, SteeringLevel } from '../runtime/steering/messages.js'
+import type { MptcpSocket } from '../socket/socket.js'
+import { SessionConnections } from './connections.js'
+import { degradedBy, type Explanation, type SessionEvents, type SessionUpdate } from './events.js'
+import { FirstAccess, routeBy } from './first-access.js'
+import type { SessionSettings } from './options.js'
+import { type SessionStats, sessionStats, UNSEEN } from './stats.js'
+
+/** Emits an event of the session. The listeners are the application's: see `emitToApplication`. */
+export type EmitSessionEvent = <E extends keyof SessionEvents>(event: E, ...args: SessionEvents[E]) => void
+
+export class SessionSteering {
+  /** What can be done about subflows here; rejects when the steering loop cannot run. */
+  readonly ready: Promise<SteeringLevel>
+  readonly #settings: SessionSettings
+  readonly #emit: EmitSessionEvent
+  readonly #controller: ControllerHost
+  readonly #connections = new SessionConnections()
+  readonly #firstAccess = new FirstAccess()
+  #rules: readonly Rule[]
+  #accesses: Accesses = UNSEEN
+  #level: SteeringLevel['level'] | undefined
+  #isClosed = false
+
+  /** @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED */
+  constructor(settings: SessionSettings, rules: RulesInput, emit: EmitSessionEvent) {
+    const first = readRules([], rules)
+    this.#settings = settings
+    this.#rules = first.rules
+    this.#emit = emit
+    let resolve!: (level: SteeringLevel) => void
+    let reject!: (error: Error) => void
+    this.ready = new Promise((yes, no) => {
+      resolve = yes
+      reject = no
+    })
+    this.ready.catch(() => {}) // the event `degraded` reports it as well
+    this.#controller = startController(settings.controller, { accesses: settings.accesses }, report => {
+      if (report.event === 'ready') resolve(report.level)
+      if (report.event === 'failed') reject(report.error)
+      this.#follow(report)
+    })
+    this.#sendRules()
+    // The session is being constructed: it has no listeners yet.
+    for (const problem of first.problems) queueMicrotask(() => emit('problem', problem))
+  }
+
+  get rules(): readonly Rule[] {
+    return this.#rules
+  }
+
+  get accesses(): Readonly<Record<AccessType, AccessConfig>> {
+    return this.#settings.accesses
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** Where connections should begin, as far as that is known before there is one: the last rule is the one for everything else. */
+  get preferredAccess(): AccessType | undefined {
+    const rule = this.#rules.at(-1)
+    return rule && this.#firstAccess.inOrder(rule, this.#accesses)[0]
+  }
+
+  match({ host, addresses, port }: Destination): Match {
+    return match(this.#rules, { host, address: addresses[0], port, ...this.#settings.application })
+  }
+
+  /**
+   * Whether a connection may be made, and under which rule.
+   *
+   * @param peer for people: "from 192.0.2.1:50000"
+   * @throws ERR_ATSSS_NO_RULE, ERR_ATSSS_STEERING
+   */
+  permit(destination: Destination, peer: string): Permit {
+    return permit(this.match(destination), peer, this.#settings)
+  }
+
+  /** Reports what of a rule cannot be obeyed for a connection that was made nevertheless. */
+  reportDegraded({ degraded }: Permit): void {
+    if (degraded !== undefined) this.#emit('degraded', { what: 'rule', message: degraded })
+  }
+
+  /** What one socket of the session needs in order to be routed and steered. */
+  steererOf(socket: () => MptcpSocket): Steerer {
+    let host = ''
+    return {
+      route: destination => {
+        host = destination.host
+        return this.#route(destination)
+      },
+      opened: (fd, way) => this.#opened(socket(), host, fd, way),
+      closing: () => this.release(socket()),
+    }
+  }
+
+  /**
+   * Counts a connection that has been established, and steers it from now on.
+   *
+   * @param access of its first subflow; undefined when the routing table chose it
+   */
+  steer(
+    socket: MptcpSocket,
+    destination: Destination,
+    access: AccessType | undefined,
+    about: Omit<Steered, 'token' | 'rule'>,
+  ): void {
+    const { rule } = this.match(destination)
+    const token = this.#connections.add(socket, about.fd, destination, access, rule)
+    // We are called from the middle of connecting or accepting: the application hears of it when that is done.
+    if (token === undefined) return void process.nextTick(() => this.#reportFallback(destination))
+    if (this.#isClosed) return
+    this.#controller.send({ command: 'add', steered: { token, rule: keyOf(rule), ...about } })
+    // Before the application's listeners: one that throws keeps the later ones from being called.
+    socket.prependOnceListener('close', () => {
+      if (this.#connections.release(token)) this.#controller.send({ command: 'remove', token })
+    })
+  }
+
+  /** Its descriptor is about to be closed: counts what it has carried. The steering ends with its `'close'`. */
+  release(socket: MptcpSocket): void {
+    this.#connections.accounts.remove(socket)
+  }
+
+  /** Replaces or changes the rules; see `MaPduSession.update`. */
+  update(input: RulesInput): SessionUpdate {
+    const { rules, changes, problems } = readRules(this.#rules, input)
+    this.#rules = rules
+    const moved = this.#connections.reassign(destination => this.match(destination).rule)
+    this.#sendRules()
+    const update = { rules, changes, problems, moved }
+    for (const problem of problems) this.#emit('problem', problem)
+    this.#emit('update', update)
+    return update
+  }
+
+  assist(wish: Assistance | undefined): void {
+    this.#firstAccess.assistance = wish
+    this.#firstAccess.newOver3gpp = {} // computed without the wish; the steering loop will send new ones
+    this.#controller.send({ command: 'assist', wish })
+  }
+
+  /** Why an idle connection must not be reused; see `MaPduSession.reuseBlockedBy`. */
+  reuseBlockedBy(socket: MptcpSocket): string | undefined {
+    const origin = this.#connections.originOf(socket)
+    if (!origin) return undefined
+    const found = this.match(origin.destination)
+    const refusal = refusalBecause(found, this.#settings)
+    if (refusal !== undefined) return refusal
+    const { access, token } = origin
+    const movable = this.#connections.isSteered(token) && this.#level !== undefined && this.#level !== 'none'
+    return reuseBlockedBy({ access, movable }, found.rule?.steering, this.#accesses, performance.now())
+  }
+
+  explain(host: string, port: number): Explanation {
+    const found = this.match({ host, addresses: [], port })
+    const refusal = refusalBecause(found, this.#settings)
+    if (!found.rule) return { ...found, accesses: [], steering: 'unsteered' }
+    if (refusal !== undefined) return { ...found, accesses: [], steering: refusal }
+    const { why } = this.#firstAccess.decide(found.rule, this.#accesses)
+    return { ...found, accesses: this.#firstAccess.inOrder(found.rule, this.#accesses), steering: why }
+  }
+
+  stats(): SessionStats {
+    const { accounts } = this.#connections
+    return sessionStats(accounts, this.#rules, this.#settings.accesses, this.#accesses, this.#level)
+  }
+
+  /** Ends the steering. The connections stay as they are. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#controller.send({ command: 'close' })
+  }
+
+  async #route({ host, addresses, port }: Destination): Promise<Route> {
+    await this.ready.catch(() => {})
+    const permits: Permit[] = []
+    const route = routeBy(
+      addresses,
+      address => this.match({ host, addresses: [address], port }),
+      found => {
+        const permitted = permit(found, `to ${host}:${port}`, this.#settings)
+        permits.push(permitted)
+        return this.#interfacesFor(permitted.rule)
+      },
+    )
+    for (const permitted of permits) this.reportDegraded(permitted)
+    return route
+  }
+
+  #interfacesFor(rule: Rule | undefined): (string | undefined)[] {
+    if (!rule) return [undefined]
+    const accesses = this.#firstAccess.forNewConnection(rule, this.#accesses)
+    return accesses.map(access => this.#settings.accesses[access].interface)
+  }
+
+  #opened(socket: MptcpSocket, host: string, fd: number, { via, destination, interface: name }: Candidate): void {
+    const { address, port, family } = via?.endpoint ?? destination
+    const access = BOTH.find(type => this.#settings.accesses[type].interface === name)
+    const reached = { host, addresses: [destination.address], port: destination.port }
+    this.steer(socket, reached, access, { fd, remote: { address, port }, family })
+  }
+
+  #reportFallback({ addresses }: Destination): void {
+    const message = `The connection to ${addresses[0]} is TCP, and stays on its access`
+    this.#emit('degraded', { what: 'fallback', message })
+  }
+
+  #sendRules(): void {
+    const rules = this.#rules.map((rule): [number, Steering] => [keyOf(rule), rule.steering])
+    this.#controller.send({ command: 'rules', rules, assigned: this.#connections.assigned })
+  }
+
+  /** Takes in what the steering loop reports, and then passes it to the application. */
+  #follow(report: Report): void {
+    switch (report.event) {
+      case 'ready':
+        this.#level = report.level.level
+        break
+      case 'accesses':
+        this.#accesses = report.accesses
+        this.#firstAccess.newOver3gpp = report.newOver3gpp
+        break
+      case 'access': {
+        const { access, available, why } = report
+        this.#accesses = { ...this.#accesses, [access]: { ...this.#accesses[access], available, why } }
+        this.#emit('access', { access, available, why })
+        break
+      }
+      case 'action': {
+        const { token, event: _, ...change } = report
+        this.#emit('action', { socket: this.#connections.socketOf(token), ...change })
+        break
+      }
+      case 'subflows':
+        this.#connections.accounts.hear(report)
+        break
+      case 'gone':
+        this.#connections.release(report.token)
+        break
+      case 'fallback': {
+        const destination = this.#connections.fellBack(report.token)
+        if (destination) this.#reportFallback(destination)
+        break
+      }
+    }
+    const degraded = degradedBy(report)
+    if (degraded) this.#emit('degraded', degraded)
+  }
+}
+
+/** @throws ERR_ATSSS_CLOSED */
+export function refuseWhenClosed({ isClosed }: SessionSteering): void {
+  if (isClosed) throw new AtsssError('ERR_ATSSS_CLOSED', 'The session is closed')
+}
