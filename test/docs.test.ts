@@ -99,7 +99,7 @@ test('every option of a session has a heading in docs/session.md', () => {
 })
 
 /** Of net.createServer. */
-const OF_NET = ['allowHalfOpen', 'pauseOnConnect', 'noDelay', 'keepAlive', 'keepAliveInitialDelay']
+const OF_NET = ['allowHalfOpen', 'pauseOnConnect', 'noDelay', 'keepAlive', 'keepAliveInitialDelay', 'highWaterMark']
 
 test('every option of a session’s servers has a heading in docs/incoming.md', () => {
   const [, body] =
