@@ -1,16 +1,16 @@
 /**
  * `atsss/converter`: a reference Transport Converter in user space. RFC 8803.
  *
- * What it cannot do, the kernel holding the packets:
+ * Since the kernel handles the packets, it cannot:
  * - Answer in the SYN+ACK (§4.2): the kernel has sent it. The answer follows the third ACK, one round trip later.
- * - Ignore a SYN without Convert TLVs (§6): the kernel takes the connection, which is then reset without a word.
- * - Copy TCP options with a value into the SYN to the server, Fast Open's among them (§6.2.5, §7.6): Error 33.
- * - Show the server's SYN+ACK (§6.2.6): the Extended TCP Header is made of what the socket knows (`synAckOptions`).
+ * - Ignore a SYN without Convert TLVs (§6): the kernel accepts the connection, which is then reset without an answer.
+ * - Copy TCP options that have a value into the SYN to the server, including Fast Open's (§6.2.5, §7.6): Error 33.
+ * - Show the server's SYN+ACK (§6.2.6): the Extended TCP Header is made from what the socket knows (`synAckOptions`).
  * - Tie its SYNs to the client's retransmissions (§9.3): the kernel repeats them by itself.
- * - Tell the Code of an ICMP message (§6.2.8) beyond what its errno says, nor an ICMP port unreachable from a reset.
- * - Keep the client's address (§4.4.1): it shares its own.
- * - Hold back its SYN+ACK to a remote host until the client has answered (§5.2), or ignore SYNs to ports that it does not
- *   listen on; those it gives away it listens on from the start, with a filter that ignores them.
+ * - Report more of an ICMP message's Code (§6.2.8) than its errno says, or distinguish an ICMP port unreachable from a reset.
+ * - Keep the client's address (§4.4.1): its clients share its own address.
+ * - Delay its SYN+ACK to a remote host until the client has answered (§5.2), or ignore SYNs to ports that it does not listen
+ *   on. It listens from the start on those that it can assign, with a filter that ignores SYNs.
  */
 export {
   Converter,

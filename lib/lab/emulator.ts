@@ -1,5 +1,5 @@
 /**
- * The link emulator, a program of our own: a child process that takes commands and answers them.
+ * The link emulator, one of our own programs, as a child process that takes commands and answers them.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -32,7 +32,7 @@ export class Emulator {
     this.#exited = new Promise(resolve => this.#child.once('close', resolve))
     this.#child.on('error', error => this.#failAll(error.message))
     this.#child.on('close', (code, signal) => this.#failAll(`it ended (${signal ?? code}) ${this.#complaints}`))
-    this.#child.stdin.on('error', () => {}) // 'close' tells
+    this.#child.stdin.on('error', () => {}) // 'close' reports it
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#complaints = (this.#complaints + text).slice(-1000)
     })
@@ -41,7 +41,7 @@ export class Emulator {
     this.#hold(false)
   }
 
-  /** Sends a command, and gives the value that answers it. */
+  /** Sends a command. @returns the value of its answer */
   command(words: string): Promise<unknown> {
     if (words.includes('\n'))
       return Promise.reject(new AtsssError('ERR_ATSSS_OPTION', 'a line break in a name or value'))
@@ -56,7 +56,7 @@ export class Emulator {
   }
 
   kill(): Promise<void> {
-    // 'close' comes after the ends of its streams: whoever waits for it has to be kept alive by them, too.
+    // 'close' follows the ends of the streams: while it is awaited, they have to keep this process alive, too.
     this.#killed = true
     this.#hold(true)
     this.#child.ref()
@@ -77,7 +77,7 @@ export class Emulator {
     this.#waiting.clear()
   }
 
-  /** The process stays alive for an answer, not for an open lab. */
+  /** An answer that is awaited keeps this process alive; an open lab does not. */
   #hold(on: boolean): void {
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) {
       const handle = stream as unknown as { ref(): void; unref(): void }
@@ -97,17 +97,17 @@ function failure(words: string, reason: string, cause?: Error): AtsssError {
       : 'the lab needs root, or to be run under "unshare -Urnm"'
     return new AtsssError('ERR_LAB_PRIVILEGE', `${reason}: ${remedy}`, { cause })
   }
-  return new AtsssError('ERR_LAB_FAILED', `the link emulator, told "${words}": ${reason}`, { cause })
+  return new AtsssError('ERR_LAB_FAILED', `the link emulator failed at "${words}": ${reason}`, { cause })
 }
 
-/** Where the emulator may be: the environment's word, a checkout's build, the package's prebuilt binary. */
+/** The emulator: named by ATSSS_LINK_EMULATOR, built in this checkout, or the package's prebuilt binary. */
 function emulatorPath(): string {
   const root = new URL('../../', import.meta.url)
   const named = process.env.ATSSS_LINK_EMULATOR
   const candidates = [
     ...(named ? [named] : []),
     fileURLToPath(new URL('build/Release/link-emulator', root)),
-    // It brings its C library with it.
+    // Linked statically: one for every C library.
     fileURLToPath(new URL(`prebuilds/linux-${process.arch}/link-emulator`, root)),
   ]
   const path = candidates.find(candidate => existsSync(candidate))

@@ -56,7 +56,7 @@ export interface Lab {
   readonly accesses: Readonly<Record<string, Access>>
   /** Reachable over every access. */
   readonly converterAddress: Address
-  /** In the data network, behind the converter; reachable over every access without a converter too. */
+  /** In the data network, behind the converter; also reachable over every access without a converter. */
   readonly serverAddress: Address
   /** The link of an access, or `data`, the one between converter and server. */
   link(name: string): Link
@@ -65,7 +65,7 @@ export interface Lab {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Builds a lab: in about a tenth of a second. An open lab does not keep the process alive. */
+/** Builds a lab, in about a tenth of a second. An open lab does not keep the process alive. */
 export async function openLab(options: LabOptions = {}): Promise<Lab> {
   const plan = planOf(options, existsSync('/proc/sys/net/ipv6'))
   const settings = plan.profiles.flatMap(({ name, profile }) => commandsFor(name, profile))
@@ -123,7 +123,7 @@ async function build(plan: Plan, { ue, converter, server }: Hosts, emulator: Emu
   await ipBatch(serverLines(plan), '-n', server.name)
 }
 
-/** What there is in a lab that has been built. */
+/** The parts of a lab that has been built. */
 function parts(plan: Plan, { ue, converter, server }: Hosts, emulator: Emulator) {
   const links = new Map<string, Link>(
     plan.profiles.map(({ name, profile }) => [name, new EmulatedLink(name, emulator, profile)]),

@@ -30,12 +30,12 @@ export interface LinkStats {
   downlink: DirectionStats
 }
 
-/** Where a capture looks at the packets: what that end sends, and what it gets. */
+/** The end of a link whose packets are captured: those that it sends, and those that arrive there. */
 export type LinkEnd = 'ue' | 'network'
 
 export interface Capture {
   readonly file: string
-  /** What has been captured until now. */
+  /** The packets captured so far. */
   packets(): Promise<Packet[]>
   /** Ends the capture; the file is complete then. */
   stop(): Promise<void>
@@ -44,14 +44,14 @@ export interface Capture {
 
 export interface Link {
   readonly name: string
-  /** What it is like at present: all that has been set. */
+  /** Its present settings. */
   readonly present: Readonly<LinkChange>
-  /** Resolves when the change is in force. What is left out stays as it is. */
+  /** Resolves when the change is in force. Settings that are left out stay as they are. */
   set(change: LinkChange): Promise<void>
   stats(): Promise<LinkStats>
   /**
-   * Writes every packet to a pcap file (nanoseconds, raw IP) as one end of the link sees it: on the UE's side what the
-   * middlebox has yet to see, on the network's what it has left of it. One capture per end; a new one ends the one before.
+   * Writes every packet to a pcap file (nanoseconds, raw IP) as one end of the link sees it: at the UE's end before the
+   * middlebox, at the network's end after it (for packets from the UE). One capture per end; a new one ends the one before.
    */
   capture(file: string, options?: { end?: LinkEnd }): Promise<Capture>
 }
@@ -62,7 +62,7 @@ export class EmulatedLink implements Link {
   readonly #captures: { [end in LinkEnd]?: Capture } = {}
   #present: LinkChange
 
-  /** @param profile what the emulator has been told already */
+  /** @param profile the settings that the emulator already has */
   constructor(name: string, emulator: Emulator, profile: LinkProfile) {
     this.name = name
     this.#emulator = emulator

@@ -28,12 +28,12 @@ export interface RunOptions {
 export interface RunResult {
   stdout: string
   stderr: string
-  /** The exit code; null when a signal ended the program. */
+  /** The exit code; null if a signal ended the program. */
   code: number | null
 }
 
 export interface Namespace {
-  /** As `ip netns` knows it. */
+  /** The name for `ip netns`. */
   readonly name: string
   /** By interface. */
   readonly addresses: Readonly<Record<string, Address>>
@@ -42,7 +42,7 @@ export interface Namespace {
   spawn(command: string, args: readonly string[], options: SpawnOptions): ChildProcess
   /** Runs a program in it to its end, whatever its exit code. */
   run(command: string, args?: readonly string[], options?: RunOptions): Promise<RunResult>
-  /** Reads `net.…`, or writes it first when there is a value. */
+  /** Reads a setting `net.…`; with a value, writes it first. */
   sysctl(name: string, value?: string | number): Promise<string>
 }
 
@@ -52,7 +52,7 @@ export class NetworkNamespace implements Namespace {
   readonly #emulator: Emulator
   readonly #children: Set<ChildProcess>
 
-  /** @param children where to note what runs, for the end of the lab */
+  /** @param children the set of running programs, which end with the lab */
   constructor(name: string, emulator: Emulator, children: Set<ChildProcess>) {
     this.name = name
     this.#emulator = emulator
@@ -88,7 +88,10 @@ export class NetworkNamespace implements Namespace {
 
   async sysctl(name: string, value?: string | number): Promise<string> {
     if (!/^net(\.[\w-]+)+$/.test(name))
-      throw new AtsssError('ERR_ATSSS_OPTION', `${name} is not a sysctl of the network`)
+      throw new AtsssError(
+        'ERR_ATSSS_OPTION',
+        `"${name}" is not a setting of the network: its name must begin with "net."`,
+      )
     return (await this.#emulator.command(`sysctl ${this.name} ${name} ${value ?? ''}`)) as string
   }
 }

@@ -1,14 +1,14 @@
 /**
- * What a link of the lab is like, and the commands that tell the emulator so. Values to words; no I/O.
+ * The settings of a link, and the commands with which the emulator gets them. Values to words; no I/O.
  */
 
 import { AtsssError } from '../errors.js'
 import { integer, invalid, oneOf } from '../input/check.js'
 
-/** The quality of a link, in both directions. What is left out stays as it is; at first, as the defaults say. */
+/** The quality of a link, in both directions. A setting that is left out stays as it is; at first it is the default. */
 export interface LinkProfile {
   /**
-   * How many megabits of IP packets leave in a second, each direction. 0: no limit.
+   * The rate in each direction, in megabits of IP packets per second. 0: no limit.
    *
    * @defaultValue 0
    */
@@ -20,7 +20,7 @@ export interface LinkProfile {
    */
   delayMs?: number
   /**
-   * How far the delay of a packet may be from `delayMs`, in milliseconds, either way.
+   * How much the delay of a packet may differ from `delayMs`, in milliseconds, up or down.
    *
    * @defaultValue 0
    */
@@ -32,20 +32,20 @@ export interface LinkProfile {
    */
   reorder?: boolean
   /**
-   * Percent of the packets that are lost at random, each direction on its own. Range 0…100.
+   * Percent of the packets that are lost at random, in each direction separately. Range 0…100.
    *
    * @defaultValue 0
    */
   lossPercent?: number
   /**
-   * How long a packet may have to wait for those before it, in milliseconds; beyond that it is dropped.
-   * Without a rate nothing waits. Two full packets fit, however short it is.
+   * How long a packet may wait for those before it, in milliseconds; a packet that would wait longer is dropped.
+   * Without a rate, packets do not wait. Two full packets always fit.
    *
    * @defaultValue 100, a common depth of home routers and base stations
    */
   bufferMs?: number
   /**
-   * Restarts the random numbers of loss and jitter: the same seed loses the same packets.
+   * The seed of the random numbers for loss and jitter: the same seed loses the same packets.
    *
    * @defaultValue 1
    */
@@ -70,19 +70,19 @@ export interface Mangling {
    * @defaultValue 'all'
    */
   match?: (typeof MATCHES)[number]
-  /** For how many packets in each direction; left out, or 0: for all to come. */
+  /** For how many packets in each direction; 0, or left out: for all packets. */
   count?: number
 }
 
-/** What may be changed of one direction while the lab is open. */
+/** The settings of one direction, which may change while the lab is open. */
 export interface DirectionChange extends LinkProfile {
-  /** A black hole: everything is lost, and nobody is told. What is under way is lost too. */
+  /** A black hole: everything is lost without notice, including packets on their way. */
   down?: boolean
-  /** Replaces what the middlebox does; `[]` ends it. Applied in this order, until one drops the packet. */
+  /** Replaces the middlebox's rules; `[]` removes them. They apply in this order, until one drops the packet. */
   mangle?: readonly Mangling[]
 }
 
-/** What may be changed of a link while the lab is open: both directions, or one of them. */
+/** The settings of a link, which may change while the lab is open: for both directions, or for one. */
 export interface LinkChange extends DirectionChange {
   /** Whether the UE's interface has carrier (IFF_RUNNING). Without it nothing passes, and the UE's kernel knows. */
   carrier?: boolean
@@ -92,7 +92,7 @@ export interface LinkChange extends DirectionChange {
   downlink?: DirectionChange
 }
 
-/** The keys of the emulator's `set`, how the value is said in its units, and the largest that makes sense. */
+/** For each setting: the emulator's word, the factor to its unit, and the largest value that makes sense. */
 const settings: Record<keyof LinkProfile | 'down', { word: string; factor: number; most: number }> = {
   rateMbps: { word: 'rate', factor: 1e6, most: 1e6 },
   delayMs: { word: 'delay', factor: 1000, most: 60_000 },
@@ -104,7 +104,7 @@ const settings: Record<keyof LinkProfile | 'down', { word: string; factor: numbe
   down: { word: 'down', factor: 1, most: 1 },
 }
 
-/** The commands that make the change, without their numbers. Throws `ERR_ATSSS_OPTION` for what cannot be. */
+/** The commands that make the change, without their numbers. Throws `ERR_ATSSS_OPTION` for impossible settings. */
 export function commandsFor(link: string, change: LinkChange): string[] {
   const { carrier, uplink, downlink, ...both } = change
   const commands = [
@@ -116,7 +116,7 @@ export function commandsFor(link: string, change: LinkChange): string[] {
   return commands
 }
 
-/** Two changes, the second one later, as one. What is said of both directions holds for what was said of one. */
+/** Two changes, the second one later, as one. A later setting for both directions replaces an earlier one for one direction. */
 export function together(first: LinkChange, second: LinkChange): LinkChange {
   const { uplink, downlink, ...before } = first
   const { uplink: up, downlink: down, ...after } = second

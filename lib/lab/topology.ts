@@ -1,11 +1,11 @@
 /**
- * The lab as values: who has which address, and the lines that tell `ip` so. No I/O.
+ * The lab as values: the addresses of its hosts, and the lines that configure them through `ip`. No I/O.
  *
  *   UE --- wifi --- converter --- data --- server
  *      \-- cell --/
  *
  * The converter's host is also the router between the accesses and the data network, so that the server can be reached
- * without the converter. The UE has a default route over each access, the first of them preferred, and nothing else: as
+ * without the converter. The UE has a default route over each access, the first of them preferred, and nothing else, like
  * a laptop on two networks.
  */
 
@@ -33,7 +33,7 @@ export interface LabOptions {
    */
   accesses?: readonly AccessOptions[]
   /**
-   * The link between the converter and the server. `veth` is the kernel's own: faster, and not to be changed or captured.
+   * The link between the converter and the server. `veth` is the kernel's own: faster, but it cannot be changed or captured.
    *
    * @defaultValue no limit and no delay
    */
@@ -41,12 +41,12 @@ export interface LabOptions {
   /**
    * Whether there are IPv6 addresses too.
    *
-   * @defaultValue true where the system has IPv6
+   * @defaultValue true if the system has IPv6
    */
   ipv6?: boolean
   /**
-   * Whether packets leave the UE by the interface that has their source address (a rule and a table per access), as on a
-   * phone. Without it a packet takes the preferred route unless its socket is bound to a device, as on a laptop.
+   * Whether packets leave the UE through the interface that has their source address (a rule and a table per access), as on a
+   * phone. Otherwise a packet takes the preferred route unless its socket is bound to a device, as on a laptop.
    *
    * @defaultValue false
    */
@@ -56,7 +56,7 @@ export interface LabOptions {
 /** The data network's link and the interfaces at its ends. */
 export const DATA = 'data'
 
-/** Addresses for documentation (RFC 5737, RFC 3849) where there are enough of them: these never meet the real network. */
+/** Addresses for documentation (RFC 5737, RFC 3849) as far as there are enough: the real network never uses them. */
 export const CONVERTER: Required<Address> = { v4: '192.0.2.1', v6: '2001:db8:c::1' }
 export const SERVER: Required<Address> = { v4: '198.51.100.2', v6: '2001:db8:d::2' }
 const DATA_GATEWAY: Required<Address> = { v4: '198.51.100.1', v6: '2001:db8:d::1' }
@@ -73,9 +73,9 @@ export function accessAddresses(index: number): { ue: Required<Address>; gateway
 /** Options with their defaults, checked. */
 export interface Plan {
   accesses: readonly AccessOptions[]
-  /** By link. The data network's is missing when it is a veth. */
+  /** One for each link, except the data network's if it is a veth. */
   profiles: { name: string; profile: LinkProfile }[]
-  /** `off` where the system has it and the lab shall not. */
+  /** `off`: the system has it, but the lab is not to use it. */
   ipv6: 'on' | 'off' | 'missing'
   sourceRouting: boolean
 }
@@ -86,7 +86,10 @@ export function planOf(options: LabOptions, hasIpv6: boolean): Plan {
   for (const { access } of accesses) oneOf('access', access, ['3gpp', 'non-3gpp'])
   for (const name of names)
     if (!/^[A-Za-z][\w-]{0,14}$/.test(name) || name === 'lo' || name === DATA)
-      throw new AtsssError('ERR_ATSSS_OPTION', `an access cannot be named "${name}"`)
+      throw new AtsssError(
+        'ERR_ATSSS_OPTION',
+        `an access cannot be named "${name}": use 1 to 15 letters, digits, - and _, beginning with a letter; not "lo" or "${DATA}"`,
+      )
   if (names.length < 1 || names.length > 200 || new Set(names).size < names.length)
     throw new AtsssError('ERR_ATSSS_OPTION', 'a lab has 1 to 200 accesses, each with a name of its own')
   const profiles = accesses.map(({ name, link }) => ({ name, profile: link }))
@@ -114,7 +117,7 @@ export function ueLines({ accesses, ipv6, sourceRouting }: Plan): string[] {
   return lines
 }
 
-/** Also for the UE; `ip` must be told the family of a rule. */
+/** Also for the UE; each rule is of one family, which `ip` needs as an option. */
 export function ruleLines({ accesses }: Plan, family: 'v4' | 'v6'): string[] {
   return accesses.map((_, index) => `rule add from ${accessAddresses(index).ue[family]} table ${(index + 1) * 100}`)
 }
@@ -129,7 +132,7 @@ export function converterLines({ accesses, ipv6 }: Plan): string[] {
   ]
 }
 
-/** For the host: it makes both ends where they belong. */
+/** Run outside of the namespaces: makes each end in its own. */
 export function vethLines(converter: string, server: string): string[] {
   return [`link add ${DATA} netns ${converter} type veth peer name ${DATA} netns ${server}`]
 }
@@ -154,7 +157,7 @@ export function sysctls(host: 'ue' | 'converter' | 'server', { ipv6 }: Plan): [s
     ['net.ipv4.conf.default.rp_filter', 0],
     ['net.mptcp.enabled', 1],
   ]
-  // Addresses are given, no router is asked for: nothing is on a link but what is sent there.
+  // Addresses are static and no router is asked for, so that a link carries only what the lab's programs send.
   if (ipv6 === 'on') values.push(['net.ipv6.conf.all.accept_ra', 0], ['net.ipv6.conf.default.accept_ra', 0])
   if (ipv6 === 'off') values.push(['net.ipv6.conf.all.disable_ipv6', 1], ['net.ipv6.conf.default.disable_ipv6', 1])
   if (host !== 'converter') return values

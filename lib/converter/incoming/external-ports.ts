@@ -1,6 +1,6 @@
 /**
- * The sockets that listen for remote hosts: one for each external address and port from the start, so that nobody else has
- * them, and so that the kernel does not answer for a mapping that is not there. RFC 8803 §5.2: "If no entry is found, the
+ * The sockets that listen for remote hosts: one for each external address and port from the start, so that no other program
+ * takes them, and so that the kernel does not answer for a mapping that does not exist. RFC 8803 §5.2: "If no entry is found, the
  * Converter silently ignores the message."
  */
 import { createServer, isIPv4, type Server, type Socket } from 'node:net'
@@ -14,7 +14,7 @@ import { ignoreAll, onlyPeers } from './socket-filter.js'
 interface ExternalPort {
   place: Place
   server: Server
-  /** A copy of the descriptor, by which the filter is changed. */
+  /** A copy of the descriptor, to change the filter with. */
   fd: number
   /** What passes now; `undefined`: nothing. */
   filters: readonly FilterOption[] | undefined
@@ -31,7 +31,7 @@ export class ExternalPorts {
     this.#failed = failed
   }
 
-  /** Listens on these, and lets nobody in. @returns those that cannot be had, and why */
+  /** Listens on these places, and lets nothing in yet. @returns those that cannot be listened on, and why */
   async open(places: readonly Place[], backlog: number): Promise<{ place: Place; error: NodeJS.ErrnoException }[]> {
     const refused: { place: Place; error: NodeJS.ErrnoException }[] = []
     for (const place of places)
@@ -43,7 +43,7 @@ export class ExternalPorts {
     return refused
   }
 
-  /** Lets in whom the mappings let in, and nobody else. Connections that are there stay. */
+  /** Lets in the peers that the mappings allow, and no others. Open connections stay. */
   follow(mappings: readonly Mapping[]): void {
     const wanted = new Map(mappings.map(({ external, filters }) => [keyOf(external), filters]))
     for (const [key, port] of this.#ports) {
@@ -69,13 +69,13 @@ export class ExternalPorts {
     const family = isIPv4(place.address) ? 4 : 6
     const fd = addon.socket(family, IPPROTO_TCP)
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, socket =>
-      // Accepted before the filter was changed: what has no mapping is ignored.
+      // It may have been accepted before the filter was changed: without a mapping it is ignored.
       this.#ports.get(keyOf(place))?.filters ? this.#accept(socket, place) : socket.destroy(),
     )
     let copy: number
     try {
       addon.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
-      // Before it listens: not a SYN is answered.
+      // Before it listens, so that no SYN is answered.
       attach(fd)
       addon.bind(fd, place.address, place.port)
       addon.listen(fd, backlog)

@@ -1,6 +1,6 @@
 /**
- * Where clients join the connections that the converter has made to them: it announces, on each, an address and port at which
- * the kernel listens for joins (RFC 8684 §3.4.1). The client could not join the port that the connection was made from.
+ * Where clients join the converter's connections to them: on each connection the converter announces an address and port at
+ * which the kernel listens for joins (RFC 8684 §3.4.1). Clients cannot join at the port that the connection was made from.
  */
 import { type MptcpEndpoint, openPathManager } from '../../runtime/network/path-manager.js'
 import type { Degraded } from '../outgoing/listener.js'
@@ -16,8 +16,8 @@ export async function openJoinEndpoints(
     try {
       const manager = await openPathManager()
       try {
-        // One that an administrator has added, or an earlier converter has left. (Of one with a port the kernel would not
-        // say EEXIST but EADDRINUSE, as of a port that is another program's.)
+        // An administrator has added it, or an earlier converter has left it. (With a port, the kernel does not report EEXIST
+        // but EADDRINUSE, as it does for another program's port.)
         const there = await manager.kernel.endpoints()
         if (there.some(endpoint => endpoint.flags.includes('signal') && isAt(endpoint, place))) continue
         await manager.kernel.addEndpoint({ ...place, flags: ['signal'] })

@@ -1,4 +1,4 @@
-/** Which of a client's addresses answers: the one that it asked from last, then the others beside it. */
+/** Finds the address at which a client answers: first the one that it last asked from, then the others in parallel. */
 
 import type { Mapping, Path } from '../pcp/mapping.js'
 import { type ClientDial, type Dialed, dialClient } from './dial-client.js'
@@ -10,12 +10,12 @@ export interface Reached extends Dialed {
 /** Milliseconds from one address to the next. RFC 8305 §5. */
 const ATTEMPT_DELAY = 250
 /**
- * Milliseconds for which an address that did not answer comes last, and one that did not take the data of a SYN gets none:
- * so its connections are MPTCP from the second on.
+ * Milliseconds for which an address that did not answer is tried last, and one that did not take the data of a SYN gets no
+ * such data: so its connections are MPTCP from the second one on.
  */
 const MEMORY = { silent: 60_000, noFastOpen: 600_000 }
 
-/** What has been learned of clients' addresses. */
+/** What was learned about clients' addresses. */
 export class ClientMemory {
   readonly #silent = new Map<string, number>()
   readonly #noFastOpen = new Map<string, number>()

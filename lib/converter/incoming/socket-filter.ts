@@ -1,18 +1,18 @@
 /**
  * Programs that let a listening socket ignore SYNs: classic BPF (Documentation/networking/filter.rst, linux/filter.h), run
- * by the kernel on each segment, from its TCP header on. What they do not let pass is dropped without a word.
+ * by the kernel on each segment, from its TCP header on. What they do not let pass is dropped silently.
  */
 import { isIPv4 } from 'node:net'
 import { ADDRESS_LENGTH, parseAddress } from '../../wire/bytes/address.js'
 import { HOST_ENDIAN } from '../../wire/kernel/struct.js'
 import type { FilterOption } from '../../wire/pcp/index.js'
 
-/** Nobody. */
+/** Lets nothing pass. */
 export function ignoreAll(): Uint8Array {
   return assemble([RETURN_NOTHING])
 }
 
-/** Peers that one of the filters names; everybody where there is none. @param family of the listening socket */
+/** Lets pass the peers that one of the filters names; all of them if there is no filter. @param family of the listening socket */
 export function onlyPeers(filters: readonly FilterOption[], family: 4 | 6): Uint8Array {
   if (filters.length === 0) return assemble([RETURN_ALL])
   const ofFamily = filters.filter(({ address }) => isIPv4(address) === (family === 4))
@@ -21,13 +21,13 @@ export function onlyPeers(filters: readonly FilterOption[], family: 4 | 6): Uint
 
 interface Instruction {
   code: number
-  /** How many instructions to skip when it is so, and when not. */
+  /** How many instructions to skip if the condition holds, and if not. */
   whenTrue?: number
   whenFalse?: number
   k: number
 }
 
-/** Accepts when all conditions hold; else goes on behind itself. */
+/** Accepts if all conditions hold; otherwise continues with the instruction after it. */
 function passes({ address, prefixLength, port }: FilterOption, family: 4 | 6): Instruction[] {
   const bytes = new Uint8Array(ADDRESS_LENGTH)
   parseAddress(address, bytes, 0)
@@ -74,7 +74,7 @@ const LOAD_HALF = 0x28
 const AND = 0x54
 const JUMP_EQUAL = 0x15
 const RETURN = 0x06
-/** linux/filter.h, SKF_NET_OFF: offsets from there are from the IP header. */
+/** linux/filter.h, SKF_NET_OFF: offsets from this one count from the IP header. */
 const NETWORK_HEADER = -0x100000
 const SOURCE_ADDRESS = { 4: 12, 6: 8 } as const
 /** In the TCP header. */

@@ -1,7 +1,7 @@
 import type { ListenAddress } from './listen-address.js'
 import type { PcpOptions } from './pcp.js'
 
-/** What a converter can be told: meaning, unit, default, range and source of each option. */
+/** The options of a converter: meaning, unit, default, range and source of each. */
 
 export interface ConverterOptions {
   /**
@@ -11,28 +11,28 @@ export interface ConverterOptions {
    */
   listen?: string | ListenAddress | readonly (string | ListenAddress)[]
   /**
-   * What to listen with. `mptcp` takes plain TCP clients too, and becomes `tcp` where the kernel has no MPTCP; event
-   * `degraded` says so.
+   * The protocol to listen with. `mptcp` also takes clients with plain TCP, and becomes `tcp` if the kernel has no MPTCP; the
+   * event `degraded` reports that.
    *
    * @defaultValue 'mptcp'
    */
   protocol?: 'mptcp' | 'tcp'
   /**
-   * Whether to take the data of SYNs (TCP_FASTOPEN and TCP_FASTOPEN_NO_COOKIE), which 0-RTT clients need. The system
-   * has to allow it, too: bit 0x2 of the sysctl net.ipv4.tcp_fastopen; event `degraded` says when it does not.
+   * Whether to take the data of SYNs (TCP_FASTOPEN and TCP_FASTOPEN_NO_COOKIE), which 0-RTT clients need. The system must
+   * allow it, too: bit 0x2 of the sysctl net.ipv4.tcp_fastopen; if it does not, the event `degraded` reports that.
    *
    * @defaultValue true
    */
   fastOpen?: boolean
   /**
-   * The protocol towards servers, on RFC 8803's "downstream connection". `mptcp` asks each server for MPTCP, and is TCP
-   * with those that do not speak it. A client that lists MPTCP in an extended Connect gets `mptcp` anyway (§7.5).
+   * The protocol towards servers, on RFC 8803's "downstream connection". `mptcp` asks each server for MPTCP, and falls
+   * back to TCP with servers that do not support it. A client that lists MPTCP in an extended Connect gets `mptcp` anyway (§7.5).
    *
    * @defaultValue 'tcp'
    */
   serverProtocol?: 'tcp' | 'mptcp'
   /**
-   * Prefixes of the clients that are served; others get Not Authorized (§9.2: "Only Convert connections received in
+   * Prefixes of the clients to serve; others get Not Authorized (§9.2: "Only Convert connections received in
    * the internal realm").
    *
    * @defaultValue prefixes that are not on the Internet: loopback, link-local, private, shared, for documentation
@@ -57,8 +57,8 @@ export interface ConverterOptions {
    */
   hairpinning?: boolean
   /**
-   * Takes loopback addresses as targets, against §6.2.5: for tests on one machine. A client then reaches what this
-   * machine serves to itself only.
+   * Allows loopback addresses as targets, against §6.2.5: for tests on one machine. Clients then reach services that this
+   * machine offers only to itself.
    *
    * @defaultValue false
    */
@@ -71,14 +71,14 @@ export interface ConverterOptions {
    */
   cookies?: boolean | CookieOptions
   /**
-   * Milliseconds from accepting a connection to the end of the client's message; then it is closed without an answer.
+   * Milliseconds from accepting a connection to the end of the client's message; after that it is reset without an answer.
    *
    * @defaultValue 5_000
    * @remarks Range 1…2_147_483_647.
    */
   messageTimeout?: number
   /**
-   * Milliseconds that a server may take to accept, and the client's handshake to complete; then the client gets
+   * Milliseconds that the server may take to accept, and the client to complete its handshake; after that the client gets
    * Destination Unreachable.
    *
    * @defaultValue 10_000
@@ -94,36 +94,36 @@ export interface ConverterOptions {
    */
   idleTimeout?: number
   /**
-   * Milliseconds that a client has to close the connection after an Error TLV; then it is reset. §6.2.2 forbids an
-   * immediate reset: the Error TLV has to arrive.
+   * Milliseconds that a client has to close the connection after an Error TLV; after that it is reset. §6.2.2 forbids an
+   * immediate reset, since the Error TLV has to arrive.
    *
    * @defaultValue 2_000
    * @remarks Range 1…2_147_483_647.
    */
   lingerTimeout?: number
   /**
-   * Connections of all clients together; more get Resource Exceeded. Each takes two descriptors.
+   * The most connections of all clients together; further ones get Resource Exceeded. Each takes two descriptors.
    *
    * @defaultValue 10_000
    * @remarks Range 1…1_000_000.
    */
   maxConnections?: number
   /**
-   * Connections of one client, which is an IPv4 address or an IPv6 /64; more get Resource Exceeded.
+   * The most connections of one client, which is an IPv4 address or an IPv6 /64; further ones get Resource Exceeded.
    *
    * @defaultValue 4_096
    * @remarks Range 1…1_000_000.
    */
   maxPerClient?: number
   /**
-   * Connections of one client that have not been answered yet; more get Resource Exceeded (§9.3).
+   * The most connections of one client that have not been answered yet; further ones get Resource Exceeded (§9.3).
    *
    * @defaultValue 1_024
    * @remarks Range 1…1_000_000.
    */
   maxPendingPerClient?: number
   /**
-   * Error replies to one client in one second; further errors reset the connection without one (§6.2.5).
+   * The most error replies to one client in one second; further errors reset the connection without a reply (§6.2.5).
    *
    * @defaultValue 100
    * @remarks Range 0…1_000_000.
@@ -138,7 +138,7 @@ export interface ConverterOptions {
    */
   retryDelay?: number
   /**
-   * Connections waiting to be accepted, and SYNs with data waiting for their handshake. The system's limit is
+   * The most connections that wait to be accepted, and SYNs with data that wait for the end of their handshake. The system's limit is
    * net.core.somaxconn.
    *
    * @defaultValue 4_096
@@ -146,8 +146,8 @@ export interface ConverterOptions {
    */
   backlog?: number
   /**
-   * Answers at once, before the client's handshake is complete. An MPTCP client over a path with any delay then never
-   * gets its answer: for tests of clients only.
+   * Whether to answer before the client's handshake is complete: only for tests of clients. An MPTCP client over a path with
+   * any delay then never gets its answer.
    *
    * @defaultValue false
    */
@@ -171,11 +171,11 @@ export interface CookieOptions {
   /**
    * 16 bytes or more. Converters with the same secret accept each other's cookies.
    *
-   * @defaultValue drawn at start
+   * @defaultValue a random one at each start
    */
   secret?: Uint8Array
   /**
-   * Milliseconds for which a cookie is good at least; it ends to be before twice as many.
+   * Milliseconds for which a cookie is valid, at least; it expires before twice as many.
    *
    * @defaultValue 86_400_000 (a day)
    * @remarks Range 1…2_147_483_647.

@@ -1,4 +1,4 @@
-/** What a converter can be told about mappings (PCP, RFC 6887): meaning, unit, default, range, source; and the checks. */
+/** The options of a converter for mappings (PCP, RFC 6887): meaning, unit, default, range and source of each; and their checks. */
 import { isIP, isIPv4 } from 'node:net'
 import { PrefixSet, plainAddress } from '../../input/addresses.js'
 import { flag, integer, invalid, text } from '../../input/check.js'
@@ -7,64 +7,64 @@ import { type ListenAddress, listenAddress } from './listen-address.js'
 
 export interface PcpOptions {
   /**
-   * Where to hear PCP requests, each on UDP port 5351 if not said otherwise. What clients are connected to comes from the
-   * address that they have asked.
+   * Where to listen for PCP requests, on UDP port 5351 if no port is given. Connections to a client come from the address that
+   * the client has asked.
    *
    * @defaultValue the addresses of `listen`
    */
   listen?: readonly (string | ListenAddress)[]
   /**
-   * The addresses under which clients become reachable, of this host: at most one of each is used for a client (RFC 8803
+   * This host's addresses at which clients become reachable: for each client, at most one of each family is used (RFC 8803
    * §4.4, RFC 6888 REQ-2: "Paired" pooling).
    *
    * @defaultValue the addresses of `listen`; then none may be `0.0.0.0` or `::`
    */
   external?: readonly string[]
   /**
-   * The ports to give away, `'20000-20255'` or `'443'`. The converter listens on each from the start, with a filter that
-   * ignores everything while there is no mapping: each takes a descriptor for each external address.
+   * The ports that clients can get, such as `'20000-20255'` or `'443'`. The converter listens on each from the start, with a
+   * filter that ignores everything while there is no mapping. Each takes two descriptors for each external address.
    *
    * @defaultValue ['20000-20255']
    */
   ports?: readonly string[]
   /**
-   * Mappings of one client, which is an IPv4 address or an IPv6 /64; more get USER_EX_QUOTA (RFC 6887 §17.2).
+   * The most mappings of one client, which is an IPv4 address or an IPv6 /64; further ones get USER_EX_QUOTA (RFC 6887 §17.2).
    *
    * @defaultValue 16
    * @remarks Range 0…65_535.
    */
   quota?: number
   /**
-   * Seconds that a mapping lasts at least, whatever the client asks for.
+   * The shortest lifetime of a mapping, in seconds, whatever the client asks for.
    *
    * @defaultValue 120 (RFC 6887 §15)
    * @remarks Range 1…86_400.
    */
   minLifetime?: number
   /**
-   * Seconds that a mapping lasts at most.
+   * The longest lifetime of a mapping, in seconds.
    *
    * @defaultValue 86_400 (RFC 6887 §15)
    * @remarks Range 1…4_294_967_295.
    */
   maxLifetime?: number
   /**
-   * Filters of one mapping (RFC 6887 §13.3); more get EXCESSIVE_REMOTE_PEERS.
+   * The most filters of one mapping (RFC 6887 §13.3); further ones get EXCESSIVE_REMOTE_PEERS.
    *
    * @defaultValue 16
    * @remarks Range 1…64.
    */
   maxFilters?: number
   /**
-   * Seconds after the end of a mapping in which its port is given to nobody else (RFC 6887 §15, RFC 793's 2 MSL).
+   * Seconds after the end of a mapping during which no other client gets its port (RFC 6887 §15, RFC 793's 2 MSL).
    *
    * @defaultValue 120
    * @remarks Range 0…86_400.
    */
   reuseDelay?: number
   /**
-   * The TCP port at which clients join their second access to the converter's connections to them: an endpoint of the
-   * kernel's path manager on each address of `listen`, for which the converter needs CAP_NET_ADMIN. `0`: none.
+   * The TCP port at which clients add their second access to the converter's connections to them: an endpoint of the kernel's
+   * path manager on each address of `listen`. Needs CAP_NET_ADMIN. `0`: none.
    *
    * @defaultValue 5352
    * @remarks Range 0…65_535.
@@ -83,9 +83,9 @@ export interface PcpOptions {
    */
   announce?: boolean
   /**
-   * A file that keeps the mappings over restarts.
+   * A file in which mappings survive a restart.
    *
-   * @defaultValue none: after a restart there are none, and clients are told
+   * @defaultValue none: a restart ends all mappings, and clients are notified
    */
   stateFile?: string
 }

@@ -28,7 +28,7 @@ export interface Settings extends ClientLimits {
   retryDelay: number
   backlog: number
   answerEarly: boolean
-  /** `undefined`: nobody is reached from outside. */
+  /** `undefined`: clients are not reachable from outside. */
   pcp: PcpSettings | undefined
   now: () => number
 }
@@ -114,11 +114,12 @@ const NAMES = [
   ...['maxPerClient', 'maxPendingPerClient', 'errorsPerSecond', 'retryDelay', 'backlog', 'answerEarly', 'pcp', 'now'],
 ]
 
-/** No one else's options come here: a name that is not ours is a slip. */
+/** All option names are known here: others are refused. */
 function refuseUnknown(options: object, names: readonly string[]): void {
   refuseMisspelled(options, names, new Set())
   const unknown = Object.keys(options).find(name => !names.includes(name))
-  if (unknown !== undefined) throw new AtsssError('ERR_ATSSS_OPTION', `Unknown option "${unknown}"`)
+  if (unknown !== undefined)
+    throw new AtsssError('ERR_ATSSS_OPTION', `Unknown option "${unknown}": there are ${names.join(', ')}`)
 }
 
 function listenAddresses(given: NonNullable<ConverterOptions['listen']>): ListenAddress[] {

@@ -13,11 +13,11 @@ type Policy = Pick<
   'allow' | 'allowedTargets' | 'forbiddenTargets' | 'hairpinning' | 'allowLoopback' | 'cookies'
 >
 
-/** What the converter is, where it runs. */
+/** What the converter is on this machine. */
 export interface Place {
   /** The kinds that the kernel puts into a SYN. */
   tcpOptions: ReadonlySet<number>
-  /** Whether this is where the converter itself listens. */
+  /** Whether the converter itself listens there. */
   isSelf(target: Target): boolean
 }
 
@@ -40,11 +40,11 @@ export function refusal(
   const { target } = request
   if (!target) return undefined
   // §6.2.5: "If a Converter receives a Connect TLV with such invalid addresses, it MUST reply with a Malformed
-  // Message Error TLV". Nobody can be reached at port 0 either.
+  // Message Error TLV". Nothing can be reached at port 0, either.
   const forbidden = forbiddenTarget(target.address)
   if ((forbidden && !(forbidden === 'loopback' && policy.allowLoopback)) || target.port === 0)
     return malformed(request.message)
-  // RFC 3927 §7, RFC 4291 §2.5.6: such an address is of one link, and that is not the client's.
+  // RFC 3927 §7, RFC 4291 §2.5.6: such an address is valid on one link only, and the client is on another.
   if (LINK_LOCAL.has(target.address))
     return { name: 'destination-unreachable', icmpCode: isIPv4(target.address) ? HOST_UNREACHABLE : BEYOND_SCOPE }
   const kinds = unsupportedKinds(request.tcpOptions, place.tcpOptions)

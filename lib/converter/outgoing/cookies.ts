@@ -1,5 +1,5 @@
 /**
- * Cookies that prove a client receives what is sent to its address, RFC 8803 §6.2.7 after RFC 7413 §4.1.2. Nothing is
+ * Cookies that prove that a client receives what is sent to its address, RFC 8803 §6.2.7 after RFC 7413 §4.1.2. Nothing is
  * stored per client: a cookie is a MAC over the client's address under a key that changes every lifetime.
  *
  *    0                   1                   2                   3
@@ -8,7 +8,7 @@
  *   +---------------+  the first 15 bytes                           |
  *   |                                                               |
  *   +---------------------------------------------------------------+
- *   Generation is the low byte of how many lifetimes have passed since 1970.
+ *   Generation is the low byte of the number of lifetimes since 1970.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { CookieKey } from '../options/settings.js'
@@ -20,7 +20,7 @@ export function bakeCookie(key: CookieKey, address: string, now: number): Uint8A
   return cookieOf(key.secret, address, generationAt(key, now))
 }
 
-/** Whether `cookie` was baked for `address` in this lifetime or in the one before. */
+/** Whether `cookie` was made for `address` in this lifetime or in the one before. */
 export function isCookieValid(key: CookieKey, cookie: Uint8Array, address: string, now: number): boolean {
   if (cookie.length !== COOKIE_LENGTH) return false
   const current = generationAt(key, now)

@@ -1,10 +1,10 @@
-/** What a failed connection to the server means to the client: errno to Error TLV, RFC 8803 §6.2.8. */
+/** From the errno of a failed connection to the server to the client's Error TLV. RFC 8803 §6.2.8. */
 import type { ConvertErrorValue } from '../../wire/convert/error.js'
 
 /**
  * @param code as in `error.code` of Node's system errors
  * @param family of the server's address: the codes of ICMP and ICMPv6 differ
- * @param delaySeconds what to suggest when the fault is the converter's
+ * @param delaySeconds the delay to suggest if the failure is the converter's
  */
 export function failureOf(code: string | undefined, family: 4 | 6, delaySeconds: number): ConvertErrorValue {
   switch (code) {
@@ -13,8 +13,8 @@ export function failureOf(code: string | undefined, family: 4 | 6, delaySeconds:
     case 'ECONNRESET':
     case 'EPIPE':
       return { name: 'connection-reset' }
-    // A silent server is unreachable, as far as anybody can tell. Network Failure would be the converter's own fault: the
-    // client would leave it alone, with all the servers that do answer.
+    // Nothing distinguishes a silent server from an unreachable one. Network Failure would mean that the converter is at
+    // fault: the client would avoid it, also for servers that do answer.
     case 'ETIMEDOUT':
       return { name: 'destination-unreachable', icmpCode: family === 4 ? 1 : 3 }
     // "This error MUST be sent by the Transport Converter when it does not have sufficient resources".
@@ -34,7 +34,7 @@ export function failureOf(code: string | undefined, family: 4 | 6, delaySeconds:
 
 /**
  * The code of the ICMP destination unreachable (type 3) that Linux turns into this errno: icmp_err_convert in
- * net/ipv4/icmp.c. Where several codes share an errno, the first.
+ * net/ipv4/icmp.c. If several codes share an errno, it is the first of them.
  */
 const ICMP = new Map([
   ['ENETUNREACH', 0], // network unreachable

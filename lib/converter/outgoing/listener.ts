@@ -1,4 +1,4 @@
-/** One listening socket: MPTCP with Fast Open where the system has them, and what is lacking, in words. */
+/** One listening socket: with MPTCP and Fast Open if the system has them, and a report of what is missing. */
 
 import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from 'node:net'
 import { hostAndPort } from '../../input/addresses.js'
@@ -26,23 +26,23 @@ export interface Listener {
   fastOpen: boolean
 }
 
-/** Something that the machine lacks: the converter works, with less. */
+/** Something that this machine lacks: the converter works without it. */
 export interface Degraded {
   what: 'addon' | 'mptcp' | 'fast-open' | 'pcp-ports' | 'pcp-state' | 'pcp-join'
-  /** A sentence: what is lacking, and what follows from it. */
+  /** A sentence: what is missing, and what follows from it. */
   message: string
   /** What to do about it. */
   remedy: string
 }
 
-/** @param doing what is done with plain TCP instead */
+/** @param doing what uses plain TCP instead */
 export function noMptcp(doing: string): Degraded {
   if (!addon()) return NO_ADDON
   const [message, remedy = 'none'] = (isSupported().reason ?? '').split(': ')
   return { what: 'mptcp', message: `${message}: ${doing} with plain TCP`, remedy }
 }
 
-/** Throws a system error shaped as net.Server's: `listen EADDRINUSE 192.0.2.1:5124`. */
+/** Throws system errors in the form of net.Server's: `listen EADDRINUSE 192.0.2.1:5124`. */
 export async function openListener(
   where: ListenAddress,
   settings: Settings,
@@ -73,9 +73,9 @@ export async function openListener(
       native.close(fd)
       throw error
     }
-    // From here on the descriptor is libuv's.
+    // From here on the descriptor belongs to libuv.
     native.release(fd)
-    // Node takes the backlog of a descriptor as an argument only, and listens again: with 511, were it not there.
+    // Node listens again, with the backlog of this argument; without it, with 511.
     await listening(server, { fd }, settings.backlog)
     return { server, address: server.address() as AddressInfo, protocol, fastOpen }
   } catch (error) {

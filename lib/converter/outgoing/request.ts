@@ -1,4 +1,4 @@
-/** What a client asks for: its first bytes, read and judged against RFC 8803 §6. Pure. */
+/** A client's request: its first bytes, decoded and checked against RFC 8803 §6. Pure. */
 import { WireError } from '../../errors.js'
 import type { ConvertErrorValue } from '../../wire/convert/error.js'
 import { decode, HEADER_LENGTH, MAX_MESSAGE_LENGTH, type TcpOption, type Tlv } from '../../wire/convert/index.js'
@@ -9,20 +9,20 @@ export interface Target {
 }
 
 export interface Request {
-  /** The server to connect to; none when the client only asks what the converter can do. */
+  /** The server to connect to; `undefined` if the client only asks what the converter can do. */
   target?: Target
-  /** Of an extended Connect: those to send to the server. */
+  /** The options of an extended Connect, to be sent to the server. */
   tcpOptions: TcpOption[]
   /** The client sent an Info TLV. */
   wantsExtensions: boolean
   cookie?: Uint8Array
   /** The message itself, for an echo. */
   message: Uint8Array
-  /** The application's bytes behind the message. */
+  /** The application's bytes after the message. */
   rest: Uint8Array
 }
 
-/** Bytes that get no answer, by why: another protocol, or a header that RFC 8803 has reset. */
+/** Why bytes get no answer: another protocol, or a header for which RFC 8803 requires a reset. */
 export type NotConvert = 'magic' | 'total-length'
 
 type Reading = { request: Request } | { refusal: ConvertErrorValue } | { ignored: NotConvert }
@@ -57,7 +57,7 @@ export function readRequest(bytes: Uint8Array): Reading | undefined {
         request.cookie = tlv.cookie
         break
       default:
-        // The others are a converter's to send, or of a type that this version does not know.
+        // Only converters send the others; or this version does not know the type.
         return { refusal: { name: 'unsupported-message', echo: message } }
     }
   return { request }
@@ -68,14 +68,14 @@ export function malformed(message: Uint8Array): ConvertErrorValue {
 }
 
 function misread(bytes: Uint8Array, error: WireError): Reading | undefined {
-  // Nothing is said to what is not Convert, whatever else may be wrong with it.
+  // What is not Convert gets no answer, whatever else is wrong with it.
   if (bytes.length < HEADER_LENGTH) return undefined
   if (bytes[2] !== 0x22 || bytes[3] !== 0x63) return { ignored: 'magic' }
   const totalLength = bytes[1]! * 4
   // §6.1: "A Total Length of zero is invalid and the connection MUST be reset".
   if (totalLength === 0) return { ignored: 'total-length' }
   if (error.reason === 'version') return { refusal: { name: 'unsupported-version', versions: VERSIONS } }
-  // Both echo "the received message" (§6.2.8): what of it is not yet here is waited for.
+  // Both echo "the received message" (§6.2.8): wait until all of it is here.
   if (bytes.length < totalLength) return undefined
   const message = bytes.subarray(0, Math.min(totalLength, MAX_MESSAGE_LENGTH))
   // §6.2.2: "If a Converter receives a TLV of type 0x0, it MUST return an Unsupported Message Error TLV".

@@ -1,4 +1,4 @@
-/** TCP options asked for by clients, and those a server answered with: RFC 8803 §6.2.5, §6.2.6 and §7. Pure. */
+/** The TCP options that clients ask for, and those that a server answered with: RFC 8803 §6.2.5, §6.2.6 and §7. Pure. */
 import type { TcpOption } from '../../wire/convert/index.js'
 import type { PeerOptions } from '../relay/kernel.js'
 
@@ -10,7 +10,7 @@ const IGNORED: ReadonlySet<number> = new Set([0, 1, 2, 3, 5])
 /**
  * The kinds of an extended Connect that cannot be put into the SYN to the server: those that the kernel does not send,
  * and those with a value to be copied, since the kernel makes its own values.
- * @param supported without TCP-AO (29), which §7.7 has refused, and Fast Open (34), whose cookie the kernel keeps
+ * @param supported without TCP-AO (29), which §7.7 refuses, and Fast Open (34), whose cookie the kernel keeps
  */
 export function unsupportedKinds(options: readonly TcpOption[], supported: ReadonlySet<number>): number[] {
   const kinds = options
@@ -22,9 +22,9 @@ export function unsupportedKinds(options: readonly TcpOption[], supported: Reado
 /**
  * The TCP options of the server's SYN+ACK, as far as a socket knows them, laid out as Linux lays them out.
  *
- * The SYN+ACK itself is never shown to user space. True are: which of these options were there, and the window scale.
- * The MSS is the smaller of what the server announced and what the path takes. Unknown, and sent as zero, are the
- * timestamps; MPTCP's is the form of MP_CAPABLE without a key (RFC 8684 §3.1). Other options are not known of.
+ * User space never sees the SYN+ACK itself. Which of these options it had, and the window scale, are known. The MSS is the
+ * smaller of what the server announced and what the path takes. Timestamps are unknown, and sent as zero. MPTCP's option is
+ * MP_CAPABLE in the form without a key (RFC 8684 §3.1). Other options are unknown, and left out.
  */
 export function synAckOptions(peer: PeerOptions): Uint8Array {
   const bytes = [TCP_OPTION.mss, 4, peer.mss >> 8, peer.mss & 0xff]
@@ -41,5 +41,5 @@ export function synAckOptions(peer: PeerOptions): Uint8Array {
 const NOP = 1
 /** RFC 8684 §3.1: subtype 0 in the upper four bits, the version in the lower. */
 const MP_CAPABLE_VERSION_1 = 0x01
-/** RFC 8684 §3.1: flag "H", the only algorithm there is. */
+/** RFC 8684 §3.1: flag "H", the only algorithm that is defined. */
 const HMAC_SHA256 = 0x01

@@ -1,4 +1,4 @@
-/** Tells PCP clients that the server has lost its mappings. RFC 6887 §14.1.3. */
+/** Announces to PCP clients that the server has lost its mappings. RFC 6887 §14.1.3. */
 import type { Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
@@ -11,7 +11,7 @@ import type { Place } from './mapping.js'
  */
 const INTERVALS = [0, 250, 500, 1_000, 2_000]
 
-/** @param clients that are known in spite of all, and told one by one. @returns ends it */
+/** @param clients that are still known: each gets a message of its own. @returns stops the announcements */
 export function announceRestart(
   sockets: readonly Socket[],
   epoch: () => number,
@@ -33,7 +33,7 @@ export function announceRestart(
   }
   const schedule = () => {
     const interval = INTERVALS[round++]
-    // A socket that was closed meanwhile sends no more.
+    // A socket that was closed in the meantime does not send.
     if (interval !== undefined) timer = setTimeout(() => void tell().catch(() => {}), interval).unref()
   }
   schedule()
@@ -50,12 +50,12 @@ async function multicast(socket: Socket, bytes: Uint8Array): Promise<void> {
       socket.setMulticastInterface(family === 4 ? own.address : `::%${name}`)
       await send(socket, bytes, PCP_CLIENT_PORT, PCP_MULTICAST[family])
     } catch {
-      // An interface that has gone, or cannot do multicast.
+      // The interface has gone, or cannot do multicast.
     }
   }
 }
 
-/** What cannot be sent is lost. */
+/** Errors in sending are ignored: the messages are repeated anyway. */
 function send(socket: Socket, bytes: Uint8Array, port: number, address: string): Promise<void> {
   return new Promise(resolve => socket.send(bytes, port, address, () => resolve()))
 }

@@ -1,4 +1,4 @@
-/** What a PCP server answers to a datagram. RFC 6887 §8.2, in its order; the mappings themselves are in mappings.ts. */
+/** A PCP server's answer to a datagram. RFC 6887 §8.2, in its order; the mappings themselves are in mappings.ts. */
 import { WireError } from '../../errors.js'
 import type { PrefixSet } from '../../input/addresses.js'
 import { clientAddressOf } from '../../wire/pcp/decode.js'
@@ -23,7 +23,7 @@ interface PcpPolicy {
 }
 
 interface PcpAnswer {
-  /** `undefined`: not a word. */
+  /** `undefined`: no answer. */
   bytes: Uint8Array | undefined
   result: PcpResult | 'ignored'
   /** Of a request to map. */
@@ -64,7 +64,7 @@ export function answerPcp(
   // §13.1: "specifying the same address as the source address of the packet MUST return a MALFORMED_REQUEST result code."
   if (third?.internalAddress === client.address) return refuse('malformed-request', true)
   if (third && !policy.thirdParty.has(client.address)) return refuse('unsupp-option', true)
-  // Mappings lead to clients, not into what is behind the converter: its own loopback, say.
+  // Mappings lead to clients, not to what is behind the converter, such as its own loopback.
   if (third && !policy.allow.has(third.internalAddress)) return refuse('not-authorized', true)
   const success = (operation: PcpRequest['operation'], processed: readonly PcpOption[], granted: number) =>
     encodePcpResponse({ result: RESULTS.success, lifetime: granted, epoch, operation, options: [...processed] })
@@ -91,6 +91,6 @@ function resultOf({ reason }: WireError, bytes: Uint8Array, client: Place): Excl
   // "if the version is supported but the received message is shorter than 24 octets, the message is silently dropped."
   if (bytes.length < PCP_HEADER_LENGTH) return undefined
   if (reason !== 'pcp-option') return 'malformed-request'
-  // The address is compared before options are looked at.
+  // The address is compared before options are examined.
   return clientAddressOf(bytes) === client.address ? 'malformed-option' : 'address-mismatch'
 }

@@ -1,4 +1,4 @@
-/** What a PCP server remembers of one mapping: where peers reach it, and over which addresses the client is reached. */
+/** One mapping: where remote hosts reach it, and over which addresses the client is reached. */
 import type { FilterOption } from '../../wire/pcp/index.js'
 
 export interface Place {
@@ -10,12 +10,12 @@ export interface Path {
   /** The client's. */
   address: string
   expiresAt: number
-  /** When it was asked for last: the newest is the first choice. */
+  /** When it was last requested: the newest is the first choice. */
   askedAt: number
-  /** Where the client asks from, and where it asked: answers come from there, and connections. */
+  /** Where the client asks from, and the address that it asked: answers and connections come from that address. */
   client: Place
   server: string
-  /** Whether it wants no other external address and port (PREFER_FAILURE). */
+  /** Whether it accepts no other external address and port (PREFER_FAILURE). */
   required: boolean
 }
 

@@ -1,9 +1,9 @@
 /**
- * The mappings of a PCP server (RFC 6887 §11.3, §15) for a converter: who is reached at which external address and port.
- * Time comes in, in milliseconds; nothing is done but to remember.
+ * The mappings of a PCP server (RFC 6887 §11.3, §15) for a converter: which client is reached at which external address and port.
+ * Time is an argument, in milliseconds. The table has no effects of its own.
  *
- * A mapping has a path for each address of the client. RFC 6887 knows one: an address that asks for the same port with the
- * same nonce, which nobody else can guess, is taken for another address of the same client, and shares the mapping. So one
+ * A mapping has a path for each address of the client; in RFC 6887 it has one. An address that asks for the same port with the
+ * same nonce, which no one else can guess, counts as another address of the same client and shares the mapping. So an
  * external address survives the loss of an access.
  */
 import { isIPv4 } from 'node:net'
@@ -12,13 +12,13 @@ import type { FilterOption, MapOperation, PcpOption, PcpResult } from '../../wir
 import type { PcpSettings } from '../options/pcp.js'
 import { keyOf, type Mapping, type Path, type Place, pathOf, remaining } from './mapping.js'
 
-/** A request to map, as far as the table is concerned. */
+/** The part of a request to map that the table needs. */
 export interface MapRequest {
   operation: MapOperation
   options: readonly PcpOption[]
   /** Seconds. */
   lifetime: number
-  /** For whom: the source, or a third party. */
+  /** The client to map for: the source, or a third party. */
   internalAddress: string
   client: Place
   server: string
@@ -43,7 +43,7 @@ type Limits = Pick<
 
 interface Released {
   at: number
-  /** Who may have it back at once: §15, "same internal IP address, internal port, and mapping nonce". */
+  /** The client that may get it back at once: §15, "same internal IP address, internal port, and mapping nonce". */
   nonce: Uint8Array
 }
 
@@ -52,7 +52,7 @@ export class Mappings {
   readonly #random: () => number
   readonly #byExternal = new Map<string, Mapping>()
   readonly #released = new Map<string, Released>()
-  /** What cannot be listened on. */
+  /** Places that cannot be listened on. */
   readonly #unusable = new Set<string>()
 
   constructor(limits: Limits, random: () => number = Math.random) {
@@ -72,7 +72,7 @@ export class Mappings {
     this.#unusable.add(keyOf(external))
   }
 
-  /** Every address and port that may be given away. */
+  /** Every address and port that may be assigned. */
   get pool(): Place[] {
     return this.#limits.external.flatMap(address =>
       this.#limits.ports.flatMap(([from, to]) =>
@@ -81,7 +81,7 @@ export class Mappings {
     )
   }
 
-  /** RFC 6887 §11.3, in its order, with §15.1. Nothing is changed unless it is a success. */
+  /** RFC 6887 §11.3, in its order, with §15.1. Only a success changes anything. */
   map(request: MapRequest, now: number): MapAnswer {
     const { operation, options, lifetime, internalAddress } = request
     const has = (type: PcpOption['type']) => options.some(option => option.type === type)
@@ -119,7 +119,7 @@ export class Mappings {
     return { result: 'success', lifetime: granted, external: mapping.external, mapping, isNew: !shared }
   }
 
-  /** Ends what is over. @returns the mappings that have no path any more */
+  /** Ends paths and mappings whose time is over. @returns the mappings that have no path left */
   expire(now: number): Mapping[] {
     const ended: Mapping[] = []
     for (const mapping of this.all) {
@@ -133,12 +133,12 @@ export class Mappings {
     return ended
   }
 
-  /** When something will be over. */
+  /** When the next path or reservation ends. */
   get nextExpiry(): number {
     return Math.min(...this.all.flatMap(({ paths }) => paths.map(({ expiresAt }) => expiresAt)))
   }
 
-  /** Takes up a mapping of an earlier run. @returns whether its external address and port are still to be had */
+  /** Restores a mapping of an earlier run. @returns whether its external address and port are still available */
   restore(mapping: Mapping): boolean {
     const key = keyOf(mapping.external)
     if (!this.#isFree(mapping.external) || this.#byExternal.has(key)) return false
@@ -148,15 +148,15 @@ export class Mappings {
 
   /**
    * Another external address and port for a mapping of an earlier run that could not be restored: "the PCP server device
-   * automatically repairs its mappings" (§14.2). After all others, so that none has to make room.
+   * automatically repairs its mappings" (§14.2). Called after all others have been restored, so that none of them is displaced.
    *
-   * @returns `undefined` when it has been moved; else why it has not been
+   * @returns `undefined` if it has been moved; otherwise why not
    */
   move(mapping: Mapping, now: number): Refusal['result'] | undefined {
     const { external, protocol, internalPort, nonce, paths } = mapping
     if (paths.some(({ required }) => required)) return 'cannot-provide-external'
     const family = isIPv4(external.address) ? 4 : 6
-    // The port may be had on another address, where this one is no more.
+    // The same port may be free on another address, if this one no longer exists.
     const isThere = this.#limits.external.includes(external.address)
     const externalAddress = isThere ? external.address : family === 4 ? '0.0.0.0' : '::'
     const operation: MapOperation = {
@@ -170,7 +170,7 @@ export class Mappings {
     return undefined
   }
 
-  /** How a client's port is reached now, under an external address of the mapping's family. */
+  /** The mapping of a client's port now, with an external address of the given family. */
   pathOf(mapping: Mapping, address: string): Path | undefined {
     const isFour = isIPv4(mapping.external.address)
     const now = this.#of(address, mapping).find(({ external }) => isIPv4(external.address) === isFour)
@@ -222,14 +222,14 @@ export class Mappings {
     return open[Math.floor(this.#random() * open.length)] ?? refusal('no-resources')
   }
 
-  /** What the suggestion can mean: any port is none. @param any what "any address" stands for */
+  /** What the suggested external address and port mean: port 0 suggests none. @param any the addresses that "any address" stands for */
   #suggested({ externalAddress, externalPort }: MapOperation, all: readonly string[], any: readonly string[]): Place[] {
     if (externalPort === 0) return []
     const named = ANY.has(externalAddress) ? any : all.filter(address => address === externalAddress)
     return named.map(address => ({ address, port: externalPort }))
   }
 
-  /** The addresses for a client: the one that it has, as RFC 8803 §4.4 wants all of a client's mappings on one. */
+  /** The external addresses for a client: the one that it has, since RFC 8803 §4.4 wants all of its mappings on one. */
   #paired(internalAddress: string, addresses: readonly string[]): string[] {
     const client = clientKey(internalAddress)
     const used = this.all.filter(({ paths }) => paths.some(({ address }) => clientKey(address) === client))
@@ -249,7 +249,7 @@ export class Mappings {
     return !released || same(released.nonce, nonce) || now >= released.at + this.#limits.reuseDelay * 1000
   }
 
-  /** Of this client's address, protocol and port. */
+  /** The mapping of this client's address, protocol and port. */
   #of(internalAddress: string, { protocol, internalPort }: Pick<MapOperation, 'protocol' | 'internalPort'>): Mapping[] {
     return this.all.filter(
       mapping =>
@@ -275,7 +275,7 @@ export class Mappings {
     )
   }
 
-  /** Seconds until what stands in the way may be gone. §13.2: "the remaining lifetime of the conflicting mapping + TIME_WAIT". */
+  /** Seconds until the conflicting mapping may be gone. §13.2: "the remaining lifetime of the conflicting mapping + TIME_WAIT". */
   #conflict({ externalAddress, externalPort }: MapOperation, now: number): number {
     const other = this.at({ address: externalAddress, port: externalPort })
     const last = Math.max(...(other?.paths.map(path => remaining(path, now)) ?? []))

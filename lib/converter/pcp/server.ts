@@ -1,4 +1,4 @@
-/** A converter's PCP server (RFC 6887): its sockets, its clock, its state; the decisions are in pcp-answer.ts and mappings.ts. */
+/** A converter's PCP server (RFC 6887): its sockets, its clock, its state; the decisions are in answer.ts and mappings.ts. */
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
 import { plainAddress } from '../../input/addresses.js'
@@ -13,13 +13,13 @@ import { readState, writeState } from './state.js'
 import { type MappingUpdate, sendUpdates } from './update.js'
 
 interface PcpServerEvents {
-  /** A mapping is there, has gone, or has other filters. */
+  /** A mapping was made, has ended, or has other filters. */
   changed(): void
   made(mapping: Mapping): void
-  /** Its external address and port are others than before the restart. */
+  /** Its external address and port differ from those before the restart. */
   moved(mapping: Mapping): void
   ended(mapping: Mapping): void
-  /** Of requests: counted. */
+  /** A request was answered or ignored: for the counters. */
   answered(result: PcpResult | 'ignored'): void
   /** The state file cannot be read or written. */
   failed(error: Error): void
@@ -42,7 +42,7 @@ export class PcpServer {
     this.#events = events
   }
 
-  /** Throws system errors: EADDRINUSE, EACCES, EADDRNOTAVAIL. @returns where requests are heard */
+  /** Throws system errors: EADDRINUSE, EACCES, EADDRNOTAVAIL. @returns where it listens for requests */
   async open(): Promise<Place[]> {
     const { pcp } = this.#settings
     for (const { host, port } of pcp!.listen) this.#sockets.push(await this.#listen(host, port))
@@ -88,7 +88,7 @@ export class PcpServer {
   }
 
   #asked(socket: Socket, server: string, bytes: Buffer, from: Place): void {
-    // RFC 768: a source port of zero is none, and nobody could be answered.
+    // RFC 768: a source port of zero means none: there is nowhere to send an answer.
     if (from.port === 0) return this.#events.answered('ignored')
     const now = this.#settings.now()
     const client = { address: plainAddress(from.address), port: from.port }
@@ -100,7 +100,7 @@ export class PcpServer {
       const { mapping, isNew, lifetime } = answer.map
       if (mapping && isNew) this.#events.made(mapping)
       if (mapping && lifetime === 0 && mapping.paths.length === 0) this.#events.ended(mapping)
-      // Before the answer has left: who hears it may connect at once.
+      // Before the answer is sent: the client's peers may connect as soon as it arrives.
       this.#events.changed()
       this.#plan()
       this.#keep()
@@ -128,7 +128,7 @@ export class PcpServer {
     }, wait).unref()
   }
 
-  /** @returns `undefined` when everything is as it was; else who has lost a mapping, as far as that is known */
+  /** @returns `undefined` if everything was restored; otherwise the clients known to have lost a mapping */
   #restore(): { client: Place; server: string }[] | undefined {
     const now = this.#settings.now()
     this.#epochStart = now
@@ -148,9 +148,10 @@ export class PcpServer {
   }
 
   /**
-   * What can no longer be had as it was is moved, or ended where its client wants no other; and they are told (RFC 6887 §14.2).
+   * Mappings that cannot be restored are moved, or ended if their client accepts no other; the clients are notified (RFC 6887
+   * §14.2).
    *
-   * @returns `undefined` when the epoch may go on; else who has lost a mapping, and is not told so
+   * @returns `undefined` if the epoch may go on; otherwise the clients that have lost a mapping and were not notified
    */
   #repair(displaced: readonly Mapping[]): Path[] | undefined {
     const now = this.#settings.now()
@@ -179,7 +180,7 @@ export class PcpServer {
     return isRenumbered || lost.length > 0 ? lost : undefined
   }
 
-  /** In this turn's end: a burst of requests is written once. */
+  /** At the end of this turn: a burst of requests is written once. */
   #keep(): void {
     if (this.#settings.pcp!.stateFile !== undefined) this.#writing ??= setImmediate(() => this.#write())
   }

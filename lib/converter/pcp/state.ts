@@ -1,4 +1,4 @@
-/** The mappings of a PCP server in a file, to outlive a restart. */
+/** The mappings of a PCP server in a file, so that they survive a restart. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { NONCE_LENGTH } from '../../wire/pcp/index.js'
@@ -12,7 +12,7 @@ interface PcpState {
 
 const FORMAT = 'atsss-pcp-1'
 
-/** `undefined` where there is no file yet. Throws when it cannot be read, or is not such a file. */
+/** `undefined` if there is no file yet. Throws if it cannot be read, or is not such a file. */
 export function readState(path: string): PcpState | undefined {
   let text: string
   try {
@@ -23,11 +23,11 @@ export function readState(path: string): PcpState | undefined {
   }
   const { format, epochStart, mappings } = JSON.parse(text) as Record<string, unknown>
   if (format !== FORMAT || typeof epochStart !== 'number' || epochStart < 0 || !Array.isArray(mappings))
-    throw new Error(`${path} holds no mappings of a PCP server`)
+    throw new Error(`${path} is not a file of PCP mappings: delete it, or name another one in pcp.stateFile`)
   return { epochStart, mappings: mappings.map(item => mapping(item, path)) }
 }
 
-/** All or nothing: a crash leaves what was there before. */
+/** All or nothing: after a crash, the file is as it was before. */
 export function writeState(path: string, { epochStart, mappings }: PcpState): void {
   const items = mappings.map(({ nonce, ...rest }) => ({ ...rest, nonce: Buffer.from(nonce).toString('hex') }))
   writeFileSync(`${path}.new`, `${JSON.stringify({ format: FORMAT, epochStart, mappings: items }, null, 1)}\n`, {
@@ -46,7 +46,7 @@ function mapping(item: unknown, path: string): Mapping {
     Array.isArray(filters) &&
     Array.isArray(paths) &&
     paths.every(isPath)
-  if (!isWell) throw new Error(`${path} holds a mapping that is none`)
+  if (!isWell) throw new Error(`${path} contains an invalid mapping: delete the file, or restore a copy`)
   return { ...(item as Mapping), nonce: bytes }
 }
 

@@ -1,4 +1,4 @@
-/** Tells PCP clients that their mappings are not what they were. RFC 6887 §14.2, Mapping Update. */
+/** Notifies PCP clients that their mappings have changed. RFC 6887 §14.2, Mapping Update. */
 import type { Socket } from 'node:dgram'
 import { encodePcpResponse, type PcpOption, RESULTS } from '../../wire/pcp/index.js'
 import { type Mapping, type Path, remaining } from './mapping.js'
@@ -6,9 +6,9 @@ import { ERROR_LIFETIME } from './mappings.js'
 
 export interface MappingUpdate {
   mapping: Mapping
-  /** Whom to tell, and from where. */
+  /** The client to notify, and the address to send from. */
   path: Path
-  /** It has not been moved, since the client wants no other (PREFER_FAILURE): it has ended. */
+  /** It was not moved, since the client accepts no other (PREFER_FAILURE): it has ended. */
   isRefused: boolean
 }
 
@@ -30,7 +30,7 @@ export function sendUpdates(
   const tell = () => {
     for (const update of updates.filter(isNews)) {
       const { client, server } = update.path
-      // "from the unicast IP address and UDP port number on which PCP requests are received", to where answers went.
+      // "from the unicast IP address and UDP port number on which PCP requests are received", to where answers were sent.
       const socket = sockets.find(each => each.address().address === server)
       socket?.send(encodeUpdate(update, clock.epoch(), clock.now()), client.port, client.address, () => {})
     }

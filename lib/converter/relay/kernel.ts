@@ -1,6 +1,6 @@
 /**
- * What the kernel knows of a socket that Node holds, and what Node has no call for. Without the addon the answers are
- * "not known", and nothing here throws.
+ * What the kernel knows about a socket of Node's, and what Node has no function for. Without the addon the answers are
+ * "not known". Nothing here throws.
  */
 import type { Socket } from 'node:net'
 import { INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_SOCKET, SOL_TCP, TCP_INFO } from '../../runtime/kernel/constants.js'
@@ -29,7 +29,7 @@ export function tcpInfo(socket: Socket): TcpInfo | undefined {
 
 /** What a socket knows of the TCP options that its peer sent in the SYN or SYN+ACK. */
 export interface PeerOptions {
-  /** The maximum segment size in use, options counted in. */
+  /** The maximum segment size in use, including options. */
   mss: number
   sackPermitted: boolean
   timestamps: boolean
@@ -57,7 +57,7 @@ export function isMptcp(socket: Socket): boolean {
   return option(socket, SOL_MPTCP, MPTCP_INFO) !== undefined
 }
 
-/** `whenWritable` of a socket that Node holds; at once without the addon. To be ended before the socket is destroyed. */
+/** `whenWritable` of a socket that Node holds; at once without the addon. Cancel it before the socket is destroyed. */
 export function whenWritable(socket: Socket, then: () => void): () => void {
   const fd = fdOf(socket)
   if (fd === undefined || !addon()) {
@@ -67,7 +67,7 @@ export function whenWritable(socket: Socket, then: () => void): () => void {
   try {
     return whenFdWritable(fd, then)
   } catch (error) {
-    socket.destroy(error as Error) // no more memory or watches: the connection fails, and nobody else's
+    socket.destroy(error as Error) // no memory or watches left: only this connection fails
     return () => {}
   }
 }
@@ -84,14 +84,14 @@ export function reset(socket: Socket): void {
   try {
     addon()!.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_ZERO)
   } catch {
-    // The connection is gone already: closing it is all there is to do.
+    // The connection has ended already: just close it.
   }
   socket.destroy()
 }
 
 /**
- * The error that the connection ended with and that nobody has read: a positive errno, or 0.
- * libuv, up to Node 22 at least, tells of a reset right behind data as if it were an end of the stream.
+ * The error that the connection ended with, if it has not been read yet: a positive errno, or 0.
+ * libuv, up to Node 22 at least, reports a reset right after data as if it were the end of the stream.
  */
 export function unreadError(socket: Socket): number {
   const bytes = option(socket, SOL_SOCKET, SO_ERROR)

@@ -5,8 +5,8 @@ import { whenEndMayBeSent } from '../../runtime/stream/end-of-sending.js'
 import { unreadError } from './kernel.js'
 
 /**
- * Sends what `from` says to `to`, as fast as `to` takes it, and then the end of it. The other direction is not touched.
- * Errors, also those that came in the guise of an end, are the sockets' own.
+ * Sends what `from` sends to `to`, as fast as `to` takes it, and then its end. The other direction is not affected.
+ * Errors, including those that libuv reports as an end, are the sockets' own events.
  */
 export function relay(from: Socket, to: Socket, count: (bytes: number) => void): void {
   from.on('data', chunk => {
@@ -19,7 +19,7 @@ export function relay(from: Socket, to: Socket, count: (bytes: number) => void):
     if (errno === 0) whenEndMayBeSent(to, () => to.end())
     else from.destroy(systemError(errno, 'read'))
   }
-  // Node tells of an end behind no data even while it is paused.
+  // If no data precedes it, Node reports the end even while the socket is paused.
   if (from.readableEnded) end()
   else from.on('end', end)
   from.resume()
