@@ -6,8 +6,8 @@ import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/stee
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
 import type { AddressPort, SubflowName } from '../network/path-manager.js'
+import { Stillness } from './activity.js'
 import { RefusedActions } from './refused-actions.js'
-import { Stillness } from './stillness.js'
 import { type Carriage, carriage, type Followed, NEW, takeOver } from './subflow.js'
 
 /** What the session says of a connection. */

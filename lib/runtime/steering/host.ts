@@ -7,11 +7,11 @@ import { Sampler, subflowAddresses } from '../kernel/sampler.js'
 import { openLinkMonitor } from '../network/link-monitor.js'
 import { openPathManager, pathManagerType } from '../network/path-manager.js'
 import { askForAcknowledgement } from './acknowledgement.js'
-import { setSendBuffer } from './carrying.js'
-import { ConnectionsLeft } from './connections-left.js'
 import { Controller } from './controller.js'
 import type { Effects } from './effects.js'
 import { KernelSteering } from './endpoints.js'
+import { ConnectionsLeft } from './journal.js'
+import { setSendBuffer } from './load.js'
 import type { Command, HostConfig, Report, SteeringLevel } from './messages.js'
 
 export interface ControllerHost {

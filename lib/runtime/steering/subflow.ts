@@ -6,7 +6,7 @@ import type { SubflowState } from '../../policy/steering/snapshot.js'
 import { TCP_STATES } from '../../wire/kernel/tcp-info.js'
 import type { SubflowSample } from '../kernel/sampler.js'
 import type { SubflowName } from '../network/path-manager.js'
-import { type Given, givenTo } from './carrying.js'
+import { type Given, givenTo } from './load.js'
 
 /** What a subflow has carried since the sample before. */
 export interface Carriage extends Told, Given {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { SOCKET, type SocketSample } from '../../../lib/runtime/kernel/sampler.js'
+import { Stillness } from '../../../lib/runtime/steering/activity.js'
 import type { SteeredConnection } from '../../../lib/runtime/steering/connection.js'
 import { whoStirs } from '../../../lib/runtime/steering/polling.js'
-import { Stillness } from '../../../lib/runtime/steering/stillness.js'
 
 const COUNTED = { bytesSent: 500, bytesReceived: 70, bytesAcked: 400, bytesRetrans: 100, retransmits: 1 }
 const sample = (changes = {}) => ({ token: 7, ...COUNTED, outstanding: 0, ...changes }) as SocketSample

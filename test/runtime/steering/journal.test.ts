@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ConnectionsLeft } from '../../../lib/runtime/steering/connections-left.js'
+import { ConnectionsLeft } from '../../../lib/runtime/steering/journal.js'
 import type { Command, Report } from '../../../lib/runtime/steering/messages.js'
 
 const add = (token: number): Command => ({
