@@ -1,5 +1,5 @@
 /**
- * The errors this package makes. Match on `code`, not on `instanceof`: two copies of a package may be loaded.
+ * The errors of this package. Match on `code`, not with `instanceof`: two copies of the package may be loaded.
  * System errors (ECONNREFUSED and the like) are shaped exactly as Node's own: see `systemError`.
  */
 import { getSystemErrorName } from 'node:util'
@@ -12,31 +12,31 @@ export type ErrorCode =
   | 'ERR_ATSSS_NODE'
   /** An option has a wrong type, an impossible value or a misspelled name. */
   | 'ERR_ATSSS_OPTION'
-  /** The preload's configuration is wrong, or not there. */
+  /** The preload's configuration is wrong or missing. */
   | 'ERR_ATSSS_CONFIG'
-  /** No rule matches the connection, and the session refuses such ones. */
+  /** No rule matches the connection, and the session refuses unmatched ones. */
   | 'ERR_ATSSS_NO_RULE'
-  /** The rule of the connection cannot be obeyed on this kernel. */
+  /** The connection's rule cannot be enforced on this kernel. */
   | 'ERR_ATSSS_STEERING'
   /** The session is closed. */
   | 'ERR_ATSSS_CLOSED'
-  /** The session cannot be shown to others. */
+  /** The session cannot be watched. */
   | 'ERR_ATSSS_WATCH'
   /** The kernel cannot open MPTCP sockets, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_UNSUPPORTED'
   /** The connection fell back to TCP, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_FALLBACK'
-  /** The connection fell back to TCP at this end and may not have at the other, so that its bytes cannot be trusted. */
+  /** This end fell back to TCP but the peer may still use MPTCP: data may be duplicated or lost. */
   | 'ERR_MPTCP_HALF_FALLBACK'
-  /** Bytes that should be a Convert message are not one. */
+  /** The bytes are not a Convert message. */
   | 'ERR_CONVERT_MALFORMED'
-  /** A value that RFC 8803 does not let a Convert message carry. */
+  /** A value that RFC 8803 does not allow in a Convert message. */
   | 'ERR_CONVERT_ENCODE'
   /** The converter did not answer in time. */
   | 'ERR_CONVERT_TIMEOUT'
   /** The converter closed the connection before its answer was complete. */
   | 'ERR_CONVERT_CLOSED'
-  /** No converter could be found under the name given. */
+  /** No address was found for the converter's name. */
   | 'ERR_CONVERT_NOT_FOUND'
   /** Error 0. */
   | 'ERR_CONVERT_UNSUPPORTED_VERSION'
@@ -56,9 +56,9 @@ export type ErrorCode =
   | 'ERR_CONVERT_NETWORK_FAILURE'
   /** An Error TLV with a code that this version does not know. */
   | 'ERR_CONVERT_UNKNOWN'
-  /** Bytes that should be a PCP message are not one. */
+  /** The bytes are not a PCP message. */
   | 'ERR_PCP_MALFORMED'
-  /** A value that RFC 6887 does not let a PCP message carry. */
+  /** A value that RFC 6887 does not allow in a PCP message. */
   | 'ERR_PCP_ENCODE'
   /** Result 1: a PCP server of another version, or a NAT-PMP server. */
   | 'ERR_PCP_UNSUPP_VERSION'
@@ -92,24 +92,24 @@ export type ErrorCode =
   | 'ERR_PCP_TIMEOUT'
   /** No PCP server is known. */
   | 'ERR_PCP_NO_SERVER'
-  /** Bytes that should be an ATSSS container are not one. */
+  /** The bytes are not an ATSSS container. */
   | 'ERR_ATSSS_MALFORMED'
   /** A value that an ATSSS container cannot carry. */
   | 'ERR_ATSSS_ENCODE'
-  /** An ATSSS rule in JSON that cannot be; the message names its place. */
+  /** An invalid ATSSS rule in JSON; the message says where. */
   | 'ERR_ATSSS_RULE'
-  /** Bytes that should be a NAS message with an ATSSS container are not one. */
+  /** The bytes are not a NAS message with an ATSSS container. */
   | 'ERR_NAS_MALFORMED'
   /** A NAS message whose contents are ciphered. */
   | 'ERR_NAS_CIPHERED'
-  /** The converter may not ignore SYNs on its external ports; the message says what it needs. */
+  /** The converter lacks the privilege to ignore SYNs on its external ports; the message says what it needs. */
   | 'ERR_CONVERTER_PRIVILEGE'
-  /** The lab may not make network namespaces or TUN devices here; the message says what it needs. */
+  /** The lab lacks the privilege to make network namespaces or TUN devices; the message says what it needs. */
   | 'ERR_LAB_PRIVILEGE'
-  /** The lab could not be set up or changed, for another reason. */
+  /** The lab could not be set up or changed for another reason. */
   | 'ERR_LAB_FAILED'
 
-/** Anything that goes wrong on our side of the system calls. */
+/** Any error that is not a system call's. */
 export class AtsssError extends Error {
   override readonly name: string = 'AtsssError'
   readonly code: ErrorCode
@@ -120,29 +120,29 @@ export class AtsssError extends Error {
   }
 }
 
-/** What is wrong with the bytes, or with the value that should become bytes. */
+/** What is wrong with the bytes, or with the value to encode. */
 export type WireReason =
   /** Not version 1. */
   | 'version'
   /** Not a Convert message at all. */
   | 'magic'
-  /** Total Length of zero, or a message that one cannot say. */
+  /** A Total Length of zero, or a message too long for it. */
   | 'total-length'
   /** A TLV of length zero, or too short or too long for its type. */
   | 'tlv-length'
-  /** A TLV that reaches out of its message. */
+  /** A TLV that extends beyond its message. */
   | 'framing'
   /** The same TLV twice. */
   | 'duplicate'
   /** TLV type 0. */
   | 'reserved-type'
-  /** A list of TCP options that does not parse, or holds what it must not. */
+  /** A list of TCP options that does not parse, or holds forbidden ones. */
   | 'tcp-options'
-  /** A PCP response where a request should be, or the other way round. */
+  /** A PCP response in place of a request, or the other way round. */
   | 'pcp-direction'
   /** A PCP option that does not parse, or appears too often. */
   | 'pcp-option'
-  /** Any other value that cannot be. */
+  /** Any other impossible value. */
   | 'value'
 
 /** The codes of a `WireError`. */
@@ -156,7 +156,7 @@ export type WireCode =
   | 'ERR_NAS_MALFORMED'
   | 'ERR_NAS_CIPHERED'
 
-/** Bytes that are not what they should be. `offset` says where, from the start of the message. */
+/** Malformed bytes, or a value that cannot be encoded. `offset` is where, from the start of the message. */
 export class WireError extends AtsssError {
   override readonly name = 'WireError'
   readonly offset: number

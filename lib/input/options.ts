@@ -1,6 +1,6 @@
 /**
- * What `connect()` takes beyond net.connect's own options: meaning, unit, default and range of each, and the one place
- * where they are checked. Inside, nothing is optional.
+ * The options of `connect()` beyond net.connect's own: meaning, unit, default and range of each, and the one place where
+ * they are checked. After that, nothing is optional.
  */
 
 import { AtsssError } from '../errors.js'
@@ -11,9 +11,9 @@ import { bytes, flag, integer, interfaceName, invalid, oneOf, refuseMisspelled, 
 /**
  * How the Convert message travels (RFC 8803 §6: in the SYN, or in the first bytes after the handshake).
  *
- * - `0rtt`: in the SYN, whatever becomes of it.
- * - `1rtt`: as the first bytes of the established connection; needs one round trip more and no Fast Open.
- * - `auto`: in the SYN, until a converter on an access has been seen not to take it; from then on `1rtt` there.
+ * - `0rtt`: always in the SYN.
+ * - `1rtt`: as the first bytes of the established connection; takes one more round trip, but needs no Fast Open.
+ * - `auto`: in the SYN, until a converter is seen not to accept it over an access; then `1rtt` there.
  */
 export type ConvertForm = 'auto' | '0rtt' | '1rtt'
 
@@ -21,7 +21,7 @@ export type ConvertForm = 'auto' | '0rtt' | '1rtt'
 export interface ConverterAddress {
   /** An address literal or a host name, whose addresses are all tried (RFC 8305). */
   host: string
-  /** TCP port, 1…65535. There is no default one (RFC 8803 §10.1). */
+  /** TCP port, 1…65535. There is no default (RFC 8803 §10.1). */
   port: number
   /** As {@link MptcpOptions.convert}, for this converter. */
   convert?: ConvertForm
@@ -85,16 +85,16 @@ export interface MptcpOptions {
    */
   pipelining?: boolean
   /**
-   * Whether what is written first, in the same turn as `connect()`, goes into the SYN itself, behind the Convert message:
-   * one `write()`, or several between `cork()` and `uncork()`.
-   * They can arrive twice when a SYN is lost or replayed (RFC 8803 §4.2): only for requests that may be repeated.
+   * Whether what is written in the same turn as `connect()` goes into the SYN itself, after the Convert message: one `write()`, or
+   * several between `cork()` and `uncork()`. These bytes can arrive twice when a SYN is lost or replayed (RFC 8803 §4.2): only for
+   * requests that may be repeated.
    *
    * @defaultValue false
    */
   earlyData?: boolean
   /**
-   * When no converter can be used: `fail`, or `direct` to the destination without one.
-   * A destination that a converter reports as refused or unreachable is refused or unreachable: no fallback then.
+   * What happens when no converter can be used: `fail`, or `direct` to the destination without one. A refusal or "unreachable"
+   * reported by a converter is final; no fallback is tried.
    *
    * @defaultValue 'fail'
    */
@@ -116,8 +116,8 @@ export interface MptcpOptions {
    */
   converterTimeout?: number
   /**
-   * Milliseconds until a fresh SYN follows one that is not answered. A SYN that the kernel repeats is empty, and after
-   * three the kernel switches MPTCP off for the whole namespace; so a new socket sends a new one.
+   * Milliseconds until a fresh SYN follows one that is not answered. The kernel repeats a SYN without its data, and after three
+   * repetitions it switches MPTCP off for the whole namespace; so a new socket sends a fresh one.
    *
    * @defaultValue 900
    * @remarks Range 100…1_900.
@@ -131,7 +131,7 @@ export interface MptcpOptions {
    */
   synRetries?: number
   /**
-   * Milliseconds until the next address is tried beside one that has not connected (RFC 8305 §5).
+   * Milliseconds until the next address is tried at the same time as one that has not connected (RFC 8305 §5).
    *
    * @defaultValue net.connect's `autoSelectFamilyAttemptTimeout` where that is given to the same `connect()`, else 250
    * @remarks Range 10…60_000.
@@ -145,27 +145,27 @@ export interface MptcpOptions {
    */
   info?: boolean
   /**
-   * TCP options that the converter shall use towards the server (extended Connect TLV, RFC 8803 §6.2.5). Its answer
-   * then has the Extended TCP Header TLV.
+   * TCP options that the converter uses towards the server (extended Connect TLV, RFC 8803 §6.2.5). Its answer then
+   * has the Extended TCP Header TLV.
    *
    * @defaultValue none: the base Connect TLV
    */
   tcpOptions?: readonly TcpOption[]
   /**
-   * Where cookies are kept (RFC 8803 §6.2.7). They are learned, sent and dropped by themselves.
+   * Where cookies are kept (RFC 8803 §6.2.7). The library learns, sends and drops them.
    *
-   * @defaultValue a store of this thread's
+   * @defaultValue a store of this thread
    */
   cookies?: CookieStore
   /**
-   * Lets a loopback destination into the Connect TLV, against RFC 8803 §6.2.5: for tests on one machine.
+   * Allows a loopback destination in the Connect TLV, which RFC 8803 §6.2.5 forbids: for tests on one machine.
    *
    * @defaultValue false
    */
   allowLoopback?: boolean
 }
 
-/** A converter, or the domain to ask for one, as the inside knows it. */
+/** A converter, or the domain to look one up in, with every option decided. */
 export interface ConverterSpec {
   name: string
   where: { host: string; port: number } | { domain: string }
@@ -247,7 +247,7 @@ function converterSpec(input: unknown, path: string, convert: ConvertForm, pipel
   }
   if (given.domain !== undefined) {
     if (given.host !== undefined || given.port !== undefined)
-      throw new AtsssError('ERR_ATSSS_OPTION', `${path} has both a domain and a host or port: one or the other`)
+      throw new AtsssError('ERR_ATSSS_OPTION', `${path} has both a domain and a host or port: give one or the other`)
     const domain = text(`${path}.domain`, given.domain)
     return { name: `_convert._tcp.${domain}`, where: { domain }, ...rest }
   }
@@ -289,7 +289,7 @@ const OF_A_CONVERTER: readonly string[] = ['host', 'port', 'domain', 'convert', 
   | keyof ConverterDomain
 )[]
 
-/** Names that other libraries put into the options they hand to connect, and that only look like ours. */
+/** Names that other libraries put into connect's options and that only look like ours. */
 const NOT_OURS = new Set(['cookie', 'connect', 'timeout'])
 
 function isList<T>(value: T | readonly T[]): value is readonly T[] {

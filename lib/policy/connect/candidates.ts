@@ -9,14 +9,14 @@ export interface Endpoint {
   port: number
 }
 
-/** A converter at one of its addresses, with what is to be said to it. */
+/** A converter at one of its addresses, and what to send to it. */
 export interface ViaConverter {
-  /** What the user called it. */
+  /** As the options name it. */
   name: string
   endpoint: Endpoint
-  /** Where its Convert message goes. `auto` has been decided by now. */
+  /** Where its Convert message goes; `auto` has been resolved. */
   form: '0rtt' | '1rtt'
-  /** Whether the user leaves the form to us, so that it may change on the way. */
+  /** Whether the option was `auto`, so that the form may change on the way. */
   adaptive: boolean
   pipelining: boolean
   cookie: Uint8Array | undefined
@@ -27,7 +27,7 @@ export interface ViaConverter {
 /** A destination's address, and how it may be reached. */
 export interface Reach {
   to: Endpoint
-  /** For the first subflow, best first; undefined leaves it to the routing table. */
+  /** For the first subflow, best first; undefined: the routing table decides. */
   interfaces: readonly (string | undefined)[]
 }
 
@@ -35,13 +35,13 @@ export interface Reach {
 export interface Candidate {
   destination: Endpoint
   via: ViaConverter | undefined
-  /** What the first subflow is bound to; undefined leaves it to the routing table. */
+  /** The interface of the first subflow; undefined: the routing table decides. */
   interface: string | undefined
-  /** SYNs without an answer on this way so far, the kernel's repetitions not counted. */
+  /** Unanswered SYNs on this way so far, without the kernel's repetitions. */
   unanswered: number
-  /** Without MPTCP, whatever the user prefers: SYNs with it have not been answered. */
+  /** Without MPTCP, although it is preferred: SYNs with it were not answered. */
   tcp: boolean
-  /** Codes of the Error TLVs that have led to a retry on this way; none leads to a second one. */
+  /** Codes of the Error TLVs that led to a retry on this way; each code leads to one at most. */
   retriedAfter: readonly number[]
 }
 
@@ -59,7 +59,7 @@ export interface WayIn {
 
 /**
  * Every way, best first: through each converter to each destination address over its best interface, then over its next best.
- * The destination addresses vary fastest, since a converter is more likely to be well than every address of a destination.
+ * The destination addresses vary fastest, since one of them is more likely to fail than the converter.
  */
 export function candidates(waysIn: readonly WayIn[], destinations: readonly Reach[]): Candidate[] {
   const places = Math.max(0, ...destinations.map(({ interfaces }) => interfaces.length))
@@ -93,8 +93,8 @@ export function interleave<T extends { family: 4 | 6 }>(addresses: readonly T[])
 }
 
 /**
- * The way to try beside one that has not connected yet. Silence calls for another interface or another converter's
- * address; a converter that has acknowledged the SYN and is waiting for the server, for another address of the server.
+ * The way to try at the same time as one that has not connected yet: after silence, over another interface or through another
+ * converter's address; when the converter has acknowledged the SYN and waits for the server, to another address of the server.
  */
 export function nextBeside(
   queue: readonly Candidate[],
@@ -106,7 +106,7 @@ export function nextBeside(
   return queue.find(useful) ?? queue[0]
 }
 
-/** The ways left once `failed` has ruled out what `scope` says. */
+/** The ways that are left when the failure of `failed` rules out `scope`. */
 export function without(queue: readonly Candidate[], failed: Candidate, scope: Scope): Candidate[] {
   switch (scope) {
     case 'attempt':
@@ -127,8 +127,8 @@ export function without(queue: readonly Candidate[], failed: Candidate, scope: S
 }
 
 /**
- * The way to try beside a fresh SYN, once two before it and their repetitions have not been answered: something on the
- * way may drop what has MPTCP in it. The kernel turns to TCP after as many, but for the whole namespace.
+ * The way to try at the same time as a fresh SYN, when the two SYNs before it and their repetitions were not answered: something on
+ * the path may drop SYNs with MPTCP. The kernel falls back to TCP after as many, but for the whole namespace.
  */
 export function withoutMptcp(fresh: Candidate): Candidate | undefined {
   return fresh.unanswered === 2 && !fresh.tcp ? { ...fresh, tcp: true } : undefined
@@ -137,8 +137,8 @@ export function withoutMptcp(fresh: Candidate): Candidate | undefined {
 /**
  * How long to wait for the SYN+ACK before a fresh SYN, in milliseconds; the pauses double.
  *
- * Through a converter the fresh SYN comes before the kernel repeats the first one, empty. On a direct way the kernel's
- * first repetition (after 1 s) is as good as ours, so that a direct socket is given its whole `LIFE_OF_SYN`.
+ * Through a converter the fresh SYN comes before the kernel repeats the first one without its data. On a direct way the
+ * kernel's first repetition (after 1 s) is as good as ours, so a direct socket lives for its whole `LIFE_OF_SYN`.
  */
 export function synPause(candidate: Candidate, synTimeout: number): number {
   const first = candidate.via?.form === '0rtt' ? synTimeout : LIFE_OF_SYN
@@ -146,14 +146,14 @@ export function synPause(candidate: Candidate, synTimeout: number): number {
 }
 
 /**
- * After so many milliseconds an MPTCP socket without a SYN+ACK is given up: the kernel has repeated the SYN once by then and
- * will do so again at 2 s. With the third repetition it would turn to TCP and switch MPTCP off for the namespace
+ * After this many milliseconds an MPTCP socket without a SYN+ACK is given up. The kernel has repeated the SYN once by then and
+ * will again at 2 s. With the third repetition it would fall back to TCP and switch MPTCP off for the namespace
  * (net.mptcp.syn_retrans_before_tcp_fallback, net.mptcp.blackhole_timeout).
  */
 export const LIFE_OF_SYN = 1_900
 
 /**
- * From how long on a converter that has taken the SYN's data is suspected of never answering it, in milliseconds.
+ * After how many milliseconds a converter that has acknowledged the SYN's data is suspected of never answering it.
  *
  * @param roundTrip microseconds
  */
@@ -161,7 +161,7 @@ export function stallAfter(roundTrip: number): number {
   return Math.min(Math.max((3 * roundTrip) / 1000, 200), 500)
 }
 
-/** What a converter is told on this way (RFC 8803 §6.2.5, §6.2.7). */
+/** The Convert message for this way (RFC 8803 §6.2.5, §6.2.7). */
 export function connectMessage({ destination, via }: Candidate): Tlv[] {
   const { address, port } = destination
   return [
@@ -171,7 +171,7 @@ export function connectMessage({ destination, via }: Candidate): Tlv[] {
   ]
 }
 
-/** Whether both go by the same converter, or none, to the same destination. */
+/** Whether both go through the same converter, or none, to the same destination. */
 export function sameEnds(one: Candidate, other: Candidate): boolean {
   return one.via?.endpoint === other.via?.endpoint && one.destination === other.destination
 }

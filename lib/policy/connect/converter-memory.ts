@@ -1,6 +1,6 @@
 /**
- * What has been learned of converters, and for how long it holds. Keyed by converter and, where the path matters, by
- * access too. `now` is always an argument, in milliseconds.
+ * What connections have learned about converters, and for how long it holds. The keys are the converter and, where the path
+ * matters, the access. `now` is always an argument, in milliseconds.
  */
 import { inspect } from 'node:util'
 import { AtsssError } from '../../errors.js'
@@ -9,47 +9,47 @@ import { COOKIE_LENGTH, type CookieStore, isCookie } from '../../input/options.j
 
 /** A converter as seen over one access. */
 export interface ConverterPath {
-  /** The converter's address and port, in text. */
+  /** The converter's address and port, as text. */
   converter: string
   /** The interface or local address that connections leave from; empty when the routing table decides. */
   access: string
 }
 
 export type Lesson =
-  /** The SYN's data is not taken, or not answered, over this path. */
+  /** The SYN's data is not accepted, or not answered, over this path. */
   | {
       learn: 'one-rtt'
       why: OneRttReason
-      /** It may have been the server's slowness: it holds when it is learned a second time. */
+      /** The server may only have been slow: the lesson counts when it is learned a second time. */
       suspected?: true
     }
-  /** Not to be asked again for so many seconds (RFC 8803 §6.2.8, codes 64 and 65). */
+  /** Do not use the converter for this many seconds (RFC 8803 §6.2.8, codes 64 and 65). */
   | { learn: 'back-off'; seconds: number; code: number }
   | { learn: 'cookie'; cookie: Uint8Array }
-  /** The converter refuses this one, which it gave or which the user has configured. */
+  /** The converter refuses this cookie, which it handed out or which was configured. */
   | { learn: 'forget-cookie'; cookie: Uint8Array }
-  /** TCP options that it cannot send (RFC 8803 §6.2.8, code 33). */
+  /** TCP options that the converter cannot send (RFC 8803 §6.2.8, code 33). */
   | { learn: 'no-tcp-options'; kinds: readonly number[] }
-  /** The Info TLV is not understood. */
+  /** The converter does not understand the Info TLV. */
   | { learn: 'no-info' }
-  /** No version in common (RFC 8803 §6.2.8, code 0). */
+  /** No common version (RFC 8803 §6.2.8, code 0). */
   | { learn: 'unusable'; code: number }
 
 export type OneRttReason =
-  /** This system lets no data into a SYN (net.ipv4.tcp_fastopen, or an old kernel). */
+  /** This system sends no data in a SYN (net.ipv4.tcp_fastopen, or an old kernel). */
   | 'no-fast-open-here'
-  /** The handshake succeeded without the data: no Fast Open at the converter, or a middlebox (§8). */
+  /** The handshake succeeded without the data: the converter has no Fast Open, or a middlebox interferes (§8). */
   | 'syn-data-not-acknowledged'
-  /** The data was acknowledged, no answer came; it came when asked in the 1-RTT form. */
+  /** The data was acknowledged but not answered; the 1-RTT form was answered. */
   | 'no-answer-to-syn-data'
   /**
-   * The data was acknowledged, and the answer came over TCP: so does a listener on Linux when the kernel has repeated the
-   * SYN, as it does after a second. On a path with such a round trip the 1-RTT form keeps MPTCP.
+   * The data was acknowledged, and the answer came over TCP. A listener on Linux answers so when the kernel has repeated the
+   * SYN, which it does after a second. On a path with such a round trip the 1-RTT form keeps MPTCP.
    */
   | 'turned-to-tcp'
   /**
-   * A steered connection in 0-RTT needs a receive buffer of 1 MiB or more of a fixed size, and net.core.rmem_max does not allow
-   * it. Found out anew each time, and not remembered.
+   * A steered connection in 0-RTT needs a fixed receive buffer of 1 MiB or more, and net.core.rmem_max does not allow it. This is
+   * checked for each connection, and not remembered.
    */
   | 'small-receive-buffer'
 
@@ -60,19 +60,19 @@ export interface BackOff {
 }
 
 /**
- * How long 1-RTT is used before the SYN is tried again. Networks change under a device; a wrong guess costs one round
+ * How long the 1-RTT form is used before the SYN is tried again. A device changes networks; a wrong guess costs one round
  * trip. RFC 8803 §8 wants such a converter not to be used at all; see docs/3gpp.md#deviations-from-rfc-8803.
  */
 const ONE_RTT_FOR_MS = 600_000
 /** "If set to zero, this corresponds to a delay of at least 30 seconds" (RFC 8803 §6.2.8). */
 const LEAST_BACK_OFF_S = 30
-/** A wrong or lying converter does not get itself shut out for longer than an hour. */
+/** A mistaken or lying converter cannot shut itself out for longer than an hour. */
 const MOST_BACK_OFF_S = 3_600
 const UNUSABLE_FOR_MS = 3_600_000
-/** Entries beyond this many push out the oldest: a device does not meet thousands of converters. */
+/** The oldest entries beyond this number are dropped: a device does not meet thousands of converters. */
 const CAPACITY = 1_000
 
-/** For how long a converter that suggested `delaySeconds` is left alone. */
+/** How long a converter that suggested `delaySeconds` is not used. */
 export function backOffSeconds(delaySeconds: number): number {
   return Math.min(delaySeconds || LEAST_BACK_OFF_S, MOST_BACK_OFF_S)
 }
@@ -92,13 +92,13 @@ export class ConverterMemory {
     this.#cookies = cookies
   }
 
-  /** Why the SYN's data should be left empty over this path, if it should. */
+  /** Why no data should be sent in the SYN over this path; undefined if it may be. */
   oneRtt(path: ConverterPath, now: number): OneRttReason | undefined {
     const known = this.#oneRtt.get(key(path))
     return known && now < known.until ? known.why : undefined
   }
 
-  /** Until when the converter does not want to be asked, if it is so. */
+  /** Until when the converter does not want to be used; undefined if it may be. */
   backOff(path: ConverterPath, now: number): BackOff | undefined {
     const known = this.#backOff.get(path.converter)
     return known && now < known.until ? known : undefined
@@ -170,7 +170,7 @@ function noCookie(given: unknown): AtsssError {
   )
 }
 
-/** A converter may bind a cookie to the client's address (RFC 8803 §6.2.7), which each access has its own of. */
+/** A converter may bind a cookie to the client's address (RFC 8803 §6.2.7), which differs for each access. */
 function key(path: ConverterPath): string {
   return `${path.converter}|${path.access}`
 }

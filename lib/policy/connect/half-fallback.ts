@@ -1,19 +1,19 @@
 /**
- * Whether both ends of a connection hold it for TCP, when this end's kernel has turned to TCP half-way. Pure.
+ * Whether both ends treat a connection as TCP when this end's kernel has fallen back. Pure.
  *
- * With data in the SYN, Linux (6.18 and before, as measured) may complete the handshake without its key, where the SYN was
- * repeated or the third ACK lost. The peer turns to TCP at the next segment in order that lacks the key. Before that, for
- * bytes on the way were lost, it answers without a DATA_ACK; by which this end turns to TCP (RFC 8684 §3.7), and the peer
- * does not know. For want of a DATA_ACK it sends its bytes again, as new ones to this end, and it resets the connection at the
- * first bytes that come from here, which have no mapping.
+ * With data in the SYN, Linux (measured up to 6.18) may complete the handshake without its key when the SYN was repeated or the
+ * third ACK was lost. The peer falls back to TCP at the next segment in order that lacks the key. If bytes were lost before
+ * that, the peer answers without a DATA_ACK; this makes this end fall back (RFC 8684 §3.7), and the peer does not know. It gets no
+ * DATA_ACK, so it sends its bytes again, which this end takes for new ones; and it resets the connection at the first bytes
+ * from this end, since they have no mapping.
  */
 import { TCP_STATES, type TcpInfo } from '../../wire/kernel/tcp-info.js'
 
 /**
- * - `turned`: the peer holds the connection for TCP, too. This end has sent nothing behind its SYN, so that its ACK was in
- *   order; or what it has sent has arrived, and at once: had it brought the key, the answer would have had a DATA_ACK.
- * - `not-known`: something was lost, and it may be the connection's fate.
- * - `soon`: what was sent has not been acknowledged yet, nor sent again.
+ * - `turned`: the peer treats the connection as TCP, too. Either this end has sent nothing after its SYN, so that its ACK was in
+ *   order; or all that it sent arrived at the first try: with the key in it, the answer would have had a DATA_ACK.
+ * - `not-known`: something was lost, and the ends may disagree.
+ * - `soon`: what was sent has been neither acknowledged nor repeated yet.
  *
  * @param inSyn how many bytes were in the SYN
  * @param behind how many were sent after it

@@ -1,5 +1,5 @@
 /**
- * What to do when a way has failed: learn, try again otherwise, or give up how much, and what the user is told.
+ * What to do when a way has failed: what to learn from it, whether to retry it in another form, what it rules out, and the error.
  * RFC 8803 §6.2.8 and §8; pure.
  */
 
@@ -15,43 +15,43 @@ import { backOffSeconds, type Lesson } from './converter-memory.js'
 export type Failure =
   /** A system call or the handshake failed. */
   | { kind: 'system'; error: Error }
-  /** No SYN+ACK, for as many SYNs as may be sent. */
+  /** No SYN+ACK to any of the SYNs that may be sent. */
   | { kind: 'unanswered' }
   /** The handshake succeeded without the SYN's data. */
   | { kind: 'syn-data-not-acknowledged' }
-  /** This end has turned to TCP, and the converter may not have: the stream cannot be trusted (see half-fallback.ts). */
+  /** This end fell back to TCP, but the converter may not have: data may be duplicated or lost (see half-fallback.ts). */
   | { kind: 'half-fallback' }
   /** The converter answered with an Error TLV. */
   | { kind: 'error-tlv'; code: number; detail: ConvertErrorValue }
-  /** Bytes that are no Convert message. */
+  /** The bytes are not a Convert message. */
   | { kind: 'malformed'; error: WireError }
   /** FIN before the answer was complete. */
   | { kind: 'closed' }
   /** The answer took longer than `converterTimeout`. */
   | { kind: 'answer-timeout'; after: number }
-  /** The kernel or the peer turned to TCP, and the user insists on MPTCP. */
+  /** The kernel or the peer fell back to TCP, and MPTCP is required. */
   | { kind: 'tcp' }
 
 const NO_ANSWER: Lesson = { learn: 'one-rtt', why: 'no-answer-to-syn-data' }
 
 export interface Reaction {
   lesson?: Lesson
-  /** The same way once more, changed. At once, and before the others. */
+  /** The same way, changed: to be tried at once, before the others. */
   retry?: Candidate
-  /** What is ruled out when there is no retry. */
+  /** What the failure rules out if there is no retry. */
   scope: Scope
   error: Error
 }
 
 /**
- * @param delivered Whether application bytes have left that must not arrive twice. Only an Error TLV says that the
- * server has not seen them (it is sent instead of a connection); after anything else another way could repeat them.
+ * @param delivered whether application bytes have left that must not arrive twice. Only an Error TLV says that the
+ * server has not seen them: it is sent instead of a connection. After any other failure another way could repeat them.
  */
 export function react(failure: Failure, candidate: Candidate, delivered: boolean): Reaction {
   const reaction = reactTo(failure, candidate)
   if (!delivered || failure.kind === 'error-tlv') return reaction
   const { retry: _, ...final } = reaction
-  // The 1-RTT form could not be tried beside it, to see whether that is answered. The next connection will.
+  // The 1-RTT form could not be tried at the same time to see whether it is answered. The next connection uses it.
   const silent = failure.kind === 'answer-timeout' && candidate.via?.form === '0rtt'
   return { ...final, ...(silent ? { lesson: NO_ANSWER } : {}), scope: 'all' }
 }
@@ -68,54 +68,65 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
     case 'tcp':
       return {
         scope: via ? 'converter' : 'attempt',
-        error: new AtsssError('ERR_MPTCP_FALLBACK', 'The connection fell back to TCP, and MPTCP is required'),
+        error: new AtsssError(
+          'ERR_MPTCP_FALLBACK',
+          "The connection fell back to TCP, and the option mptcp is 'require'",
+        ),
       }
   }
-  if (!via) throw new TypeError(`A direct way cannot fail by ${failure.kind}`)
+  if (!via) throw new TypeError(`a direct connection cannot fail with ${failure.kind}`)
   switch (failure.kind) {
     case 'syn-data-not-acknowledged':
       return {
         lesson: { learn: 'one-rtt', why: 'syn-data-not-acknowledged' },
         retry: { ...candidate, via: { ...via, form: '1rtt' } },
         scope: 'converter',
-        error: told('ERR_CONVERT_CLOSED', via, 'did not take the data of the SYN'),
+        error: convertError('ERR_CONVERT_CLOSED', via, "did not accept the SYN's data (convert: '1rtt' sends none)"),
       }
     case 'half-fallback':
       return {
         lesson: { learn: 'one-rtt', why: 'turned-to-tcp' },
         ...(via.adaptive ? { retry: { ...candidate, via: { ...via, form: '1rtt' } } } : {}),
         scope: 'converter',
-        error: told('ERR_MPTCP_HALF_FALLBACK', via, 'may not know that the connection fell back to TCP on this side'),
+        error: convertError(
+          'ERR_MPTCP_HALF_FALLBACK',
+          via,
+          'may not have noticed that the connection fell back to TCP',
+        ),
       }
     case 'malformed':
       return {
         scope: 'converter',
-        error: told(
+        error: convertError(
           'ERR_CONVERT_MALFORMED',
           via,
-          `sent something else than a Convert message: ${failure.error.message}`,
+          `did not send a Convert message: ${failure.error.message}`,
           failure.error,
         ),
       }
     case 'closed':
       return {
         scope: 'converter',
-        error: told('ERR_CONVERT_CLOSED', via, 'closed the connection before its answer was complete'),
+        error: convertError('ERR_CONVERT_CLOSED', via, 'closed the connection before its answer was complete'),
       }
     case 'answer-timeout':
       return {
         scope: 'converter',
-        error: told('ERR_CONVERT_TIMEOUT', via, `did not answer within ${failure.after} ms`),
+        error: convertError(
+          'ERR_CONVERT_TIMEOUT',
+          via,
+          `did not answer within ${failure.after} ms (option converterTimeout)`,
+        ),
       }
     case 'error-tlv':
       return reactToErrorTlv(failure.code, failure.detail, candidate, via)
   }
 }
 
-/** A refusal holds over every interface; that a network is unreachable, or an interface gone, does not. */
+/** A refusal holds over every interface. An unreachable network or a missing interface concerns one interface only. */
 function scopeOf(error: Error, via: ViaConverter | undefined): Scope {
   const { code } = error as NodeJS.ErrnoException
-  // An address that RFC 8803 §6.2.5 forbids in a Connect TLV: another one of the same server may do.
+  // RFC 8803 §6.2.5 forbids this address in a Connect TLV: another address of the server may work.
   if (code === 'ERR_CONVERT_ENCODE') return 'destination'
   if (code !== 'ECONNREFUSED') return 'way'
   return via ? 'converter' : 'destination'
@@ -128,7 +139,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
       ? {}
       : { retry: { ...candidate, via: { ...via, ...changes }, retriedAfter: [...candidate.retriedAfter, code] } }
   const failed = (errorCode: ErrorCode, text: string) =>
-    new ConvertError(errorCode, `Converter ${shown(via)} ${text}`, { converter: shown(via), detail })
+    new ConvertError(errorCode, `Converter ${nameOf(via)} ${text}`, { converter: nameOf(via), detail })
   switch (detail.name) {
     case 'unsupported-version':
       // "The Client MUST use the highest version in common" (§6.2.8): there is only version 1, which was just refused.
@@ -141,8 +152,8 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         ),
       }
     case 'malformed-message':
-      // So is a destination answered that §6.2.5 forbids to the converter: another address of the server's may do.
-      return { scope: 'pair', error: failed('ERR_CONVERT_MALFORMED_MESSAGE', 'could not read our message') }
+      // So is a destination answered that §6.2.5 forbids to the converter: another address of the server may work.
+      return { scope: 'pair', error: failed('ERR_CONVERT_MALFORMED_MESSAGE', 'could not parse our message') }
     case 'unsupported-message':
       return {
         ...(via.info ? { lesson: { learn: 'no-info' }, ...again({ info: false }) } : {}),
@@ -156,17 +167,20 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
           ? { lesson: { learn: 'cookie', cookie: detail.cookie }, ...again({ cookie: detail.cookie }) }
           : {}),
         scope: 'converter',
-        error: failed('ERR_CONVERT_MISSING_COOKIE', 'asks for a cookie'),
+        error: failed(
+          'ERR_CONVERT_MISSING_COOKIE',
+          'asks for a cookie (option cookie of the converter, from its operator)',
+        ),
       }
     case 'not-authorized':
-      // So is a destination that it does not serve (§9.2): another address of the server's may do.
-      // An expired cookie is answered so too (§6.2.7): without it, the converter may hand out a new one.
+      // It answers so, too, for a destination that it does not serve (§9.2): another address of the server may work.
+      // And for an expired cookie (§6.2.7): without it, the converter may hand out a new one.
       return {
         ...(via.cookie
           ? { lesson: { learn: 'forget-cookie', cookie: via.cookie }, ...again({ cookie: undefined }) }
           : {}),
         scope: 'pair',
-        error: failed('ERR_CONVERT_NOT_AUTHORIZED', 'does not serve this client, or not to this destination'),
+        error: failed('ERR_CONVERT_NOT_AUTHORIZED', 'does not serve this client, or not for this destination'),
       }
     case 'unsupported-tcp-option': {
       const tcpOptions = via.tcpOptions.filter(option => !detail.kinds.includes(option.kind))
@@ -201,7 +215,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         ),
       }
     case 'unknown':
-      // §10.2.3: 96-127 are about the server, whatever they say.
+      // Codes 96-127 are about the server, even unknown ones (§10.2.3).
       return {
         scope: code >= 96 && code <= 127 ? 'destination' : 'converter',
         error: failed('ERR_CONVERT_UNKNOWN', `answered with error ${code}`),
@@ -209,7 +223,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
   }
 }
 
-/** The converter asked to be left alone: what is said to a connection that comes too early. */
+/** The error of a connection that comes before the time at which the converter may be asked again. */
 export function backedOff(
   via: Pick<ViaConverter, 'name' | 'endpoint'>,
   code: number,
@@ -222,8 +236,8 @@ export function backedOff(
         ? 'ERR_CONVERT_NETWORK_FAILURE'
         : 'ERR_CONVERT_RESOURCE_EXCEEDED'
   const seconds = Math.ceil(retryAfter / 1000)
-  return new ConvertError(errorCode, `Converter ${shown(via)} may not be asked again for ${seconds} s`, {
-    converter: shown(via),
+  return new ConvertError(errorCode, `Converter ${nameOf(via)} asked not to be used for another ${seconds} s`, {
+    converter: nameOf(via),
     retryAfter,
   })
 }
@@ -261,8 +275,8 @@ function backOff(
   return {
     lesson: { learn: 'back-off', seconds: detail.delaySeconds, code: number },
     scope: 'converter',
-    error: new ConvertError(code, `Converter ${shown(via)} ${text}; it may be asked again in ${seconds} s`, {
-      converter: shown(via),
+    error: new ConvertError(code, `Converter ${nameOf(via)} ${text}; it may be asked again in ${seconds} s`, {
+      converter: nameOf(via),
       detail,
       retryAfter: seconds * 1000,
     }),
@@ -275,11 +289,11 @@ function fromServer(errno: number, { destination }: Candidate, cause: Error): Er
   return error
 }
 
-function told(code: ErrorCode, via: ViaConverter, text: string, cause?: Error): ConvertError {
-  return new ConvertError(code, `Converter ${shown(via)} ${text}`, { converter: shown(via), cause })
+function convertError(code: ErrorCode, via: ViaConverter, text: string, cause?: Error): ConvertError {
+  return new ConvertError(code, `Converter ${nameOf(via)} ${text}`, { converter: nameOf(via), cause })
 }
 
-function shown({ name, endpoint }: Pick<ViaConverter, 'name' | 'endpoint'>): string {
+function nameOf({ name, endpoint }: Pick<ViaConverter, 'name' | 'endpoint'>): string {
   const place = hostAndPort(endpoint.address, endpoint.port)
   return name === place ? place : `${name} (${place})`
 }

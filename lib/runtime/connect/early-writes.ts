@@ -1,4 +1,4 @@
-/** What an application writes before `'connect'`: it may leave with the SYN, or right behind it. */
+/** What an application writes before `'connect'`: it may leave in the SYN, or right after it. */
 import type { Socket } from 'node:net'
 import type { Connecting } from './connecting.js'
 
@@ -10,7 +10,7 @@ export interface Chunk {
 }
 
 /**
- * The part of a socket's `_write` and `_writev` that is ours. False: the bytes are for Node to keep or to send.
+ * Our part of a socket's `_write` and `_writev`. False: Node keeps or sends the bytes.
  *
  * @param done called once, at the latest when the socket closes
  */
@@ -35,7 +35,7 @@ export function writeEarly(
   return true
 }
 
-/** As Node says it. */
+/** Node's error. */
 function closedBefore(): Error {
   const error = new Error('Socket closed before the connection was established')
   return Object.assign(error, { code: 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION' })

@@ -1,6 +1,6 @@
-/** What the application has written before the connection is there, kept until it is known where it went. */
+/** What the application has written before `'connect'`, kept until one attempt has delivered it. */
 
-/** Beyond so many bytes nothing leaves early, and so nothing need be kept. */
+/** Bytes beyond this many wait for `'connect'`, and are not kept here. */
 export const PIPELINE_LIMIT = 65_536
 
 export class PendingBytes {
@@ -11,7 +11,7 @@ export class PendingBytes {
     return this.#length
   }
 
-  /** False when the limit is reached: these bytes wait for the connection. */
+  /** False when the limit is reached: these bytes have to wait for `'connect'`. */
   push(bytes: Uint8Array): boolean {
     if (this.#length + bytes.length > PIPELINE_LIMIT) return false
     this.#chunks.push(bytes)
@@ -24,7 +24,7 @@ export class PendingBytes {
     return Buffer.concat(this.#chunks).subarray(offset)
   }
 
-  /** They have found their way. */
+  /** Forgets them: they have left, or Node has them. */
   clear(): void {
     this.#chunks = []
     this.#length = 0

@@ -1,30 +1,30 @@
-/** What a connection got, for its user to read: `socket.mptcp`. */
+/** What a connection got: `socket.mptcp`. */
 import type { ViaConverter } from '../../policy/connect/candidates.js'
 import type { OneRttReason } from '../../policy/connect/converter-memory.js'
 import type { Tlv } from '../../wire/convert/index.js'
 
 export interface MptcpReport {
-  /** What the connection speaks; undefined until it is there. */
+  /** The connection's protocol; undefined until `'connect'`. */
   protocol: 'mptcp' | 'tcp' | undefined
   /** Why it is TCP, although MPTCP was wanted. */
   fallback: string | undefined
-  /** The converter that it goes through; undefined when it is direct. */
+  /** The converter that the connection goes through; undefined when it is direct. */
   converter: { name: string; address: string; port: number } | undefined
-  /** Why it goes through none, although some are configured: the last error of the last of them. */
+  /** Why it does not go through a converter although some are configured: the last error of the last one. */
   converterError: Error | undefined
-  /** Where the Convert message was: in the SYN, or in the first bytes after the handshake. */
+  /** Where the Convert message was sent: in the SYN, or as the first bytes after the handshake. */
   convert: '0rtt' | '1rtt' | undefined
   /** Whether the SYN's data was acknowledged with the SYN+ACK; undefined when the SYN had none. */
   synDataAccepted: boolean | undefined
   /** How many of the application's bytes were in the SYN (`earlyData`). */
   earlyBytes: number
-  /** How many left before the converter had answered, early ones included (`pipelining`). */
+  /** How many of them left before the converter had answered (`pipelining`), early ones included. */
   pipelinedBytes: number
   /** The TLVs of the converter's answer (RFC 8803 §6.2); empty for the bare header, which says "connected". */
   answer: Tlv[]
-  /** How many SYNs with a socket of their own it took, all addresses and repetitions counted. */
+  /** How many SYNs were sent, each on a new socket: all addresses and fresh SYNs count, not the kernel's repetitions. */
   attempts: number
-  /** Why the SYN's data was given up on the way, if it was. */
+  /** Why sending data in the SYN was given up on the way; empty if it was not. */
   lessons: OneRttReason[]
   /** The interface that the first subflow is bound to. */
   interface: string | undefined

@@ -44,7 +44,7 @@ describe('what the user is told', () => {
   ])('coming too early after error %i', (number, code) => {
     const error = backedOff(converter, number, 1_500)
     expect(error).toMatchObject({ code, retryAfter: 1_500, converter: '198.51.100.1:5124' })
-    expect(error.message).toContain('for 2 s')
+    expect(error.message).toContain('for another 2 s')
   })
 })
 

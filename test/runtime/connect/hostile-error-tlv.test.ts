@@ -220,7 +220,7 @@ mptcpTest.describe('Error TLVs', () => {
           })
           expect(second.error!.retryAfter).toBeGreaterThan(8000)
           expect(second.error!.retryAfter).toBeLessThanOrEqual(9000)
-          expect(second.error!.message).toMatch(/may not be asked again for 9 s/)
+          expect(second.error!.message).toMatch(/asked not to be used for another 9 s/)
           await sleep(50)
           expect(converter.heard).toHaveLength(1)
         })
