@@ -51,7 +51,7 @@ export async function run(args: string[]): Promise<number> {
   const { host, port } = parseDestination(positionals)
   const via = openVia(viaOptions(values))
   const say = values.verbose ? (line: string) => void process.stderr.write(`${line}\n`) : () => {}
-  if (via.session) tell(via.session, say)
+  if (via.session) reportEvents(via.session, say)
   const busy = progress()
   busy.say(`connecting to ${hostAndPort(host, port)}`)
   const started = performance.now()
@@ -110,7 +110,7 @@ async function secured(
   return stream
 }
 
-/** What `socket.mptcp` says, in words. */
+/** `socket.mptcp` in words. */
 function outcome({ mptcp, remoteAddress, remotePort }: MptcpSocket): string {
   const { protocol, fallback, converter, converterError, convert, interface: device, attempts } = mptcp
   const way = converter
@@ -124,11 +124,13 @@ function outcome({ mptcp, remoteAddress, remotePort }: MptcpSocket): string {
   ].join(', ')
 }
 
-function tell(session: MaPduSession, say: (line: string) => void): void {
-  session.on('degraded', ({ message }) => say(`less than wanted: ${message}`))
+function reportEvents(session: MaPduSession, say: (line: string) => void): void {
+  session.on('degraded', ({ message }) => say(`degraded: ${message}`))
   session.on('access', ({ access, available, why }) =>
     say(`${access} is ${available ? 'available' : 'unavailable'}: ${why}`),
   )
-  session.on('action', ({ action, error }) => say(`${action.why}${error === undefined ? '' : `: refused: ${error}`}`))
+  session.on('action', ({ action, error }) =>
+    say(`${action.why}${error === undefined ? '' : `; the kernel refused: ${error}`}`),
+  )
   session.on('problem', ({ message }) => say(message))
 }

@@ -1,4 +1,4 @@
-/** The lab's web server, a program of its own: `node web-server.js PORT ADDRESS…`. It says `ready` once it listens. */
+/** The lab's web server, a separate program: `node web-server.js PORT ADDRESS…`. It prints `ready` once it listens. */
 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -6,7 +6,7 @@ import { allowHalfOpenHttp } from '../../runtime/kernel/node-socket.js'
 
 const HELP = `This is the lab's web server.
 GET  /bytes/N   N octets
-POST /echo      what it was sent
+POST /echo      the request's body
 `
 /** Octets; each piece of a long answer. */
 const PIECE = Buffer.alloc(65_536, 'The quick brown fox jumps over the lazy dog. ')
@@ -19,7 +19,7 @@ for (const address of addresses) {
     if (count !== undefined) return void send(Number(count), response)
     response.writeHead(request.url === '/' ? 200 : 404, { 'content-type': 'text/plain' }).end(HELP)
   })
-  // Node's server takes a client that has sent everything (`atsss connect` at the end of its input) for one that has gone.
+  // Node's server treats a client that has sent everything (`atsss connect` at the end of its input) as gone.
   allowHalfOpenHttp(server)
   server.listen(Number(port), address)
   await once(server, 'listening')
