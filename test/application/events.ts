@@ -20,7 +20,7 @@ export function eventInterfaces(): string[] {
 
 /** The files whose objects the application holds. `runtime` has emitters of its own, except for the sockets that it connects. */
 export function publicSources(): [file: string, text: string][] {
-  return sources().filter(([file]) => /^(socket|converter|agents|preload)\//.test(file) || file === CONNECTING)
+  return sources().filter(([file]) => /^(session|socket|converter|agents|preload)\//.test(file) || file === CONNECTING)
 }
 
 const CONNECTING = 'runtime/connect/connecting.ts'

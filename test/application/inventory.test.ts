@@ -1,4 +1,5 @@
 /** What this library calls of the application's, found in its sources: nothing unguarded, and nothing without a case in this folder. */
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { eventInterfaces, publicSources, SOCKET_EVENTS } from './events.js'
 
@@ -13,6 +14,11 @@ describe('interfaces that list events', () => {
 
   test('each is either the application’s or ours', () => {
     expect(eventInterfaces()).toEqual([...PUBLIC, ...OWN].sort())
+  })
+
+  test('each of the application’s is compared with its cases', () => {
+    const tests = readdirSync('test/application').map(name => readFileSync(`test/application/${name}`, 'utf8'))
+    for (const name of PUBLIC) expect(tests.some(text => text.includes(`eventsOf('${name}')`))).toBe(true)
   })
 })
 
