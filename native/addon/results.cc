@@ -7,25 +7,34 @@ namespace atsss {
 
 namespace {
 
+struct ErrnoName {
+  int number;
+  const char* name;
+};
+
+#define NAMED(constant) \
+  ErrnoName { constant, #constant }
+constexpr ErrnoName kNames[] = {NAMED(E2BIG),        NAMED(EACCES),       NAMED(EADDRINUSE),   NAMED(EADDRNOTAVAIL),
+                                NAMED(EAFNOSUPPORT), NAMED(EAGAIN),       NAMED(EALREADY),     NAMED(EBADF),
+                                NAMED(EBUSY),        NAMED(ECANCELED),    NAMED(ECONNABORTED), NAMED(ECONNREFUSED),
+                                NAMED(ECONNRESET),   NAMED(EDESTADDRREQ), NAMED(EDOM),         NAMED(EEXIST),
+                                NAMED(EFAULT),       NAMED(EHOSTDOWN),    NAMED(EHOSTUNREACH), NAMED(EINPROGRESS),
+                                NAMED(EINTR),        NAMED(EINVAL),       NAMED(EIO),          NAMED(EISCONN),
+                                NAMED(EKEYEXPIRED),  NAMED(ELOOP),        NAMED(EMFILE),       NAMED(EMSGSIZE),
+                                NAMED(ENETDOWN),     NAMED(ENETRESET),    NAMED(ENETUNREACH),  NAMED(ENFILE),
+                                NAMED(ENOBUFS),      NAMED(ENODEV),       NAMED(ENOENT),       NAMED(ENOMEM),
+                                NAMED(ENOPROTOOPT),  NAMED(ENOSPC),       NAMED(ENOSYS),       NAMED(ENOTCONN),
+                                NAMED(ENOTSOCK),     NAMED(ENXIO),        NAMED(EOPNOTSUPP),   NAMED(EOVERFLOW),
+                                NAMED(EPERM),        NAMED(EPIPE),        NAMED(EPROTO),       NAMED(EPROTONOSUPPORT),
+                                NAMED(EPROTOTYPE),   NAMED(ERANGE),       NAMED(ESHUTDOWN),    NAMED(ESOCKTNOSUPPORT),
+                                NAMED(ETIMEDOUT)};
+#undef NAMED
+
 /** The name that util.getSystemErrorName() gives. strerrorname_np() is not in musl, nor in glibc before 2.32. */
 const char* nameOf(int number) {
-  switch (number) {
-#define NAME(constant) \
-  case constant:       \
-    return #constant;
-    NAME(E2BIG)
-    NAME(EACCES)
-    NAME(EADDRINUSE) NAME(EADDRNOTAVAIL) NAME(EAFNOSUPPORT) NAME(EAGAIN) NAME(EALREADY) NAME(EBADF) NAME(EBUSY)
-        NAME(ECANCELED) NAME(ECONNABORTED) NAME(ECONNREFUSED) NAME(ECONNRESET) NAME(EDESTADDRREQ) NAME(EDOM)
-            NAME(EEXIST) NAME(EFAULT) NAME(EHOSTDOWN) NAME(EHOSTUNREACH) NAME(EINPROGRESS) NAME(EINTR) NAME(EINVAL)
-                NAME(EIO) NAME(EISCONN) NAME(EKEYEXPIRED) NAME(ELOOP) NAME(EMFILE) NAME(EMSGSIZE) NAME(ENETDOWN)
-                    NAME(ENETRESET) NAME(ENETUNREACH) NAME(ENFILE) NAME(ENOBUFS) NAME(ENODEV) NAME(ENOENT) NAME(ENOMEM)
-                        NAME(ENOPROTOOPT) NAME(ENOSPC) NAME(ENOSYS) NAME(ENOTCONN) NAME(ENOTSOCK) NAME(ENXIO)
-                            NAME(EOPNOTSUPP) NAME(EOVERFLOW) NAME(EPERM) NAME(EPIPE) NAME(EPROTO) NAME(EPROTONOSUPPORT)
-                                NAME(EPROTOTYPE) NAME(ERANGE) NAME(ESHUTDOWN) NAME(ESOCKTNOSUPPORT) NAME(ETIMEDOUT)
-#undef NAME
-                                    default : return nullptr;
-  }
+  for (const ErrnoName& one : kNames)
+    if (one.number == number) return one.name;
+  return nullptr;
 }
 
 }  // namespace
