@@ -47,7 +47,8 @@ export function degradedBy(report: Report): SessionEvents['degraded'][0] | undef
       return report.level.why ? { what: 'level', message: report.level.why } : undefined
     case 'failed':
       return { what: 'controller', message: report.error.message }
-    case 'deaf':
+    case 'no-messages':
+    case 'ended':
       return { what: 'controller', message: report.why }
     case 'endpoints':
       return { what: 'rule', message: report.why }

@@ -31,6 +31,8 @@ export type EmitSessionEvent = <E extends keyof SessionEvents>(event: E, ...args
 export class SessionSteering {
   /** What can be done about subflows here; rejects when the steering loop cannot run. */
   readonly ready: Promise<SteeringLevel>
+  /** Resolves when the loop has answered, or cannot answer in time: new connections wait for this. */
+  readonly #answered: Promise<void>
   readonly #settings: SessionSettings
   readonly #emit: EmitSessionEvent
   readonly #controller: ControllerHost
@@ -54,7 +56,13 @@ export class SessionSteering {
       reject = no
     })
     this.ready.catch(() => {}) // the event `degraded` reports it as well
+    let answered = () => {}
+    this.#answered = new Promise(yes => {
+      answered = yes
+    })
+    setTimeout(answered, ANSWER_MS).unref()
     this.#controller = startController(settings.controller, { accesses: settings.accesses }, report => {
+      if (ANSWERS.has(report.event)) answered()
       if (report.event === 'ready') resolve(report.level)
       if (report.event === 'failed') reject(report.error)
       this.#follow(report)
@@ -194,7 +202,7 @@ export class SessionSteering {
   }
 
   async #route({ host, addresses, port }: Destination): Promise<Route> {
-    await this.ready.catch(() => {})
+    await this.#answered
     const permits: Permit[] = []
     const route = routeBy(
       addresses,
@@ -254,7 +262,7 @@ export class SessionSteering {
         break
       }
       case 'subflows':
-        this.#connections.accounts.hear(report)
+        this.#connections.accounts.update(report)
         break
       case 'gone':
         this.#connections.release(report.token)
@@ -274,3 +282,8 @@ export class SessionSteering {
 export function refuseWhenClosed({ isClosed }: SessionSteering): void {
   if (isClosed) throw new AtsssError('ERR_ATSSS_CLOSED', 'The session is closed')
 }
+
+/** A connection does not wait longer for the steering loop, in milliseconds: then it begins as if both accesses were available. */
+const ANSWER_MS = 2_000
+/** If the loop has failed or ended, connections do not wait for it. */
+const ANSWERS: ReadonlySet<Report['event']> = new Set(['ready', 'failed', 'ended'])

@@ -198,7 +198,7 @@ describe('assist', () => {
     const session = sessionOf({ rules: balanced('UE_ASSISTANCE') })
     expect(steering(session)).toBe('70 % over 3gpp, as the rule says')
     session.assist(wish)
-    expect(steering(session)).toBe("10 % over 3gpp, of the device's choice: the battery is low")
+    expect(steering(session)).toBe('10 % over 3gpp, as the device wants: the battery is low')
     session.update(balanced())
     expect(steering(session)).toBe('70 % over 3gpp, as the rule says')
     session.update(balanced('UE_ASSISTANCE'))

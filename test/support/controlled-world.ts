@@ -43,6 +43,8 @@ export class World {
   now = 1_000
   readonly calls: Call[] = []
   readonly told: ControllerEvent[] = []
+  /** What the session does with a report. */
+  listener: (event: ControllerEvent) => void = () => {}
   readonly connections: Connection[] = []
   /** The code of the error with which the kernel refuses such calls. */
   refuses: Partial<Record<Call['call'], string>> = {}
@@ -69,10 +71,11 @@ export class World {
   })
   readonly #manager = new EventEmitter<PathManagerEvents>()
   #lastPort = 40_000
+  readonly #lastIds = new Map<number, number>()
 
   constructor({
     pathManager = true,
-    kernel = undefined as Effects['kernel'],
+    endpoints = undefined as Effects['endpoints'],
     rules = [[255, WIFI_THEN_CELL]] as [number, Steering][],
   } = {}) {
     const sample = (fds: Int32Array) => {
@@ -94,7 +97,7 @@ export class World {
             removeAnnounced: (what: { token: number; localId: number }) => this.#ask({ call: 'remove', ...what }),
           })
         : undefined,
-      kernel,
+      endpoints,
       sample: (fds: Int32Array) => {
         this.followed += fds.length
         return sample(fds)
@@ -113,7 +116,10 @@ export class World {
       random: () => 0.5,
     }
     const accesses = { '3gpp': { interface: 'cell' }, 'non-3gpp': { interface: 'wifi' } }
-    this.controller = new Controller(effects as unknown as Effects, accesses, event => this.told.push(event))
+    this.controller = new Controller(effects as unknown as Effects, accesses, event => {
+      this.told.push(event)
+      this.listener(event)
+    })
     this.controller.setRules(rules)
   }
 
@@ -127,7 +133,9 @@ export class World {
   }
 
   subflow(connection: Connection, access: AccessType): Subflow {
-    const id = Math.max(0, ...connection.subflows.map(({ sample }) => sample.id)) + 1
+    // The kernel never uses an id again.
+    const id = (this.#lastIds.get(connection.token) ?? 0) + 1
+    this.#lastIds.set(connection.token, id)
     const port = ++this.#lastPort
     const local = { address: LOCAL[access], port, family: 4 as const }
     const subflow = {
@@ -167,7 +175,7 @@ export class World {
   async pass(milliseconds: number, period = 50): Promise<void> {
     for (const end = this.now + milliseconds; this.now < end; ) {
       this.now += period
-      this.controller.look()
+      this.controller.scan()
       await this.settled()
     }
   }
@@ -222,7 +230,8 @@ export class World {
     const access = subflow.local.address === LOCAL['3gpp'] ? '3gpp' : 'non-3gpp'
     const connection = this.connections.find(({ token }) => token === subflow.token)
     if (!this.joins || !connection) return
-    const { sample } = this.subflow(connection, access)
+    const { sample, addresses } = this.subflow(connection, access)
+    addresses.local.address = subflow.local.address
     if (!this.accepts) sample.segsIn = 1
     if (this.losesAnswers) throw refusal('create', 'ENOBUFS')
   }

@@ -1,13 +1,13 @@
-/** What all steering modes have in common: which accesses are there, what follows when one is not, what is measured of them. */
+/** What all steering modes share: which accesses are available, what follows when one is not, and what is measured of them. */
 import type { AccessType } from '../rules/rule.js'
 import type { Accesses, AccessState, Use, Uses } from './snapshot.js'
 
 export const BOTH: readonly AccessType[] = ['3gpp', 'non-3gpp']
 
-/** What a steering mode wants of a rule's connections. */
+/** How a steering mode wants a rule's connections to use the accesses. */
 export interface Wanted {
   uses: Uses
-  /** For people to read, and for the log of changes. */
+  /** For people to read, and for the log. */
   why: string
 }
 
@@ -15,24 +15,24 @@ export function otherAccess(access: AccessType): AccessType {
   return access === '3gpp' ? 'non-3gpp' : '3gpp'
 }
 
-/** What one access is for, and the other. */
+/** The use of one access, and of the other. */
 export function usesOf(access: AccessType, use: Use, otherUse: Use): Uses {
   return access === '3gpp' ? { '3gpp': use, 'non-3gpp': otherUse } : { '3gpp': otherUse, 'non-3gpp': use }
 }
 
-/** All on the one that is left, when there is only one; undefined while both are there. */
+/** All traffic on the access that is left, if one is lost; undefined while both are available. */
 export function onlyOneLeft(accesses: Accesses): Wanted | undefined {
   const [left, ...others] = BOTH.filter(access => accesses[access].available)
   if (others.length > 0) return undefined
   if (left === undefined)
     return {
       uses: { '3gpp': 'none', 'non-3gpp': 'none' },
-      why: `${lost(accesses, '3gpp')}; ${lost(accesses, 'non-3gpp')}`,
+      why: `${whyUnavailable(accesses, '3gpp')}; ${whyUnavailable(accesses, 'non-3gpp')}`,
     }
-  return { uses: usesOf(left, 'active', 'none'), why: lost(accesses, otherAccess(left)) }
+  return { uses: usesOf(left, 'active', 'none'), why: whyUnavailable(accesses, otherAccess(left)) }
 }
 
-export function lost(accesses: Accesses, access: AccessType): string {
+export function whyUnavailable(accesses: Accesses, access: AccessType): string {
   return `${access} is not available: ${accesses[access].why}`
 }
 
@@ -41,26 +41,27 @@ export function isFresh(access: Pick<AccessState, 'rttMs' | 'rttAt'>, now: numbe
   return access.rttMs !== undefined && now - access.rttAt < FRESH_MS
 }
 
-/** An access that carries nothing is not measured: what was true of it so long ago, in milliseconds, may not be now. */
+/** A measurement older than this, in milliseconds, may not be true any more: an access without traffic is not measured. */
 const FRESH_MS = 15_000
 
-/** What the subflows of one access have told since the last pass. */
-export interface Told {
+/** What one subflow has transferred since the last scan. */
+export interface Transfer {
+  /** 0: not measured yet. */
   rttMs: number
-  /** Bytes acknowledged since the last pass; 1 for a handshake that has been answered. 0: its round-trip time is old. */
+  /** Bytes acknowledged since then; 1 for an answered handshake. 0: its round-trip time was measured earlier. */
   acked: number
-  /** Bytes sent since then, the ones sent again included. */
+  /** Bytes sent since then, including retransmissions. */
   sent: number
-  sentAgain: number
+  retransmitted: number
   /** Bytes received since then. */
   received: number
 }
 
-/** What is remembered of it, by access. */
+/** What is remembered of an access from scan to scan. */
 export interface Measured extends Pick<AccessState, 'rttMs' | 'rttAt' | 'lossPermille' | 'bytesPerSecond'> {
-  /** Bytes sent, sent again, and received; older ones weigh less. */
+  /** Bytes sent, retransmitted, and received; older ones weigh less. */
   sent: number
-  sentAgain: number
+  retransmitted: number
   received: number
   at: number
 }
@@ -71,30 +72,34 @@ export const UNMEASURED: Measured = {
   lossPermille: undefined,
   bytesPerSecond: 0,
   sent: 0,
-  sentAgain: 0,
+  retransmitted: 0,
   received: 0,
   at: 0,
 }
 
-/** Bytes weigh half as much after this time. */
+/** The weight of bytes halves in this time. */
 const HALF_LIFE_MS = 2_000
-/** How many of them there are, if there have always been as many per second: what comes is as much as what fades. */
+/** At a constant rate, the weighted bytes are those of so many seconds. */
 const SECONDS = HALF_LIFE_MS / 1000 / Math.LN2
-/** Fewer of them say nothing about a share of tenths of a percent. */
+/** Fewer bytes are too few to measure a loss in tenths of a percent. */
 const LOSS_LEAST_BYTES = 50_000
-/** How much of a new round-trip time enters the smoothed one; the kernel has smoothed it already. */
+/** The weight of a new round-trip time, which the kernel has smoothed already, in the smoothed one. */
 const RTT_GAIN = 0.5
 
-/** Round-trip time by how much each subflow has carried; loss as the share of bytes that were sent again; and the load. */
-export function measure(before: Measured, told: readonly Told[], now: number): Measured {
+/**
+ * Measures an access: the mean round-trip time of its subflows, weighted by the bytes acknowledged; the loss, as the share of
+ * bytes that were retransmitted; and the load.
+ */
+export function measure(before: Measured, transfers: readonly Transfer[], now: number): Measured {
   const faded = 0.5 ** (Math.max(0, now - before.at) / HALF_LIFE_MS)
-  const sum = (of: (told: Told) => number) => told.reduce((total, one) => total + of(one), 0)
+  const sum = (of: (one: Transfer) => number) => transfers.reduce((total, one) => total + of(one), 0)
   const sent = before.sent * faded + sum(one => one.sent)
-  const sentAgain = before.sentAgain * faded + sum(one => one.sentAgain)
+  const retransmitted = before.retransmitted * faded + sum(one => one.retransmitted)
   const received = before.received * faded + sum(one => one.received)
-  const lossPermille = sent < LOSS_LEAST_BYTES ? undefined : (1000 * sentAgain) / sent
-  const acked = sum(one => one.acked)
-  const rest = { lossPermille, bytesPerSecond: (sent + received) / SECONDS, sent, sentAgain, received, at: now }
+  const lossPermille = sent < LOSS_LEAST_BYTES ? undefined : (1000 * retransmitted) / sent
+  // A subflow whose handshake was sent again may have no measurement yet, though data was acknowledged.
+  const acked = sum(one => (one.rttMs > 0 ? one.acked : 0))
+  const rest = { lossPermille, bytesPerSecond: (sent + received) / SECONDS, sent, retransmitted, received, at: now }
   if (acked === 0) return { rttMs: before.rttMs, rttAt: before.rttAt, ...rest }
   const rtt = sum(one => one.rttMs * one.acked) / acked
   const known = isFresh(before, now)

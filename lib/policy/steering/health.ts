@@ -1,5 +1,5 @@
 /**
- * Whether an access can be relied upon: what its link says, what its silence says, and how often it has come and gone.
+ * Whether an access can be relied upon: by the state of its link, by what is acknowledged, and by how often it was lost.
  */
 
 import type { AccessType } from '../rules/rule.js'
@@ -9,17 +9,17 @@ import type { AccessState, SubflowState } from './snapshot.js'
 
 type ByAccess<T> = Readonly<Record<AccessType, T>>
 
-/** What the interface shows. */
+/** The state of the interface. */
 export interface LinkFacts {
   usable: boolean
   /** For people: "wlan0 has no carrier". */
   why: string
 }
 
-/** What is remembered of an access between two passes. */
+/** What is remembered of an access from scan to scan. */
 export interface Health extends Pick<AccessState, 'available' | 'suspected' | 'why' | 'lostAt'> {
   linkUsable: boolean
-  /** When it was last back. */
+  /** When it last came back. */
   backAt: number
   /** In the last minute. */
   losses: readonly Loss[]
@@ -27,63 +27,65 @@ export interface Health extends Pick<AccessState, 'available' | 'suspected' | 'w
 
 export interface Loss {
   at: number
-  /** Nobody said so: it was found by silence, which took its time. */
+  /** It was found by silence, which takes longer than a report of the link. */
   silent: boolean
 }
 
-/** What all subflows of an access, of all connections, say of it. */
-export interface Heard {
-  /** Something that was sent is not acknowledged, and nothing else has come in since. */
+/** What the subflows of an access, of all connections, show of it. */
+export interface Evidence {
+  /** Something that was sent is not acknowledged, and nothing else was received since. */
   silent: boolean
-  /** When anything last came in; `-Infinity`: never. */
-  at: number
+  /** When anything was last received; `-Infinity`: never. */
+  receivedAt: number
 }
 
-/** Silence counts from so many round trips on, and from so many milliseconds on. */
+/** A subflow is silent if nothing is acknowledged for so many round trips, and at least for so many milliseconds. */
 const SILENT_ROUND_TRIPS = 3
 const SILENT_MS = 100
-/** After so much of that time there is doubt: cause for a question, not yet for anything else. */
+/** The same before a round-trip time is measured, in milliseconds. RFC 6298 §2.1: until then "the sender SHOULD set RTO <- 1 second". */
+const UNMEASURED_MS = 1_000
+/** After this share of that time the subflow is doubtful: the peer may be asked, and nothing else is done. */
 const DOUBT = 0.5
-/** What came in so shortly after is part of the silence: times are known to a few milliseconds. */
+/** What is received so many milliseconds later is part of the silence: times are exact to a few milliseconds. */
 const SLACK_MS = 20
-/** Losses further back than this are forgotten. */
+/** Older losses are forgotten. */
 const MEMORY_MS = 60_000
-/** An access that keeps going waits so long when it is back, doubling with each loss, before it is relied upon. */
+/** A flapping access is used again only after this hold-down, which doubles with each loss. */
 const SETTLE_MS = 250
-/** At most so long after its link was lost: to move costs a round trip. And after silence: each costs some hundred milliseconds. */
+/** The longest hold-down: moving after the loss of a link costs one round trip; each silence costs some hundred milliseconds. */
 const SETTLE_MOST_MS = { link: 2_000, silence: 16_000 }
-/** While an answer is awaited, its subflow is looked at so often, in milliseconds. */
+/** How often to scan while an answer is expected, in milliseconds. */
 const ANSWER_PERIOD_MS = 2
-/** So many round trips a slow answer takes. */
+/** A slow answer takes so many round trips. */
 const SLOW_ANSWER = 1.5
 
 export const UNKNOWN_HEALTH: Health = {
   available: false,
   suspected: false,
-  why: 'nothing is known of it yet',
+  why: 'its state is not known yet',
   lostAt: Number.NEGATIVE_INFINITY,
   linkUsable: false,
   backAt: Number.NEGATIVE_INFINITY,
   losses: [],
 }
 
-/** What was sent on it is not acknowledged for too long. */
+/** Whether what was sent on it has not been acknowledged for too long. */
 export function isSilent(subflow: SubflowState, now: number): boolean {
   if (subflow.state !== 'established' || !subflow.outstanding) return false
   return now - subflow.progressAt > patienceMs(subflow)
 }
 
-/** Half-way to that. */
+/** Whether it is half-way to being silent. */
 export function isDoubtful(subflow: SubflowState, now: number): boolean {
   if (subflow.state !== 'established' || !subflow.outstanding) return false
   return now - subflow.progressAt > patienceMs(subflow) * DOUBT
 }
 
 /**
- * In how many milliseconds to look again, at the latest: when the next of them would be silent, or doubtful where that is
- * cause for a question, or may have an answer. `Infinity`: nothing is awaited.
+ * In how many milliseconds to scan again, at the latest: when the next subflow would be silent, would be doubtful and the peer
+ * would be asked, or may have received an answer. `Infinity`: none of these is due.
  */
-export function lookAgainIn(subflows: readonly SubflowState[], now: number): number {
+export function scanAgainIn(subflows: readonly SubflowState[], now: number): number {
   let soonest = Number.POSITIVE_INFINITY
   for (const subflow of subflows) {
     if (awaitsAnswer(subflow, now) || awaitsAcceptance(subflow, now)) soonest = Math.min(soonest, ANSWER_PERIOD_MS)
@@ -97,55 +99,59 @@ export function lookAgainIn(subflows: readonly SubflowState[], now: number): num
   return soonest
 }
 
-/** Whether its SYN+ACK has come in, and the answer to the third ACK may come any moment. */
-function awaitsAcceptance({ state, heardAt, rttMs }: SubflowState, now: number): boolean {
-  return state === 'joining' && now < heardAt + SLOW_ANSWER * rttMs + SLACK_MS
+/** Whether its SYN+ACK was received, and the answer to the third ACK may come at any moment. */
+function awaitsAcceptance({ state, receivedAt, rttMs }: SubflowState, now: number): boolean {
+  return state === 'joining' && now < receivedAt + SLOW_ANSWER * rttMs + SLACK_MS
 }
 
 function patienceMs({ rttMs }: SubflowState): number {
-  return Math.max(SILENT_ROUND_TRIPS * rttMs, SILENT_MS)
+  return rttMs === 0 ? UNMEASURED_MS : Math.max(SILENT_ROUND_TRIPS * rttMs, SILENT_MS)
 }
 
-/** Its access has been lost since it was made and nothing has been heard on it since, or it is silent itself. */
+/** Whether its access was lost since it was created and nothing was received on it since, or it is silent itself. */
 export function isLost(subflow: SubflowState, access: Pick<AccessState, 'lostAt'>, now: number): boolean {
-  return isBehind(subflow, access) || isSilent(subflow, now)
+  return isLeftBehind(subflow, access) || isSilent(subflow, now)
 }
 
-/** What it was made for has gone, and nothing says that it has survived. */
-function isBehind({ madeAt, heardAt, addressGone }: SubflowState, { lostAt }: Pick<AccessState, 'lostAt'>): boolean {
-  return addressGone || (madeAt <= lostAt && heardAt <= lostAt + SLACK_MS)
+/** Whether its access or address was lost, and nothing shows that it has survived. */
+function isLeftBehind(
+  { createdAt, receivedAt, addressGone }: SubflowState,
+  { lostAt }: Pick<AccessState, 'lostAt'>,
+): boolean {
+  return addressGone || (createdAt <= lostAt && receivedAt <= lostAt + SLACK_MS)
 }
 
 /**
- * One server's silence is not the access's, where another one's answer has come in since; nor is that of a subflow which the
- * access has left behind, when it went, the silence of the one that has come back.
+ * The silence of one server is not that of the access if another server's answer was received since. Neither is the silence of a
+ * subflow from before the access was lost, once the access is back.
  *
  * @param access as it was before
- * @param before when anything had come in on others
+ * @param before when anything was last received on other subflows
  */
-export function hear(
+export function evidenceOf(
   subflows: readonly SubflowState[],
   access: Pick<AccessState, 'lostAt'>,
   now: number,
   before = Number.NEGATIVE_INFINITY,
-): Heard {
-  let at = before
+): Evidence {
+  let receivedAt = before
   let silentSince = Number.NEGATIVE_INFINITY
   for (const subflow of subflows) {
-    at = Math.max(at, subflow.heardAt)
-    if (isSilent(subflow, now) && !isBehind(subflow, access)) silentSince = Math.max(silentSince, subflow.progressAt)
+    receivedAt = Math.max(receivedAt, subflow.receivedAt)
+    if (isSilent(subflow, now) && !isLeftBehind(subflow, access))
+      silentSince = Math.max(silentSince, subflow.progressAt)
   }
-  return { silent: silentSince > Number.NEGATIVE_INFINITY && at <= silentSince + SLACK_MS, at }
+  return { silent: silentSince > Number.NEGATIVE_INFINITY && receivedAt <= silentSince + SLACK_MS, receivedAt }
 }
 
-/** Both accesses at once: one that keeps going is only kept waiting while the other one carries the traffic. */
+/** Judges both accesses at once: a flapping access is held down only while the other one carries the traffic. */
 export function health(
   before: ByAccess<Health>,
   links: ByAccess<LinkFacts>,
-  heard: ByAccess<Heard>,
+  evidence: ByAccess<Evidence>,
   now: number,
 ): Record<AccessType, Health> {
-  const here = (access: AccessType) => present(before[access], links[access], heard[access], now)
+  const here = (access: AccessType) => present(before[access], links[access], evidence[access], now)
   const after = { '3gpp': here('3gpp'), 'non-3gpp': here('non-3gpp') }
   const settled = (access: AccessType) => {
     const [mine, other] = [after[access], otherAccess(access)]
@@ -157,12 +163,12 @@ export function health(
   return { '3gpp': settled('3gpp'), 'non-3gpp': settled('non-3gpp') }
 }
 
-function present(before: Health, link: LinkFacts, heard: Heard, now: number): Health {
+function present(before: Health, link: LinkFacts, evidence: Evidence, now: number): Health {
   const losses = before.losses.filter(({ at }) => now - at < MEMORY_MS)
   const away = { ...before, available: false, linkUsable: link.usable, losses }
   const newlyAway = (silent: boolean) => ({ ...away, lostAt: now, losses: [...losses, { at: now, silent }] })
   if (!link.usable) return { ...(before.linkUsable ? newlyAway(false) : away), suspected: false, why: link.why }
-  const silent = before.suspected ? heard.at <= before.lostAt : heard.silent
+  const silent = before.suspected ? evidence.receivedAt <= before.lostAt : evidence.silent
   const backAt = before.linkUsable && !before.suspected ? before.backAt : now
   if (!silent) return { ...before, available: true, suspected: false, why: link.why, linkUsable: true, backAt, losses }
   const why = 'what is sent over it is not acknowledged'

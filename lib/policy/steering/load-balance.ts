@@ -1,10 +1,10 @@
 /**
- * Fixed-percentage load balancing by feedback. The percentages are the rule's, so that what counts is bytes over all its
- * connections. Each connection is put on one access at a time: its subflow on the other one gets the backup flag, and the
- * kernel gives it nothing new. Connections are moved so that the bytes by which 3GPP access is ahead of its share stay few.
+ * Load balancing by fixed percentages, with feedback. The percentages apply to the bytes of all connections of a rule. Each
+ * connection is placed on one access at a time: its subflow on the other one gets the backup flag, and the kernel assigns nothing
+ * new to that. Connections are moved so that 3GPP access stays close to its share.
  *
- * A byte counts when the kernel gives it to a subflow, not when it is acknowledged: what waits in a subflow's own queue
- * goes out there whatever the flags say by then, and feedback on acknowledgements would come a queue too late.
+ * A byte counts when the kernel assigns it to a subflow, not when it is acknowledged: what is in a subflow's own queue is sent
+ * there whatever the flags are by then, and feedback on acknowledgements would come a queue too late.
  */
 
 import type { AccessType } from '../rules/rule.js'
@@ -13,83 +13,83 @@ import type { Uses } from './snapshot.js'
 
 type ByAccess = Readonly<Record<AccessType, number>>
 
-/** What one connection of the rule has told since the last pass. */
-export interface Carrying {
+/** What one connection of the rule carries. */
+export interface ConnectionLoad {
   token: number
-  /** Bytes given to its subflows since then: sent for the first time, or waiting there to be. */
-  given: ByAccess
-  /** Bytes that wait in its subflows, never sent. */
-  waiting: ByAccess
-  /** The least round-trip time of its subflows, in milliseconds; 0 without one. */
-  leastRttMs: ByAccess
-  /** It has an established subflow on either access. */
+  /** Bytes assigned to its subflows since the last scan: sent for the first time, or queued. */
+  assigned: ByAccess
+  /** Bytes in the queues of its subflows that were never sent. */
+  queued: ByAccess
+  /** The smallest round-trip time measured on its subflows, in milliseconds; 0: none. */
+  minRttMs: ByAccess
+  /** Whether it has an established subflow on each access. */
   movable: boolean
 }
 
-/** What is remembered of a rule between two passes, and what is wanted of its connections. */
+/** What is remembered of a rule from scan to scan, and what is wanted for its connections. */
 export interface Division {
   percent3gpp: number
-  /** By how many bytes 3GPP access is ahead of its share; old ones are forgotten. */
+  /** How many bytes 3GPP access is ahead of its share; old bytes weigh less. */
   ahead: number
-  /** The percentage of new connections that shall begin over 3GPP access: more than its own while it is behind. */
+  /** The percentage of new connections that begin over 3GPP access: more than its share while it is behind. */
   newOver3gpp: number
-  /** Bytes per millisecond that an access took while more were waiting for it; 0: that was never so. */
+  /** Bytes per millisecond that an access took while more were queued for it; 0: not measured. */
   capacity: ByAccess
   span: Readonly<Record<AccessType, Span | undefined>>
   /** By token. */
-  connections: ReadonlyMap<number, Place>
+  connections: ReadonlyMap<number, Placement>
   at: number
 }
 
-/** Of one connection. */
-export interface Place {
+/** The place of one connection. */
+export interface Placement {
   on: AccessType
   uses: Uses
-  /** How large its send buffer should be, as the kernel counts: twice what SO_SNDBUF is set to. Undefined: as it is. */
+  /** The wanted size of its send buffer, as the kernel counts: twice the value of SO_SNDBUF. Undefined: leave it as it is. */
   sendBuffer: number | undefined
   /** Bytes per millisecond, smoothed. */
   rate: number
-  /** For how many milliseconds it has been known. */
+  /** How many milliseconds it has been known. */
   age: number
-  waiting: ByAccess
+  queued: ByAccess
 }
 
-/** What an access is ahead by is forgotten by half in this time: twice the window in which the share has to be right. */
+/** The weight of the bytes that an access is ahead halves in this time: twice the window in which the share has to be right. */
 const FORGET_MS = 10_000
-/** A connection's rate is smoothed over this time: longer than from one burst to the next. */
+/** A connection's rate is smoothed over this time, which is longer than the pauses between bursts. */
 const RATE_MS = 4_000
-/** The next pass is expected after the time since the last one, within these limits. */
+/** The time to the next scan is taken to be that since the last one, within these limits. */
 const PERIOD_MS = { least: 20, most: 100 }
-/** How far ahead the smallest connections are judged; one that carries everything is judged by one period. */
+/** How far ahead to judge the smallest connections. One that carries everything is judged by one scan period. */
 const TREND_MS = 500
-/** A connection is moved when that makes the error smaller by this share of what moving it changes. */
+/** A connection is moved if that reduces the error by this share of what moving it changes. */
 const WORTH = 0.2
-/** Which carries less than this share of the average stays where it is. */
+/** A connection below this share of the average rate is not moved. */
 const NEGLIGIBLE = 0.1
-/** New connections make up for what is wrong within this time. */
+/** New connections correct the share within this time. */
 const BEGIN_MS = 1_000
-/** So many bytes wait for an access that is as fast as it can be: fewer may wait for the next millisecond. */
+/** With more bytes than this queued, an access is as fast as it can be: fewer may be sent in the next millisecond. */
 const BACKLOG = 32_768
-/** What cannot be sent for longer does not count yet: it would be made up for too early. */
+/** Bytes that cannot be sent within this time do not count yet: they would be corrected too early. */
 const SOON_MS = 50
-/** What an access takes is measured over such a time. */
+/** How long the capacity of an access is measured. */
 const SPAN_MS = 40
-/** What an access could take is forgotten by half in this time. */
+/** The known capacity of an access halves in this time. */
 const CAPACITY_MS = 20_000
 /**
- * Send buffers, in bytes: of all bulk connections together, and the least of one. An access that is let go gets a bulk
- * connection's whole buffer at once, so that it shall be small; but a subflow's part of it, a quarter as payload, has to hold
- * what is on its way: hence the factor.
+ * Send buffers, in bytes: the least and the most for all bulk connections together, and the least for one. They are small, because
+ * everything in a connection's buffer leaves over the access whose turn it is. But a subflow's part of it, a quarter as payload,
+ * has to hold what is on its way: hence the factor. The most is enough for 1 Gbit/s with a round trip of 60 ms.
  */
-const SEND_BUFFER = { all: 1_048_576, least: 262_144, factor: 4.5 }
+const SEND_BUFFER = { all: { least: 1_048_576, most: 33_554_432 }, least: 262_144, factor: 4.5 }
 
 /**
- * @param connections all of the rule
- * @param percent3gpp 0…100; with another one than before the account begins anew
+ * @param connections all connections of the rule
+ * @param percent3gpp 0…100; a new value starts the accounting again
  */
 export function divide(
   before: Division | undefined,
-  connections: readonly Carrying[],
+  connections: readonly ConnectionLoad[],
   percent3gpp: number,
   now: number,
 ): Division {
@@ -101,14 +101,14 @@ export function divide(
   const capacity = byAccess(access => capacityOf(before?.capacity[access] ?? 0, span[access], elapsed, now))
   const same = before?.percent3gpp === percent3gpp
   const ahead = same ? before.ahead * 0.5 ** (elapsed / FORGET_MS) + gained(connections, share) : 0
-  /** Bytes per millisecond that are meant for each access; and what it can take, where more is waiting for it already. */
+  /** Bytes per millisecond that are meant for each access; and its capacity, if more is queued for it already. */
   const meant = { '3gpp': meantFor('3gpp', places), 'non-3gpp': meantFor('non-3gpp', places) }
   const most = { '3gpp': mostOf('3gpp', capacity, connections), 'non-3gpp': mostOf('non-3gpp', capacity, connections) }
-  /** How many bytes 3GPP access is further ahead after each millisecond in which all stay where they are. */
+  /** How many more bytes 3GPP access is ahead after each millisecond, if no connection is moved. */
   const drift = () =>
     (1 - share) * Math.min(meant['3gpp'], most['3gpp']) - share * Math.min(meant['non-3gpp'], most['non-3gpp'])
 
-  /** Of what 3GPP access is ahead by, what will not have gone out soon. */
+  /** How many of the bytes that 3GPP access is ahead will not be sent soon. */
   const later = (1 - share) * beyond('3gpp', capacity, connections) - share * beyond('non-3gpp', capacity, connections)
 
   const period = Math.min(Math.max(elapsed, PERIOD_MS.least), PERIOD_MS.most)
@@ -142,82 +142,83 @@ export function divide(
 }
 
 /**
- * Over which access a new connection begins, so that `newOver3gpp` percent of them do over 3GPP access.
+ * The access over which a new connection begins, so that `newOver3gpp` percent of them begin over 3GPP access.
  *
- * @param credit what the last one has left over; 0 at first
+ * @param credit the remainder of the connection before; 0 at first
  */
 export function beginning(credit: number, newOver3gpp: number): { access: AccessType; credit: number } {
   const due = credit + newOver3gpp / 100
   return due >= 0.5 ? { access: '3gpp', credit: due - 1 } : { access: 'non-3gpp', credit: due }
 }
 
-function follow(before: Place | undefined, one: Carrying, share: number, elapsed: number): Place {
-  const { given, waiting, movable } = one
-  const over = given['3gpp'] > given['non-3gpp'] ? '3gpp' : given['3gpp'] < given['non-3gpp'] ? 'non-3gpp' : undefined
-  // One that has no choice is where it carries.
+function follow(before: Placement | undefined, one: ConnectionLoad, share: number, elapsed: number): Placement {
+  const { assigned, queued, movable } = one
+  const over =
+    assigned['3gpp'] > assigned['non-3gpp'] ? '3gpp' : assigned['3gpp'] < assigned['non-3gpp'] ? 'non-3gpp' : undefined
+  // A connection that cannot be moved is where its bytes go.
   const kept = movable ? (before?.on ?? over) : (over ?? before?.on)
   const on = share === 0 ? 'non-3gpp' : share === 1 ? '3gpp' : (kept ?? (share < 0.5 ? 'non-3gpp' : '3gpp'))
   const age = (before?.age ?? 0) + elapsed
   const known = before?.rate ?? 0
-  const rate = known + (given['3gpp'] + given['non-3gpp'] - known * elapsed) / Math.min(age, RATE_MS)
-  return { on, uses: usesOf(on, 'active', 'backup'), sendBuffer: before?.sendBuffer, rate, age, waiting }
+  const rate = known + (assigned['3gpp'] + assigned['non-3gpp'] - known * elapsed) / Math.min(age, RATE_MS)
+  return { on, uses: usesOf(on, 'active', 'backup'), sendBuffer: before?.sendBuffer, rate, age, queued }
 }
 
-function gained(connections: readonly Carrying[], share: number): number {
-  return sum(connections, ({ given }) => (1 - share) * given['3gpp'] - share * given['non-3gpp'])
+function gained(connections: readonly ConnectionLoad[], share: number): number {
+  return sum(connections, ({ assigned }) => (1 - share) * assigned['3gpp'] - share * assigned['non-3gpp'])
 }
 
-function meantFor(access: AccessType, places: readonly Place[]): number {
+function meantFor(access: AccessType, places: readonly Placement[]): number {
   return sum(places, place => (place.on === access ? place.rate : 0))
 }
 
-function waitingFor(access: AccessType, connections: readonly Carrying[]): number {
-  return sum(connections, ({ waiting }) => waiting[access])
+function queuedFor(access: AccessType, connections: readonly ConnectionLoad[]): number {
+  return sum(connections, ({ queued }) => queued[access])
 }
 
-function mostOf(access: AccessType, capacity: ByAccess, connections: readonly Carrying[]): number {
-  const full = capacity[access] > 0 && waitingFor(access, connections) > BACKLOG
+function mostOf(access: AccessType, capacity: ByAccess, connections: readonly ConnectionLoad[]): number {
+  const full = capacity[access] > 0 && queuedFor(access, connections) > BACKLOG
   return full ? capacity[access] : Number.POSITIVE_INFINITY
 }
 
-/** The bytes that wait for an access and that it cannot send soon. */
-function beyond(access: AccessType, capacity: ByAccess, connections: readonly Carrying[]): number {
+/** The bytes queued for an access that it cannot send soon. */
+function beyond(access: AccessType, capacity: ByAccess, connections: readonly ConnectionLoad[]): number {
   if (capacity[access] === 0) return 0
-  return Math.max(0, waitingFor(access, connections) - capacity[access] * SOON_MS)
+  return Math.max(0, queuedFor(access, connections) - capacity[access] * SOON_MS)
 }
 
-/** What carries nothing now would change nothing. */
-function canMove({ movable, given }: Carrying): boolean {
-  return movable && given['3gpp'] + given['non-3gpp'] > 0
+/** Moving a connection that carries nothing would change nothing. */
+function canMove({ movable, assigned }: ConnectionLoad): boolean {
+  return movable && assigned['3gpp'] + assigned['non-3gpp'] > 0
 }
 
 /**
- * The largest first, for what is wrong now; then ever smaller ones, for what is going to be. Last those that would bring a
- * backlog with them.
+ * The largest connections first, to correct the present error; then smaller ones, for the error to come. Last those that would
+ * bring a backlog with them.
  */
-function byWeight(a: Place, b: Place): number {
-  const backlog = (place: Place) => Number(place.waiting[place.on] > BACKLOG)
+function byWeight(a: Placement, b: Placement): number {
+  const backlog = (place: Placement) => Number(place.queued[place.on] > BACKLOG)
   return backlog(a) - backlog(b) || b.rate - a.rate
 }
 
-/** What an access has taken since `began`, with enough waiting for it all the time. */
+/** What an access has taken since `began`, while enough was queued for it all the time. */
 interface Span {
   began: number
   took: number
 }
 
-/** @returns undefined: not enough was waiting for it */
+/** @returns undefined if not enough was queued */
 function lengthened(
   access: AccessType,
   before: Division | undefined,
-  connections: readonly Carrying[],
+  connections: readonly ConnectionLoad[],
 ): Span | undefined {
-  const waited = sum(connections, ({ token }) => before?.connections.get(token)?.waiting[access] ?? 0)
-  const waits = waitingFor(access, connections)
-  if (!before || Math.min(waited, waits) <= BACKLOG) return undefined
+  const queuedBefore = sum(connections, ({ token }) => before?.connections.get(token)?.queued[access] ?? 0)
+  const queuedNow = queuedFor(access, connections)
+  if (!before || Math.min(queuedBefore, queuedNow) <= BACKLOG) return undefined
   const { began, took } = before.span[access] ?? { began: before.at, took: 0 }
-  const span = { began, took: took + sum(connections, ({ given }) => given[access]) + waited - waits }
-  // In a shorter time it takes what it takes in bursts: much more than it can.
+  const span = { began, took: took + sum(connections, ({ assigned }) => assigned[access]) + queuedBefore - queuedNow }
+  // In a shorter time it may take a burst, which is much more than its capacity.
   return before.at - began < SPAN_MS ? span : { began: before.at, took: span.took - took }
 }
 
@@ -226,7 +227,7 @@ function capacityOf(before: number, span: Span | undefined, elapsed: number, now
   return span && now - span.began >= SPAN_MS ? Math.max(span.took / (now - span.began), known) : known
 }
 
-/** The one that limits how much can be carried in these shares: never one of which no limit is known, beside one of which it is. */
+/** The access that limits how much can be carried in these shares. One with an unknown capacity is never taken for it. */
 function scarceAccess(capacity: ByAccess, share: number): AccessType | undefined {
   if (share === 0 || share === 1) return undefined
   const known = BOTH.filter(access => capacity[access] > 0)
@@ -234,17 +235,24 @@ function scarceAccess(capacity: ByAccess, share: number): AccessType | undefined
   return capacity['3gpp'] * (1 - share) < capacity['non-3gpp'] * share ? '3gpp' : 'non-3gpp'
 }
 
-/** The scarce access is not held back while enough waits for it: that would only cost throughput. */
-function isSpared({ on, waiting }: Place, scarce: AccessType | undefined): boolean {
-  return scarce !== undefined && scarce !== on && waiting[scarce] > BACKLOG
+/** The scarce access is not held back while enough is queued for it: that would only cost throughput. */
+function isSpared({ on, queued }: Placement, scarce: AccessType | undefined): boolean {
+  return scarce !== undefined && scarce !== on && queued[scarce] > BACKLOG
 }
 
-/** Of a bulk connection, its part of what is on the way. */
-function sendBuffer(place: Place, { leastRttMs }: Carrying, capacity: ByAccess, rate: number): number | undefined {
-  const { sendBuffer: before, waiting } = place
-  if (Math.max(waiting['3gpp'], waiting['non-3gpp']) <= BACKLOG || rate === 0) return before
-  const flying = BOTH.map(access => capacity[access] * leastRttMs[access] * SEND_BUFFER.factor)
-  return Math.max((place.rate / rate) * Math.max(...flying, SEND_BUFFER.all), SEND_BUFFER.least)
+/** A bulk connection gets its part of the buffer for what is on its way. */
+function sendBuffer(
+  place: Placement,
+  { minRttMs }: ConnectionLoad,
+  capacity: ByAccess,
+  rate: number,
+): number | undefined {
+  const { sendBuffer: before, queued } = place
+  if (Math.max(queued['3gpp'], queued['non-3gpp']) <= BACKLOG || rate === 0) return before
+  const flying = BOTH.map(access => capacity[access] * minRttMs[access] * SEND_BUFFER.factor)
+  const { all, least } = SEND_BUFFER
+  const total = Math.min(Math.max(...flying, all.least), all.most)
+  return Math.min(Math.max((place.rate / rate) * total, least), all.most)
 }
 
 function byAccess<T>(of: (access: AccessType) => T): Record<AccessType, T> {

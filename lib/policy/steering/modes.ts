@@ -1,26 +1,26 @@
 /**
- * From a rule's steering mode and the state of the accesses to the wanted use of each (TS 23.501 §5.32.8). Pure: what
- * has to be remembered between two passes goes in and comes out.
+ * How a rule's steering mode uses the accesses in their present state (TS 23.501 §5.32.8). Pure: what has to be remembered from
+ * scan to scan goes in and comes out.
  */
 
 import type { AccessType, Steering } from '../rules/rule.js'
-import { BOTH, lost, onlyOneLeft, otherAccess, usesOf, type Wanted } from './accesses.js'
+import { BOTH, onlyOneLeft, otherAccess, usesOf, type Wanted, whyUnavailable } from './accesses.js'
 import { type CongestionMemory, overThresholds, priorityBased } from './priority.js'
 import { type DelayMemory, smallestDelay } from './smallest-delay.js'
 import type { Accesses } from './snapshot.js'
 
-/** What one rule remembers between two passes. */
+/** What is remembered of one rule from scan to scan. */
 export interface SteeringMemory {
   delay?: DelayMemory
   congestion?: CongestionMemory
 }
 
 /**
- * The device's own wish for how to divide the traffic, as from a low battery: obeyed under load-balancing rules with the
- * UE-assistance indicator (`UE_ASSISTANCE`), and no others. TS 23.501 §5.32.8.
+ * The device's own wish for how to divide the traffic, for example when its battery is low. It applies only to load-balancing
+ * rules with the UE-assistance indicator (`UE_ASSISTANCE`). TS 23.501 §5.32.8.
  */
 export interface Assistance {
-  /** Percent of the rule's traffic over 3GPP access: an integer in 0…100. */
+  /** The percentage of the rule's traffic over 3GPP access: an integer in 0…100. */
   percent3gpp: number
   /** For people to read. */
   why: string
@@ -29,14 +29,12 @@ export interface Assistance {
 export interface Decision extends Wanted {
   memory: SteeringMemory
   /**
-   * Load-balancing only: the share of the rule's bytes that 3GPP access shall carry, in percent; to be kept by feedback.
-   * Undefined: the kernel's scheduler may divide as it likes.
+   * Load-balancing only: the percentage of the rule's bytes that 3GPP access is to carry, which is kept by feedback.
+   * Undefined: the kernel's scheduler divides the bytes.
    */
   percent3gpp?: number
-  /** This access's round-trip time is to be measured now: by a new subflow of one connection. */
+  /** Measure the round-trip time of this access now, by a new subflow of one connection. */
   measure?: AccessType
-  /** The mode cannot be had here, and why; `uses` says what is done instead. */
-  unenforceable?: string
 }
 
 export function decide(
@@ -60,29 +58,26 @@ export function decide(
       return { ...decision, memory: { congestion } }
     }
     case 'redundant': {
+      // A stock kernel has no packet scheduler for it. This is the nearest mode, if the session allows such a rule at all.
       const first = steering.primary ?? '3gpp'
-      return {
-        ...activeStandby(first, otherAccess(first), accesses),
-        memory,
-        unenforceable: 'redundant steering needs a packet scheduler that this kernel does not have',
-      }
+      return { ...activeStandby(first, otherAccess(first), accesses), memory }
     }
     case 'unknown':
-      return { ...either(accesses), memory, unenforceable: `steering mode ${steering.code} is not known` }
+      return { ...either(accesses), memory }
   }
 }
 
-/** The accesses that a rule lets a connection use at all. */
+/** The accesses that a rule allows. */
 export function allowedAccesses(steering: Steering): readonly AccessType[] {
   if (steering.mode === 'active-standby' && steering.standby === undefined) return [steering.active]
   return BOTH
 }
 
 /**
- * In what order to try the accesses for a connection's first subflow. Only those that the rule lets it use; one that is
- * down comes last, since word of its return may be late.
+ * The accesses that the rule allows, in the order in which to try them for a connection's first subflow. One that is not
+ * available comes last: it may have come back without a report yet.
  *
- * @param preferred of two that are both active, the one to begin with: of a load balance, `beginning`'s
+ * @param preferred which to begin with if both are active: with a load balance, that of `beginning`
  */
 export function firstAccesses(
   steering: Steering,
@@ -94,18 +89,18 @@ export function firstAccesses(
   return [...allowedAccesses(steering)].sort((a, b) => place(a) - place(b))
 }
 
-/** "Without a standby the SDF is only allowed on the active access": it waits for it, and never uses the other. */
+/** "Without a standby the SDF is only allowed on the active access": its traffic waits while that is lost. */
 function activeStandby(active: AccessType, standby: AccessType | undefined, accesses: Accesses): Wanted {
   const ready = standby !== undefined && accesses[standby].available
   if (accesses[active].available)
     return { uses: usesOf(active, 'active', ready ? 'backup' : 'none'), why: `${active} is the active access` }
-  const why = lost(accesses, active)
+  const why = whyUnavailable(accesses, active)
   if (standby === undefined) return { uses: usesOf(active, 'none', 'none'), why: `${why}; there is no standby` }
-  if (!ready) return { uses: usesOf(active, 'none', 'none'), why: `${why}; ${lost(accesses, standby)}` }
+  if (!ready) return { uses: usesOf(active, 'none', 'none'), why: `${why}; ${whyUnavailable(accesses, standby)}` }
   return { uses: usesOf(standby, 'active', 'none'), why: `${why}; ${standby} is its standby` }
 }
 
-/** One lost: the other carries everything. Over a threshold: it carries less, and the other the rest. */
+/** If one access is lost, the other carries everything. An access over a threshold carries less, and the other the rest. */
 function loadBalancing(
   steering: Extract<Steering, { mode: 'load-balancing' }>,
   accesses: Accesses,
@@ -120,15 +115,15 @@ function loadBalancing(
   const left = onlyOneLeft(accesses)
   if (left) return { ...left, memory: next }
   if (indicator === 'ue-assistance' && assistance)
-    return divided(assistance.percent3gpp, `of the device's choice: ${assistance.why}`, next)
-  // "None over on both: the fixed percentages apply"; when both are over, neither is better.
+    return divided(assistance.percent3gpp, `as the device wants: ${assistance.why}`, next)
+  // "None over on both: the fixed percentages apply"; if both are over, neither is better.
   const [bad] = over
   if (bad === undefined || over.length > 1) return divided(percent3gpp, 'as the rule says', next)
   const share = (bad === '3gpp' ? percent3gpp : 100 - percent3gpp) * KEPT_OVER_THRESHOLD
   return divided(bad === '3gpp' ? share : 100 - share, `${bad} is over a threshold`, next)
 }
 
-/** So much of its share stays on an access over a threshold: without any traffic, nothing would tell when it no longer is. */
+/** An access over a threshold keeps this part of its share: without any traffic it could not be measured any more. */
 const KEPT_OVER_THRESHOLD = 0.1
 
 function divided(percent3gpp: number, because: string, memory: SteeringMemory): Decision {
@@ -140,12 +135,12 @@ function divided(percent3gpp: number, because: string, memory: SteeringMemory): 
   }
 }
 
-/** Whatever is available. */
+/** All accesses that are available. */
 function either(accesses: Accesses): Wanted {
   return (
     onlyOneLeft(accesses) ?? {
       uses: { '3gpp': 'active', 'non-3gpp': 'active' },
-      why: 'both accesses, as the kernel divides',
+      why: 'both accesses, divided by the kernel',
     }
   )
 }

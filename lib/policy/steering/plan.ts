@@ -1,11 +1,10 @@
 /**
- * From the wanted use of each access and the subflows that there are to what has to be changed. Pure; empty when nothing
- * is to do. The order of the actions is the order to carry them out in: what is well and shall carry the traffic is made
- * usable before what carries it is taken away.
+ * What to change so that a connection's subflows are as wanted. Pure; empty if nothing is to be done. The actions are in the
+ * order in which to carry them out: what is to carry the traffic is made usable before what carries it is taken away.
  */
 
 import type { AccessType } from '../rules/rule.js'
-import { BOTH, lost as lostWhy, otherAccess } from './accesses.js'
+import { BOTH, otherAccess, whyUnavailable } from './accesses.js'
 import { isDoubtful, isLost, isSilent } from './health.js'
 import { reinjection } from './reinjection.js'
 import type { Accesses, SubflowState, Uses } from './snapshot.js'
@@ -14,16 +13,16 @@ export type Action =
   | { do: 'create'; access: AccessType; backup: boolean; why: string }
   | { do: 'set-backup'; subflow: number; backup: boolean; why: string }
   | { do: 'destroy'; subflow: number; why: string }
-  /** The peer, over this subflow, what of the whole stream has arrived. */
+  /** Ask the peer, over this subflow, what of the whole stream has arrived. */
   | { do: 'ask'; subflow: number; why: string }
 
-/** When a subflow may be asked for again, by access. To be forgotten when the access comes to be available. */
+/** When a subflow may be requested again, by access. To be reset when the access becomes available. */
 export type Retries = Readonly<Record<AccessType, Retry>>
 
 export interface Retry {
-  /** How many in a row came to nothing. */
+  /** How many attempts in a row have failed. */
   failures: number
-  /** Not before. */
+  /** The earliest time of the next attempt. */
   notBefore: number
 }
 
@@ -32,13 +31,13 @@ export const NO_RETRIES: Retries = {
   'non-3gpp': { failures: 0, notBefore: Number.NEGATIVE_INFINITY },
 }
 
-/** What a connection is to have. */
+/** What is wanted for a connection. */
 export interface Wish {
   uses: Uses
-  /** What the rule lets the connection use at all. */
+  /** The accesses that the rule allows. */
   allowed: readonly AccessType[]
   why: string
-  /** A new subflow is to be made on this access even if there is one: its handshake measures the round-trip time. */
+  /** Create a new subflow on this access even if there is one: its handshake measures the round-trip time. */
   measure?: AccessType | undefined
   /** Whether the peer can be asked what has arrived. */
   mayAsk: boolean
@@ -74,7 +73,7 @@ export function plan(
   return [
     ...each((here, other) => (asks[here.access] ? [] : destroyLost(here, other, accesses, now))),
     ...each(here => asks[here.access] ?? []),
-    // What is given to it while the answer is awaited would be before what is to be sent again.
+    // New data assigned to it while the answer is awaited would be sent before what is to be sent again.
     ...each((here, other) => (here.use === 'active' && !asks[other.access] ? flag(here, false, wish.why) : [])),
     ...each(here => create(here, wish, accesses, retries[here.access], now)),
     ...each(here => (here.use === 'active' ? [] : flag(here, true, wish.why))),
@@ -83,25 +82,24 @@ export function plan(
 }
 
 /**
- * How long after the last of `failures` in a row the next subflow may be asked for, in milliseconds: a quarter of a second,
- * doubling to eight.
+ * How long to wait after so many failures in a row, in milliseconds: a quarter of a second, doubling up to eight seconds.
  *
- * @param random 0…1: connections that failed together shall not come back together
+ * @param random 0…1: connections that failed together do not retry together
  */
 export function retryAfter(failures: number, random: number): number {
   return Math.min(250 * 2 ** (failures - 1), 8_000) * (0.75 + 0.5 * random)
 }
 
-/** After one more failure. @param random as above */
+/** After one more failure. @param random as for `retryAfter` */
 export function nextRetry(before: Retry | undefined, now: number, random: number): Retry {
   const failures = (before?.failures ?? 0) + 1
   return { failures, notBefore: now + retryAfter(failures, random) }
 }
 
-/** A join without an answer is given up after the kernel's first repetition of its SYN, which comes after a second. */
+/** A join without an answer is abandoned in this time, after the kernel has repeated its SYN once, which it does after a second. */
 const JOIN_MS = 1_900
 
-/** A connection's subflows on one access, but for the closed ones. */
+/** A connection's subflows on one access, except the closed ones. */
 interface Here {
   access: AccessType
   use: Uses[AccessType]
@@ -117,7 +115,7 @@ function flag({ ready }: Here, backup: boolean, why: string): Action[] {
     .map(subflow => ({ do: 'set-backup', subflow: subflow.id, backup, why }))
 }
 
-/** One at a time. A suspected access gets one that is not to carry anything: if it comes to be, the access is well. */
+/** One at a time. On a suspected access it is a backup, which carries nothing: if it is established, the access works. */
 function create(
   { access, use, allowed, joining, ready }: Here,
   wish: Wish,
@@ -136,9 +134,9 @@ function create(
 }
 
 /**
- * A lost subflow holds back what was sent on it until it is destroyed: that happens as soon as another one can send it,
- * before anything new is given to that one; where none is active, the kernel sends over a backup. The last one is kept, since
- * a connection without any ends after a minute (net.mptcp.close_timeout), unless the rule forbids it.
+ * What was sent on a lost subflow is not sent again until that is destroyed. So it is destroyed as soon as another one can send
+ * the data, before that one gets anything new; if none is active, the kernel sends over a backup. The last subflow is kept unless
+ * the rule forbids it, since a connection without any ends after a minute (net.mptcp.close_timeout).
  */
 function destroyLost({ access, allowed, lost, ready }: Here, other: Here, accesses: Accesses, now: number): Action[] {
   const replaced = ready.length > 0 || other.ready.length > 0
@@ -149,16 +147,16 @@ function destroyLost({ access, allowed, lost, ready }: Here, other: Here, access
   )
 }
 
-/** Undefined: nothing is waited for. Where silence is only feared, the answer is to be there when it is certain. */
+/** Undefined: there is no need to wait for an answer. A doubtful subflow is asked about early, so that the answer is there when it is silent. */
 function ask({ access, allowed, lost, ready }: Here, other: Here, { mayAsk }: Wish, now: number): Action[] | undefined {
   if (!mayAsk || !allowed || !ready.every(subflow => isDoubtful(subflow, now))) return undefined
   const how = reinjection([...lost, ...ready], other.ready, now)
   if (how === 'at once' || (how === 'wait' && ready.length > 0)) return undefined
-  const why = `what has arrived over ${access}?`
+  const why = `to learn what has arrived over ${access}`
   return how === 'ask' ? other.ready.map(({ id }) => ({ do: 'ask', subflow: id, why })) : []
 }
 
-/** What is not lost, but not wanted either. One that the rule forbids is kept until its own access has another, or has none. */
+/** Subflows that are not lost, but not wanted. A forbidden one is kept until the allowed access has another, or cannot have one. */
 function destroy(here: Here, other: Here, accesses: Accesses, retries: Retries, now: number): Action[] {
   const { access, allowed, joining, ready } = here
   if (!allowed) {
@@ -166,10 +164,10 @@ function destroy(here: Here, other: Here, accesses: Accesses, retries: Retries, 
     const unused = other.ready.length > 0 || alone
     return destroyed([...joining, ...(unused ? ready : [])], () => forbidden(access))
   }
-  const unanswered = joining.filter(subflow => now - subflow.madeAt >= JOIN_MS)
+  const unanswered = joining.filter(subflow => now - subflow.createdAt >= JOIN_MS)
   return [
     ...destroyed(unanswered, () => `${access} does not answer`),
-    ...destroyed(surplus(ready), () => `another one on ${access}`),
+    ...destroyed(surplus(ready), () => `there is another one on ${access}`),
   ]
 }
 
@@ -178,20 +176,20 @@ function destroyed(subflows: readonly SubflowState[], why: (subflow: SubflowStat
 }
 
 function forbidden(access: AccessType): string {
-  return `the rule does not let it use ${access}`
+  return `the rule does not allow ${access}`
 }
 
 function whyLost(subflow: SubflowState, accesses: Accesses, now: number): string {
   const access = subflow.access!
   if (subflow.addressGone) return `its address on ${access} has gone`
-  if (!accesses[access].available) return lostWhy(accesses, access)
+  if (!accesses[access].available) return whyUnavailable(accesses, access)
   if (isSilent(subflow, now)) return 'what is sent on it is not acknowledged'
-  return `${access} has been away since`
+  return `${access} was lost since it was created`
 }
 
-/** All but one: what is on its way stays there; else the youngest is the one known to work. */
+/** All except one: the one with data outstanding, otherwise the youngest, which is known to work. */
 function surplus(ready: readonly SubflowState[]): SubflowState[] {
   if (ready.length < 2) return []
-  const worth = (subflow: SubflowState) => (subflow.outstanding ? Number.MAX_SAFE_INTEGER : 0) + subflow.madeAt
+  const worth = (subflow: SubflowState) => (subflow.outstanding ? Number.MAX_SAFE_INTEGER : 0) + subflow.createdAt
   return [...ready].sort((a, b) => worth(b) - worth(a)).slice(1)
 }

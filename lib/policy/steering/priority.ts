@@ -1,11 +1,11 @@
 /**
  * Priority-based: all traffic over the access of high priority until it is congested; then over the other one as well.
- * "How the UE detects congestion is implementation specific": thresholds tell it where the rule has them, otherwise a
- * round-trip time far above the path's own.
+ * "How the UE detects congestion is implementation specific": by the rule's thresholds if it has any, otherwise by a round-trip
+ * time far above that of the path itself.
  *
- * The path's own is the smallest one seen; but paths change, and one that has become longer for good is not congested. A long
- * round trip is a longer path where next to nothing is carried, which makes no queue: so only what is measured then lets the
- * smallest one grow old. While much is carried, a queue that never empties stays a queue, however long it lasts.
+ * The path's own round-trip time is the smallest one measured. But paths change, and one that has become longer for good is not
+ * congested. While next to nothing is carried there is no queue, and a long round trip means a longer path: only such
+ * measurements replace the smallest one. While much is carried, a queue that never empties stays a queue, however long it lasts.
  */
 
 import type { AccessType, Steering, Thresholds } from '../rules/rule.js'
@@ -16,26 +16,26 @@ import type { Accesses, AccessState } from './snapshot.js'
 export type CongestionMemory = Partial<Record<AccessType, Congestion>>
 
 export interface Congestion {
-  /** Over its limits, after hysteresis. */
+  /** Whether it is over its limits, after hysteresis. */
   over: boolean
-  /** Since when the measurement has said otherwise than `over`; undefined while it agrees. */
+  /** Since when the measurements contradict `over`; undefined while they agree. */
   otherwiseSince: number | undefined
-  /** The path's own round-trip time, in milliseconds: the smallest one seen, or of the last window while little was carried. */
-  leastRttMs: number
-  /** The smallest one seen since then while little was carried, that was longer; undefined: none. */
+  /** The path's own round-trip time, in milliseconds: the smallest one measured, or that of the last window with little traffic. */
+  minRttMs: number
+  /** The smallest longer one measured since then with little traffic; undefined: none. */
   longer: { rttMs: number; since: number } | undefined
 }
 
-/** So long over before it counts, so long under before it no longer does. */
+/** How long it must be over the limits to count as congested, and under them to count no longer. */
 const RISE_MS = 200
 const FALL_MS = 2_000
-/** Under means under this share of the limit. */
+/** Under means below this share of the limit. */
 const UNDER = 0.8
-/** Without thresholds: a queue of more than the path's own delay, and of more than this, is congestion. */
+/** Without thresholds: a queue longer than the path's own delay, and longer than this, is congestion. */
 const QUEUE_MS = 50
-/** So long it has to be longer. BBR's minimum lasts as long (RTpropFilterLen). */
+/** How long the path must be longer to count as such: as long as BBR keeps its minimum (RTpropFilterLen). */
 const LONGER_MS = 10_000
-/** So many bytes in a round trip make no queue: four segments, of which any new connection may send as many at once (RFC 3390). */
+/** So many bytes in a round trip make no queue: four segments, which any new connection may send at once (RFC 3390). */
 const LITTLE_BYTES = 4 * 1_460
 
 export function priorityBased(
@@ -68,37 +68,37 @@ export function overThresholds(
   return { over: BOTH.filter(access => congestion[access].over), congestion }
 }
 
-function ownLimits(leastRttMs: number): Thresholds {
-  return { rttMs: leastRttMs + Math.max(leastRttMs, QUEUE_MS) }
+function ownLimits(minRttMs: number): Thresholds {
+  return { rttMs: minRttMs + Math.max(minRttMs, QUEUE_MS) }
 }
 
 /** The path's own round-trip time. */
-type Least = Pick<Congestion, 'leastRttMs' | 'longer'>
+type PathRtt = Pick<Congestion, 'minRttMs' | 'longer'>
 
-const UNSEEN: Least = { leastRttMs: Number.POSITIVE_INFINITY, longer: undefined }
+const UNMEASURED: PathRtt = { minRttMs: Number.POSITIVE_INFINITY, longer: undefined }
 
-function least(access: AccessState, { leastRttMs, longer }: Least, now: number): Least {
+function pathRtt(access: AccessState, { minRttMs, longer }: PathRtt, now: number): PathRtt {
   const { rttMs, rttAt, bytesPerSecond } = access
-  if (rttMs === undefined || !isFresh(access, now)) return { leastRttMs, longer }
-  if (rttMs <= leastRttMs) return { leastRttMs: rttMs, longer: undefined }
-  // Of a time when more was carried, or counted already.
-  if (rttAt < now || (bytesPerSecond * rttMs) / 1000 > LITTLE_BYTES) return { leastRttMs, longer }
+  if (rttMs === undefined || !isFresh(access, now)) return { minRttMs, longer }
+  if (rttMs <= minRttMs) return { minRttMs: rttMs, longer: undefined }
+  // Measured while more was carried, or counted already.
+  if (rttAt < now || (bytesPerSecond * rttMs) / 1000 > LITTLE_BYTES) return { minRttMs, longer }
   const seen = { rttMs: Math.min(rttMs, longer?.rttMs ?? rttMs), since: longer?.since ?? now }
-  return now - seen.since < LONGER_MS ? { leastRttMs, longer: seen } : { leastRttMs: seen.rttMs, longer: undefined }
+  return now - seen.since < LONGER_MS ? { minRttMs, longer: seen } : { minRttMs: seen.rttMs, longer: undefined }
 }
 
-/** An access that went and came is another one; one that has not been measured lately is over nothing. */
+/** An access that was lost is a new path. One that has not been measured lately is not over its limits. */
 function observe(
   access: AccessState,
   before: Congestion | undefined,
   now: number,
-  limits: Thresholds | ((leastRttMs: number) => Thresholds),
+  limits: Thresholds | ((minRttMs: number) => Thresholds),
 ): Congestion {
-  if (!access.available) return { over: false, otherwiseSince: undefined, ...UNSEEN }
+  if (!access.available) return { over: false, otherwiseSince: undefined, ...UNMEASURED }
   const rttMs = isFresh(access, now) ? access.rttMs : undefined
-  const path = least(access, before ?? UNSEEN, now)
+  const path = pathRtt(access, before ?? UNMEASURED, now)
   const was = before?.over ?? false
-  const limit = typeof limits === 'function' ? limits(path.leastRttMs) : limits
+  const limit = typeof limits === 'function' ? limits(path.minRttMs) : limits
   const over = isOver(rttMs, limit.rttMs, was) || isOver(access.lossPermille, limit.lossPermille, was)
   if (over === was) return { over, otherwiseSince: undefined, ...path }
   const otherwiseSince = before?.otherwiseSince ?? now

@@ -1,8 +1,8 @@
 /**
- * Smallest Delay: all traffic over the access with the smaller round-trip time; the other one stands by.
+ * Smallest Delay: all traffic over the access with the smaller round-trip time; the other one is the standby.
  *
- * An access that stands by carries nothing, so its round-trip time grows old. It is measured now and then by the handshake
- * of a new subflow: that harms no traffic, works without any, and costs four packets of one connection.
+ * The standby carries nothing, so its round-trip time must be measured: now and then, by the handshake of a new subflow. That
+ * does not disturb traffic, works without any, and costs four packets of one connection.
  */
 
 import type { AccessType } from '../rules/rule.js'
@@ -13,24 +13,24 @@ export interface DelayMemory {
   current: AccessType
   /** When `current` was chosen. */
   chosenAt: number
-  /** For how long it stays at least, in milliseconds. */
+  /** How long it stays at least, in milliseconds. */
   holdMs: number
-  /** Since when the other one has been clearly faster, if it is. */
+  /** Since when the other one has been clearly faster; undefined: it is not. */
   fasterSince: number | undefined
-  /** When a measurement was last asked for. */
+  /** When a measurement was last requested. */
   askedAt: number
 }
 
-/** The other one has to be faster by this share of the current one's time, and by as many milliseconds. */
+/** "Clearly faster": by this share of the current round-trip time, and by so many milliseconds. */
 const CLEARLY = { share: 0.2, ms: 3 }
-/** …for as long as this, so that one queue's moment moves nothing. */
+/** It must be clearly faster for this long, so that a short queue moves nothing. */
 const PERSISTENTLY_MS = 500
-/** After a change, none for so long; doubled by each one that follows soon: what saturates one access saturates the other. */
+/** How long to stay after a change. Doubled by each change that follows soon: what saturates one access saturates the other. */
 const HOLD_MS = 3_000
 const HOLD_MOST_MS = 60_000
-/** "Soon": within so many hold-downs. */
+/** "Soon": within so many of these times. */
 const SOON = 3
-/** A round-trip time older than this is measured anew, and not more often. */
+/** A round-trip time is measured again when it is older than this. */
 const MEASURE_MS = 10_000
 
 export function smallestDelay(
@@ -51,14 +51,14 @@ export function smallestDelay(
   return due ? { ...wanted, delay: { ...delay, askedAt: now }, measure: standby } : { ...wanted, delay }
 }
 
-/** Before both have been measured, non-3GPP access: it costs less to be wrong about. The first choice may be mended at once. */
+/** Non-3GPP access until both have been measured, since a wrong choice costs less there. The first choice may be corrected at once. */
 function beginning(accesses: Accesses, now: number): DelayMemory {
   const measured = BOTH.every(access => isFresh(accesses[access], now))
   const current = measured && accesses['3gpp'].rttMs! < accesses['non-3gpp'].rttMs! ? '3gpp' : 'non-3gpp'
   return { current, chosenAt: Number.NEGATIVE_INFINITY, holdMs: HOLD_MS, fasterSince: undefined, askedAt: now }
 }
 
-/** Whatever is left carries everything, hold-down or not. */
+/** The access that is left carries everything, however short the time since the last change. */
 function forced(memory: DelayMemory, accesses: Accesses, now: number): DelayMemory {
   const other = otherAccess(memory.current)
   if (accesses[memory.current].available || !accesses[other].available) return { ...memory, fasterSince: undefined }

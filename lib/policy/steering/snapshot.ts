@@ -1,60 +1,61 @@
 /**
- * What policy sees: accesses, connections and their subflows at one moment. Plain values, brought up to date for each pass by
- * whoever observes, so that policy keeps none of them; times are milliseconds on one clock.
+ * What policy sees: accesses and subflows at one moment. Plain values, which the steering loop updates for each scan; policy
+ * keeps none of them. Times are milliseconds on one clock.
  */
 import type { AccessType } from '../rules/rule.js'
 
 /** One of the two accesses, as a whole. */
 export interface AccessState {
-  /** Whether packets can leave by it: the link is up, there is an address, and it is not suspected of silence. */
+  /** Whether it can be used: the link is up, has an address, and what is sent over it is acknowledged. */
   available: boolean
-  /** The link is there, but what is sent over it is not acknowledged: worth a new subflow now and then, nothing else. */
+  /** The link is up, but what is sent over it is not acknowledged: it is only tried with a new subflow now and then. */
   suspected: boolean
-  /** Why it is available, or not: for people to read. */
+  /** Why it is available, or not; for people to read. */
   why: string
-  /** When it last ceased to be available; `-Infinity`: never. */
+  /** When it last became unavailable; `-Infinity`: never. */
   lostAt: number
   /** Smoothed round-trip time over the subflows of this access. Undefined: never measured. */
   rttMs: number | undefined
   /** When that was measured; `-Infinity`: never. */
   rttAt: number
-  /** Smoothed share of bytes sent again, in tenths of a percent. Undefined: not measured lately. */
+  /** Smoothed share of bytes that were retransmitted, in tenths of a percent. Undefined: not measured lately. */
   lossPermille: number | undefined
-  /** What the session's connections send and receive over it, bytes sent again included; smoothed. */
+  /** What the session's connections send and receive over it, including retransmissions; smoothed. */
   bytesPerSecond: number
 }
 
 export type Accesses = Readonly<Record<AccessType, AccessState>>
 
 export interface SubflowState {
-  /** Unique in its connection, and never used again. */
+  /** Unique in its connection, and never reused. */
   id: number
-  /** Undefined: of no access of ours (a foreign endpoint's). Never touched. */
+  /** Undefined: its address belongs to neither access (an endpoint made by others). It is never changed. */
   access: AccessType | undefined
-  /** `joining`: asked for, or its handshake is under way, up to the peer's answer to the third ACK. */
+  /** `joining`: requested, or in its handshake, which ends with the peer's answer to the third ACK. */
   state: 'joining' | 'established' | 'closed'
-  /** As last asked for by us. What the peer has asked for is the kernel's business. */
+  /** As last requested by this side. The kernel handles the requests of the peer. */
   backup: boolean
-  /** When it was asked for. */
-  madeAt: number
-  /** When anything last came in on it; `-Infinity`: never. */
-  heardAt: number
-  /** When it last showed that what is sent on it arrives (an acknowledgement of more, or a bare one), or had nothing to show. */
+  /** When it was requested. */
+  createdAt: number
+  /** When anything was last received on it; `-Infinity`: never. */
+  receivedAt: number
+  /** When it last showed that what is sent on it arrives (by an acknowledgement of more, or a bare one), or had nothing to show. */
   progressAt: number
   /** Whether anything sent on it awaits an acknowledgement. */
   outstanding: boolean
-  /** How many segments that is. */
+  /** How many segments that are. */
   unacked: number
   /** Its congestion window, in segments. */
   window: number
-  /** When the peer was last asked over it what has arrived; `-Infinity`: never. */
+  /** When this side last asked over it what has arrived; `-Infinity`: never. */
   askedAt: number
-  /** The local address that it was made from is the access's no more: nothing comes in on it. */
+  /** The access has lost the local address of this subflow, so nothing is received on it. */
   addressGone: boolean
+  /** Smoothed; 0: not measured yet. */
   rttMs: number
 }
 
-/** How a connection is to use an access. */
+/** How a connection uses an access. */
 export type Use = 'active' | 'backup' | 'none'
 
 export type Uses = Readonly<Record<AccessType, Use>>

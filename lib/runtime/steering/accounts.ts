@@ -1,4 +1,4 @@
-/** What a session's connections carry, over which access and under which rule. */
+/** Counts what a session's connections carry, by access and by rule. */
 
 import type { AccessType, Rule } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
@@ -10,61 +10,61 @@ import {
   countersOf,
   mostOf,
   nothingCarried,
-  type SubflowsTold,
-  type SubflowTold,
+  type SubflowReport,
+  type SubflowsReport,
   sumOf,
 } from './subflow-report.js'
 
 /** One subflow, as it is now. */
-export interface SubflowStats extends SubflowTold, Carried {
-  /** Smoothed, milliseconds. */
+export interface SubflowStats extends SubflowReport, Carried {
+  /** Smoothed round-trip time, in milliseconds; 0: not measured yet. */
   rttMs: number
-  /** Of what was sent last, as the kernel estimates it; bits per second. */
+  /** The rate at which data was last delivered, as the kernel estimates it, in bits per second. */
   deliveryRate: number
 }
 
 export interface ConnectionStats<Socket> {
   socket: Socket
-  /** What the application asked for. */
+  /** As given by the application. */
   host: string
   port: number
-  /** That matches it now. One that is TCP is not steered by it: it stays on the access that it began on. */
+  /** The rule that matches it now. A connection that is TCP is not steered: it stays on the access that it began on. */
   rule: Rule | undefined
   protocol: 'mptcp' | 'tcp'
-  /** How often everything has gone over from one access to the other. */
+  /** How often all traffic has moved from one access to the other. */
   handovers: number
   subflows: SubflowStats[]
   carried: CarriedByAccess
 }
 
 export interface RuleStats {
-  /** Undefined: of the connections that no rule matches. */
+  /** Undefined: the connections that no rule matches. */
   rule: Rule | undefined
-  /** Open ones that it matches, those that are TCP included. */
+  /** How many open connections it matches, including those that are TCP. */
   connections: number
   handovers: number
-  /** By all that have ever been under it. */
+  /** By all connections that have ever been under this rule. */
   carried: CarriedByAccess
 }
 
-/** A connection that is counted. */
+/** A connection to count. */
 export interface Counted<Socket> {
   socket: Socket
   host: string
   port: number
   rule: Rule | undefined
   fd: number
-  /** Undefined: it is TCP, and stays on `access`. */
+  /** Undefined: the connection is TCP, and stays on `access`. */
   token: number | undefined
   access: AccessType | undefined
 }
 
 interface Account<Socket> extends Counted<Socket> {
-  told: readonly SubflowTold[]
+  reported: readonly SubflowReport[]
   ended: CarriedByAccess
-  /** What has been put down to a rule already. */
+  /** What has been counted for a rule already. */
   booked: CarriedByAccess
-  /** The last access that was given everything. */
+  /** The last access that got all new data. */
   alone: AccessType | undefined
   handovers: number
 }
@@ -79,31 +79,32 @@ export class Accounts<Socket> {
   readonly #byToken = new Map<number, Account<Socket>>()
   /** By precedence. */
   readonly #rules = new Map<number, Entry>()
-  /** Connections that have become TCP. */
+  /** How many connections have become TCP. */
   fallbacks = 0
 
-  /** @param sample one native call for all of them */
+  /** @param sample reads the counters of all in one native call */
   constructor(sample: (fds: Int32Array) => SocketSample[]) {
     this.#sample = sample
   }
 
   add(connection: Counted<Socket>): void {
-    const nothing = { told: [], ended: nothingCarried(), booked: nothingCarried(), alone: undefined, handovers: 0 }
+    const nothing = { reported: [], ended: nothingCarried(), booked: nothingCarried(), alone: undefined, handovers: 0 }
     const account: Account<Socket> = { ...connection, ...nothing }
     this.#open.set(connection.socket, account)
     if (connection.token === undefined) this.fallbacks++
     else this.#byToken.set(connection.token, account)
   }
 
-  /** Those that are open, and the rule that each counts under. */
+  /** The open connections, each with the rule that it counts under. */
   get open(): { socket: Socket; rule: Rule | undefined }[] {
     return [...this.#open.values()].map(({ socket, rule }) => ({ socket, rule }))
   }
 
-  hear({ token, subflows, ended }: SubflowsTold): void {
+  /** Applies a report of the steering loop. */
+  update({ token, subflows, ended }: SubflowsReport): void {
     const account = this.#byToken.get(token)
     if (!account) return
-    account.told = subflows
+    account.reported = subflows
     account.ended = ended
     const [only, ...more] = carriers(subflows)
     if (only === undefined || more.length > 0) return
@@ -114,7 +115,7 @@ export class Accounts<Socket> {
     account.alone = only
   }
 
-  /** What it has carried so far stays with the rule before. */
+  /** Puts a connection under another rule. What it has carried so far stays with the rule before. */
   assign(socket: Socket, rule: Rule | undefined): void {
     const account = this.#open.get(socket)
     if (!account) return
@@ -122,17 +123,17 @@ export class Accounts<Socket> {
     account.rule = rule
   }
 
-  /** It has become TCP: what it carries from now on is its first subflow's. */
+  /** The connection has become TCP: it has no subflows but itself any more. */
   fellBack(socket: Socket): void {
     const account = this.#open.get(socket)
     if (account?.token === undefined) return
     this.#byToken.delete(account.token)
     account.token = undefined
-    account.told = []
+    account.reported = []
     this.fallbacks++
   }
 
-  /** While its descriptor is still open. */
+  /** Call this while the descriptor is still open. */
   remove(socket: Socket): void {
     const account = this.#open.get(socket)
     if (!account) return
@@ -141,7 +142,7 @@ export class Accounts<Socket> {
     if (account.token !== undefined) this.#byToken.delete(account.token)
   }
 
-  /** @param rules that are to be there whether or not they have carried anything */
+  /** @param rules are in the result even if they have carried nothing */
   read(rules: readonly Rule[]): { connections: ConnectionStats<Socket>[]; rules: RuleStats[] } {
     const connections = this.#count([...this.#open.values()])
     for (const rule of rules) this.#entry(rule).rule = rule
@@ -164,16 +165,16 @@ export class Accounts<Socket> {
   }
 
   #book(account: Account<Socket>, sample: SocketSample | undefined): ConnectionStats<Socket> {
-    const { socket, host, port, rule, token, told, ended, handovers } = account
-    // The descriptor's number may be another's by now.
+    const { socket, host, port, rule, token, reported, ended, handovers } = account
+    // The descriptor may be another connection's by now.
     const seen = sample && sample.token === (token ?? 0) ? sample.subflows : []
-    const subflows = seen.map(subflow => statsOf(subflow, told, account.access))
+    const subflows = seen.map(subflow => statsOf(subflow, reported, account.access))
     const carried = { ...ended }
     for (const subflow of subflows)
       if (subflow.access) carried[subflow.access] = sumOf(carried[subflow.access], subflow)
     const entry = this.#entry(rule)
     for (const access of BOTH) {
-      // A subflow that has gone is in no sample, and not told of as ended yet.
+      // A subflow that has just ended is in no sample, and not in `ended` yet.
       carried[access] = mostOf(carried[access], account.booked[access])
       const fresh = sumOf(carried[access], account.booked[access], -1)
       entry.carried[access] = sumOf(entry.carried[access], fresh)
@@ -192,12 +193,16 @@ export class Accounts<Socket> {
   }
 }
 
-/** One that the steering loop has not told of yet has begun on `access`, if anybody knows. */
-function statsOf(sample: SubflowSample, told: readonly SubflowTold[], access: AccessType | undefined): SubflowStats {
+/** A subflow that the steering loop has not reported yet is the first one, and began on `access`. */
+function statsOf(
+  sample: SubflowSample,
+  reported: readonly SubflowReport[],
+  access: AccessType | undefined,
+): SubflowStats {
   const { id } = sample
-  const known = told.find(one => one.id === id) ?? {
+  const known = reported.find(one => one.id === id) ?? {
     id,
-    access: told.length === 0 ? access : undefined,
+    access: reported.length === 0 ? access : undefined,
     state: 'established',
     backup: false,
     local: '',
@@ -206,7 +211,7 @@ function statsOf(sample: SubflowSample, told: readonly SubflowTold[], access: Ac
   return { ...known, ...countersOf(sample), rttMs: sample.rtt / 1000, deliveryRate: sample.deliveryRate * 8 }
 }
 
-/** How the steering loop knows a rule: of no rule it knows nothing. */
+/** The key of a rule for the steering loop. */
 export function keyOf(rule: Rule | undefined): number {
   return rule?.precedence ?? NO_RULE
 }

@@ -1,20 +1,20 @@
 /**
- * To ask the peer what has arrived, over a subflow that has nothing to send: a keepalive probe (RFC 9293 §3.8.4), which is
- * answered at once with an acknowledgement, and that has the DATA_ACK of the whole stream in it (RFC 8684 §3.3.2).
+ * Asks the peer what has arrived, over a subflow that has nothing to send: by a keepalive probe (RFC 9293 §3.8.4). The peer
+ * answers at once with an acknowledgement, which contains the DATA_ACK of the whole stream (RFC 8684 §3.3.2).
  */
 import { int, SO_KEEPALIVE, SOL_SOCKET, SOL_TCP, TCP_KEEPIDLE } from '../kernel/constants.js'
 import { native } from '../kernel/native.js'
 import { tokenOf } from '../kernel/open-socket.js'
 
-/** In seconds: the least there is. */
+/** The least value, in seconds. */
 const KEEPIDLE_S = 1
-/** For how long the options are ours, in milliseconds: some ticks of the kernel's timer, whichever it has (100 to 1000 Hz). */
+/** When to restore the application's options, in milliseconds: after some ticks of the kernel's timer (100 to 1000 Hz). */
 const OURS_MS = 50
 
 /**
- * Over each subflow on which nothing has come in for a second: to set TCP_KEEPIDLE to no more than that sends the probe with the
- * timer's next tick. Then the application's options are as they were. Throws system errors where the kernel cannot (before
- * 6.10), and does nothing when the descriptor is another connection's by now.
+ * Asks over each subflow on which nothing has been received for a second: setting TCP_KEEPIDLE to that makes the kernel send the
+ * probe with its next tick. The application's options are restored afterwards. Throws system errors if the kernel cannot do this
+ * (before 6.10). Does nothing if the descriptor is another connection's by now.
  */
 export function askForAcknowledgement(fd: number, token: number): void {
   if (tokenOf(fd) !== token) return
@@ -25,14 +25,15 @@ export function askForAcknowledgement(fd: number, token: number): void {
   const restore = () => {
     if (tokenOf(fd) !== token) return
     try {
-      // What has been set meanwhile is the application's wish.
+      // Another value was set by the application meanwhile.
       if (get(fd, SOL_TCP, TCP_KEEPIDLE) !== KEEPIDLE_S) return
       if (!on) set(fd, SOL_SOCKET, SO_KEEPALIVE, 0)
       set(fd, SOL_TCP, TCP_KEEPIDLE, idle)
     } catch {
-      // The socket has gone, and its options with it.
+      // The socket is closed.
     }
   }
+  // This timer keeps the thread: without it the options of the application would stay changed.
   setTimeout(restore, OURS_MS)
 }
 

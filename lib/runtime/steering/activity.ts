@@ -1,33 +1,36 @@
-/** Whether a connection still is as it was when it was last looked at: its counters tell, without its subflows. */
+/** Whether a connection is idle, as far as its own counters show it, without those of its subflows. */
 import { SOCKET, type SocketSample } from '../kernel/sampler.js'
 
-/** Who has moved bytes at so many looks, each so shortly after the one before, in milliseconds, goes on: one message is seen at two. */
-const MOVES = 3
-const MOVES_MS = 250
+/**
+ * A connection that was seen transferring in this many scans, each at most so many milliseconds after the one before, is
+ * streaming. A single message can show up in two scans.
+ */
+const STREAMING_SCANS = 3
+const STREAMING_GAP_MS = 250
 
-/** `moved`: bytes, all of which have arrived; what they have told of its subflows can be had later. `stirs`: anything else. */
-export type Glance = 'rests' | 'moved' | 'stirs'
+/** `moved`: bytes were transferred, and all have arrived: its subflows can be sampled later. `active`: anything else. */
+export type Change = 'idle' | 'moved' | 'active'
 
-export class Stillness {
+export class Activity {
   readonly #token: number
   readonly #counters = { bytesSent: 0, bytesReceived: 0, bytesAcked: 0, bytesRetrans: 0, retransmits: 0 }
   #movedAt = Number.NEGATIVE_INFINITY
   #moves = 0
-  /** Whether nothing is under way, as far as is known. */
-  mayRest = false
-  /** When it was last seen to have nothing under way. */
-  restedAt = Number.NEGATIVE_INFINITY
+  /** Whether nothing is outstanding or expected, as far as is known. */
+  mayBeIdle = false
+  /** When it was last seen with nothing outstanding. */
+  idleAt = Number.NEGATIVE_INFINITY
 
   constructor(token: number) {
     this.#token = token
   }
 
-  /** It has been followed. */
-  note(sample: SocketSample, { idle, mayRest }: { idle: boolean; mayRest: boolean }, now: number): void {
+  /** Notes a sample with the subflows. */
+  note(sample: SocketSample, { idle, mayBeIdle }: { idle: boolean; mayBeIdle: boolean }, now: number): void {
     if (!idle) this.#noteMove(now)
-    this.mayRest = mayRest
-    if (!mayRest) return
-    // Older kernels do not count: nothing is as before, and nothing is known of a connection without its subflows.
+    this.mayBeIdle = mayBeIdle
+    if (!mayBeIdle) return
+    // Older kernels have no such counters. NaN differs from everything, so their connections are always sampled with subflows.
     this.#counters.bytesSent = sample.bytesSent ?? Number.NaN
     this.#counters.bytesReceived = sample.bytesReceived ?? Number.NaN
     this.#counters.bytesAcked = sample.bytesAcked ?? Number.NaN
@@ -36,39 +39,42 @@ export class Stillness {
   }
 
   /**
-   * @param records of `SOCKET`, its own at `at`
+   * What has changed since the last sample.
+   *
+   * @param records of `SOCKET`; that of this connection begins at `at`
    */
-  glance(records: Float64Array, at: number, now: number): Glance {
-    if (!this.mayRest || records[at + SOCKET.errno] !== 0 || records[at + SOCKET.token] !== this.#token) return 'stirs'
-    if (records[at + SOCKET.outstanding] !== 0) return 'stirs'
+  check(records: Float64Array, at: number, now: number): Change {
+    if (!this.mayBeIdle || records[at + SOCKET.errno] !== 0 || records[at + SOCKET.token] !== this.#token)
+      return 'active'
+    if (records[at + SOCKET.outstanding] !== 0) return 'active'
     const before = this.#counters
-    if (records[at + SOCKET.bytesRetrans] !== before.bytesRetrans) return 'stirs'
-    if (records[at + SOCKET.retransmits] !== before.retransmits) return 'stirs'
-    const isAsBefore =
+    if (records[at + SOCKET.bytesRetrans] !== before.bytesRetrans) return 'active'
+    if (records[at + SOCKET.retransmits] !== before.retransmits) return 'active'
+    const isUnchanged =
       records[at + SOCKET.bytesSent] === before.bytesSent &&
       records[at + SOCKET.bytesReceived] === before.bytesReceived &&
       records[at + SOCKET.bytesAcked] === before.bytesAcked
-    if (!isAsBefore) return 'moved'
-    this.restedAt = now
-    return 'rests'
+    if (!isUnchanged) return 'moved'
+    this.idleAt = now
+    return 'idle'
   }
 
-  /** It has moved, and is not followed for it. */
+  /** Notes a record of a connection that has moved bytes, and whose subflows are not sampled now. */
   skip(records: Float64Array, at: number, now: number): void {
     this.#counters.bytesSent = records[at + SOCKET.bytesSent]!
     this.#counters.bytesReceived = records[at + SOCKET.bytesReceived]!
     this.#counters.bytesAcked = records[at + SOCKET.bytesAcked]!
-    this.restedAt = now
+    this.idleAt = now
     this.#noteMove(now)
   }
 
-  /** Whether it moves bytes again and again, with pauses that are no rest. */
-  moves(now: number): boolean {
-    return this.#moves >= MOVES && now - this.#movedAt < MOVES_MS
+  /** Whether it transfers bytes again and again, with only short pauses. */
+  isStreaming(now: number): boolean {
+    return this.#moves >= STREAMING_SCANS && now - this.#movedAt < STREAMING_GAP_MS
   }
 
   #noteMove(now: number): void {
-    this.#moves = now - this.#movedAt < MOVES_MS ? this.#moves + 1 : 1
+    this.#moves = now - this.#movedAt < STREAMING_GAP_MS ? this.#moves + 1 : 1
     this.#movedAt = now
   }
 }

@@ -4,26 +4,26 @@ import type { Steered } from './connection.js'
 
 type AnnouncedEvent = Extract<MptcpEvent, { type: 'announced' }>
 
-/** Connections of which this is remembered: an announcement may come before its connection is known here. */
+/** How many announcements are kept: one may come before the session has handed over its connection. */
 const MOST = 4_096
 
 export class Announced {
-  readonly #places = new Map<string, AddressPort>()
+  readonly #endpoints = new Map<string, AddressPort>()
 
-  /** An address without a port is one to which this side cannot connect: it is the peer that has made the connection. */
+  /** An address without a port is not one to connect to: the peer has made the connection, and does not listen there. */
   note(
     { token, address, port, family }: AnnouncedEvent,
     connection: Pick<Steered, 'remote' | 'family'> | undefined,
   ): void {
     if (port === undefined) return
     if (connection?.family === family) connection.remote ??= { address, port }
-    this.#places.set(`${token} ${family}`, { address, port })
-    const [oldest] = this.#places.keys()
-    if (this.#places.size > MOST && oldest !== undefined) this.#places.delete(oldest)
+    this.#endpoints.set(`${token} ${family}`, { address, port })
+    const [oldest] = this.#endpoints.keys()
+    if (this.#endpoints.size > MOST && oldest !== undefined) this.#endpoints.delete(oldest)
   }
 
-  /** With what was announced, where it has none of its own. */
+  /** Adds what was announced to a connection that has no `remote`. */
   completed(steered: Steered): Steered {
-    return { ...steered, remote: steered.remote ?? this.#places.get(`${steered.token} ${steered.family}`) }
+    return { ...steered, remote: steered.remote ?? this.#endpoints.get(`${steered.token} ${steered.family}`) }
   }
 }

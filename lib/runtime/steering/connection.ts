@@ -1,4 +1,4 @@
-/** One steered connection, as it is followed from sample to sample: what its subflows are, and what was asked for. */
+/** One steered connection, from sample to sample: its subflows, and what was requested for them. */
 
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
@@ -6,19 +6,21 @@ import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/stee
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
 import type { AddressPort, SubflowName } from '../network/path-manager.js'
-import { Stillness } from './activity.js'
-import { RefusedActions } from './refused-actions.js'
-import { type Carriage, carriage, type Followed, NEW, takeOver } from './subflow.js'
+import { Activity } from './activity.js'
+import { applySample, NEW, type SteeredSubflow, type SubflowTransfer, transferSince } from './subflow.js'
+import type { Past } from './subflow-report.js'
 
-/** What the session says of a connection. */
+/** A connection as the session hands it to the steering loop. */
 export interface Steered {
   token: number
   fd: number
-  /** Where further subflows go: the converter, or the server; undefined: where the peer announces that it listens. */
+  /** Where further subflows connect to: the converter or the server; undefined: wherever the peer announces that it listens. */
   remote: AddressPort | undefined
   family: 4 | 6
-  /** Under which rule it is. */
+  /** The key of its rule. */
   rule: number
+  /** What a loop before this one has reported of it. */
+  past?: Past
 }
 
 interface Join {
@@ -26,11 +28,11 @@ interface Join {
   backup: boolean
 }
 
-/** A join that no sample shows for so long has come to nothing, in milliseconds. */
+/** A join that no sample shows within so many milliseconds has failed. */
 const JOIN_UNSEEN_MS = 300
-/** A subflow that has been there for so long, or has carried data, was not refused, in milliseconds. */
+/** A subflow that has existed for so many milliseconds, or has carried data, was not refused. */
 const PROVEN_MS = 2_000
-/** A subflow that ends so soon counts as a failure, in milliseconds. */
+/** A subflow that ends within so many milliseconds counts as a failure. */
 const SHORT_LIFE_MS = 10_000
 
 export class SteeredConnection {
@@ -40,41 +42,59 @@ export class SteeredConnection {
   readonly family: 4 | 6
   rule: number
   readonly retries: Record<AccessType, Retry> = { ...NO_RETRIES }
-  readonly refused = new RefusedActions()
-  readonly #subflows = new Map<number, Followed>()
-  readonly #joins: Partial<Record<AccessType, Join>> = {}
-  /** By address: the kernel wants each address under one id. */
-  readonly #ids = new Map<string, number>()
-  /** As its rule's load balance wants it, in bytes as the kernel counts; undefined: nobody has touched it. */
+  readonly past: Past | undefined
+  readonly activity: Activity
+  /** The send buffer that its rule's load balance wants, in bytes as the kernel counts; undefined: it was never set. */
   sendBuffer: number | undefined
-  /** Whether the kernel lets us ask the peer what has arrived. */
+  /** Whether the kernel can ask the peer what has arrived. */
   mayAsk = true
+  /** Whether no subflow has had anything outstanding or acknowledged since the sample before. */
+  idle = false
+  readonly #subflows = new Map<number, SteeredSubflow>()
+  readonly #joins: Partial<Record<AccessType, Join>> = {}
+  /** By address: the kernel wants the same id for each use of an address. */
+  readonly #localIds: Map<string, number>
+  /** By subflow: when to request again what the kernel has refused. */
+  readonly #refusals = new Map<number, Retry>()
+  /** When the peer was last sent the end of the first subflow, and how often. */
+  #withdrawn = { at: Number.NEGATIVE_INFINITY, times: 0 }
 
-  constructor({ token, fd, remote, family, rule }: Steered) {
+  constructor({ token, fd, remote, family, rule, past }: Steered) {
     this.token = token
-    this.stillness = new Stillness(token)
+    this.activity = new Activity(token)
     this.fd = fd
-    this.remote = remote
+    this.remote = remote ?? past?.remote
     this.family = family
     this.rule = rule
+    this.past = past
+    this.#localIds = new Map(past?.localIds)
   }
 
-  /** For the policy; joins that no sample has shown yet included. */
+  /** For the policy: the subflows, including joins that no sample has shown yet. */
   get subflows(): SubflowState[] {
     if (!this.#joins['3gpp'] && !this.#joins['non-3gpp']) return [...this.#subflows.values()]
     const joining = BOTH.filter(access => this.#joins[access]).map((access): SubflowState => {
       const { at, backup } = this.#joins[access]!
-      return { ...NEW, id: UNSEEN, access, backup, madeAt: at, progressAt: at }
+      return { ...NEW, id: UNSEEN, access, backup, createdAt: at, progressAt: at }
     })
     return [...this.#subflows.values(), ...joining]
+  }
+
+  /** What another loop has to learn. `ended` is for the caller to know. */
+  get handover(): Omit<Past, 'ended'> {
+    return {
+      remote: this.remote,
+      localIds: [...this.#localIds],
+      subflows: [...this.#subflows.values()].map(({ id, backup, localId }) => ({ id, backup, localId })),
+    }
   }
 
   name(id: number): SubflowName | undefined {
     return this.#subflows.get(id)?.name
   }
 
-  /** By which the peer knows the subflow's local address, unless another one from there is open, or shall be. */
-  idOfItsOwn(id: number): number | undefined {
+  /** The id of the subflow's local address, unless another subflow from there is open or requested. */
+  unsharedId(id: number): number | undefined {
     const { localId, access } = this.#subflows.get(id)!
     const twin = [...this.#subflows.values()].some(
       other => other.id !== id && other.localId === localId && other.state !== 'closed',
@@ -83,83 +103,74 @@ export class SteeredConnection {
     return twin || joining ? undefined : localId
   }
 
-  /** The end of the first subflow, as told to the peer. */
-  #farewell = { at: Number.NEGATIVE_INFINITY, times: 0 }
-
   /**
-   * Whether to tell the peer again that the first subflow has ended. The kernel keeps it and ends it with a FIN, which ends
-   * nothing for MPTCP: a peer that has not had REMOVE_ADDR goes on sending there, is acknowledged, and nobody reads it.
+   * Whether to withdraw the address of the first subflow from the peer, again, now that the subflow has ended. The kernel ends it
+   * with a FIN, which means nothing to MPTCP: a peer that has not received REMOVE_ADDR goes on sending there, gets
+   * acknowledgements, and the data is lost until it is sent again.
    */
-  farewell(now: number): boolean {
-    const { at, times } = this.#farewell
+  mustWithdraw(now: number): boolean {
+    const { at, times } = this.#withdrawn
     const subflows = [...this.#subflows.values()]
     if (!subflows.some(({ localId, lingers }) => localId === 0 && lingers)) return false
-    const reachable = subflows.some(({ state, heardAt }) => state === 'established' && heardAt > at)
+    const reachable = subflows.some(({ state, receivedAt }) => state === 'established' && receivedAt > at)
     if (!reachable || now < at + retryAfter(times, 0.5)) return false
-    this.#farewell = { at: now, times: times + 1 }
+    this.#withdrawn = { at: now, times: times + 1 }
     return true
   }
 
-  /** Whether nothing has been acknowledged or is waiting to be, on any subflow, since the sample before. */
-  idle = false
-  readonly stillness: Stillness
-
-  get #isSettled(): boolean {
-    const joining = this.subflows.some(({ state }) => state === 'joining')
-    return !joining && !this.refused.any && BOTH.every(access => this.retries[access].failures === 0)
-  }
-
-  /** It is to be followed at the next look. */
-  disturb(): void {
-    this.stillness.mayRest = false
+  /** Has its subflows sampled in the next scan. */
+  markActive(): void {
+    this.activity.mayBeIdle = false
   }
 
   /**
-   * @param addresses asked of the kernel only for subflows that are new
-   * @param accessAt whose address it is
-   * @returns what each subflow has carried
+   * Applies a sample.
+   *
+   * @param addresses called only if there are new subflows
+   * @param accessAt the access that has an address
+   * @returns what each subflow has transferred since the sample before
    */
-  follow(
+  update(
     sample: SocketSample,
     now: number,
     addresses: () => SubflowAddresses[],
     accessAt: (address: string) => AccessType | undefined,
     random: () => number,
-  ): Carriage[] {
+  ): SubflowTransfer[] {
     const known = sample.subflows.every(({ id }) => this.#subflows.has(id))
     const named = known ? [] : addresses()
-    const carried: Carriage[] = []
+    const transfers: SubflowTransfer[] = []
     for (const seen of sample.subflows) {
       const subflow = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
       if (!subflow) continue
       const { access, state } = subflow
-      const told = access && carriage(access, subflow, seen)
-      takeOver(subflow, seen, now, this.stillness.restedAt)
+      const transfer = access && transferSince(access, subflow, seen)
+      applySample(subflow, seen, now, this.activity.idleAt)
       if (access) this.#judge(access, state, subflow, now, random)
-      if (told && subflow.state === 'established') carried.push(told)
+      if (transfer && subflow.state === 'established') transfers.push(transfer)
     }
     for (const [id, subflow] of this.#subflows) {
       if (sample.subflows.some(seen => seen.id === id)) continue
       this.#subflows.delete(id)
-      this.refused.forget(id)
+      this.#refusals.delete(id)
       const { access, state } = subflow
       subflow.state = 'closed'
       if (access) this.#judge(access, state, subflow, now, random)
     }
     this.#forgetJoins(now, random)
     const awaits = this.subflows.some(({ outstanding }) => outstanding)
-    this.idle = !awaits && carried.every(({ acked, sent }) => acked === 0 && sent === 0)
-    const mayRest = sample.outstanding === 0 && !awaits && this.#isSettled
-    this.stillness.note(sample, { idle: this.idle, mayRest }, now)
-    return carried
+    this.idle = !awaits && transfers.every(({ acked, sent }) => acked === 0 && sent === 0)
+    const mayBeIdle = sample.outstanding === 0 && !awaits && this.#isSettled
+    this.activity.note(sample, { idle: this.idle, mayBeIdle }, now)
+    return transfers
   }
 
-  /** @returns the id for this address */
+  /** A subflow has been requested. @returns the id for this address */
   join(access: AccessType, address: string, backup: boolean, now: number): number {
     this.#joins[access] = { at: now, backup }
-    this.disturb()
-    const id = this.#ids.get(address) ?? this.#ids.size + 1
-    this.#ids.set(address, id)
+    this.markActive()
+    const id = this.#localIds.get(address) ?? this.#localIds.size + 1
+    this.#localIds.set(address, id)
     return id
   }
 
@@ -171,7 +182,7 @@ export class SteeredConnection {
   setBackup(id: number, backup: boolean): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.backup = backup
-    this.disturb()
+    this.markActive()
   }
 
   /** The peer has been asked over this subflow what has arrived. */
@@ -180,30 +191,49 @@ export class SteeredConnection {
     if (subflow) subflow.askedAt = now
   }
 
-  /** Addresses have come or gone. */
+  /** The addresses of the accesses have changed. */
   readdress(accessAt: (address: string) => AccessType | undefined): void {
     for (const subflow of this.#subflows.values())
       if (subflow.access) subflow.addressGone = accessAt(subflow.name.local.address) !== subflow.access
-    this.disturb()
+    this.markActive()
   }
 
   destroyed(id: number, now: number): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.state = 'closed'
-    if (subflow?.localId === 0) this.#farewell = { at: now, times: 1 }
-    this.disturb()
+    if (subflow?.localId === 0) this.#withdrawn = { at: now, times: 1 }
+    this.markActive()
   }
 
-  /** It has been asked for, and refused: what becomes of it, the next sample says. */
+  /** The kernel has refused to destroy it. The next sample shows what it is. */
   notDestroyed(id: number): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.state = 'established'
-    this.disturb()
+    this.markActive()
   }
 
-  /** The access has come back: what failed while it was away says nothing any more. */
-  forgive(access: AccessType): void {
+  /** The kernel has refused to change or destroy this subflow: it is requested again, at growing intervals. */
+  noteRefusal(id: number, now: number, random: () => number): void {
+    this.#refusals.set(id, nextRetry(this.#refusals.get(id), now, random()))
+  }
+
+  forgetRefusal(id: number): void {
+    this.#refusals.delete(id)
+  }
+
+  /** Whether it is too early to request the same again. */
+  wasRefusedLately(id: number, now: number): boolean {
+    return now < (this.#refusals.get(id)?.notBefore ?? now)
+  }
+
+  /** The access has come back: the failures while it was lost do not count any more. */
+  resetRetries(access: AccessType): void {
     this.retries[access] = NO_RETRIES[access]
+  }
+
+  get #isSettled(): boolean {
+    const joining = this.subflows.some(({ state }) => state === 'joining')
+    return !joining && this.#refusals.size === 0 && BOTH.every(access => this.retries[access].failures === 0)
   }
 
   #begin(
@@ -211,20 +241,22 @@ export class SteeredConnection {
     named: SubflowAddresses[],
     now: number,
     accessAt: (address: string) => AccessType | undefined,
-  ): Followed | undefined {
+  ): SteeredSubflow | undefined {
     const found = named.find(subflow => subflow.id === id)
     if (!found) return undefined
     const access = accessAt(found.local.address)
     const join = access && this.#joins[access]
     if (access) delete this.#joins[access]
+    const past = this.past?.subflows.find(subflow => subflow.id === id)
+    const localId = past?.localId ?? (join ? (this.#localIds.get(found.local.address) ?? 0) : 0)
     // All fields at once, and not those of `NEW` first: objects of one shape are read faster, and these are read all the time.
-    const begun: Followed = {
+    const begun: SteeredSubflow = {
       id,
       access,
       state: 'joining',
-      backup: join?.backup ?? false,
-      madeAt: join?.at ?? now,
-      heardAt: Number.NEGATIVE_INFINITY,
+      backup: join?.backup ?? past?.backup ?? false,
+      createdAt: join?.at ?? now,
+      receivedAt: Number.NEGATIVE_INFINITY,
       progressAt: now,
       outstanding: false,
       unacked: 0,
@@ -233,8 +265,8 @@ export class SteeredConnection {
       addressGone: false,
       rttMs: 0,
       name: { token: this.token, local: found.local, remote: found.remote },
-      localId: join ? (this.#ids.get(found.local.address) ?? 0) : 0,
-      joined: join !== undefined,
+      localId,
+      joined: join !== undefined || localId !== 0,
       lingers: false,
       bytesAcked: 0,
       bytesSent: 0,
@@ -246,12 +278,18 @@ export class SteeredConnection {
     return begun
   }
 
-  #judge(access: AccessType, before: Followed['state'], after: Followed, now: number, random: () => number): void {
-    // A peer that refuses a join may do so after its handshake.
-    if (after.state === 'established' && (after.bytesReceived > 0 || now - after.madeAt > PROVEN_MS))
-      this.forgive(access)
-    // One that we have ended is closed before the sample says so.
-    if (before !== 'closed' && after.state === 'closed' && now - after.madeAt < SHORT_LIFE_MS)
+  #judge(
+    access: AccessType,
+    before: SteeredSubflow['state'],
+    after: SteeredSubflow,
+    now: number,
+    random: () => number,
+  ): void {
+    // A peer may refuse a join after its TCP handshake.
+    if (after.state === 'established' && (after.bytesReceived > 0 || now - after.createdAt > PROVEN_MS))
+      this.resetRetries(access)
+    // A subflow that this side has destroyed is `closed` before a sample shows it.
+    if (before !== 'closed' && after.state === 'closed' && now - after.createdAt < SHORT_LIFE_MS)
       this.#failed(access, now, random)
   }
 
@@ -267,5 +305,5 @@ export class SteeredConnection {
   }
 }
 
-/** Of a join that has been asked for and not been seen. */
+/** The id of a join that no sample has shown yet. */
 const UNSEEN = -1

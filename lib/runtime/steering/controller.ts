@@ -1,12 +1,13 @@
 /**
- * The steering loop: look at all connections and accesses, ask the policy what is wanted, change what is different. It is
- * level-triggered: an event only says when to look, and what was lost or failed is found again at the next look.
+ * The steering loop: scans connections and accesses, asks the policy what is wanted, and changes what differs. It is
+ * level-triggered: an event only says when to scan, and what was missed or refused is found again by the next scan.
  */
 import { constants } from 'node:os'
+import { callApplication } from '../../input/application.js'
 import type { AccessType, Steering } from '../../policy/rules/rule.js'
 import { BOTH, type Measured, measure, UNMEASURED } from '../../policy/steering/accesses.js'
-import { type Health, health, hear, lookAgainIn, UNKNOWN_HEALTH } from '../../policy/steering/health.js'
-import { type Carrying, type Division, divide } from '../../policy/steering/load-balance.js'
+import { evidenceOf, type Health, health, scanAgainIn, UNKNOWN_HEALTH } from '../../policy/steering/health.js'
+import { type ConnectionLoad, type Division, divide } from '../../policy/steering/load-balance.js'
 import {
   type Assistance,
   allowedAccesses,
@@ -19,34 +20,33 @@ import type { Accesses, SubflowState } from '../../policy/steering/snapshot.js'
 import { fdsOf, type SubflowAddresses } from '../kernel/sampler.js'
 import { type AccessConfig, AccessLinks } from '../network/access-links.js'
 import type { MptcpEvent } from '../network/path-manager.js'
-import { applyAction, applySendBuffer, sayFarewell } from './actions.js'
+import { applyAction, applySendBuffer, withdrawAddress } from './actions.js'
 import { Announced } from './announced.js'
 import { type Steered, SteeredConnection } from './connection.js'
 import type { ControllerEvent, Effects } from './effects.js'
-import { EndpointWishes } from './endpoints.js'
-import { carryingOf, together } from './load.js'
-import { Pace } from './pace.js'
-import { QUIET_MS } from './period.js'
-import { whoDoesNotRest, whomToAsk, whoStirs } from './polling.js'
-import type { Carriage } from './subflow.js'
-import { SubflowTelling } from './subflow-report.js'
+import { EndpointPlanner } from './endpoints.js'
+import { combined, loadOf } from './load.js'
+import { Pace, QUIET_MS, type ScanResult } from './pace.js'
+import { activeConnections, selectForSampling, wokenUp } from './polling.js'
+import type { SubflowTransfer } from './subflow.js'
+import { SubflowReporter } from './subflow-report.js'
 
-/** How often the links are looked at while bytes move, in milliseconds: the kernel may tell of a lost carrier a second late. */
+/** How often the links are polled while bytes move, in milliseconds: the kernel may report a lost carrier a second late. */
 const LINKS_PERIOD_MS = 10
-/** How often the measurements are told. */
-const TELL_MS = 500
+/** How often the measurements are reported, in milliseconds. */
+const REPORT_MS = 500
 const NEVER = Number.NEGATIVE_INFINITY
 
 interface RuleState {
   steering: Steering
   memory: SteeringMemory
-  /** How its bytes are divided over the accesses, where they are. */
+  /** How its bytes are divided over the accesses, if they are. */
   division: Division | undefined
 }
 
 export class Controller {
   readonly #effects: Effects
-  readonly #tell: (event: ControllerEvent) => void
+  readonly #listener: (event: ControllerEvent) => void
   readonly #links: AccessLinks
   readonly #interfaces: readonly string[]
   readonly #connections = new Map<number, SteeredConnection>()
@@ -54,49 +54,57 @@ export class Controller {
   #assistance: Assistance | undefined
   #health: Record<AccessType, Health> = { '3gpp': UNKNOWN_HEALTH, 'non-3gpp': UNKNOWN_HEALTH }
   #measured: Record<AccessType, Measured> = { '3gpp': UNMEASURED, 'non-3gpp': UNMEASURED }
-  /** By token, what those that have been followed at this look have carried. */
-  readonly #carried = new Map<number, readonly Carriage[]>()
+  /** By token: what the connections that were sampled in this scan have transferred. */
+  readonly #transfers = new Map<number, readonly SubflowTransfer[]>()
   readonly #pace: Pace
-  #watched = false
+  #isPolling = false
   /** When bytes last moved. */
   #busyAt = NEVER
   #subflows: readonly SubflowState[] = []
-  /** At all of them. */
-  #looks = 0
-  /** What connections at rest were steered by. */
+  #fullScans = 0
+  /** The decisions that idle connections were last steered by. */
   #steeredBy = ''
-  /** When each access was last heard on. */
-  readonly #heardAt: Record<AccessType, number> = { '3gpp': NEVER, 'non-3gpp': NEVER }
-  #toldAt = Number.NEGATIVE_INFINITY
-  readonly #telling = new SubflowTelling()
-  /** Where the kernel's path manager has one wish for all connections. */
-  readonly #endpoints: EndpointWishes | undefined
+  /** When anything was last received over each access. */
+  readonly #receivedAt: Record<AccessType, number> = { '3gpp': NEVER, 'non-3gpp': NEVER }
+  #reportedAt = NEVER
+  readonly #subflowReporter = new SubflowReporter()
+  /** Where the kernel's path manager makes the subflows, for all connections together. */
+  readonly #endpoints: EndpointPlanner | undefined
   readonly #announced = new Announced()
+  #reports: ControllerEvent[] = []
+  #isScanning = false
+  #isDelivering = false
   #closed = false
 
-  constructor(effects: Effects, accesses: Record<AccessType, AccessConfig>, tell: (event: ControllerEvent) => void) {
+  /** @param listener called when no scan is running; what it throws is its own, and becomes an uncaught exception */
+  constructor(
+    effects: Effects,
+    accesses: Record<AccessType, AccessConfig>,
+    listener: (event: ControllerEvent) => void,
+  ) {
     this.#effects = effects
-    this.#tell = tell
-    this.#pace = new Pace(effects.now, whole => this.#pass(whole))
-    const { kernel, random } = effects
-    this.#endpoints = kernel && new EndpointWishes(kernel, random, why => tell({ event: 'endpoints', why }))
+    this.#listener = listener
+    this.#pace = new Pace(effects.now, full => this.#scan(full))
+    const { endpoints, random } = effects
+    this.#endpoints =
+      endpoints && new EndpointPlanner(endpoints, random, why => this.#report({ event: 'endpoints', why }))
     this.#interfaces = BOTH.map(access => accesses[access].interface)
     this.#links = new AccessLinks(accesses, effects.links.state)
     effects.links.on('change', (_, state) => {
       this.#links.update(state)
       for (const connection of this.#connections.values()) connection.readdress(at => this.#links.accessAt(at))
       this.#steeredBy = ''
-      this.look()
+      this.scan()
     })
-    effects.pathManager?.on('event', event => this.#hear(event))
+    effects.pathManager?.on('event', event => this.#note(event))
     effects.pathManager?.on('overrun', () => {
-      for (const connection of this.#connections.values()) connection.disturb()
-      this.look()
+      for (const connection of this.#connections.values()) connection.markActive()
+      this.scan()
     })
-    this.look()
+    this.scan()
   }
 
-  /** All at once: a connection's rule is told with `assign`. */
+  /** Replaces all rules. `assign` puts connections under them. */
   setRules(rules: readonly (readonly [number, Steering])[]): void {
     const before = new Map(this.#rules)
     this.#rules.clear()
@@ -109,7 +117,7 @@ export class Controller {
 
   add(steered: Steered): void {
     this.#connections.set(steered.token, new SteeredConnection(this.#announced.completed(steered)))
-    this.#pace.lookSoon()
+    this.#pace.scanSoon()
   }
 
   assign(rules: readonly (readonly [token: number, rule: number])[]): void {
@@ -117,20 +125,20 @@ export class Controller {
       const connection = this.#connections.get(token)
       if (!connection) continue
       connection.rule = rule
-      connection.disturb()
+      connection.markActive()
     }
-    this.look()
+    this.scan()
   }
 
-  /** Undefined: as the rules say. */
+  /** Undefined: the rules alone decide. */
   assist(wish: Assistance | undefined): void {
     this.#assistance = wish
-    this.look()
+    this.scan()
   }
 
   remove(token: number): void {
     this.#connections.delete(token)
-    this.#telling.forget(token)
+    this.#subflowReporter.forget(token)
   }
 
   close(): void {
@@ -138,103 +146,135 @@ export class Controller {
     this.#pace.close()
   }
 
-  /** One pass over everything, now. */
-  look(): void {
-    this.#pass(true)
+  /** A full scan, now. */
+  scan(): void {
+    this.#scan(true)
   }
 
-  /** @param whole at connections at rest, too */
-  #pass(whole: boolean): void {
+  /** @param full scans idle connections too */
+  #scan(full: boolean): void {
     if (this.#closed) return
     const now = this.#effects.now()
-    const awake = this.#sample(whole, now)
+    this.#isScanning = true
+    try {
+      this.#pace.scanned(this.#scanAll(full, now))
+    } catch (error) {
+      // A defect of this package, or of the addon. The loop goes on.
+      this.#pace.scanned({ at: now, full, urgent: false, idle: false, divides: false, nextIn: REPORT_MS })
+      throw error
+    } finally {
+      this.#isScanning = false
+    }
+    this.#deliver()
+  }
+
+  #scanAll(full: boolean, now: number): ScanResult {
+    const active = this.#sample(full, now)
     const before = this.#health
-    const accesses = this.#judgeAccesses(awake, now)
+    const accesses = this.#judgeAccesses(active, now)
     const decisions = this.#decide(accesses, now)
-    this.#steerAll(awake, decisions, accesses, now)
+    this.#steerAll(active, decisions, accesses, now)
     this.#endpoints?.steer(decisions, [...this.#connections.values()], this.#links, now)
-    this.#tellAccesses(accesses, now)
-    this.#carried.clear()
-    if (!awake.every(connection => connection.idle)) this.#busyAt = now
+    this.#reportAccesses(accesses, now)
+    this.#transfers.clear()
+    if (!active.every(connection => connection.idle)) this.#busyAt = now
     const idle = now - this.#busyAt >= QUIET_MS
-    this.#watch(!idle)
+    this.#pollLinks(!idle)
     const divides = [...this.#rules.values()].some(({ division }) => division !== undefined)
-    // An access that comes or goes concerns those at rest, too.
+    // An access that comes or goes concerns idle connections too.
     const urgent = BOTH.some(access => this.#health[access].available !== before[access].available)
-    this.#pace.looked({ at: now, whole, urgent, idle, divides, again: lookAgainIn(this.#subflows, now) })
+    return { at: now, full, urgent, idle, divides, nextIn: scanAgainIn(this.#subflows, now) }
   }
 
-  #watch(on: boolean): void {
-    if (on !== this.#watched)
+  /** Reports wait for the end of the scan: a listener may call any method. */
+  #report(event: ControllerEvent): void {
+    this.#reports.push(event)
+    if (!this.#isScanning) this.#deliver()
+  }
+
+  #deliver(): void {
+    if (this.#isDelivering) return
+    this.#isDelivering = true
+    for (let event = this.#reports.shift(); event; event = this.#reports.shift()) callApplication(this.#listener, event)
+    this.#isDelivering = false
+  }
+
+  #pollLinks(on: boolean): void {
+    if (on !== this.#isPolling)
       this.#effects.links.watch(on ? LINKS_PERIOD_MS : Number.POSITIVE_INFINITY, this.#interfaces)
-    this.#watched = on
+    this.#isPolling = on
   }
 
-  /** @returns the connections that are not at rest, and of those that are some in turn: with their subflows as they are now */
-  #sample(whole: boolean, now: number): SteeredConnection[] {
-    // While nothing moves looks are rare, and at all of them.
-    const { awake, resting } = whole
-      ? whomToAsk(this.#connections, this.#looks++, this.#watched, now)
-      : { awake: whoDoesNotRest(this.#connections), resting: [] }
-    // What a load balance divides counts at once; and when an access has been lost lately, so does all that is heard on them.
+  /** Samples the active connections, and some idle ones in turn. @returns those whose subflows are up to date now */
+  #sample(full: boolean, now: number): SteeredConnection[] {
+    // While no bytes move, full scans are rare, and check all connections.
+    const { active, idle } = full
+      ? selectForSampling(this.#connections, this.#fullScans++, this.#isPolling, now)
+      : { active: activeConnections(this.#connections), idle: [] }
+    // The bytes of a load balance count at once; so does everything that is received, when an access was lost lately.
     const isCalm = BOTH.every(access => this.#health[access].losses.length === 0)
     const mayWait = ({ rule }: SteeredConnection) => isCalm && this.#rules.get(rule)?.division === undefined
-    awake.push(...whoStirs(resting, this.#effects.sampleConnections(fdsOf(resting)), now, mayWait))
-    this.#follow(awake, now)
-    return awake
+    active.push(...wokenUp(idle, this.#effects.sampleConnections(fdsOf(idle)), now, mayWait))
+    this.#update(active, now)
+    return active
   }
 
-  #follow(connections: readonly SteeredConnection[], now: number): void {
+  #update(connections: readonly SteeredConnection[], now: number): void {
     const samples = this.#effects.sample(fdsOf(connections))
     for (const [index, connection] of connections.entries()) {
       const sample = samples[index]
-      // The descriptor's number may be another's by now.
+      // The descriptor may be another connection's by now.
       if (sample?.errno !== 0 || sample.token !== connection.token) {
         if (sample?.errno === constants.errno.EOPNOTSUPP) this.#forget({ event: 'fallback', token: connection.token })
         else this.#forget({ event: 'gone', token: connection.token, why: 'its socket is closed' })
         continue
       }
-      const carried = connection.follow(
+      const transfers = connection.update(
         sample,
         now,
-        () => this.#addresses(connection.fd),
+        () => this.#addresses(connection),
         address => this.#links.accessAt(address),
         this.#effects.random,
       )
-      this.#carried.set(connection.token, carried)
-      const told = this.#telling.note(connection, sample)
-      if (told) this.#tell(told)
+      this.#transfers.set(connection.token, transfers)
+      const report = this.#subflowReporter.note(connection, sample)
+      if (report) this.#report(report)
     }
   }
 
-  /** None where the socket has gone since the sample: the next one will say so. */
-  #addresses(fd: number): SubflowAddresses[] {
+  /** None if the socket was closed after it was sampled, as the next sample will show. */
+  #addresses({ fd, token }: SteeredConnection): SubflowAddresses[] {
     try {
-      return this.#effects.subflowAddresses(fd)
+      return this.#effects.subflowAddresses(fd, token)
     } catch {
       return []
     }
   }
 
-  #judgeAccesses(awake: readonly SteeredConnection[], now: number): Accesses {
-    this.#subflows = awake.flatMap(connection => connection.subflows)
-    // What rests has nothing that could be silent, and nothing newer has been heard on it.
-    const heard = (access: AccessType) => {
-      const of = this.#subflows.filter(subflow => subflow.access === access)
-      const found = hear(of, this.#health[access], now, this.#heardAt[access])
-      this.#heardAt[access] = found.at
+  #judgeAccesses(active: readonly SteeredConnection[], now: number): Accesses {
+    this.#subflows = active.flatMap(connection => connection.subflows)
+    // Idle connections have nothing that could be silent, and have received nothing new.
+    const evidence = (access: AccessType) => {
+      const subflows = this.#subflows.filter(subflow => subflow.access === access)
+      const found = evidenceOf(subflows, this.#health[access], now, this.#receivedAt[access])
+      this.#receivedAt[access] = found.receivedAt
       return found
     }
-    const carried = [...this.#carried.values()].flat()
-    const told = (access: AccessType) => carried.filter(carriage => carriage.access === access)
+    const all = [...this.#transfers.values()].flat()
     const before = this.#health
-    this.#health = health(before, this.#links.facts, { '3gpp': heard('3gpp'), 'non-3gpp': heard('non-3gpp') }, now)
+    this.#health = health(
+      before,
+      this.#links.facts,
+      { '3gpp': evidence('3gpp'), 'non-3gpp': evidence('non-3gpp') },
+      now,
+    )
     for (const access of BOTH) {
-      this.#measured[access] = measure(this.#measured[access], told(access), now)
+      const transfers = all.filter(transfer => transfer.access === access)
+      this.#measured[access] = measure(this.#measured[access], transfers, now)
       const { available, why } = this.#health[access]
       if (available === before[access].available) continue
-      if (available) for (const connection of this.#connections.values()) connection.forgive(access)
-      this.#tell({ event: 'access', access, available, why })
+      if (available) for (const connection of this.#connections.values()) connection.resetRetries(access)
+      this.#report({ event: 'access', access, available, why })
     }
     const state = (access: AccessType) => ({ ...this.#measured[access], ...this.#health[access] })
     return { '3gpp': state('3gpp'), 'non-3gpp': state('non-3gpp') }
@@ -247,22 +287,22 @@ export class Controller {
       rule.memory = decision.memory
       const { percent3gpp } = decision
       rule.division = percent3gpp === undefined ? undefined : this.#divide(key, rule, percent3gpp, now)
-      // The kernel's path manager has one wish for all connections.
+      // With the kernel's path manager, all connections are divided as the one with the token 0.
       decisions.set(key, { ...decision, uses: rule.division?.connections.get(0)?.uses ?? decision.uses })
     }
     return decisions
   }
 
   #divide(key: number, { division }: RuleState, percent3gpp: number, now: number): Division {
-    const carrying: Carrying[] = []
+    const loads: ConnectionLoad[] = []
     for (const [token, { rule }] of this.#connections)
-      if (rule === key) carrying.push(carryingOf(token, this.#carried.get(token) ?? []))
-    return divide(division, this.#effects.kernel ? [together(carrying)] : carrying, percent3gpp, now)
+      if (rule === key) loads.push(loadOf(token, this.#transfers.get(token) ?? []))
+    return divide(division, this.#effects.endpoints ? [combined(loads)] : loads, percent3gpp, now)
   }
 
-  /** For a connection at rest nothing is to do that was not to do before, unless something else is wanted now. */
+  /** Steers the active connections; the idle ones only if a decision has changed. */
   #steerAll(
-    awake: readonly SteeredConnection[],
+    active: readonly SteeredConnection[],
     decisions: ReadonlyMap<number, Decision>,
     accesses: Accesses,
     now: number,
@@ -271,56 +311,58 @@ export class Controller {
       [...decisions].map(([key, { uses, measure, percent3gpp }]) => [key, uses, measure, percent3gpp]),
       BOTH.map(access => [accesses[access].available, accesses[access].suspected, accesses[access].lostAt]),
     ])
-    const steered = by === this.#steeredBy ? awake : this.#connections.values()
+    const steered = by === this.#steeredBy ? active : this.#connections.values()
     this.#steeredBy = by
-    const asked = new Set<number>()
-    for (const connection of steered) this.#steer(connection, decisions, accesses, asked, now)
+    const measuring = new Set<number>()
+    for (const connection of steered) this.#steer(connection, decisions, accesses, measuring, now)
   }
 
   #steer(
     connection: SteeredConnection,
     decisions: ReadonlyMap<number, Decision>,
     accesses: Accesses,
-    asked: Set<number>,
+    measuring: Set<number>,
     now: number,
   ): void {
     const rule = this.#rules.get(connection.rule)
     const decision = decisions.get(connection.rule)
     if (!rule || !decision || !this.#effects.pathManager) return
-    // One connection of a rule measures for all.
-    const measure = asked.has(connection.rule) ? undefined : decision.measure
-    if (measure) asked.add(connection.rule)
-    if (connection.farewell(now)) void sayFarewell(this.#effects.pathManager, connection.token, 0)
-    const place = rule.division?.connections.get(connection.token)
-    applySendBuffer(connection, place?.sendBuffer, this.#effects)
+    // One connection of a rule measures for all of them.
+    const measure = measuring.has(connection.rule) ? undefined : decision.measure
+    if (measure) measuring.add(connection.rule)
+    if (connection.mustWithdraw(now)) void withdrawAddress(this.#effects.pathManager, connection.token, 0)
+    const placement = rule.division?.connections.get(connection.token)
+    applySendBuffer(connection, placement?.sendBuffer, this.#effects)
     const wish = {
-      uses: place?.uses ?? decision.uses,
+      uses: placement?.uses ?? decision.uses,
       allowed: allowedAccesses(rule.steering),
       why: decision.why,
       measure,
       mayAsk: connection.mayAsk,
     }
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
-      void applyAction(connection, action, this.#effects.pathManager, this.#links, this.#effects, this.#tell)
+      void applyAction(connection, action, this.#effects.pathManager, this.#links, this.#effects, report =>
+        this.#report(report),
+      )
   }
 
-  #hear(event: MptcpEvent): void {
+  #note(event: MptcpEvent): void {
     if (event.type === 'announced') this.#announced.note(event, this.#connections.get(event.token))
     if (!('token' in event) || !this.#connections.has(event.token)) return
     if (event.type === 'closed') return this.#forget({ event: 'gone', token: event.token, why: 'it has ended' })
-    this.#connections.get(event.token)?.disturb()
-    this.#pace.lookSoon()
+    this.#connections.get(event.token)?.markActive()
+    this.#pace.scanSoon()
   }
 
   #forget(about: Extract<ControllerEvent, { event: 'gone' | 'fallback' }>): void {
-    this.#telling.forget(about.token)
-    if (this.#connections.delete(about.token)) this.#tell(about)
+    this.#subflowReporter.forget(about.token)
+    if (this.#connections.delete(about.token)) this.#report(about)
   }
 
-  #tellAccesses(accesses: Accesses, now: number): void {
-    if (now - this.#toldAt < TELL_MS) return
-    this.#toldAt = now
+  #reportAccesses(accesses: Accesses, now: number): void {
+    if (now - this.#reportedAt < REPORT_MS) return
+    this.#reportedAt = now
     const begin = [...this.#rules].flatMap(([key, { division }]) => (division ? [[key, division.newOver3gpp]] : []))
-    this.#tell({ event: 'accesses', accesses, newOver3gpp: Object.fromEntries(begin) })
+    this.#report({ event: 'accesses', accesses, newOver3gpp: Object.fromEntries(begin) })
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Steering through the kernel's own path manager: endpoints with flags, which hold for all connections of the namespace. So
- * one rule's wishes are everybody's; the session says whose they are.
+ * Steering through the kernel's own path manager: endpoints, whose flags apply to all connections of the network namespace. So
+ * one rule decides for all of them.
  */
 
 import type { AccessType } from '../../policy/rules/rule.js'
@@ -10,14 +10,14 @@ import type { Uses } from '../../policy/steering/snapshot.js'
 import type { AccessLinks } from '../network/access-links.js'
 import type { KernelPathManager, MptcpEndpoint } from '../network/path-manager.js'
 
-/** What is wanted of one access: an endpoint for each of its addresses. */
+/** An address of an access that is to be an endpoint. */
 export interface WantedEndpoint {
   address: string
   interfaceIndex: number
   backup: boolean
 }
 
-/** Every endpoint that `uses` asks for. */
+/** All endpoints that `uses` asks for. */
 export function endpointsFor(
   uses: Uses,
   addressesOf: (access: AccessType) => { address: string; interfaceIndex: number }[],
@@ -28,8 +28,8 @@ export function endpointsFor(
 }
 
 /**
- * What all connections are to have: the rule of most of them has its way; without any, the one evaluated last, which is for
- * everything. `why` complains when others want something else.
+ * The endpoints for all connections: as the rule of most connections decides; without connections, the rule that is evaluated
+ * last, which is for all traffic. `why` is not empty if another rule with connections decides otherwise.
  */
 export function endpointsOfAll(
   decisions: ReadonlyMap<number, Wanted>,
@@ -42,19 +42,19 @@ export function endpointsOfAll(
   if (!decision) return { wanted: undefined, why: '' }
   const contested = second !== undefined && count(second) > 0
   const different = contested && JSON.stringify(decisions.get(second)?.uses) !== JSON.stringify(decision.uses)
-  const why = `rules ${first} and ${second} want different things of all connections: rule ${first} has its way`
+  const why = `Rules ${first} and ${second} need different endpoints, and the kernel's path manager has one set for all connections: those of rule ${first} are used`
   return { wanted: endpointsFor(decision.uses, access => links.addresses(access)), why: different ? why : '' }
 }
 
-/** From what the rules want to endpoints; what stands in the way is said once, until there is nothing or something else. */
-export class EndpointWishes {
-  readonly #kernel: Pick<KernelSteering, 'apply'>
+/** Applies the rules' decisions to the endpoints. Complains once of each problem, and again after it has gone. */
+export class EndpointPlanner {
+  readonly #endpoints: Pick<Endpoints, 'apply'>
   readonly #random: () => number
   readonly #complain: (why: string) => void
   readonly #complaints = { conflict: '', refusal: '' }
 
-  constructor(kernel: Pick<KernelSteering, 'apply'>, random: () => number, complain: (why: string) => void) {
-    this.#kernel = kernel
+  constructor(endpoints: Pick<Endpoints, 'apply'>, random: () => number, complain: (why: string) => void) {
+    this.#endpoints = endpoints
     this.#random = random
     this.#complain = complain
   }
@@ -67,7 +67,7 @@ export class EndpointWishes {
   ): void {
     const { wanted, why } = endpointsOfAll(decisions, connections, links)
     this.#note('conflict', why)
-    const applied = wanted && this.#kernel.apply(wanted, now, this.#random)
+    const applied = wanted && this.#endpoints.apply(wanted, now, this.#random)
     applied?.then(
       () => this.#note('refusal', ''),
       (error: Error) => this.#note('refusal', error.message),
@@ -80,40 +80,54 @@ export class EndpointWishes {
   }
 }
 
-export class KernelSteering {
-  readonly #kernel: KernelPathManager
-  /** By address: the endpoints that we have made; others' are left alone. */
-  readonly #ours = new Map<string, { id: number; backup: boolean }>()
-  #work: Promise<void> = Promise.resolve()
-  #asked = ''
-  /** When to try again what the kernel has refused; undefined: it has not, or not yet. */
-  #retry: Retry | undefined
-  /** How many subflows a connection might have before we raised it, and since. */
-  #raised: { from: number; to: number } | undefined
+/** What a steering loop has made in the kernel, and has to take away. */
+export interface OwnEndpoints {
+  endpoints: [address: string, endpoint: { id: number; backup: boolean }][]
+  /** The limit of subflows for each connection: before it was raised, and since. */
+  raised: { from: number; to: number } | undefined
+}
 
-  constructor(kernel: KernelPathManager) {
+export class Endpoints {
+  readonly #kernel: KernelPathManager
+  readonly #changed: (own: OwnEndpoints | undefined) => void
+  /** By address: the endpoints that this session has made. Those of others are left alone. */
+  readonly #own: Map<string, { id: number; backup: boolean }>
+  #work: Promise<void> = Promise.resolve()
+  #applied = ''
+  /** When to try again what the kernel has refused; undefined: nothing was refused. */
+  #retry: Retry | undefined
+  #raised: OwnEndpoints['raised']
+
+  /**
+   * @param own what a loop before this one has made
+   * @param changed called after each change of that
+   */
+  constructor(kernel: KernelPathManager, own?: OwnEndpoints, changed: (own?: OwnEndpoints) => void = () => {}) {
     this.#kernel = kernel
+    this.#changed = changed
+    this.#own = new Map(own?.endpoints)
+    this.#raised = own?.raised
   }
 
   /**
-   * Rejects with the first thing that the kernel refuses, which is asked for again later.
+   * Makes these endpoints, and no others. Rejects with the first refusal of the kernel; the same is tried again later.
    *
-   * @returns undefined when nothing is done: the wish is the one before, and has been fulfilled or only just refused
+   * @returns undefined if there is nothing to do: they have been made already, or the kernel has just refused them
    */
   apply(wanted: readonly WantedEndpoint[], now: number, random: () => number): Promise<void> | undefined {
-    const asked = JSON.stringify(wanted)
-    const before = asked === this.#asked ? this.#retry : undefined
-    if (asked === this.#asked && (before === undefined || now < before.notBefore)) return undefined
-    this.#asked = asked
+    const applied = JSON.stringify(wanted)
+    const before = applied === this.#applied ? this.#retry : undefined
+    if (applied === this.#applied && (before === undefined || now < before.notBefore)) return undefined
+    this.#applied = applied
     this.#retry = undefined
     const refused = (error: Error) => {
-      if (asked === this.#asked) this.#retry = nextRetry(before, now, random())
+      if (applied === this.#applied) this.#retry = nextRetry(before, now, random())
       throw error
     }
     return this.#next(() => this.#change(wanted)).catch(refused)
   }
 
-  /** Takes away what we have made. */
+  /** Takes away what this session has made. */
   close(): Promise<void> {
     return this.#next(async () => {
       await this.#change([])
@@ -121,26 +135,31 @@ export class KernelSteering {
     })
   }
 
-  /** One after the other: the kernel's answers are what the next change starts from. */
+  /** Makes one change after the other: each starts from the kernel's answers to the one before. */
   #next(change: () => Promise<void>): Promise<void> {
-    const done = this.#work.then(change)
+    const done = this.#work.then(change).finally(() => this.#report())
     this.#work = done.catch(() => {})
     return done
+  }
+
+  #report(): void {
+    const isNone = this.#own.size === 0 && !this.#raised
+    this.#changed(isNone ? undefined : { endpoints: [...this.#own], raised: this.#raised })
   }
 
   async #change(wanted: readonly WantedEndpoint[]): Promise<void> {
     const there = await this.#kernel.endpoints()
     const isThere = (address: string, id: number) => there.some(one => one.address === address && one.id === id)
-    // What somebody has taken away since the last change is to be made again.
-    for (const [address, { id }] of this.#ours) if (!isThere(address, id)) this.#ours.delete(address)
+    // An endpoint that an administrator has removed since the last change is made again.
+    for (const [address, { id }] of this.#own) if (!isThere(address, id)) this.#own.delete(address)
     if (wanted.length > 0) await this.#roomFor(wanted.length)
-    // First what makes an access usable, then what takes one away.
+    // First the changes that make an access usable, then those that take one away.
     for (const endpoint of wanted.filter(({ backup }) => !backup)) await this.#set(endpoint, there)
     for (const endpoint of wanted.filter(({ backup }) => backup)) await this.#set(endpoint, there)
-    for (const [address, { id }] of [...this.#ours]) {
+    for (const [address, { id }] of [...this.#own]) {
       if (wanted.some(endpoint => endpoint.address === address)) continue
       await this.#kernel.deleteEndpoint(id)
-      this.#ours.delete(address)
+      this.#own.delete(address)
     }
   }
 
@@ -148,7 +167,7 @@ export class KernelSteering {
     { address, interfaceIndex, backup }: WantedEndpoint,
     there: readonly Pick<MptcpEndpoint, 'address'>[],
   ): Promise<void> {
-    const own = this.#ours.get(address)
+    const own = this.#own.get(address)
     if (own?.backup === backup) return
     const flags: MptcpEndpoint['flags'] = backup ? ['subflow', 'backup'] : ['subflow']
     if (own) {
@@ -156,14 +175,14 @@ export class KernelSteering {
       own.backup = backup
       return
     }
-    // The administrator's, or NetworkManager's: not ours to change.
+    // This endpoint was made by an administrator or NetworkManager, and is not for us to change.
     if (there.some(endpoint => endpoint.address === address)) return
     await this.#kernel.addEndpoint({ address, interfaceIndex, flags })
     const added = (await this.#kernel.endpoints()).find(endpoint => endpoint.address === address)
-    if (added) this.#ours.set(address, { id: added.id, backup })
+    if (added) this.#own.set(address, { id: added.id, backup })
   }
 
-  /** The kernel makes as many subflows as its limits allow, for each connection. */
+  /** The kernel limits the number of subflows of each connection. */
   async #roomFor(subflows: number): Promise<void> {
     const limits = await this.#kernel.limits()
     const to = Math.min(subflows, MOST_SUBFLOWS)
@@ -172,7 +191,7 @@ export class KernelSteering {
     this.#raised = { from: this.#raised?.from ?? limits.subflows, to }
   }
 
-  /** Unless somebody else has set it since. */
+  /** Keeps the limit if it has been set by others since. */
   async #lowerLimit(): Promise<void> {
     if (!this.#raised) return
     const limits = await this.#kernel.limits()

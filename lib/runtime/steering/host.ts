@@ -1,18 +1,19 @@
-/**
- * Where the steering loop runs: in a worker thread, so that a busy application does not delay a handover (descriptors and
- * tokens are the whole process's), or in the caller's thread.
- */
-import { Worker } from 'node:worker_threads'
+/** Runs a session's steering loop: in a worker thread, or in the thread of the caller. */
+import { constants } from 'node:os'
+import { systemError } from '../../errors.js'
+import { callApplication } from '../../input/application.js'
+import { tokenOf } from '../kernel/open-socket.js'
 import { Sampler, subflowAddresses } from '../kernel/sampler.js'
 import { openLinkMonitor } from '../network/link-monitor.js'
 import { openPathManager, pathManagerType } from '../network/path-manager.js'
 import { askForAcknowledgement } from './acknowledgement.js'
 import { Controller } from './controller.js'
 import type { Effects } from './effects.js'
-import { KernelSteering } from './endpoints.js'
-import { ConnectionsLeft } from './journal.js'
+import { Endpoints } from './endpoints.js'
+import { Journal } from './journal.js'
 import { setSendBuffer } from './load.js'
 import type { Command, HostConfig, Report, SteeringLevel } from './messages.js'
+import { superviseLoop } from './supervisor.js'
 
 export interface ControllerHost {
   send(command: Command): void
@@ -23,51 +24,33 @@ export function startController(
   config: HostConfig,
   report: (report: Report) => void,
 ): ControllerHost {
-  if (where === 'inline') return runController(config, report)
-  const worker = new Worker(new URL('./worker.js', import.meta.url), {
-    workerData: config,
-    execArgv: [], // the application's own, such as --input-type or a loader, are not for it
-  })
-  const left = new ConnectionsLeft()
-  // What it has made in the kernel it takes away then: the process shall not end before.
-  const waitForEnd = () => {
-    if (left.isOver) worker.ref()
-  }
-  worker.on('message', (told: Report) => {
-    // Whoever waits for `ready` shall hear of it; from then on the connections keep the process, not what steers them.
-    if (told.event === 'ready' || told.event === 'failed') worker.unref()
-    left.hear(told)
-    waitForEnd()
-    report(told)
-  })
-  worker.on('error', error => report({ event: 'failed', error }))
-  const send = (command: Command) => {
-    worker.postMessage(command)
-    left.obey(command)
-    waitForEnd()
-  }
-  return { send }
+  return { send: where === 'worker' ? superviseLoop(config, report) : runLoop(config, report) }
 }
 
-/** In this thread. Commands that come before the kernel has answered wait for it. */
-export function runController(
+/**
+ * Runs the loop in this thread.
+ *
+ * @param closed called when the loop has ended as commanded
+ * @returns what sends commands to the loop; those that come before the kernel has answered wait for that
+ */
+export function runLoop(
   config: HostConfig,
   report: (report: Report) => void,
-  closed?: () => void,
-): ControllerHost {
+  closed: () => void = () => {},
+): (command: Command) => void {
   let waiting: Command[] | undefined = []
   let run: Running | undefined
   let isEnded = false
-  const left = new ConnectionsLeft()
-  const hear = (told: Report) => {
-    left.hear(told)
-    report(told)
+  const journal = new Journal()
+  const note = (noted: Report) => {
+    journal.note(noted)
+    report(noted)
   }
   const obey = (command: Command) => {
-    left.obey(command)
+    journal.obey(command)
     if (!run) {
-      // It could not be opened: there is nothing to command, but for the end.
-      if (command.command === 'close') closed?.()
+      // The loop could not be opened: only the end is left to command.
+      if (command.command === 'close') closed()
       return
     }
     const { controller } = run
@@ -78,8 +61,8 @@ export function runController(
     else if (command.command === 'assist') controller.assist(command.wish)
     else if (command.command === 'remove') controller.remove(command.token)
     else run.stop()
-    // The kernel ends every subflow of an endpoint that is taken away, the first one of a connection as well.
-    if (isEnded || !(run.level.level === 'kernel' ? left.isOver : left.isClosed)) return
+    // The kernel ends all subflows of an endpoint that is taken away, including the first one of a connection.
+    if (isEnded || !(run.level.level === 'kernel' ? journal.isOver : journal.isClosed)) return
     isEnded = true
     void run.end().then(closed)
   }
@@ -87,44 +70,52 @@ export function runController(
     for (const command of waiting ?? []) obey(command)
     waiting = undefined
   }
-  open(config, hear).then(
+  open(config, note).then(
     running => {
       run = running
-      hear({ event: 'ready', level: running.level })
+      callApplication(note, { event: 'ready', level: running.level })
       obeyAll()
     },
     (error: Error) => {
-      report({ event: 'failed', error })
+      callApplication(note, { event: 'failed', error })
       obeyAll()
     },
   )
-  return { send: command => (waiting ? waiting.push(command) : obey(command)) }
+  return command => (waiting ? waiting.push(command) : obey(command))
 }
 
 interface Running {
   controller: Controller
   level: SteeringLevel
-  /** Steers no more. */
+  /** Ends the steering. */
   stop(): void
-  /** Takes away what it has made. */
+  /** Takes away what the loop has made in the kernel. */
   end(): Promise<void>
 }
 
-async function open({ accesses }: HostConfig, report: (report: Report) => void): Promise<Running> {
+async function open({ accesses, own }: HostConfig, report: (report: Report) => void): Promise<Running> {
   const links = await openLinkMonitor()
   const { level, pathManager } = await openLevel()
-  const kernel = level.level === 'kernel' && pathManager ? new KernelSteering(pathManager.kernel) : undefined
-  const deaf = (error: Error) => report({ event: 'deaf', why: error.message })
-  links.on('error', deaf)
-  pathManager?.on('error', deaf)
+  const endpoints =
+    level.level === 'kernel' && pathManager
+      ? new Endpoints(pathManager.kernel, own, now => callApplication(report, { event: 'own-endpoints', own: now }))
+      : undefined
+  const unread = (error: Error) => report({ event: 'no-messages', why: error.message })
+  links.on('error', unread)
+  pathManager?.on('error', unread)
   const sampler = new Sampler()
   const effects: Effects = {
     links,
     pathManager: level.level === 'userspace' ? pathManager : undefined,
-    kernel,
+    endpoints,
     sample: fds => sampler.sample(fds),
     sampleConnections: fds => sampler.sampleConnections(fds),
-    subflowAddresses,
+    subflowAddresses: (fd, token) => {
+      const addresses = subflowAddresses(fd)
+      // Another thread may have closed the descriptor, and opened another connection under its number.
+      if (tokenOf(fd) !== token) throw systemError(constants.errno.EBADF, 'getsockopt')
+      return addresses
+    },
     setSendBuffer,
     askForAcknowledgement,
     now: () => performance.now(),
@@ -136,7 +127,7 @@ async function open({ accesses }: HostConfig, report: (report: Report) => void):
     links.close()
   }
   const end = async () => {
-    await kernel?.close().catch(() => {})
+    await endpoints?.close().catch(() => {})
     pathManager?.close()
   }
   return { controller, level, stop, end }
@@ -158,10 +149,10 @@ function levelOf(type: 'kernel' | 'userspace' | undefined, mayAdminister: boolea
   if (!mayAdminister)
     return {
       level: 'none',
-      why: 'Subflows are made with CAP_NET_ADMIN only: setcap cap_net_admin+ep on a copy of node, or AmbientCapabilities=CAP_NET_ADMIN in the systemd unit',
+      why: 'Subflows can be made only with CAP_NET_ADMIN: use setcap cap_net_admin+ep on a copy of node, or AmbientCapabilities=CAP_NET_ADMIN in the systemd unit',
     }
   return {
     level: 'kernel',
-    why: "The kernel's path manager makes the subflows, by the same flags for all connections: sysctl -w net.mptcp.pm_type=1 before the sockets are opened",
+    why: "The kernel's path manager makes the subflows, with the same flags for all connections. To steer each connection by itself: sysctl -w net.mptcp.pm_type=1 before the sockets are opened",
   }
 }

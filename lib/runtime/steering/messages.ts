@@ -1,15 +1,17 @@
-/** What a session and its steering loop send each other; between threads, by structured clone. */
+/** What a session and its steering loop send to each other; between threads by structured clone. */
 import type { AccessType, Steering } from '../../policy/rules/rule.js'
 import type { Assistance } from '../../policy/steering/modes.js'
 import type { AccessConfig } from '../network/access-links.js'
 import type { Steered } from './connection.js'
 import type { ControllerEvent } from './effects.js'
+import type { OwnEndpoints } from './endpoints.js'
 
 /** What can be done about subflows here. */
 export interface SteeringLevel {
   /**
-   * `userspace`: each connection by itself. `kernel`: the kernel's path manager has them, for the whole namespace. `none`:
-   * only the access of a connection's first subflow can be chosen.
+   * `userspace`: the subflows of each connection are steered separately. `kernel`: the kernel's path manager makes the subflows,
+   * with the same flags for all connections of the network namespace. `none`: only the access of a connection's first subflow
+   * can be chosen.
    */
   level: 'userspace' | 'kernel' | 'none'
   /** Why it is not `userspace`, and what to do about it. */
@@ -17,7 +19,7 @@ export interface SteeringLevel {
 }
 
 export type Command =
-  /** All at once: the loop never looks at connections under rules that are not theirs. */
+  /** Rules and connections in one command, so that the loop never applies rules to connections that are not theirs. */
   | { command: 'rules'; rules: [number, Steering][]; assigned: [token: number, rule: number][] }
   | { command: 'add'; steered: Steered }
   | { command: 'assist'; wish: Assistance | undefined }
@@ -27,10 +29,15 @@ export type Command =
 export type Report =
   | ControllerEvent
   | { event: 'ready'; level: SteeringLevel }
+  /** The loop cannot run, and is not started again. */
   | { event: 'failed'; error: Error }
-  /** What the kernel tells of links or subflows cannot be heard, or read: what is done may come late. */
-  | { event: 'deaf'; why: string }
+  /** The loop has ended unexpectedly. It is started again, and takes over its connections. */
+  | { event: 'ended'; why: string }
+  /** Messages of the kernel about links or subflows cannot be received or read: what the loop does may come late. */
+  | { event: 'no-messages'; why: string }
 
 export interface HostConfig {
   accesses: Record<AccessType, AccessConfig>
+  /** What a loop before this one has made, and has not taken away. */
+  own?: OwnEndpoints | undefined
 }

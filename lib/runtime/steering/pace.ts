@@ -1,56 +1,64 @@
-/** When the steering loop looks next: at everything, or only at what something is awaited of. */
-import { periodMs } from './period.js'
+/** Schedules the next scan: a full one of all connections, or a partial one of the active connections only. */
 
-/** What happens to single connections causes so many percent of a core at most: a busy loop lets them wait for each other. */
-const HASTE_PERCENT = 10
-/** A look at everything that is due so soon is had at once, in milliseconds: timers are no more exact than that. */
+/** The interval of full scans while bytes move, and while none do, in milliseconds. */
+const PERIOD_MS = 50
+const IDLE_PERIOD_MS = 250
+/** Bytes count as moving for so long after the last ones, in milliseconds: longer than the pauses of a sparse flow. */
+export const QUIET_MS = 1_000
+/** The interval while bytes are divided by percentages, in milliseconds: a short one keeps closer to them, and costs less throughput. */
+const DIVIDING_PERIOD_MS = 25
+/** …as long as full scans then use at most this percentage of one core. */
+const DIVIDING_PERCENT = 4
+/** Partial scans may use at most this percentage of one core. */
+const PARTIAL_PERCENT = 10
+/** A full scan that is due within so many milliseconds runs now: timers are not more exact than that. */
 const EARLY_MS = 2
 
-/** What a look has shown. */
-export interface Looked {
-  /** When it began. */
+export interface ScanResult {
+  /** When the scan began. */
   at: number
-  whole: boolean
-  /** What it has seen concerns those, too, at which it has not looked. */
+  /** All connections, not only the active ones. */
+  full: boolean
+  /** What it has found concerns all connections. */
   urgent: boolean
-  /** Nothing has moved for a while. */
+  /** No bytes have moved for a while. */
   idle: boolean
   /** Bytes are divided by percentages. */
   divides: boolean
-  /** In how many milliseconds something awaited is due. */
-  again: number
+  /** In how many milliseconds something is due; `Infinity`: nothing is. */
+  nextIn: number
 }
 
 export class Pace {
   readonly #now: () => number
-  readonly #look: (whole: boolean) => void
+  readonly #scan: (full: boolean) => void
   #timer: NodeJS.Timeout | undefined
   #dueAt = Number.POSITIVE_INFINITY
-  /** When it last looked at everything, and for how many milliseconds; and when that is due again. */
-  #whole = { at: Number.NEGATIVE_INFINITY, took: 0, dueAt: Number.NEGATIVE_INFINITY }
-  /** Until then nothing but a link is worth another look. */
-  #restUntil = Number.NEGATIVE_INFINITY
+  /** The last full scan: when it began, and how many milliseconds it took; and when the next one is due. */
+  #full = { at: Number.NEGATIVE_INFINITY, took: 0, dueAt: Number.NEGATIVE_INFINITY }
+  /** No partial scan before this time, unless something is due. */
+  #pauseUntil = Number.NEGATIVE_INFINITY
   #closed = false
 
-  constructor(now: () => number, look: (whole: boolean) => void) {
+  constructor(now: () => number, scan: (full: boolean) => void) {
     this.#now = now
-    this.#look = look
+    this.#scan = scan
   }
 
-  /** The look is over. */
-  looked({ at, whole, urgent, idle, divides, again }: Looked): void {
+  /** A scan is over. */
+  scanned({ at, full, urgent, idle, divides, nextIn }: ScanResult): void {
     const took = this.#now() - at
-    if (whole) this.#whole = { ...this.#whole, at, took }
-    this.#whole.dueAt = urgent && !whole ? at : this.#whole.at + periodMs(idle, divides, this.#whole.took)
-    this.#restUntil = at + (took * 100) / HASTE_PERCENT
-    this.#schedule(Math.min(this.#whole.dueAt - at, Math.max(again, took * 2)), at)
+    if (full) this.#full = { ...this.#full, at, took }
+    this.#full.dueAt = urgent && !full ? at : this.#full.at + periodMs(idle, divides, this.#full.took)
+    this.#pauseUntil = at + (took * 100) / PARTIAL_PERCENT
+    this.#schedule(Math.min(this.#full.dueAt - at, Math.max(nextIn, took * 2)), at)
   }
 
-  /** At what does not rest: at once, unless looking is all that is done. */
-  lookSoon(): void {
+  /** Scans the active connections: now, or when partial scans may use the core again. */
+  scanSoon(): void {
     const now = this.#now()
-    if (this.#restUntil <= now) this.#lookAt(now)
-    else if (this.#dueAt > this.#restUntil) this.#schedule(this.#restUntil - now, now)
+    if (this.#pauseUntil <= now) this.#scanAt(now)
+    else if (this.#dueAt > this.#pauseUntil) this.#schedule(this.#pauseUntil - now, now)
   }
 
   close(): void {
@@ -62,11 +70,18 @@ export class Pace {
     if (this.#closed) return
     clearTimeout(this.#timer)
     this.#dueAt = now + ms
-    // Overdue already, where something has begun to move in a long pause.
-    this.#timer = setTimeout(() => this.#lookAt(this.#now()), Math.max(ms, 0)).unref()
+    // The time has passed already when bytes begin to move late in an idle period.
+    this.#timer = setTimeout(() => this.#scanAt(this.#now()), Math.max(ms, 0)).unref()
   }
 
-  #lookAt(now: number): void {
-    this.#look(now >= this.#whole.dueAt - EARLY_MS)
+  #scanAt(now: number): void {
+    this.#scan(now >= this.#full.dueAt - EARLY_MS)
   }
+}
+
+/** @param took how many milliseconds the last full scan took */
+function periodMs(idle: boolean, divides: boolean, took: number): number {
+  if (idle) return IDLE_PERIOD_MS
+  if (!divides) return PERIOD_MS
+  return Math.min(Math.max(DIVIDING_PERIOD_MS, (took * 100) / DIVIDING_PERCENT), PERIOD_MS)
 }

@@ -1,64 +1,65 @@
 /**
- * Most connections rest most of the time. To ask the kernel whether one still does takes some microseconds, which with
- * thousands of them would be most of what steering costs: so they take turns.
+ * Which connections to sample in a scan. Most are idle most of the time, and with thousands of them, checking each for
+ * activity would be most of the cost of steering: so they take turns.
  */
 import { SOCKET } from '../kernel/sampler.js'
 import type { SteeredConnection } from './connection.js'
 
-/** Connections at rest are asked for their subflows in turn: each once in so many looks; while bytes move, so many at each. */
-const LOOKS_AROUND = 50
-const IN_TURN_PER_LOOK = 5
-/** So many of them are asked whether they still rest, at each look while bytes move: of a thousand, each every 250 ms, as while none do. */
-const RESTING_PER_LOOK = 200
-/** So many that have only moved bytes are followed at each look: more than it takes to measure the accesses. */
-const MOVED_PER_LOOK = 5
+/** The subflows of each idle connection are sampled once in this many scans, or at this rate while there is traffic. */
+const SCANS_PER_ROUND = 50
+const SUBFLOWS_PER_SCAN = 5
+/** Idle connections checked per scan while there is traffic: 1,000 connections are each checked every 250 ms, as without traffic. */
+const CHECKED_PER_SCAN = 200
+/** How many connections that only moved bytes are sampled with their subflows per scan: more than measuring the accesses takes. */
+const MOVED_PER_SCAN = 5
 
-/** Whom to ask at the next look: those awake for their subflows, of those at rest some whether they still are. */
-export function whomToAsk(
+/** Selects the connections whose subflows are sampled (`active`), and those that are only checked for activity (`idle`). */
+export function selectForSampling(
   connections: ReadonlyMap<number, SteeredConnection>,
-  look: number,
+  scan: number,
   busy: boolean,
   now: number,
-): { awake: SteeredConnection[]; resting: SteeredConnection[] } {
-  const around = busy ? Math.max(LOOKS_AROUND, Math.ceil(connections.size / IN_TURN_PER_LOOK)) : LOOKS_AROUND
-  const turns = busy ? Math.ceil(connections.size / RESTING_PER_LOOK) : 1
-  const awake: SteeredConnection[] = []
-  const resting: SteeredConnection[] = []
+): { active: SteeredConnection[]; idle: SteeredConnection[] } {
+  const round = busy ? Math.max(SCANS_PER_ROUND, Math.ceil(connections.size / SUBFLOWS_PER_SCAN)) : SCANS_PER_ROUND
+  const turns = busy ? Math.ceil(connections.size / CHECKED_PER_SCAN) : 1
+  const active: SteeredConnection[] = []
+  const idle: SteeredConnection[] = []
   connections.forEach((connection, token) => {
-    // Tokens are random: as many have their turn at each look.
-    const { stillness } = connection
-    if (!stillness.mayRest || token % around === look % around) awake.push(connection)
-    else if (token % turns === look % turns || stillness.moves(now)) resting.push(connection)
+    // Tokens are random, so about the same number has its turn in each scan.
+    const { activity } = connection
+    if (!activity.mayBeIdle || token % round === scan % round) active.push(connection)
+    else if (token % turns === scan % turns || activity.isStreaming(now)) idle.push(connection)
   })
-  return { awake, resting }
+  return { active, idle }
 }
 
 /**
- * Of those that were asked whether they still rest, whom to follow. Where many have moved bytes which have all arrived, that is
- * some of them: the others' are counted when they are followed again.
+ * Which of the connections that were checked are not idle any more. Of many that have moved bytes which have all arrived, only
+ * some are returned: the others are counted the next time that they are sampled.
  *
- * @param records what they have said
- * @param mayWait whether its bytes may be counted so late
+ * @param records what the kernel has reported, in the order of `checked`
+ * @param mayWait whether the bytes of a connection may be counted that late
  */
-export function whoStirs(
-  asked: readonly SteeredConnection[],
+export function wokenUp(
+  checked: readonly SteeredConnection[],
   records: Float64Array,
   now: number,
   mayWait: (connection: SteeredConnection) => boolean,
 ): SteeredConnection[] {
   const found: SteeredConnection[] = []
   let moved = 0
-  for (let i = 0; i < asked.length; i++) {
-    const connection = asked[i]!
+  for (let i = 0; i < checked.length; i++) {
+    const connection = checked[i]!
     const at = i * SOCKET.length
-    const has = connection.stillness.glance(records, at, now)
-    if (has === 'rests') continue
-    if (has === 'moved' && ++moved > MOVED_PER_LOOK && mayWait(connection)) connection.stillness.skip(records, at, now)
+    const change = connection.activity.check(records, at, now)
+    if (change === 'idle') continue
+    if (change === 'moved' && ++moved > MOVED_PER_SCAN && mayWait(connection))
+      connection.activity.skip(records, at, now)
     else found.push(connection)
   }
   return found
 }
 
-export function whoDoesNotRest(connections: ReadonlyMap<number, SteeredConnection>): SteeredConnection[] {
-  return [...connections.values()].filter(({ stillness }) => !stillness.mayRest)
+export function activeConnections(connections: ReadonlyMap<number, SteeredConnection>): SteeredConnection[] {
+  return [...connections.values()].filter(({ activity }) => !activity.mayBeIdle)
 }

@@ -1,6 +1,6 @@
 /**
- * What the steering loop tells of a connection's subflows, for counting: whose access each is, whether it is a backup, and
- * what the ones that have gone had carried. The kernel tells nobody else.
+ * Reports the subflows of a connection to the session, for its statistics: the access and the backup flag of each, and the
+ * byte counts of closed subflows, which the kernel does not keep.
  */
 
 import { hostAndPort, plainAddress } from '../../input/addresses.js'
@@ -8,11 +8,11 @@ import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowSample } from '../kernel/sampler.js'
-import type { SubflowName } from '../network/path-manager.js'
+import type { AddressPort, SubflowName } from '../network/path-manager.js'
 
 /** Bytes. */
 export interface Carried {
-  /** Retransmissions included. */
+  /** Including retransmissions. */
   bytesSent: number
   bytesRetransmitted: number
   bytesReceived: number
@@ -20,29 +20,46 @@ export interface Carried {
 
 export type CarriedByAccess = Record<AccessType, Carried>
 
-export interface SubflowTold {
+export interface SubflowReport {
   /** As in the samples. */
   id: number
-  /** Undefined: neither access' address. */
+  /** Undefined: its address belongs to neither access. */
   access: AccessType | undefined
   state: SubflowState['state']
   backup: boolean
+  /** `address:port`. */
   local: string
+  /** `address:port`. */
   remote: string
 }
 
-export interface SubflowsTold {
-  event: 'subflows'
-  token: number
-  subflows: SubflowTold[]
-  /** What the ones that are no more had carried. */
+/** What the kernel does not report of a connection: a loop that takes over has to learn it from the one before. */
+export interface Past {
+  remote: AddressPort | undefined
+  /** The ids of its local addresses. */
+  localIds: [address: string, id: number][]
+  subflows: (Pick<SubflowReport, 'id' | 'backup'> & { localId: number })[]
+  /** What the subflows that have ended had carried. */
   ended: CarriedByAccess
 }
 
-/** What a connection is, as far as this is concerned. */
+export interface SubflowsReport {
+  event: 'subflows'
+  token: number
+  subflows: SubflowReport[]
+  /** What the subflows that have ended had carried. */
+  ended: CarriedByAccess
+  /** For another loop that takes over. */
+  past: Past
+}
+
+/** What is reported of a connection. */
 interface Connection {
   readonly token: number
   readonly subflows: readonly SubflowState[]
+  readonly remote: AddressPort | undefined
+  readonly past: Past | undefined
+  readonly handover: Omit<Past, 'ended'>
   name(id: number): SubflowName | undefined
 }
 
@@ -54,28 +71,30 @@ interface Known {
 }
 
 interface Entry {
+  remote: AddressPort | undefined
   known: Map<number, Known>
   ended: CarriedByAccess
 }
 
-export class SubflowTelling {
+export class SubflowReporter {
   readonly #entries = new Map<number, Entry>()
 
-  /** @returns what is to be told; undefined where nothing has changed but counters */
-  note(connection: Connection, sample: SocketSample): SubflowsTold | undefined {
-    const { token } = connection
+  /** @returns undefined if nothing but counters has changed */
+  note(connection: Connection, sample: SocketSample): SubflowsReport | undefined {
+    const { token, remote } = connection
     let entry = this.#entries.get(token)
     if (!entry) {
-      entry = { known: new Map(), ended: nothingCarried() }
+      entry = { remote, known: new Map(), ended: { ...(connection.past?.ended ?? nothingCarried()) } }
       this.#entries.set(token, entry)
     }
     const { known, ended } = entry
-    let changed = false
-    let there = 0
+    let changed = entry.remote !== remote
+    entry.remote = remote
+    let present = 0
     for (const { id, access, state, backup } of connection.subflows) {
       const seen = sample.subflows.find(subflow => subflow.id === id)
       if (!seen) continue
-      there++
+      present++
       const one = known.get(id)
       if (one && one.state === state && one.backup === backup && one.access === access) count(one.counters, seen)
       else {
@@ -83,7 +102,7 @@ export class SubflowTelling {
         changed = true
       }
     }
-    if (known.size > there)
+    if (known.size > present)
       for (const [id, { access, counters }] of known) {
         if (sample.subflows.some(subflow => subflow.id === id)) continue
         known.delete(id)
@@ -91,11 +110,12 @@ export class SubflowTelling {
         changed = true
       }
     if (!changed) return undefined
-    const subflows = [...known].map(([id, { access, state, backup }]): SubflowTold => {
+    const subflows = [...known].map(([id, { access, state, backup }]): SubflowReport => {
       const name = connection.name(id)
       return { id, access, state, backup, local: addressOf(name?.local), remote: addressOf(name?.remote) }
     })
-    return { event: 'subflows', token, subflows, ended: { ...ended } }
+    const carried = { ...ended }
+    return { event: 'subflows', token, subflows, ended: carried, past: { ...connection.handover, ended: carried } }
   }
 
   forget(token: number): void {
@@ -127,7 +147,7 @@ export function sumOf(a: Carried, b: Carried, factor = 1): Carried {
   }
 }
 
-/** Of two readings of the same counters, which only grow. */
+/** The later of two readings of counters that only grow. */
 export function mostOf(a: Carried, b: Carried): Carried {
   return {
     bytesSent: Math.max(a.bytesSent, b.bytesSent),
@@ -136,8 +156,8 @@ export function mostOf(a: Carried, b: Carried): Carried {
   }
 }
 
-/** The accesses that are given new data: those with an established subflow that is no backup. */
-export function carriers(subflows: readonly Pick<SubflowTold, 'access' | 'state' | 'backup'>[]): AccessType[] {
+/** The accesses that get new data: those with an established subflow that is not a backup. */
+export function carriers(subflows: readonly Pick<SubflowReport, 'access' | 'state' | 'backup'>[]): AccessType[] {
   return BOTH.filter(access =>
     subflows.some(subflow => subflow.access === access && subflow.state === 'established' && !subflow.backup),
   )
@@ -145,6 +165,6 @@ export function carriers(subflows: readonly Pick<SubflowTold, 'access' | 'state'
 
 const NOTHING: Carried = { bytesSent: 0, bytesRetransmitted: 0, bytesReceived: 0 }
 
-function addressOf(end: { address: string; port: number } | undefined): string {
+function addressOf(end: AddressPort | undefined): string {
   return end === undefined ? '' : hostAndPort(plainAddress(end.address), end.port)
 }

@@ -5,7 +5,7 @@ import type { AccessType, Rule, Steering } from '../../policy/rules/rule.js'
 import type { Action } from '../../policy/steering/plan.js'
 import type { AccessState } from '../../policy/steering/snapshot.js'
 import type { MptcpReport } from '../connect/report.js'
-import type { Carried, CarriedByAccess, SubflowTold } from '../steering/subflow-report.js'
+import type { Carried, CarriedByAccess, SubflowReport } from '../steering/subflow-report.js'
 
 /** Of these messages. A watcher refuses other versions. */
 export const WATCH_VERSION = 1
@@ -68,7 +68,7 @@ export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'conve
   converter: string | undefined
   handovers: number
   carried: CarriedByAccess
-  subflows: (SubflowTold & Carried & { rttMs: number; deliveryRate: number })[]
+  subflows: (SubflowReport & Carried & { rttMs: number; deliveryRate: number })[]
 }
 
 /** Sent when it happens. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { isFresh, measure, onlyOneLeft, type Told, UNMEASURED } from '../../../lib/policy/steering/accesses.js'
+import { isFresh, measure, onlyOneLeft, type Transfer, UNMEASURED } from '../../../lib/policy/steering/accesses.js'
 import type { AccessState } from '../../../lib/policy/steering/snapshot.js'
 
-const told = (changes: Partial<Told>): Told => {
-  return { rttMs: 20, acked: 1000, sent: 1000, sentAgain: 0, received: 0, ...changes }
+const told = (changes: Partial<Transfer>): Transfer => {
+  return { rttMs: 20, acked: 1000, sent: 1000, retransmitted: 0, received: 0, ...changes }
 }
 
 describe('round-trip time', () => {
@@ -36,18 +36,18 @@ describe('round-trip time', () => {
 describe('loss', () => {
   test('the share of bytes sent again', () => {
     expect(
-      measure(UNMEASURED, [told({ sent: 90_000, sentAgain: 900 }), told({ sent: 10_000, sentAgain: 100 })], 0)
+      measure(UNMEASURED, [told({ sent: 90_000, retransmitted: 900 }), told({ sent: 10_000, retransmitted: 100 })], 0)
         .lossPermille,
     ).toBe(10)
   })
 
   test('of few bytes says nothing', () => {
-    expect(measure(UNMEASURED, [told({ sent: 49_999, sentAgain: 900 })], 0).lossPermille).toBeUndefined()
+    expect(measure(UNMEASURED, [told({ sent: 49_999, retransmitted: 900 })], 0).lossPermille).toBeUndefined()
   })
 
   test('is forgotten by half every two seconds', () => {
-    const before = measure(UNMEASURED, [told({ sent: 200_000, sentAgain: 2000 })], 0)
-    expect(measure(before, [told({ sent: 100_000, sentAgain: 0 })], 2000).lossPermille).toBe(5)
+    const before = measure(UNMEASURED, [told({ sent: 200_000, retransmitted: 2000 })], 0)
+    expect(measure(before, [told({ sent: 100_000, retransmitted: 0 })], 2000).lossPermille).toBe(5)
     expect(measure(before, [], 2000).lossPermille).toBe(10)
     expect(measure(before, [], 8000).lossPermille).toBeUndefined()
   })

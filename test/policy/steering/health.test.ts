@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import {
+  type Evidence,
+  evidenceOf,
   type Health,
-  type Heard,
   health,
-  hear,
   isDoubtful,
   isLost,
   isSilent,
-  lookAgainIn,
+  scanAgainIn,
   UNKNOWN_HEALTH,
 } from '../../../lib/policy/steering/health.js'
 import type { SubflowState } from '../../../lib/policy/steering/snapshot.js'
@@ -17,8 +17,8 @@ const subflow = (changes: Partial<SubflowState>): SubflowState => ({
   access: '3gpp',
   state: 'established',
   backup: false,
-  madeAt: 0,
-  heardAt: 1000,
+  createdAt: 0,
+  receivedAt: 1000,
   progressAt: 1000,
   outstanding: true,
   unacked: 1,
@@ -35,6 +35,8 @@ describe('silence of a subflow', () => {
     ['more than that', {}, 1101, true],
     ['three round trips, where they are longer', { rttMs: 60 }, 1180, false],
     ['more than three round trips', { rttMs: 60 }, 1181, true],
+    ['a second, before a round trip is measured', { rttMs: 0 }, 2000, false],
+    ['more than that', { rttMs: 0 }, 2001, true],
     ['nothing is on its way', { outstanding: false }, 9000, false],
     ['not established', { state: 'joining' }, 9000, false],
     ['closed', { state: 'closed' }, 9000, false],
@@ -52,7 +54,7 @@ describe('when to look again', () => {
   test.each<[string, Partial<SubflowState>[], now: number, inMs: number]>([
     ['nothing there', [], 1000, never],
     ['nothing is on its way', [{ outstanding: false }], 1000, never],
-    ['its handshake has not been answered', [{ state: 'joining', heardAt: Number.NEGATIVE_INFINITY }], 1000, never],
+    ['its handshake has not been answered', [{ state: 'joining', receivedAt: Number.NEGATIVE_INFINITY }], 1000, never],
     ['it has been joined, and may yet be refused', [{ state: 'joining' }], 1049, 2],
     ['and nothing more has come in', [{ state: 'joining' }], 1050, never],
     ['when it would be doubtful', [{ unacked: 4 }], 1010, 41],
@@ -60,62 +62,75 @@ describe('when to look again', () => {
     ['when it would be silent', [{}], 1060, 41],
     ['silent already', [{}], 1101, never],
     ['the one that is due first', [{ progressAt: 990 }, {}], 1000, 91],
-    ['an answer is awaited', [{ outstanding: false, askedAt: 1100, heardAt: 10 }], 1110, 2],
-    ['it has come', [{ outstanding: false, askedAt: 1100, heardAt: 1105 }], 1110, never],
-    ['it will not come', [{ outstanding: false, askedAt: 1100, heardAt: 10 }], 1150, never],
-  ])('%s', (_name, subflows, now, inMs) => expect(lookAgainIn(subflows.map(subflow), now)).toBe(inMs))
+    ['an answer is awaited', [{ outstanding: false, askedAt: 1100, receivedAt: 10 }], 1110, 2],
+    ['it has come', [{ outstanding: false, askedAt: 1100, receivedAt: 1105 }], 1110, never],
+    ['it will not come', [{ outstanding: false, askedAt: 1100, receivedAt: 10 }], 1150, never],
+  ])('%s', (_name, subflows, now, inMs) => expect(scanAgainIn(subflows.map(subflow), now)).toBe(inMs))
 })
 
 describe('a subflow is lost', () => {
   test.each<[string, Partial<SubflowState>, lostAt: number, boolean]>([
     ['its access has never been lost', {}, Number.NEGATIVE_INFINITY, false],
-    ['its access has been lost since', { heardAt: 1000 }, 1001, true],
-    ['heard since', { heardAt: 1022 }, 1001, false],
-    ['heard as it went: when is known to some milliseconds', { heardAt: 1021 }, 1001, true],
-    ['its address has gone', { addressGone: true, heardAt: 1040 }, Number.NEGATIVE_INFINITY, true],
-    ['made since, not heard yet', { state: 'joining', madeAt: 1002, heardAt: Number.NEGATIVE_INFINITY }, 1001, false],
-    ['silent on an access that is well', { madeAt: 900, progressAt: 940 }, 800, true],
+    ['its access has been lost since', { receivedAt: 1000 }, 1001, true],
+    ['heard since', { receivedAt: 1022 }, 1001, false],
+    ['heard as it went: when is known to some milliseconds', { receivedAt: 1021 }, 1001, true],
+    ['its address has gone', { addressGone: true, receivedAt: 1040 }, Number.NEGATIVE_INFINITY, true],
+    [
+      'made since, not heard yet',
+      { state: 'joining', createdAt: 1002, receivedAt: Number.NEGATIVE_INFINITY },
+      1001,
+      false,
+    ],
+    ['silent on an access that is well', { createdAt: 900, progressAt: 940 }, 800, true],
   ])('%s', (_name, changes, lostAt, lost) => expect(isLost(subflow(changes), { lostAt }, 1050)).toBe(lost))
 })
 
 const NEVER = Number.NEGATIVE_INFINITY
 
 describe('silence of an access', () => {
-  const silent = subflow({ progressAt: 1000, heardAt: 1000 })
-  test.each<[string, SubflowState[], Heard]>([
-    ['no subflows', [], { silent: false, at: Number.NEGATIVE_INFINITY }],
-    ['the only one is silent', [silent], { silent: true, at: 1000 }],
-    ['idle ones say nothing', [silent, subflow({ outstanding: false, heardAt: 400 })], { silent: true, at: 1000 }],
+  const silent = subflow({ progressAt: 1000, receivedAt: 1000 })
+  test.each<[string, SubflowState[], Evidence]>([
+    ['no subflows', [], { silent: false, receivedAt: Number.NEGATIVE_INFINITY }],
+    ['the only one is silent', [silent], { silent: true, receivedAt: 1000 }],
+    [
+      'idle ones say nothing',
+      [silent, subflow({ outstanding: false, receivedAt: 400 })],
+      { silent: true, receivedAt: 1000 },
+    ],
     [
       'another one hears from its peer: it is one server that is silent',
-      [silent, subflow({ heardAt: 1090, progressAt: 1090 })],
-      { silent: false, at: 1090 },
+      [silent, subflow({ receivedAt: 1090, progressAt: 1090 })],
+      { silent: false, receivedAt: 1090 },
     ],
     [
       'all are, each since a moment of its own',
-      [silent, subflow({ progressAt: 1040, heardAt: 1040 })],
-      { silent: true, at: 1040 },
+      [silent, subflow({ progressAt: 1040, receivedAt: 1040 })],
+      { silent: true, receivedAt: 1040 },
     ],
-    ['one of them waits less long', [silent, subflow({ progressAt: 1090, heardAt: 995 })], { silent: true, at: 1000 }],
+    [
+      'one of them waits less long',
+      [silent, subflow({ progressAt: 1090, receivedAt: 995 })],
+      { silent: true, receivedAt: 1000 },
+    ],
     [
       'its own time is known to some milliseconds only',
-      [subflow({ progressAt: 1000, heardAt: 1004 })],
-      { silent: true, at: 1004 },
+      [subflow({ progressAt: 1000, receivedAt: 1004 })],
+      { silent: true, receivedAt: 1004 },
     ],
     [
       'something comes in, but no acknowledgement',
-      [subflow({ progressAt: 1000, heardAt: 1090 })],
-      { silent: false, at: 1090 },
+      [subflow({ progressAt: 1000, receivedAt: 1090 })],
+      { silent: false, receivedAt: 1090 },
     ],
-  ])('%s', (_name, subflows, heard) => expect(hear(subflows, { lostAt: NEVER }, 1150)).toEqual(heard))
+  ])('%s', (_name, subflows, heard) => expect(evidenceOf(subflows, { lostAt: NEVER }, 1150)).toEqual(heard))
 
   test.each<[string, Partial<SubflowState>, silent: boolean]>([
-    ['left behind when the access went', { madeAt: 100, heardAt: 900 }, false],
-    ['its address has gone', { madeAt: 950, heardAt: 1000, addressGone: true }, false],
-    ['made since', { madeAt: 950, heardAt: 1000 }, true],
-    ['heard since', { madeAt: 100, heardAt: 1000 }, true],
+    ['left behind when the access went', { createdAt: 100, receivedAt: 900 }, false],
+    ['its address has gone', { createdAt: 950, receivedAt: 1000, addressGone: true }, false],
+    ['made since', { createdAt: 950, receivedAt: 1000 }, true],
+    ['heard since', { createdAt: 100, receivedAt: 1000 }, true],
   ])('the access is back, and what is silent was %s', (_name, changes, found) =>
-    expect(hear([subflow({ progressAt: 1000, ...changes })], { lostAt: 920 }, 1150).silent).toBe(found),
+    expect(evidenceOf([subflow({ progressAt: 1000, ...changes })], { lostAt: 920 }, 1150).silent).toBe(found),
   )
 })
 
@@ -131,8 +146,8 @@ function run(steps: readonly Step[], other: 'well' | 'away' = 'well'): Record<'3
   }
   for (const [now, link, heard, is] of steps) {
     const links = { '3gpp': { usable: link === 'up', why: `carrier ${link}` }, 'non-3gpp': otherLink }
-    const said = heard === 'silent' ? { silent: true, at: now - 100 } : { silent: false, at: heard }
-    state = health(state, links, { '3gpp': said, 'non-3gpp': { silent: false, at: 0 } }, now)
+    const said = heard === 'silent' ? { silent: true, receivedAt: now - 100 } : { silent: false, receivedAt: heard }
+    state = health(state, links, { '3gpp': said, 'non-3gpp': { silent: false, receivedAt: 0 } }, now)
     const { available, suspected, why } = state['3gpp']
     const shown = available ? 'well' : suspected ? 'suspected' : why.startsWith('it was lost') ? 'settling' : 'away'
     expect(`${now}: ${shown}`, why).toBe(`${now}: ${is}`)
@@ -249,7 +264,7 @@ describe('link', () => {
       [30, 'down', 0, 'away'],
       [40, 'up', 0, 'settling'],
     ])
-    const nothing = { silent: false, at: 0 }
+    const nothing = { silent: false, receivedAt: 0 }
     const heard = { '3gpp': nothing, 'non-3gpp': nothing }
     const after = health(
       state,
@@ -308,19 +323,19 @@ describe('silence', () => {
 
 test('says why, and since when', () => {
   const link = (usable: boolean) => ({ usable, why: usable ? 'wlan0 is up' : 'wlan0 has no carrier' })
-  const step = (before: Health, usable: boolean, heard: Heard, now: number) =>
+  const step = (before: Health, usable: boolean, heard: Evidence, now: number) =>
     health(
       { '3gpp': before, 'non-3gpp': UNKNOWN_HEALTH },
       { '3gpp': link(usable), 'non-3gpp': link(true) },
       { '3gpp': heard, 'non-3gpp': heard },
       now,
     )['3gpp']
-  const up = step(UNKNOWN_HEALTH, true, { silent: false, at: 0 }, 100)
+  const up = step(UNKNOWN_HEALTH, true, { silent: false, receivedAt: 0 }, 100)
   expect(up).toMatchObject({ available: true, why: 'wlan0 is up', lostAt: Number.NEGATIVE_INFINITY })
-  const down = step(up, false, { silent: false, at: 0 }, 200)
+  const down = step(up, false, { silent: false, receivedAt: 0 }, 200)
   expect(down).toMatchObject({ available: false, why: 'wlan0 has no carrier', lostAt: 200 })
-  expect(step(down, false, { silent: false, at: 0 }, 300)).toMatchObject({ lostAt: 200 })
-  const silent = step(up, true, { silent: true, at: 90 }, 400)
+  expect(step(down, false, { silent: false, receivedAt: 0 }, 300)).toMatchObject({ lostAt: 200 })
+  const silent = step(up, true, { silent: true, receivedAt: 90 }, 400)
   expect(silent).toMatchObject({ available: false, why: 'what is sent over it is not acknowledged', lostAt: 400 })
-  expect(step(silent, true, { silent: true, at: 90 }, 500)).toMatchObject({ lostAt: 400 })
+  expect(step(silent, true, { silent: true, receivedAt: 90 }, 500)).toMatchObject({ lostAt: 400 })
 })

@@ -1,12 +1,12 @@
 /**
  * A sender over two accesses, simulated by the millisecond, as far as load balancing depends on it: the kernel's scheduler
- * gives data to the active subflow whose queue drains soonest, as long as that has room; a subflow sends what it was given
+ * gives data to the active subflow whose queue drains soonest, as long as that has room; a subflow sends what it was assigned
  * as its window allows; acknowledgements come a round trip later; what a link's buffer does not hold is lost and sent again.
  * Windows grow as with Reno after a slow start. Its numbers are near those of Linux 6.18 over emulated links.
  */
 
 import type { AccessType } from '../../../lib/policy/rules/rule.js'
-import type { Carrying, Place } from '../../../lib/policy/steering/load-balance.js'
+import type { ConnectionLoad, Placement } from '../../../lib/policy/steering/load-balance.js'
 import { seeded } from '../../support/random.js'
 
 /** Bytes that the application wants to send at that millisecond; Infinity: all that there is room for. */
@@ -23,7 +23,10 @@ export const LINKS: Readonly<Record<AccessType, Link>> = {
 }
 
 /** What a control law does: from what is told at a pass to the place of each connection, by token. */
-export type Law = (told: readonly Carrying[], now: number) => ReadonlyMap<number, Pick<Place, 'uses' | 'sendBuffer'>>
+export type Law = (
+  told: readonly ConnectionLoad[],
+  now: number,
+) => ReadonlyMap<number, Pick<Placement, 'uses' | 'sendBuffer'>>
 
 export interface Outcome {
   /** Bytes that the receiver has got over each access by then, every 10 ms. */
@@ -132,9 +135,9 @@ class Wire {
 class Subflow {
   backup = false
   /** Given to it by the scheduler, in all. */
-  given = 0
+  assigned = 0
   /** Of that, never sent; to be sent again; on its way. */
-  waiting = 0
+  queued = 0
   #again = 0
   #flying = 0
   #window = 10 * SEGMENT
@@ -161,7 +164,7 @@ class Subflow {
   }
 
   get held(): number {
-    return this.waiting + this.#again + this.#flying
+    return this.queued + this.#again + this.#flying
   }
 
   /** Bytes per millisecond: as the kernel paces. */
@@ -170,17 +173,17 @@ class Subflow {
   }
 
   give(bytes: number): void {
-    this.given += bytes
-    this.waiting += bytes
+    this.assigned += bytes
+    this.queued += bytes
   }
 
   run(now: number): void {
     this.#allowance = Math.min(this.#allowance + this.pace, 2 * this.pace + SEGMENT)
-    while (this.#allowance > 0 && this.#flying < this.#window && this.#again + this.waiting > 0) {
+    while (this.#allowance > 0 && this.#flying < this.#window && this.#again + this.queued > 0) {
       const again = this.#again > 0
-      const bytes = Math.min(SEGMENT, again ? this.#again : this.waiting)
+      const bytes = Math.min(SEGMENT, again ? this.#again : this.queued)
       if (again) this.#again -= bytes
-      else this.waiting -= bytes
+      else this.queued -= bytes
       this.#flying += bytes
       this.#allowance -= bytes
       const full = this.#flying >= this.#window
@@ -218,7 +221,7 @@ class Connection {
   readonly #links: Record<AccessType, Wire>
   readonly #first: AccessType
   readonly #subflows: Partial<Record<AccessType, Subflow>> = {}
-  /** Written by the application and given to no subflow yet. */
+  /** Written by the application and assigned to no subflow yet. */
   #pending = 0
   /** All that it may hold; undefined: as much as its subflows. */
   #sendBuffer: number | undefined
@@ -237,7 +240,7 @@ class Connection {
     this.#subflows[access].backup = true
   }
 
-  /** What was given to its subflow there is given to the other one. */
+  /** What was assigned to its subflow there is assigned to the other one. */
   lose(access: AccessType): void {
     this.#pending += this.#subflows[access]?.held ?? 0
     delete this.#subflows[access]
@@ -256,26 +259,29 @@ class Connection {
     for (const subflow of subflows) subflow.run(now)
   }
 
-  tell(): Carrying {
+  tell(): ConnectionLoad {
     const now = (of: (subflow: Subflow | undefined) => number) => ({
       '3gpp': of(this.#subflows['3gpp']),
       'non-3gpp': of(this.#subflows['non-3gpp']),
     })
-    const given = now(subflow => subflow?.given ?? 0)
-    const since = { '3gpp': given['3gpp'] - this.#told['3gpp'], 'non-3gpp': given['non-3gpp'] - this.#told['non-3gpp'] }
-    this.#told = given
+    const assigned = now(subflow => subflow?.assigned ?? 0)
+    const since = {
+      '3gpp': assigned['3gpp'] - this.#told['3gpp'],
+      'non-3gpp': assigned['non-3gpp'] - this.#told['non-3gpp'],
+    }
+    this.#told = assigned
     const movable = this.#subflows['3gpp'] !== undefined && this.#subflows['non-3gpp'] !== undefined
     return {
       token: this.token,
-      given: since,
-      waiting: now(subflow => subflow?.waiting ?? 0),
-      leastRttMs: { '3gpp': this.#links['3gpp'].roundTripMs, 'non-3gpp': this.#links['non-3gpp'].roundTripMs },
+      assigned: since,
+      queued: now(subflow => subflow?.queued ?? 0),
+      minRttMs: { '3gpp': this.#links['3gpp'].roundTripMs, 'non-3gpp': this.#links['non-3gpp'].roundTripMs },
       movable,
     }
   }
 
   /** @returns how many flags that changes */
-  obey({ uses, sendBuffer }: Pick<Place, 'uses' | 'sendBuffer'>): number {
+  obey({ uses, sendBuffer }: Pick<Placement, 'uses' | 'sendBuffer'>): number {
     let changed = 0
     this.#sendBuffer = sendBuffer
     if (sendBuffer !== undefined)

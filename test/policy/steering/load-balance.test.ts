@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { AccessType } from '../../../lib/policy/rules/rule.js'
-import { beginning, type Carrying, type Division, divide } from '../../../lib/policy/steering/load-balance.js'
+import { beginning, type ConnectionLoad, type Division, divide } from '../../../lib/policy/steering/load-balance.js'
 import { seeded } from '../../support/random.js'
 import { LINKS, type Outcome, type Source, simulate } from './load-balance-simulation.js'
 
@@ -59,7 +59,7 @@ function run(sources: readonly Source[], percent: number, away?: { from: number;
     return begin.access
   })
   const left = { uses: { '3gpp': 'active', 'non-3gpp': 'none' }, sendBuffer: undefined } as const
-  const law = (told: readonly Carrying[], now: number) => {
+  const law = (told: readonly ConnectionLoad[], now: number) => {
     if (away && now >= away.from && now < away.to) {
       division = undefined
       return new Map(told.map(({ token }) => [token, left]))
@@ -138,11 +138,11 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
 })
 
 /** What is told of a connection: by default that it carries 1000 bytes in a millisecond, over 3GPP access. */
-const told = (token: number, changes: Partial<Carrying> = {}): Carrying => ({
+const told = (token: number, changes: Partial<ConnectionLoad> = {}): ConnectionLoad => ({
   token,
-  given: { '3gpp': 50_000, 'non-3gpp': 0 },
-  waiting: { '3gpp': 0, 'non-3gpp': 0 },
-  leastRttMs: { '3gpp': 20, 'non-3gpp': 60 },
+  assigned: { '3gpp': 50_000, 'non-3gpp': 0 },
+  queued: { '3gpp': 0, 'non-3gpp': 0 },
+  minRttMs: { '3gpp': 20, 'non-3gpp': 60 },
   movable: true,
   ...changes,
 })
@@ -152,16 +152,16 @@ const nothing = { '3gpp': 0, 'non-3gpp': 0 }
 const letters = { active: 'A', backup: 'b', none: '-' }
 
 /** Passes of 50 ms: connections carry as much in each, over the access that they are put on if they can be. */
-function pass(times: number, connections: readonly Carrying[], percent: number, before?: Division): Division {
+function pass(times: number, connections: readonly ConnectionLoad[], percent: number, before?: Division): Division {
   let division = before
   for (let i = 0; i < times; i++) {
     const now = connections.map(one => {
       const place = division?.connections.get(one.token)
-      const bytes = one.given['3gpp'] + one.given['non-3gpp']
+      const bytes = one.assigned['3gpp'] + one.assigned['non-3gpp']
       if (!place || !one.movable) return one
       return {
         ...one,
-        given: place.on === '3gpp' ? { '3gpp': bytes, 'non-3gpp': 0 } : { '3gpp': 0, 'non-3gpp': bytes },
+        assigned: place.on === '3gpp' ? { '3gpp': bytes, 'non-3gpp': 0 } : { '3gpp': 0, 'non-3gpp': bytes },
       }
     })
     division = divide(division, now, percent, (before?.at ?? 0) + 50 * (i + 1))
@@ -169,7 +169,7 @@ function pass(times: number, connections: readonly Carrying[], percent: number, 
   return division!
 }
 /** The same is told in each pass, whatever is wanted. */
-const tell = (times: number, changes: Partial<Carrying>, percent: number, before?: Division) => {
+const tell = (times: number, changes: Partial<ConnectionLoad>, percent: number, before?: Division) => {
   let division = before
   for (let i = 0; i < times; i++) division = divide(division, [told(1, changes)], percent, (division?.at ?? 0) + 50)
   return division!
@@ -178,26 +178,26 @@ const shown = (division: Division) =>
   [...division.connections.values()].map(({ uses }) => letters[uses['3gpp']] + letters[uses['non-3gpp']]).join(' ')
 
 describe('where connections are put', () => {
-  test.each<[string, string, number, Carrying[]]>([
-    ['all over 3GPP access', 'Ab Ab', 100, [told(1), told(2, { given: overOther })]],
-    ['all over non-3GPP access', 'bA bA', 0, [told(1), told(2, { given: overOther })]],
-    ['one that has carried nothing yet: where most goes', 'Ab', 80, [told(1, { given: nothing })]],
-    ['one that has carried nothing yet, with less over 3GPP', 'bA', 20, [told(1, { given: nothing })]],
+  test.each<[string, string, number, ConnectionLoad[]]>([
+    ['all over 3GPP access', 'Ab Ab', 100, [told(1), told(2, { assigned: overOther })]],
+    ['all over non-3GPP access', 'bA bA', 0, [told(1), told(2, { assigned: overOther })]],
+    ['one that has carried nothing yet: where most goes', 'Ab', 80, [told(1, { assigned: nothing })]],
+    ['one that has carried nothing yet, with less over 3GPP', 'bA', 20, [told(1, { assigned: nothing })]],
     ['one of two is moved', 'bA Ab', 50, [told(1), told(2)]],
     ['the one that can be', 'Ab bA', 50, [told(1, { movable: false }), told(2)]],
-    ['the one that carries', 'Ab bA', 50, [told(1, { given: nothing }), told(2)]],
+    ['the one that carries', 'Ab bA', 50, [told(1, { assigned: nothing }), told(2)]],
     [
       'not a backlog, where another one can be',
       'Ab bA',
       50,
-      [told(1, { waiting: { '3gpp': 99_999, 'non-3gpp': 0 } }), told(2)],
+      [told(1, { queued: { '3gpp': 99_999, 'non-3gpp': 0 } }), told(2)],
     ],
     ['as many as make the share', 'bA Ab Ab Ab Ab', 80, [1, 2, 3, 4, 5].map(token => told(token))],
     [
       'a large one for a large error',
       'Ab Ab bA',
       50,
-      [told(1), told(2), told(3, { given: { '3gpp': 100_000, 'non-3gpp': 0 } })],
+      [told(1), told(2), told(3, { assigned: { '3gpp': 100_000, 'non-3gpp': 0 } })],
     ],
   ])('%s', (_name, uses, percent, connections) => {
     expect(shown(pass(2, connections, percent))).toBe(uses)
@@ -206,9 +206,9 @@ describe('where connections are put', () => {
   test('nothing is moved when all is as it should be', () => {
     const connections = [
       told(1),
-      told(2, { given: overOther }),
-      told(3, { given: nothing }),
-      told(4, { given: nothing }),
+      told(2, { assigned: overOther }),
+      told(3, { assigned: nothing }),
+      told(4, { assigned: nothing }),
     ]
     const first = pass(1, connections, 50)
     const before = shown(first)
@@ -237,7 +237,7 @@ describe('the account', () => {
     expect(first.ahead).toBe(0)
     const second = pass(1, [told(1)], 80, first)
     expect(second.ahead).toBeCloseTo(10_000)
-    const later = divide(second, [told(1, { given: nothing })], 80, second.at + 10_000)
+    const later = divide(second, [told(1, { assigned: nothing })], 80, second.at + 10_000)
     expect(later.ahead).toBeCloseTo(5_000)
   })
 
@@ -250,7 +250,7 @@ describe('the account', () => {
 
   test('a pass that comes at once does no harm', () => {
     const before = pass(5, [told(1)], 50)
-    const division = divide(before, [told(1, { given: nothing })], 50, before.at)
+    const division = divide(before, [told(1, { assigned: nothing })], 50, before.at)
     expect(Number.isFinite(division.ahead) && Number.isFinite(division.connections.get(1)!.rate)).toBe(true)
   })
 })
@@ -259,51 +259,55 @@ describe('an access that is as fast as it can be', () => {
   const backlog = { '3gpp': 200_000, 'non-3gpp': 200_000 }
   /** Either takes 1000 bytes in a millisecond. */
   const full = (percent: number) =>
-    tell(3, { waiting: backlog, given: { '3gpp': 50_000, 'non-3gpp': 50_000 } }, percent)
+    tell(3, { queued: backlog, assigned: { '3gpp': 50_000, 'non-3gpp': 50_000 } }, percent)
 
-  test('is known by what it took while more was waiting', () => {
+  test('is known by what it took while more was queued', () => {
     expect(full(50).capacity).toEqual({ '3gpp': 1000, 'non-3gpp': 1000 })
-    expect(tell(1, { given: nothing }, 50, full(50)).capacity['3gpp']).toBeCloseTo(1000, -1)
-    expect(tell(3, {}, 50).capacity, 'nothing was waiting').toEqual({ '3gpp': 0, 'non-3gpp': 0 })
+    expect(tell(1, { assigned: nothing }, 50, full(50)).capacity['3gpp']).toBeCloseTo(1000, -1)
+    expect(tell(3, {}, 50).capacity, 'nothing was queued').toEqual({ '3gpp': 0, 'non-3gpp': 0 })
   })
 
   test('and limits the throughput is not held back while enough waits for it', () => {
     // Non-3GPP access shall carry most, and is ahead all the same.
-    const ahead = tell(10, { given: overOther, waiting: backlog }, 30, full(30))
+    const ahead = tell(10, { assigned: overOther, queued: backlog }, 30, full(30))
     expect(shown(ahead)).toBe('AA')
-    expect(shown(tell(1, { given: overOther, waiting: nothing }, 30, ahead))).toBe('Ab')
+    expect(shown(tell(1, { assigned: overOther, queued: nothing }, 30, ahead))).toBe('Ab')
   })
 
   test('is held back where it does not limit it', () => {
-    expect(shown(tell(10, { given: over3gpp, waiting: backlog }, 30, full(30)))).toBe('bA')
+    expect(shown(tell(10, { assigned: over3gpp, queued: backlog }, 30, full(30)))).toBe('bA')
   })
 })
 
 describe('send buffers', () => {
   const backlog = { '3gpp': 200_000, 'non-3gpp': 200_000 }
-  const given = { '3gpp': 50_000, 'non-3gpp': 50_000 }
+  const assigned = { '3gpp': 50_000, 'non-3gpp': 50_000 }
   test('of connections without a backlog are left alone', () => {
     expect(pass(3, [told(1)], 50).connections.get(1)!.sendBuffer).toBeUndefined()
   })
   test('of one bulk connection: a mebibyte', () => {
-    expect(pass(3, [told(1, { waiting: backlog, given })], 50).connections.get(1)!.sendBuffer).toBe(1_048_576)
+    expect(pass(3, [told(1, { queued: backlog, assigned })], 50).connections.get(1)!.sendBuffer).toBe(1_048_576)
   })
   test('as much as is on the way, where that is more', () => {
-    const far = { waiting: backlog, given, leastRttMs: { '3gpp': 20, 'non-3gpp': 400 } }
+    const far = { queued: backlog, assigned, minRttMs: { '3gpp': 20, 'non-3gpp': 400 } }
     expect(tell(3, far, 50).connections.get(1)!.sendBuffer).toBe(1000 * 400 * 4.5)
   })
+  test('but never more than 32 MiB for all: the kernel takes an int', () => {
+    const endless = { queued: backlog, assigned, minRttMs: { '3gpp': 4_294_967.295, 'non-3gpp': 20 } }
+    expect(tell(60, endless, 50).connections.get(1)!.sendBuffer).toBe(33_554_432)
+  })
   test('of several: a part each, but not too little', () => {
-    const two = pass(3, [told(1, { waiting: backlog }), told(2, { waiting: backlog })], 50)
+    const two = pass(3, [told(1, { queued: backlog }), told(2, { queued: backlog })], 50)
     expect(two.connections.get(1)!.sendBuffer).toBe(524_288)
     const nine = pass(
       3,
-      [1, 2, 3, 4, 5, 6, 7, 8, 9].map(token => told(token, { waiting: backlog })),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9].map(token => told(token, { queued: backlog })),
       50,
     )
     expect(nine.connections.get(1)!.sendBuffer).toBe(262_144)
   })
   test('stay as they were set', () => {
-    const before = pass(3, [told(1, { waiting: backlog, given })], 50)
+    const before = pass(3, [told(1, { queued: backlog, assigned })], 50)
     expect(pass(1, [told(1)], 50, before).connections.get(1)!.sendBuffer).toBe(1_048_576)
   })
 })
@@ -321,13 +325,13 @@ describe('new connections', () => {
     expect(over).toBe(percent)
   })
 
-  test.each<[string, number, Carrying[], (over: number) => boolean]>([
+  test.each<[string, number, ConnectionLoad[], (over: number) => boolean]>([
     ['nothing is known: the percentage', 80, [], over => over === 80],
-    ['nothing is carried: the percentage', 80, [told(1, { given: nothing })], over => over === 80],
+    ['nothing is carried: the percentage', 80, [told(1, { assigned: nothing })], over => over === 80],
     ['3GPP access is ahead: fewer', 50, [told(1, { movable: false })], over => over < 50],
-    ['it is behind: more', 50, [told(1, { movable: false, given: overOther })], over => over > 50],
+    ['it is behind: more', 50, [told(1, { movable: false, assigned: overOther })], over => over > 50],
     ['far ahead: none', 10, [told(1, { movable: false })], over => over === 0],
-    ['all as it should be', 50, [told(1), told(2, { given: overOther })], over => Math.abs(over - 50) < 1],
+    ['all as it should be', 50, [told(1), told(2, { assigned: overOther })], over => Math.abs(over - 50) < 1],
   ])('%s', (_name, percent, connections, expected) => {
     const { newOver3gpp } = pass(20, connections, percent)
     expect(newOver3gpp).toSatisfy(expected)
@@ -337,7 +341,7 @@ describe('new connections', () => {
 test('a thousand connections', () => {
   const random = seeded(3)
   const thousand = Array.from({ length: 1000 }, (_, token) =>
-    told(token, { given: random() < 0.5 ? over3gpp : overOther, movable: random() < 0.9 }),
+    told(token, { assigned: random() < 0.5 ? over3gpp : overOther, movable: random() < 0.9 }),
   )
   const places = [...pass(20, thousand, 30).connections.values()]
   expect(places.filter(place => place.on === '3gpp').length).toBeGreaterThan(270)

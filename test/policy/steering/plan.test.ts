@@ -27,8 +27,8 @@ const subflow = (id: number, access: AccessType | undefined, changes: Partial<Su
   access,
   state: 'established',
   backup: false,
-  madeAt: 1000,
-  heardAt: 1100,
+  createdAt: 1000,
+  receivedAt: 1100,
   progressAt: NOW,
   outstanding: false,
   unacked: 0,
@@ -43,9 +43,9 @@ const other = (id: number, changes: Partial<SubflowState> = {}) => subflow(id, '
 
 const backup = { backup: true }
 const closed = { state: 'closed' as const }
-const fresh = { madeAt: NOW - 50, heardAt: NOW - 10 }
-const joining = { state: 'joining' as const, madeAt: NOW - 50, heardAt: NEVER }
-const silent = { outstanding: true, progressAt: NOW - 200, heardAt: NOW - 200 }
+const fresh = { createdAt: NOW - 50, receivedAt: NOW - 10 }
+const joining = { state: 'joining' as const, createdAt: NOW - 50, receivedAt: NEVER }
+const silent = { outstanding: true, progressAt: NOW - 200, receivedAt: NOW - 200 }
 
 /** 3GPP, non-3GPP: A active, b backup, - none. */
 const uses = (letters: string) => {
@@ -138,7 +138,7 @@ describe('the active access is lost', () =>
       'what was under way on the lost access is given up',
       'A-',
       [UP, LOST],
-      [cellular(1), other(2, { ...joining, madeAt: NOW - 1 })],
+      [cellular(1), other(2, { ...joining, createdAt: NOW - 1 })],
       ['destroy 2'],
     ],
     [
@@ -152,7 +152,7 @@ describe('the active access is lost', () =>
 
 describe('much was on its way on the lost one: the peer is asked over the standby what has arrived', () => {
   const much = { outstanding: true, unacked: 61 }
-  const standby = { ...backup, heardAt: NOW - 1050 }
+  const standby = { ...backup, receivedAt: NOW - 1050 }
   const asked = { ...standby, askedAt: NOW - 40 }
   const begun = { outstanding: true, unacked: 10, progressAt: NOW - 5 }
   check([
@@ -162,7 +162,7 @@ describe('much was on its way on the lost one: the peer is asked over the standb
       'the answer is there',
       '-A',
       [LOST, UP],
-      [cellular(1, much), other(2, { ...asked, heardAt: NOW - 1 })],
+      [cellular(1, much), other(2, { ...asked, receivedAt: NOW - 1 })],
       ['destroy 1', '2 active'],
     ],
     [
@@ -197,7 +197,7 @@ describe('much was on its way on the lost one: the peer is asked over the standb
       'not over one that has been heard in the last second: Linux would not ask',
       '-A',
       [LOST, UP],
-      [cellular(1, much), other(2, { ...backup, heardAt: NOW - 1049 })],
+      [cellular(1, much), other(2, { ...backup, receivedAt: NOW - 1049 })],
       ['destroy 1', '2 active'],
     ],
     [
@@ -218,14 +218,14 @@ describe('much was on its way on the lost one: the peer is asked over the standb
       'what it has sent is acknowledged',
       '-A',
       [LOST, UP],
-      [cellular(1, much), other(2, { ...asked, ...begun, heardAt: NOW - 1 })],
+      [cellular(1, much), other(2, { ...asked, ...begun, receivedAt: NOW - 1 })],
       ['destroy 1', '2 active'],
     ],
     [
       'one that carries is not asked: it acknowledges all the time',
       '-A',
       [LOST, UP],
-      [cellular(1, much), other(2, { outstanding: true, unacked: 10, heardAt: NOW - 5 })],
+      [cellular(1, much), other(2, { outstanding: true, unacked: 10, receivedAt: NOW - 5 })],
       ['destroy 1'],
     ],
     [
@@ -304,7 +304,7 @@ describe('silence', () =>
       [cellular(1, silent), other(2, backup)],
       ['destroy 1', '2 active', 'create 3gpp backup'],
     ],
-    ['the trial is under way', '-A', [SUSPECTED, UP], [other(2), cellular(3, { ...joining, madeAt: NOW + 1 })], []],
+    ['the trial is under way', '-A', [SUSPECTED, UP], [other(2), cellular(3, { ...joining, createdAt: NOW + 1 })], []],
     [
       'of the only access there is: tried, and the old one kept',
       '--',
@@ -338,8 +338,8 @@ describe('silence', () =>
 
 describe('joins without an answer', () =>
   check([
-    ['are waited for', 'AA', [UP, UP], [cellular(1), other(2, { ...joining, madeAt: NOW - 1899 })], []],
-    ['are given up', 'AA', [UP, UP], [cellular(1), other(2, { ...joining, madeAt: NOW - 1900 })], ['destroy 2']],
+    ['are waited for', 'AA', [UP, UP], [cellular(1), other(2, { ...joining, createdAt: NOW - 1899 })], []],
+    ['are given up', 'AA', [UP, UP], [cellular(1), other(2, { ...joining, createdAt: NOW - 1900 })], ['destroy 2']],
   ]))
 
 describe('more than one on an access', () =>
@@ -440,18 +440,18 @@ test('says why', () => {
   ])
   expect(why('-A', { '3gpp': SUSPECTED, 'non-3gpp': UP }, [other(2)])).toEqual(['trying 3gpp: silent'])
   expect(why('bA', { '3gpp': UP, 'non-3gpp': BACK }, [cellular(1, backup), other(2), other(3, fresh)])).toEqual([
-    'non-3gpp has been away since',
+    'non-3gpp was lost since it was created',
   ])
   expect(why('AA', { '3gpp': UP, 'non-3gpp': UP }, [cellular(1), other(2, silent), other(3, fresh)])).toEqual([
     'what is sent on it is not acknowledged',
   ])
   expect(why('AA', { '3gpp': UP, 'non-3gpp': UP }, [cellular(1), other(2), other(3, fresh)])).toEqual([
-    'another one on non-3gpp',
+    'there is another one on non-3gpp',
   ])
-  expect(why('AA', { '3gpp': UP, 'non-3gpp': UP }, [cellular(1), other(2, { ...joining, madeAt: 0 })])).toEqual([
+  expect(why('AA', { '3gpp': UP, 'non-3gpp': UP }, [cellular(1), other(2, { ...joining, createdAt: 0 })])).toEqual([
     'non-3gpp does not answer',
   ])
   expect(why('A-', { '3gpp': UP, 'non-3gpp': UP }, [cellular(1), other(2, backup)], ['3gpp'])).toEqual([
-    'the rule does not let it use non-3gpp',
+    'the rule does not allow non-3gpp',
   ])
 })

@@ -15,7 +15,7 @@ const SITUATIONS = {
 
 /**
  * Steps: what 3GPP and non-3GPP access are (+ well, with 20 ms of round trip; - down; ! up, with 200 ms and 5 % loss), and what is
- * wanted of them: A active, b backup, - not to be used; the percentage to be kept; ? the mode cannot be had.
+ * wanted of them: A active, b backup, - not to be used; the percentage to be kept.
  */
 type Row = Record<keyof typeof SITUATIONS, string>
 
@@ -29,12 +29,12 @@ const divided = (percent: number, threshold: string): Row => ({
   'both down, and back': `++ AA${percent} / -- -- / +- A- / ++ AA${percent} / -- -- / -+ -A / ++ AA${percent}`,
   'a threshold crossed, and recovered': threshold,
 })
-const asTheKernelDivides = (mark = ''): Row => ({
-  'both up': `++ AA${mark}`,
-  'one down, and back': `++ AA${mark} / +- A-${mark} / ++ AA${mark} / -+ -A${mark} / ++ AA${mark}`,
-  flapping: `++ AA${mark} / +- A-${mark} / ++ AA${mark} / +- A-${mark} / ++ AA${mark}`,
-  'both down, and back': `++ AA${mark} / -- --${mark} / +- A-${mark} / ++ AA${mark} / -- --${mark} / -+ -A${mark} / ++ AA${mark}`,
-  'a threshold crossed, and recovered': `++ AA${mark} / !+ AA${mark} / !+ AA${mark} / ++ AA${mark}`,
+const asTheKernelDivides = (): Row => ({
+  'both up': `++ AA`,
+  'one down, and back': `++ AA / +- A- / ++ AA / -+ -A / ++ AA`,
+  flapping: `++ AA / +- A- / ++ AA / +- A- / ++ AA`,
+  'both down, and back': `++ AA / -- -- / +- A- / ++ AA / -- -- / -+ -A / ++ AA`,
+  'a threshold crossed, and recovered': `++ AA / !+ AA / !+ AA / ++ AA`,
 })
 /** All on non-3GPP access, 3GPP access ready. */
 const overTheOther = (threshold: string): Row => ({
@@ -113,11 +113,11 @@ const TABLE: Record<Steering['mode'], [name: string, Steering, Row][]> = {
       'refused; as active-standby, where it is to be degraded',
       { mode: 'redundant', thresholds: RTT_AND_LOSS },
       {
-        'both up': '++ Ab?',
-        'one down, and back': '++ Ab? / -+ -A? / ++ Ab? / +- A-? / ++ Ab?',
-        flapping: '++ Ab? / -+ -A? / ++ Ab? / -+ -A? / ++ Ab?',
-        'both down, and back': '++ Ab? / -- --? / -+ -A? / ++ Ab? / -- --? / +- A-? / ++ Ab?',
-        'a threshold crossed, and recovered': '++ Ab? / !+ Ab? / !+ Ab? / ++ Ab?',
+        'both up': '++ Ab',
+        'one down, and back': '++ Ab / -+ -A / ++ Ab / +- A- / ++ Ab',
+        flapping: '++ Ab / -+ -A / ++ Ab / -+ -A / ++ Ab',
+        'both down, and back': '++ Ab / -- -- / -+ -A / ++ Ab / -- -- / +- A- / ++ Ab',
+        'a threshold crossed, and recovered': '++ Ab / !+ Ab / !+ Ab / ++ Ab',
       },
     ],
   ],
@@ -125,7 +125,7 @@ const TABLE: Record<Steering['mode'], [name: string, Steering, Row][]> = {
     [
       'refused; whatever is available, where it is to be degraded',
       { mode: 'unknown', code: 9, information: new Uint8Array() },
-      asTheKernelDivides('?'),
+      asTheKernelDivides(),
     ],
   ],
 }
@@ -160,7 +160,7 @@ function access(is: string | undefined, now: number): AccessState {
   }
 }
 
-function shown({ uses, percent3gpp, unenforceable }: ReturnType<typeof decide>): string {
+function shown({ uses, percent3gpp }: ReturnType<typeof decide>): string {
   const letter = { active: 'A', backup: 'b', none: '-' }
-  return `${letter[uses['3gpp']]}${letter[uses['non-3gpp']]}${percent3gpp ?? ''}${unenforceable ? '?' : ''}`
+  return `${letter[uses['3gpp']]}${letter[uses['non-3gpp']]}${percent3gpp ?? ''}`
 }

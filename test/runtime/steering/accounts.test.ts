@@ -1,20 +1,23 @@
-/** What is counted for whom, from samples and tellings that are values. */
+/** What is counted for which access and rule, from samples and reports that are values. */
 import { describe, expect, test } from 'vitest'
 import type { AccessType, Rule } from '../../../lib/policy/rules/rule.js'
 import type { SocketSample, SubflowSample } from '../../../lib/runtime/kernel/sampler.js'
+import type { AddressPort } from '../../../lib/runtime/network/path-manager.js'
 import { Accounts } from '../../../lib/runtime/steering/accounts.js'
 import { NEW } from '../../../lib/runtime/steering/subflow.js'
 import {
   type Carried,
   nothingCarried,
-  SubflowTelling,
-  type SubflowTold,
+  type Past,
+  type SubflowReport,
+  SubflowReporter,
 } from '../../../lib/runtime/steering/subflow-report.js'
 
+const NO_PAST: Past = { remote: undefined, localIds: [], subflows: [], ended: nothingCarried() }
 const subflow = (id: number, bytesSent: number, bytesReceived = 0, bytesRetrans = 0) =>
   ({ id, bytesSent, bytesReceived, bytesRetrans, rtt: 20_500, deliveryRate: 1000 }) as SubflowSample
 const sampleOf = (token: number, ...subflows: SubflowSample[]) => ({ token, errno: 0, subflows }) as SocketSample
-const told = (id: number, access: AccessType, backup = false): SubflowTold => {
+const subflowOf = (id: number, access: AccessType, backup = false): SubflowReport => {
   return { id, access, state: 'established', backup, local: '10.0.0.1:1', remote: '10.0.0.2:2' }
 }
 const sent = (bytesSent: number, bytesReceived = 0, bytesRetransmitted = 0): Carried => {
@@ -31,16 +34,16 @@ describe('accounts', () => {
     accounts.add({ socket: 's', ...place, rule: of, fd, token, access: 'non-3gpp' })
     return accounts
   }
-  const hear = (accounts: Accounts<string>, subflows: SubflowTold[], ended = nothingCarried()) =>
-    accounts.hear({ event: 'subflows', token: 7, subflows, ended })
+  const report = (accounts: Accounts<string>, subflows: SubflowReport[], ended = nothingCarried()) =>
+    accounts.update({ event: 'subflows', token: 7, subflows, ended, past: { ...NO_PAST, ended } })
 
-  test('each subflow to its access; one that nobody has told of yet to the access that it began on', () => {
+  test('each subflow to its access; one that is not reported yet to the access that it began on', () => {
     const accounts = opened(3, 7)
     samples.set(3, sampleOf(7, subflow(1, 100, 50, 10)))
     expect(accounts.read([]).rules).toEqual([
       { rule: FIRST, connections: 1, handovers: 0, carried: { '3gpp': sent(0), 'non-3gpp': sent(100, 50, 10) } },
     ])
-    hear(accounts, [told(1, 'non-3gpp'), told(2, '3gpp', true)])
+    report(accounts, [subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp', true)])
     samples.set(3, sampleOf(7, subflow(1, 150, 50, 10), subflow(2, 40)))
     const { connections, rules } = accounts.read([])
     expect(rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(150, 50, 10) })
@@ -55,7 +58,7 @@ describe('accounts', () => {
 
   test('one that has become TCP is counted on, as what it is', () => {
     const accounts = opened(3, 7)
-    hear(accounts, [told(1, 'non-3gpp')])
+    report(accounts, [subflowOf(1, 'non-3gpp')])
     samples.set(3, sampleOf(7, subflow(1, 100)))
     accounts.read([])
     accounts.fellBack('s')
@@ -69,10 +72,10 @@ describe('accounts', () => {
 
   test('what has ended still counts, once, and what is closed too', () => {
     const accounts = opened(3, 7)
-    hear(accounts, [told(1, 'non-3gpp')])
+    report(accounts, [subflowOf(1, 'non-3gpp')])
     samples.set(3, sampleOf(7, subflow(1, 100)))
     accounts.read([])
-    hear(accounts, [told(2, '3gpp')], { '3gpp': sent(0), 'non-3gpp': sent(120) })
+    report(accounts, [subflowOf(2, '3gpp')], { '3gpp': sent(0), 'non-3gpp': sent(120) })
     samples.set(3, sampleOf(7, subflow(2, 30)))
     for (const _ of [1, 2])
       expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': sent(30), 'non-3gpp': sent(120) })
@@ -86,7 +89,7 @@ describe('accounts', () => {
 
   test('a subflow that has gone and is not told of yet: nothing goes back, and nothing is lost with the connection', () => {
     const accounts = opened(3, 7)
-    hear(accounts, [told(1, 'non-3gpp'), told(2, '3gpp')])
+    report(accounts, [subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp')])
     samples.set(3, sampleOf(7, subflow(1, 100), subflow(2, 30)))
     accounts.read([])
     samples.set(3, sampleOf(7, subflow(2, 40)))
@@ -99,7 +102,7 @@ describe('accounts', () => {
 
   test('under another rule: from then on it counts there', () => {
     const accounts = opened(3, 7)
-    hear(accounts, [told(1, 'non-3gpp')])
+    report(accounts, [subflowOf(1, 'non-3gpp')])
     samples.set(3, sampleOf(7, subflow(1, 100)))
     accounts.assign('s', SECOND)
     samples.set(3, sampleOf(7, subflow(1, 130)))
@@ -117,12 +120,12 @@ describe('accounts', () => {
   test('a handover is when everything has gone over; both at once is none', () => {
     const accounts = opened(3, 7)
     samples.set(3, sampleOf(7))
-    const [wifi, cell] = [told(1, 'non-3gpp'), told(2, '3gpp')]
+    const [wifi, cell] = [subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp')]
     const backup = { ...cell, backup: true }
     for (const now of [[wifi], [wifi, backup], [wifi, cell], [{ ...wifi, state: 'closed' as const }, cell]])
-      hear(accounts, now)
+      report(accounts, now)
     expect(accounts.read([]).connections[0]!.handovers).toBe(1)
-    for (const now of [[cell], [wifi, cell], [], [cell], [wifi, backup]]) hear(accounts, now)
+    for (const now of [[cell], [wifi, cell], [], [cell], [wifi, backup]]) report(accounts, now)
     const { connections, rules } = accounts.read([])
     expect([connections[0]!.handovers, rules[0]!.handovers]).toEqual([2, 2])
   })
@@ -138,36 +141,56 @@ describe('accounts', () => {
   })
 })
 
-describe('what the steering loop tells', () => {
-  const connection = (token: number, ...subflows: SubflowTold[]) => {
+describe('what the steering loop reports', () => {
+  const connection = (token: number, ...subflows: SubflowReport[]) => {
     return {
       token,
-      subflows: subflows.map(one => ({ ...NEW, madeAt: 0, progressAt: 0, ...one })),
+      subflows: subflows.map(one => ({ ...NEW, createdAt: 0, progressAt: 0, ...one })),
+      remote: undefined as AddressPort | undefined,
+      past: undefined as Past | undefined,
+      handover: NO_PAST,
       name: () => undefined,
     }
   }
 
-  test('only what has changed, and what the ones that are gone had carried', () => {
-    const telling = new SubflowTelling()
-    const both = connection(7, told(1, 'non-3gpp'), told(2, '3gpp', true))
-    expect(telling.note(both, sampleOf(7, subflow(1, 1), subflow(2, 2)))).toMatchObject({
+  test('only what has changed, and what the closed subflows had carried', () => {
+    const reporter = new SubflowReporter()
+    const both = connection(7, subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp', true))
+    expect(reporter.note(both, sampleOf(7, subflow(1, 1), subflow(2, 2)))).toMatchObject({
       event: 'subflows',
       token: 7,
       subflows: [{ id: 1 }, { id: 2, backup: true }],
     })
-    expect(telling.note(both, sampleOf(7, subflow(1, 100, 5, 1), subflow(2, 2)))).toBeUndefined()
-    const left = connection(7, told(2, '3gpp'))
-    expect(telling.note(left, sampleOf(7, subflow(2, 3)))).toMatchObject({
+    expect(reporter.note(both, sampleOf(7, subflow(1, 100, 5, 1), subflow(2, 2)))).toBeUndefined()
+    const left = connection(7, subflowOf(2, '3gpp'))
+    expect(reporter.note(left, sampleOf(7, subflow(2, 3)))).toMatchObject({
       subflows: [{ id: 2, backup: false }],
       ended: { '3gpp': sent(0), 'non-3gpp': sent(100, 5, 1) },
     })
-    expect(telling.note(left, sampleOf(7, subflow(2, 9)))).toBeUndefined()
+    expect(reporter.note(left, sampleOf(7, subflow(2, 9)))).toBeUndefined()
   })
 
-  test('a join that is not seen yet is not told', () => {
-    const telling = new SubflowTelling()
-    const joining = connection(7, told(1, 'non-3gpp'), { ...told(-1, '3gpp'), state: 'joining' })
-    expect(telling.note(joining, sampleOf(7, subflow(1, 1)))?.subflows).toHaveLength(1)
-    expect(telling.note(joining, sampleOf(7, subflow(1, 2)))).toBeUndefined()
+  test('a join that no sample has shown yet is not reported', () => {
+    const reporter = new SubflowReporter()
+    const joining = connection(7, subflowOf(1, 'non-3gpp'), { ...subflowOf(-1, '3gpp'), state: 'joining' })
+    expect(reporter.note(joining, sampleOf(7, subflow(1, 1)))?.subflows).toHaveLength(1)
+    expect(reporter.note(joining, sampleOf(7, subflow(1, 2)))).toBeUndefined()
+  })
+
+  test('where a peer listens, once that is known, for a loop that takes over', () => {
+    const reporter = new SubflowReporter()
+    const incoming = connection(7, subflowOf(1, 'non-3gpp'))
+    reporter.note(incoming, sampleOf(7, subflow(1, 1)))
+    const remote = { address: '192.0.2.1', port: 443 }
+    const handover = { ...NO_PAST, remote }
+    expect(reporter.note({ ...incoming, remote, handover }, sampleOf(7, subflow(1, 1)))?.past).toMatchObject({ remote })
+  })
+
+  test('a loop that takes over goes on counting closed subflows', () => {
+    const reporter = new SubflowReporter()
+    const ended = { ...nothingCarried(), '3gpp': sent(30) }
+    const one = { ...connection(7, subflowOf(1, 'non-3gpp')), past: { ...NO_PAST, ended } }
+    expect(reporter.note(one, sampleOf(7, subflow(1, 1)))).toMatchObject({ ended, past: { ended } })
+    expect(reporter.note(connection(7), sampleOf(7))?.ended).toEqual({ '3gpp': sent(30), 'non-3gpp': sent(1) })
   })
 })

@@ -1,12 +1,11 @@
-/** What is planned, carried out: with a kernel that refuses. */
+/** Carrying out what is planned, with a kernel that refuses. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { applyAction } from '../../../lib/runtime/steering/actions.js'
 import type { SteeredConnection } from '../../../lib/runtime/steering/connection.js'
 import type { SubflowManager } from '../../../lib/runtime/steering/effects.js'
-import { RefusedActions } from '../../../lib/runtime/steering/refused-actions.js'
 
-test('a subflow that has ended by itself, while the peer is yet to be told: nothing is left unhandled', async () => {
+test('a subflow that has ended by itself, while its address is being withdrawn: no rejection is left unhandled', async () => {
   const unhandled = vi.fn()
   process.on('unhandledRejection', unhandled)
   const gone = Object.assign(new Error('mptcp_pm subflow_destroy ESRCH'), { code: 'ESRCH' })
@@ -18,19 +17,19 @@ test('a subflow that has ended by itself, while the peer is yet to be told: noth
   const end = { address: '10.0.0.1', port: 1 }
   const connection = {
     token: 7,
-    refused: new RefusedActions(),
+    wasRefusedLately: () => false,
     name: () => ({ token: 7, local: end, remote: end }),
     destroyed: () => {},
-    idOfItsOwn: () => 1,
+    unsharedId: () => 1,
   } as unknown as SteeredConnection
   const effects = { now: () => 0, random: () => 0, askForAcknowledgement: () => {} }
-  const tell = vi.fn()
+  const report = vi.fn()
   const action = { do: 'destroy', subflow: 2, why: 'it is lost' } as const
   try {
-    await applyAction(connection, action, manager, {} as never, effects, tell)
+    await applyAction(connection, action, manager, {} as never, effects, report)
     await wait(20)
     expect(unhandled).not.toHaveBeenCalled()
-    expect(tell).not.toHaveBeenCalled()
+    expect(report).not.toHaveBeenCalled()
   } finally {
     process.off('unhandledRejection', unhandled)
   }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Steering } from '../../../lib/policy/rules/rule.js'
 import { INDEX, LOCAL, REMOTE, WIFI_THEN_CELL, World } from '../../support/controlled-world.js'
+import { uncaughtIn } from '../../support/uncaught.js'
 
 // Looks are the test's own, at the times of its own clock.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
@@ -283,6 +284,112 @@ describe('what the kernel refuses', () => {
     await world.pass(100)
     expect(world.errors()).toEqual([])
   })
+})
+
+describe('a listener', () => {
+  test('that throws does not end the loop: the exception is uncaught, and the next scan is due as ever', async () => {
+    const world = new World()
+    world.listener = () => {
+      throw new Error('thrown by a listener')
+    }
+    const connection = world.connect(5)
+    await world.settled()
+    Object.assign(connection, { errno: 95, token: 0 })
+    const thrown = await uncaughtIn(async () => {
+      for (let i = 0; i < 10; i++) {
+        world.now += 250
+        vi.advanceTimersByTime(250)
+        await world.settled()
+      }
+    })
+    expect(world.told).toContainEqual({ event: 'fallback', token: 1005 })
+    expect(world.told.filter(({ event }) => event === 'accesses').length).toBeGreaterThan(3)
+    expect(new Set(thrown.map(({ origin }) => origin))).toEqual(new Set(['uncaughtException']))
+    expect(vi.getTimerCount()).toBe(1)
+  })
+
+  test('of an action that throws changes nothing: the kernel has not refused', async () => {
+    const world = new World()
+    world.listener = ({ event }) => {
+      if (event === 'action') throw new Error('thrown by a listener')
+    }
+    const thrown = await uncaughtIn(async () => {
+      world.connect(5)
+      await world.pass(500)
+    })
+    expect(thrown).toEqual([{ origin: 'uncaughtException', message: 'thrown by a listener' }])
+    const actions = world.told.filter(({ event }) => event === 'action')
+    expect(actions).toEqual([{ event: 'action', token: 1005, action: expect.objectContaining({ do: 'create' }) }])
+    world.listener = () => {}
+    world.connections[0]!.subflows.splice(1)
+    await world.pass(350)
+    // The next one counts as the first failure, no later.
+    expect(world.of('create')).toHaveLength(2)
+  })
+
+  test('may call back: its rules are for the next scan, and the reports keep their order', async () => {
+    const world = new World()
+    const connection = world.connect(5)
+    await world.pass(100)
+    world.told.length = 0
+    const order: string[] = []
+    world.listener = report => {
+      if (report.event !== 'access' || report.available) return
+      order.push('begin')
+      world.controller.setRules([[1, { mode: 'active-standby', active: '3gpp', standby: 'non-3gpp' }]])
+      world.controller.assign([[connection.token, 1]])
+      world.connections.length = 0
+      world.controller.scan()
+      order.push('end')
+    }
+    world.links({ 'non-3gpp': false })
+    await world.settled()
+    expect(order).toEqual(['begin', 'end'])
+    const events = world.told.map(({ event }) => event)
+    expect(events.indexOf('access')).toBeLessThan(events.indexOf('gone'))
+    expect(world.calls.filter(({ call }) => call === 'destroy')).toHaveLength(1)
+  })
+
+  test('may close the session: nothing is scanned or scheduled after that', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.listener = ({ event }) => void (event === 'access' && world.controller.close())
+    world.links({ 'non-3gpp': false })
+    await world.settled()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+test('a loop that takes over knows ids and backup flags of the one before', async () => {
+  const world = new World()
+  const { token, fd } = world.connect(5, '3gpp')
+  await world.pass(100)
+  world.links({ 'non-3gpp': 'renumbered' })
+  await world.pass(500)
+  const report = world.told.findLast(({ event }) => event === 'subflows')
+  const past = report?.event === 'subflows' ? report.past : undefined
+  expect(past).toMatchObject({
+    localIds: [
+      [LOCAL['non-3gpp'], 1],
+      ['10.9.0.2', 2],
+    ],
+    subflows: [
+      { backup: true, localId: 0 },
+      { backup: false, localId: 2 },
+    ],
+  })
+  const next = new World()
+  next.links({ 'non-3gpp': 'renumbered' })
+  next.connections.push(...world.connections)
+  next.controller.add({ token, fd, remote: REMOTE, family: 4, rule: 255, past: past! })
+  await next.pass(100)
+  expect(next.calls).toEqual([])
+  next.links({})
+  await next.settled()
+  // The address that had an id has it again; the lost one is withdrawn under its own.
+  expect(next.of('create')).toMatchObject([{ local: { address: LOCAL['non-3gpp'] }, localId: 1 }])
+  expect(next.of('remove')).toEqual([{ call: 'remove', token, localId: 2 }])
 })
 
 describe('subflows that end by themselves', () => {

@@ -1,7 +1,12 @@
 /** Steering by the kernel's own path manager; the kernel is a list of endpoints. */
 import { describe, expect, test, vi } from 'vitest'
 import type { KernelPathManager, MptcpEndpoint } from '../../../lib/runtime/network/path-manager.js'
-import { endpointsOfAll, KernelSteering, type WantedEndpoint } from '../../../lib/runtime/steering/endpoints.js'
+import {
+  Endpoints,
+  endpointsOfAll,
+  type OwnEndpoints,
+  type WantedEndpoint,
+} from '../../../lib/runtime/steering/endpoints.js'
 import { INDEX, LOCAL, World } from '../../support/controlled-world.js'
 
 class Kernel {
@@ -30,7 +35,17 @@ class Kernel {
       this.subflows = subflows
     },
   }
-  readonly steering = new KernelSteering(this.#endpoints as KernelPathManager)
+  /** What was reported to be the session's own. */
+  own: OwnEndpoints | undefined
+  steering = this.begin()
+
+  /** As a steering loop that takes over. */
+  begin(own?: OwnEndpoints): Endpoints {
+    this.steering = new Endpoints(this.#endpoints as KernelPathManager, own, now => {
+      this.own = now
+    })
+    return this.steering
+  }
 
   apply(wanted: readonly WantedEndpoint[], now = 0): Promise<void> | undefined {
     return this.steering.apply(wanted, now, () => 0.5)
@@ -56,6 +71,28 @@ const on = (access: '3gpp' | 'non-3gpp', backup: boolean): WantedEndpoint => ({
 const [wifi, cell] = [on('non-3gpp', false), on('3gpp', true)]
 
 describe('endpoints', () => {
+  test('a loop that takes over changes and takes away what the one before has made, and no more', async () => {
+    const kernel = new Kernel()
+    kernel.subflows = 1
+    kernel.list.push({ id: 9, address: '172.16.0.9', interfaceIndex: 0, flags: ['subflow'] } as never)
+    await kernel.apply([cell, wifi])
+    const { own } = kernel
+    expect(own).toMatchObject({
+      endpoints: [
+        [LOCAL['non-3gpp'], {}],
+        [LOCAL['3gpp'], {}],
+      ],
+      raised: { from: 1, to: 2 },
+    })
+    kernel.begin(structuredClone(own))
+    kernel.calls.length = 0
+    await kernel.apply([{ ...cell, backup: false }, wifi])
+    expect(kernel.calls).toEqual([`${LOCAL['3gpp']} subflow`])
+    await kernel.steering.close()
+    expect(kernel.list.map(({ id }) => id)).toEqual([9])
+    expect([kernel.subflows, kernel.own]).toEqual([1, undefined])
+  })
+
   test('what is missing is made, what is to carry first; then flags; then what is not wanted goes', async () => {
     const kernel = new Kernel()
     await kernel.apply([cell, wifi])
@@ -89,7 +126,7 @@ describe('endpoints', () => {
     ])
   })
 
-  test('room for their subflows is made, and given back, unless somebody else has set it since', async () => {
+  test('room for their subflows is made, and assigned back, unless somebody else has set it since', async () => {
     const kernel = new Kernel()
     kernel.subflows = 0
     await kernel.apply([wifi])
@@ -133,12 +170,12 @@ describe('endpoints', () => {
   })
 })
 
-test('the steering loop tells a refusal once, and again when it is another', async () => {
+test('the steering loop reports a refusal once, and again when it is another', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
     const kernel = new Kernel()
     kernel.refuses = 'EPERM'
-    const world = new World({ pathManager: false, kernel: kernel.steering })
+    const world = new World({ pathManager: false, endpoints: kernel.steering })
     world.connect(5)
     const told = () => world.told.flatMap(event => (event.event === 'endpoints' ? [event.why] : []))
     await world.pass(10_000)
@@ -179,7 +216,7 @@ describe('one wish for all connections', () => {
   test.each<[string, number[], string, RegExp]>([
     ['without connections the last rule', [], '10.2.0.2 backup,10.1.0.2', /^$/],
     ['the only rule in use', [1, 1], '10.2.0.2', /^$/],
-    ['the rule of most of them, and a complaint', [1, 255, 255], '10.2.0.2 backup,10.1.0.2', /^rules 255 and 1 want/],
+    ['the rule of most of them, and a complaint', [1, 255, 255], '10.2.0.2 backup,10.1.0.2', /^Rules 255 and 1 need/],
   ])('%s', (_name, connections, wanted, why) => {
     expect(shown(connections)).toEqual([wanted, expect.stringMatching(why)])
   })

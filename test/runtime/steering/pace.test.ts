@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type Looked, Pace } from '../../../lib/runtime/steering/pace.js'
+import { Pace, type ScanResult } from '../../../lib/runtime/steering/pace.js'
 
 const NOTHING = Number.POSITIVE_INFINITY
 
@@ -8,7 +8,7 @@ let now: number
 let looks: [number, boolean][]
 /** How long a look takes, and what it shows. */
 let took: number
-let shows: Partial<Looked>
+let shows: Partial<ScanResult>
 let pace: Pace
 
 beforeEach(() => {
@@ -21,11 +21,11 @@ beforeEach(() => {
 })
 afterEach(() => void vi.useRealTimers())
 
-function look(whole: boolean): void {
+function look(full: boolean): void {
   const at = now
-  looks.push([at, whole])
+  looks.push([at, full])
   now += took
-  pace.looked({ at, whole, urgent: false, idle: false, divides: false, again: NOTHING, ...shows })
+  pace.scanned({ at, full, urgent: false, idle: false, divides: false, nextIn: NOTHING, ...shows })
 }
 
 function pass(ms: number): void {
@@ -36,7 +36,7 @@ function pass(ms: number): void {
 }
 
 describe('looks at everything', () => {
-  test.each<[string, Partial<Looked>, number[]]>([
+  test.each<[string, Partial<ScanResult>, number[]]>([
     ['every 50 ms', {}, [1000, 1050, 1100, 1150, 1200, 1250]],
     ['every 250 ms while nothing moves', { idle: true }, [1000, 1250]],
   ])('%s', (_name, what, at) => {
@@ -47,7 +47,7 @@ describe('looks at everything', () => {
   })
 
   test('and in between at what something is awaited of, which postpones nothing', () => {
-    shows = { again: 30 }
+    shows = { nextIn: 30 }
     look(true)
     pass(100)
     expect(looks).toEqual([
@@ -65,14 +65,14 @@ describe('looks at everything', () => {
     pass(60)
     const timer = vi.spyOn(globalThis, 'setTimeout')
     shows = {}
-    pace.lookSoon()
+    pace.scanSoon()
     expect(timer.mock.calls.map(([, ms]) => ms)).toEqual([0])
     pass(2)
     expect(looks.slice(0, 3).map(([, whole]) => whole)).toEqual([true, false, true])
   })
 
   test('at once when what was seen in between concerns all', () => {
-    shows = { again: 10 }
+    shows = { nextIn: 10 }
     look(true)
     shows = { urgent: true }
     pass(10)
@@ -87,7 +87,7 @@ describe('looks soon', () => {
     look(true)
     for (let i = 0; i < 50; i++) {
       now++
-      pace.lookSoon()
+      pace.scanSoon()
     }
     expect(looks).toHaveLength(51)
     expect(looks.filter(([, whole]) => whole).map(([at]) => at)).toEqual([1000, 1048])
@@ -96,8 +96,8 @@ describe('looks soon', () => {
   test('but not all the time: for each millisecond of looking there are ten', () => {
     took = 2
     look(true)
-    pace.lookSoon()
-    pace.lookSoon()
+    pace.scanSoon()
+    pace.scanSoon()
     expect(looks).toHaveLength(1)
     pass(18)
     expect(looks).toEqual([

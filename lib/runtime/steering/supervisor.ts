@@ -1,0 +1,99 @@
+/**
+ * The steering loop in a worker thread, so that a busy application does not delay a handover: descriptors and tokens belong to
+ * the whole process. If the thread ends unexpectedly, another one takes over its connections.
+ */
+import { Worker } from 'node:worker_threads'
+import { retryAfter } from '../../policy/steering/plan.js'
+import { Journal } from './journal.js'
+import type { Command, HostConfig, Report } from './messages.js'
+
+/** What is used of a worker thread. */
+export interface LoopThread {
+  postMessage(command: Command): void
+  ref(): void
+  unref(): void
+  on(event: 'message', listener: (report: Report) => void): unknown
+  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'exit', listener: (code: number) => void): unknown
+}
+
+/** A thread that ran for as long as this was well, in milliseconds: the next one is started at once. */
+const STABLE_MS = 10_000
+/** How many threads in a row may end before the first one is ready. */
+const MOST_FAILURES = 3
+
+/** @returns what sends commands to the loop */
+export function superviseLoop(
+  config: HostConfig,
+  report: (report: Report) => void,
+  start: (config: HostConfig) => LoopThread = startThread,
+): (command: Command) => void {
+  const journal = new Journal()
+  let thread: LoopThread | undefined
+  let wasReady = false
+  let failures = 0
+
+  const begin = () => {
+    // Endpoints that are left over are taken away by a loop that is told to close.
+    if (journal.isClosed && !journal.own) return
+    const startedAt = performance.now()
+    let cause = ''
+    let mine: LoopThread
+    try {
+      mine = start({ ...config, own: journal.own })
+    } catch (error) {
+      ended((error as Error).message, startedAt)
+      return
+    }
+    thread = mine
+    mine.on('message', told => {
+      // The process stays until the session knows what it can do. From then on its connections keep the process.
+      if (told.event === 'ready' || told.event === 'failed') mine.unref()
+      if (told.event === 'ready') wasReady = true
+      journal.note(told)
+      waitForEnd()
+      report(told)
+    })
+    mine.on('error', error => {
+      cause = error.message
+    })
+    mine.on('exit', code => {
+      thread = undefined
+      const asCommanded = journal.isClosed && (!journal.own || (journal.isOver && code === 0))
+      if (!asCommanded) ended(cause || `its thread has exited with ${code}`, startedAt)
+    })
+    for (const command of journal.commands) mine.postMessage(command)
+    waitForEnd()
+  }
+
+  const ended = (cause: string, startedAt: number) => {
+    failures = performance.now() - startedAt < STABLE_MS ? failures + 1 : 1
+    if (!wasReady && failures === MOST_FAILURES) {
+      report({ event: 'failed', error: new Error(`The steering loop cannot be started: ${cause}`) })
+      return
+    }
+    const timer = setTimeout(begin, failures === 1 ? 0 : retryAfter(failures - 1, Math.random()))
+    if (wasReady && !journal.isOver) timer.unref()
+    const why = `The steering loop has ended unexpectedly: ${cause}. It is started again; until then connections are not steered`
+    report({ event: 'ended', why })
+  }
+
+  // The process stays until what the loop has made in the kernel is taken away.
+  const waitForEnd = () => {
+    if (journal.isOver) thread?.ref()
+  }
+
+  begin()
+  return command => {
+    journal.obey(command)
+    thread?.postMessage(command)
+    waitForEnd()
+  }
+}
+
+function startThread(config: HostConfig): LoopThread {
+  return new Worker(new URL('./worker.js', import.meta.url), {
+    workerData: config,
+    execArgv: [], // the application's own, such as --input-type or a loader, are not for this thread
+  })
+}
