@@ -36,7 +36,7 @@ class StubSession extends EventEmitter {
     expect(this.made).toContain(socket)
     return this.fits ? undefined : 'its access is lost'
   }
-  get via(): ConnectionSource {
+  get source(): ConnectionSource {
     return this as unknown as ConnectionSource
   }
 }
@@ -59,13 +59,13 @@ const trusted = { ca: cert, servername: 'localhost' }
 type Ask = (url: string) => Promise<string>
 interface Client {
   secure: boolean
-  open(via: ConnectionSource): Promise<{ ask: Ask; close(): unknown }>
+  open(source: ConnectionSource): Promise<{ ask: Ask; close(): unknown }>
 }
 
 const agent = (secure: boolean): Client => ({
   secure,
-  open: async via => {
-    const made = secure ? new HttpsAgent(via, trusted) : new HttpAgent(via)
+  open: async source => {
+    const made = secure ? new HttpsAgent(source, trusted) : new HttpAgent(source)
     const ask: Ask = async url => {
       const request = (secure ? https : http).get(url, { agent: made as https.Agent })
       const [response] = (await once(request, 'response')) as [http.IncomingMessage]
@@ -84,9 +84,9 @@ interface Undici {
 
 const undici = (name: string, secure: boolean): Client => ({
   secure,
-  open: async via => {
+  open: async source => {
     const { Agent, request } = (await import(name)) as Undici
-    const dispatcher = new Agent({ connections: 1, connect: connector(via, { tls: trusted }) })
+    const dispatcher = new Agent({ connections: 1, connect: connector(source, { tls: trusted }) })
     const ask: Ask = async url => (await request(url, { dispatcher })).body.text()
     return { ask, close: () => dispatcher.close() }
   },
@@ -109,10 +109,10 @@ const CLIENTS: Record<string, Client> = {
 
 for (const [name, { secure, open }] of Object.entries(CLIENTS))
   mptcpTest.describe(name, () => {
-    async function opened(via: ConnectionSource) {
+    async function opened(source: ConnectionSource) {
       const { answer, ...control } = counting()
       const server = await listening(secure ? https.createServer({ cert, key }, answer) : http.createServer(answer))
-      const client = await open(via)
+      const client = await open(source)
       const url = `${secure ? 'https' : 'http'}://127.0.0.1:${server.port}`
       return { ...control, ask: (path: string) => client.ask(url + path), client, server }
     }
@@ -123,7 +123,7 @@ for (const [name, { secure, open }] of Object.entries(CLIENTS))
 
     test('keeps a connection, over MPTCP', async () => {
       const session = new StubSession()
-      const it = await opened(session.via)
+      const it = await opened(session.source)
       expect([await it.ask('/'), await it.ask('/'), await it.ask('/')]).toEqual(['1', '1', '1'])
       expect(session.made.map(socket => socket.mptcp.protocol)).toEqual(['mptcp'])
       await done(it)
@@ -138,7 +138,7 @@ for (const [name, { secure, open }] of Object.entries(CLIENTS))
     test('an idle connection that no longer fits is closed at once', async () => {
       for (const event of ['access', 'update']) {
         const session = new StubSession()
-        const it = await opened(session.via)
+        const it = await opened(session.source)
         expect(await it.ask('/')).toBe('1')
         session.emit(event)
         await new Promise(resolve => setTimeout(resolve, 20))
@@ -154,7 +154,7 @@ for (const [name, { secure, open }] of Object.entries(CLIENTS))
 
     test('a busy one is left to finish, and not kept', async () => {
       const session = new StubSession()
-      const it = await opened(session.via)
+      const it = await opened(session.source)
       const slow = it.ask('/slow')
       await until(() => it.begun() === 1)
       session.fits = false
@@ -178,7 +178,7 @@ for (const [name, { secure, open }] of Object.entries(CLIENTS))
 
     test('listens to a session no longer than it has to', async () => {
       const session = new StubSession()
-      const it = await opened(session.via)
+      const it = await opened(session.source)
       await it.ask('/')
       await done(it)
       await until(() => session.listenerCount('access') + session.listenerCount('update') === 0)
@@ -203,6 +203,39 @@ mptcpTest.describe('the connector', () => {
     )
     expect(error).toMatchObject({ code: 'UND_ERR_CONNECT_TIMEOUT', name: 'ConnectTimeoutError' })
   })
+})
+
+mptcpTest.describe('the connector, where the application calls unref() itself', () => {
+  for (const name of undicis)
+    test(`${name}: a busy connection is left to finish, and closed once it is idle`, async () => {
+      const session = new StubSession()
+      const { answer, ...control } = counting()
+      await using server = await listening(http.createServer(answer))
+      const { Agent, request } = (await import(name)) as Undici
+      const ours = connector(session.source)
+      const dispatcher = new Agent({
+        connections: 1,
+        connect: ((target, connected) =>
+          ours(target, (error, socket) => {
+            socket?.unref()
+            connected(error as never, socket as never)
+          })) as typeof ours,
+      })
+      const ask = async (path: string) =>
+        (await request(`http://127.0.0.1:${server.port}${path}`, { dispatcher })).body.text()
+      const slow = ask('/slow')
+      await until(() => control.begun() === 1)
+      session.fits = false
+      session.emit('access')
+      await new Promise(resolve => setTimeout(resolve, 20))
+      expect(session.made[0]!.destroyed).toBe(false)
+      control.finish()
+      expect(await slow).toBe('1')
+      await until(() => session.made[0]!.destroyed)
+      session.fits = true
+      expect(await ask('/')).toBe('2')
+      await dispatcher.close()
+    })
 })
 
 mptcpTest.describe('connectTls', () => {

@@ -415,3 +415,63 @@ mptcpTest.describe('Node’s own servers on top', () => {
     await closed(listener)
   })
 })
+
+mptcpTest.describe('listen() and close(), again and again', () => {
+  /** How many listeners there are for each event. */
+  const listeners = (server: net.Server) =>
+    Object.fromEntries(server.eventNames().map(name => [String(name), server.listenerCount(name)]))
+
+  test('an abort signal of an earlier listen() does not close the next one', () =>
+    sameServer(async create => {
+      const server = create()
+      const abort = new AbortController()
+      await once(server.listen({ port: 0, signal: abort.signal }), 'listening')
+      await closed(server)
+      await once(server.listen({ port: 0 }), 'listening')
+      abort.abort()
+      await new Promise(resolve => setTimeout(resolve, 20))
+      const { listening } = server
+      await closed(server)
+      return { listening, listeners: listeners(server) }
+    }))
+
+  test('an abort signal closes the listener that it was given to', () =>
+    sameServer(async create => {
+      const server = create()
+      const abort = new AbortController()
+      await once(server.listen({ port: 0, signal: abort.signal }), 'listening')
+      abort.abort()
+      await once(server, 'close')
+      return { listening: server.listening, listeners: listeners(server) }
+    }))
+
+  test('no listeners are left behind', () =>
+    sameServer(async create => {
+      const server = create({}, () => {})
+      const signals = [1, 2, 3].map(() => new AbortController().signal)
+      for (const signal of signals) {
+        await once(
+          server.listen({ port: 0, signal }, () => {}),
+          'listening',
+        )
+        await closed(server)
+      }
+      return listeners(server)
+    }))
+
+  test('nor by a listen() that fails', () =>
+    sameServer(async create => {
+      const other = net.createServer()
+      await once(other.listen(0), 'listening')
+      const server = create({}, () => {})
+      for (let i = 0; i < 3; i++) {
+        server.listen(portOf(other), () => {})
+        await once(server, 'error')
+      }
+      await closed(other)
+      const before = listeners(server)
+      await once(server.listen(0), 'listening')
+      await closed(server)
+      return [before, listeners(server)]
+    }))
+})
