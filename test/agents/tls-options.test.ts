@@ -111,7 +111,7 @@ mptcpTest.describe('thrown as tls.connect throws it, before anything is opened o
         const connected = connector({}, { tls: to as tls.ConnectionOptions })
         const target = { protocol: 'https:', hostname: host, port: '1' }
         const reported = new Promise(resolve =>
-          connected({ ...target, ...('servername' in wrong ? (wrong as object) : {}) } as never, error =>
+          connected({ ...target, ...('servername' in wrong ? (wrong as object) : {}) } as never, (...[error]) =>
             resolve(plain(error)),
           ),
         )

@@ -24,6 +24,7 @@ const wwan: Interface = { ...wlan, name: 'wwan0', kind: 'wwan', addresses: ['198
 
 const GOOD: Facts = {
   node: '22.12.0',
+  missingInsides: [],
   kernel: '6.12.0',
   executable: '/usr/bin/node',
   addon: undefined,
@@ -55,6 +56,20 @@ test('where everything holds, all is good, and the accesses are named', () => {
 
 describe('what is wrong, how bad that is, and the first fix', () => {
   test.each<[string, Partial<Facts>, string, 'warning' | 'bad', string]>([
+    [
+      'a Node that has renamed what is needed',
+      { missingInsides: [{ name: '_handle', essential: true, lost: 'connections cannot be made over MPTCP' }] },
+      'node-inside',
+      'bad',
+      'npm install atsss@latest',
+    ],
+    [
+      'a Node that has renamed something else',
+      { missingInsides: [{ name: '_host', essential: false, lost: 'SNI' }] },
+      'node-inside',
+      'warning',
+      'npm install atsss@latest',
+    ],
     ['an old Node', { node: '20.18.1' }, 'node', 'bad', 'nvm install --lts'],
     ['no addon', { addon: 'no native addon for linux-arm', mptcp: 'unknown' }, 'addon', 'bad', 'npm rebuild atsss'],
     [

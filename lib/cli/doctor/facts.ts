@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { nativeFile } from '../../runtime/kernel/native.js'
+import { type MissingInside, missingInsides } from '../../runtime/kernel/node-socket.js'
 import { isSupported } from '../../runtime/kernel/support.js'
 import { sysctl } from '../../runtime/kernel/sysctl.js'
 import type { DefaultRoute } from '../../runtime/network/link-monitor.js'
@@ -16,6 +17,8 @@ import { type InterfaceKind, kindOf } from './interfaces.js'
 
 export interface Facts {
   node: string
+  /** Private parts of Node that this Node lacks. */
+  missingInsides: readonly MissingInside[]
   kernel: string
   /** The program that would need the capability. */
   executable: string
@@ -65,6 +68,7 @@ export async function gather(): Promise<Facts> {
   const support = addon === undefined ? isSupported() : { supported: false }
   return {
     node: process.versions.node,
+    missingInsides: missingInsides(),
     kernel: release(),
     executable: process.execPath,
     addon,

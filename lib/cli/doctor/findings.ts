@@ -7,6 +7,7 @@ import { type Finding, sysctlFix } from './finding.js'
 export function findings(facts: Facts, accesses: Accesses): Finding[] {
   return [
     aboutNode(facts),
+    aboutInsides(facts),
     aboutAddon(facts),
     aboutMptcp(facts),
     ...(facts.mptcp === undefined ? [aboutPathManager(facts), aboutCapability(facts)] : []),
@@ -29,6 +30,27 @@ function aboutNode({ node }: Facts): Finding {
     found: node,
     why: 'version 20.19 or later is needed',
     fixes: good ? [] : [{ command: 'nvm install --lts', note: "or your distribution's package of a later version" }],
+  }
+}
+
+function aboutInsides({ node, missingInsides }: Facts): Finding {
+  const good = missingInsides.length === 0
+  return {
+    id: 'node-inside',
+    title: "Node's private parts",
+    state: good ? 'good' : missingInsides.some(({ essential }) => essential) ? 'bad' : 'warning',
+    found: good
+      ? `Node ${node} has all that are used`
+      : missingInsides.map(({ name, lost }) => `no ${name}: ${lost}`).join('; '),
+    why: "sockets are Node's, on descriptors that are opened here; a release of Node may rename what that needs",
+    fixes: good
+      ? []
+      : [
+          {
+            command: 'npm install atsss@latest',
+            note: 'or run Node 20, 22, 24 or 26, with which this version was tested',
+          },
+        ],
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * When the end of a stream had best be sent: not while some of it may be sent again.
+ * When the end of a stream is sent: not while some of the stream may be sent again.
  *
- * Linux' MPTCP (6.18) can miss an end that it was told of while bytes before it were still to come, or came twice: the bytes
+ * Linux' MPTCP (6.18) can miss an end that it receives while bytes before it were still to come, or came twice: the bytes
  * are all there and acknowledged, the DATA_FIN (RFC 8684 §3.3.3) is repeated, and is ignored, since it is known already; and
  * nothing makes the kernel look at it once more. The peer's application does not see the end, and this side's kernel drops
  * the connection after a minute (net.mptcp.close_timeout). An end that comes by itself, behind an acknowledgement of all that
@@ -17,7 +17,7 @@ import { fdOf, identityOf, isReferenced } from '../kernel/node-socket.js'
 /**
  * Calls `then` when the end of what the socket sends may be sent: at once, where it speaks no MPTCP, has nothing under way, or
  * where what is under way will hardly be sent again; else once all of it is acknowledged, or after some seconds without any
- * acknowledgement. Not at all when the socket is destroyed before, or connected anew.
+ * acknowledgement. Not at all when the socket is destroyed before, or connected again.
  */
 export function whenEndMayBeSent(socket: Socket, then: () => void): void {
   if (!mayBeSentAgain(socket) || isAcknowledged(socket)) return then()
@@ -25,7 +25,7 @@ export function whenEndMayBeSent(socket: Socket, then: () => void): void {
   let acknowledged = mptcpInfo(socket)?.sndUna
   let deadline = performance.now() + PATIENCE_MS
   const polling = setInterval(() => {
-    // One that is connected anew is not destroyed any more.
+    // A socket that is connected again is not destroyed any more.
     const gone = socket.destroyed || identityOf(socket) !== connection
     const before = acknowledged
     acknowledged = mptcpInfo(socket)?.sndUna
@@ -73,7 +73,7 @@ function read(socket: Socket, level: number, name: number): Buffer | undefined {
 
 /** Half of what the kernel waits before it sends again. */
 const SLOW_RTT_MS = 100
-/** Of an acknowledgement nobody tells. */
+/** No event announces an acknowledgement: it has to be polled for. */
 const POLL_MS = 5
-/** A peer that takes nothing any more shall not keep the end from being sent at all. */
+/** A peer that takes nothing any more must not keep the end from being sent at all. */
 const PATIENCE_MS = 5_000

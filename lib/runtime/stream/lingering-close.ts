@@ -9,12 +9,12 @@ import { native } from '../kernel/native.js'
 import { fdOf, isResetting, peerHasEnded } from '../kernel/node-socket.js'
 import { reactor } from '../kernel/reactor.js'
 
-/** So many connections at once, the oldest giving way: each holds a descriptor. */
+/** At most this many at once, since each holds a descriptor: the oldest gives way. */
 const LINGERING_MOST = 256
-/** As long as TCP waits in FIN_WAIT_2 (net.ipv4.tcp_fin_timeout), in milliseconds. */
+/** In milliseconds: as long as TCP waits in FIN_WAIT_2 (net.ipv4.tcp_fin_timeout). */
 const LINGER_MS = 60_000
 
-/** To be called just before the handle is closed. Keeps no event loop alive. */
+/** To be called just before the handle is closed. Does not keep the event loop alive. */
 export function closeLikeTcp(socket: Socket): void {
   if (isResetting(socket)) return
   const fd = fdOf(socket)
@@ -35,7 +35,10 @@ export function closeLikeTcp(socket: Socket): void {
   }
 }
 
-/** By descriptor, the oldest first: how to end it. */
+/**
+ * How to end each connection, by descriptor, the oldest first. Module state, since a descriptor outlives its socket, and the
+ * limit is for all sockets of the thread.
+ */
 const lingering = new Map<number, () => void>()
 
 function awaitPeer(fd: number): void {
