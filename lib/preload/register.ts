@@ -30,7 +30,7 @@ function register(): void {
   }
 }
 
-/** Without the addon nothing can be taken. Whoever lets connections go directly is told, and has Node's own. */
+/** Without the addon no connection can be taken. Where the configuration allows direct connections, a warning says so, and Node makes them. */
 function usable({ via }: Config): boolean {
   try {
     native()

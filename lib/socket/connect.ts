@@ -48,7 +48,7 @@ export function connectAs(
   if (given?.signal?.aborted) return addAbortSignal(given.signal, make({ ...given, signal: undefined as never }))
   const socket = make(given as SocketConstructorOpts & MptcpOptions)
   if (options?.timeout) socket.setTimeout(options.timeout)
-  return created.hasSubscribers ? told(socket, () => start(socket)) : start(socket)
+  return created.hasSubscribers ? published(socket, () => start(socket)) : start(socket)
 }
 
 /** Of `connect`, with what `http.request` and http.Agent hand on. */
@@ -58,17 +58,17 @@ export type CreateConnection = typeof connect &
 /** The same as {@link connect}, under net's other name: for `http.request({ createConnection })`. */
 export const createConnection = connect as CreateConnection
 
-/** Newer versions of Node tell of the socket in its own connect(), older ones in net.connect. */
-function told(socket: MptcpSocket, start: () => MptcpSocket): MptcpSocket {
+/** Newer versions of Node publish the socket in its own connect(), older ones in net.connect. */
+function published(socket: MptcpSocket, start: () => MptcpSocket): MptcpSocket {
   let done = false
-  const hear = (message: unknown) => {
+  const onMessage = (message: unknown) => {
     if ((message as { socket: MptcpSocket }).socket === socket) done = true
   }
-  created.subscribe(hear)
+  created.subscribe(onMessage)
   try {
     return start()
   } finally {
-    created.unsubscribe(hear)
+    created.unsubscribe(onMessage)
     if (!done) created.publish({ socket })
   }
 }

@@ -25,7 +25,7 @@ export interface MptcpServerOptions {
   /**
    * MPTCP for this listener: `prefer` listens with TCP where the kernel lacks it (`server.mptcp` says so), `require`
    * fails with `ERR_MPTCP_UNSUPPORTED` instead, `off` is net.Server. A peer without MPTCP is served over TCP in any
-   * case; `socket.mptcp` tells.
+   * case; `socket.mptcp` says what it speaks.
    *
    * @defaultValue 'prefer'
    */
@@ -65,7 +65,7 @@ export function createServer(
   return new MptcpServer(...args)
 }
 
-/** A net.Server in everything but the protocol of its socket. */
+/** A net.Server in everything except the protocol of its socket. */
 export class MptcpServer extends Server {
   readonly #wish: 'prefer' | 'require' | 'off'
   #report = NOTHING
@@ -105,7 +105,8 @@ export class MptcpServer extends Server {
 
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const [socket] = args
-    // Node makes these sockets by itself.
+    // Node makes these sockets, and has no hook for their class. V8 keeps the change of prototype as a transition between
+    // hidden classes, so after the first socket it costs less than defining properties on each.
     if (event === 'connection' && socket && Object.getPrototypeOf(socket) === Socket.prototype)
       Object.setPrototypeOf(socket, AcceptedSocket.prototype)
     return super.emit(event as 'connection', ...(args as [Socket]))
