@@ -380,3 +380,49 @@ requires('MPTCP', mptcp).describe('connections', () => {
       await expect.poll(() => session.stats().connections).toEqual([])
     })
 })
+
+describe('what the network sends', () => {
+  /** A rule for port 443, in the container's layout. */
+  const withRule = container(added('05', '14'))
+  const element = (contents: Uint8Array) => [0x77, contents.length >>> 8, contents.length & 0xff, ...contents]
+  const accept = (...elements: number[]) =>
+    new Uint8Array([...hex('2e 05 01 c2 31 00 09 01 00 06 31 31 01 01 ff 01 06 06 03 e8 06 03 e8'), ...elements])
+  const command = (...elements: number[]) => new Uint8Array([0x2e, 5, 0, 0xcb, ...elements])
+  const transport = (message: Uint8Array) => [0x7e, 0, 0x68, 1, message.length >>> 8, message.length & 0xff, ...message]
+
+  test.each<[string, Uint8Array]>([
+    ['an establishment accept', accept(...element(withRule))],
+    ['a modification command', command(...element(withRule))],
+    ['either in a downlink transport', new Uint8Array(transport(command(...element(withRule))))],
+    ['integrity protected', new Uint8Array([0x7e, 1, 1, 2, 3, 4, 0, ...transport(command(...element(withRule)))])],
+  ])('a NAS message is applied like the container in it: %s', (_, message) => {
+    const session = sessionOf({ rules: [] })
+    expect(session.update(message)).toMatchObject({ changes: [{ change: 'added', rule: { id: '5' } }], problems: [] })
+    expect(sessionOf({ rules: message }).rules).toMatchObject([{ id: '5', precedence: 20 }])
+  })
+
+  test.each<[string, Uint8Array, string]>([
+    ['ciphered', new Uint8Array([0x7e, 2, 1, 2, 3, 4, 0, 0x55, 0x66, 0x77]), 'ERR_NAS_CIPHERED'],
+    ['cut off', command(0x77, 0, 9, 1), 'ERR_NAS_MALFORMED'],
+    ['of another type', new Uint8Array([0x2e, 5, 0, 0xc1]), 'ERR_NAS_MALFORMED'],
+    ['with a container that is none', command(...element(new Uint8Array([1, 255]))), 'ERR_ATSSS_MALFORMED'],
+  ])('a NAS message that is %s changes nothing', (_, message, code) => {
+    const session = sessionOf({ rules: withRule })
+    const { rules } = session
+    expect(() => session.update(message)).toThrow(expect.objectContaining({ code }))
+    expect(session.rules).toBe(rules)
+  })
+
+  test.each<[string, Uint8Array, RegExp]>([
+    ['no container', command(), /MODIFICATION COMMAND of PDU session 5 has no ATSSS container/],
+    ['a container without rules', command(...element(new Uint8Array(0))), /MODIFICATION COMMAND .* has no ATSSS rules/],
+    ['no rules in the container itself', new Uint8Array(0), /^The ATSSS container has no ATSSS rules/],
+  ])('%s: the rules stay, and a problem says so', (_, bytes, message) => {
+    const session = sessionOf({ rules: withRule })
+    const heard: unknown[] = []
+    session.on('problem', problem => heard.push(problem.message))
+    expect(session.update(bytes)).toMatchObject({ changes: [], problems: [{ message }] })
+    expect(heard).toEqual([expect.stringMatching(message)])
+    expect(session.rules).toMatchObject([{ id: '5' }])
+  })
+})
