@@ -85,7 +85,7 @@ requires('MPTCP', mptcp).describe('a session server', () => {
       await once(remote, 'data')
       const wrong = net.connect(server.port, '127.0.0.1').on('error', () => {})
       wrong.write('GET / HTTP/1.1\r\nHost: example.com\r\n\r\n')
-      await once(wrong, 'close')
+      await new Promise(resolve => wrong.once('close', resolve))
     })
     expect(seen).toEqual(['refused: a bug'])
     expect(server.refusals).toEqual({ 'not-convert': 1 })
