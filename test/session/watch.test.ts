@@ -200,3 +200,31 @@ test('lines come whole, however the bytes fall, and not too long', () => {
   expect(() => new Lines(5).push('123456')).toThrow(RangeError)
   expect(() => new Lines(5).push('123456\n')).toThrow(RangeError)
 })
+
+test('a session whose socket was taken away leaves the socket of the one that came after it', async () => {
+  const path = join(folder, 'taken')
+  const first = sessionWith(path)
+  await first.watching
+  rmSync(path) // as another process does that holds the socket for one left over
+  const second = sessionWith(path)
+  expect(await second.watching).toBe(path)
+  first.close()
+  await watcher(path)
+})
+
+test('a listener of the application that throws is not what a watcher gets for its rules', async () => {
+  const session = sessionWith({ path: join(folder, 's'), control: true })
+  const { ask } = await watcher((await session.watching)!)
+  const before = process.listeners('uncaughtException')
+  const uncaught: unknown[] = []
+  process.removeAllListeners('uncaughtException').on('uncaughtException', ({ message }) => uncaught.push(message))
+  onTestFinished(() => {
+    process.removeAllListeners('uncaughtException')
+    for (const listener of before) process.on('uncaughtException', listener)
+  })
+  session.on('update', () => {
+    throw new Error('a bug of the application')
+  })
+  expect(await ask({ do: 'update', id: 1, rules: 'aggregate' })).toEqual({ type: 'answer', id: 1 })
+  expect(uncaught).toEqual(['a bug of the application'])
+})
