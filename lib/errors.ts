@@ -36,6 +36,8 @@ export type ErrorCode =
   | 'ERR_CONVERT_TIMEOUT'
   /** The converter closed the connection before its answer was complete. */
   | 'ERR_CONVERT_CLOSED'
+  /** `convert: '0rtt'` is set, and this system sends no data in SYNs. */
+  | 'ERR_CONVERT_NO_FAST_OPEN'
   /** No address was found for the converter's name. */
   | 'ERR_CONVERT_NOT_FOUND'
   /** Error 0. */

@@ -30,6 +30,7 @@ const GOOD: Facts = {
   addon: undefined,
   addonFile: '/opt/app/node_modules/atsss/prebuilds/linux-x64/atsss.node',
   mptcp: undefined,
+  fastOpen: 'works',
   sysctls: {
     'net.mptcp.enabled': '1',
     'net.ipv4.tcp_fastopen': '1',
@@ -89,12 +90,13 @@ describe('what is wrong, how bad that is, and the first fix', () => {
     ],
     ['no capability', { mayAdminister: false }, 'capability', 'warning', 'setcap cap_net_admin+ep /usr/bin/node'],
     [
-      'no Fast Open',
-      sysctls({ 'net.ipv4.tcp_fastopen': '2' }),
+      'Fast Open switched off',
+      { fastOpen: 'off', ...sysctls({ 'net.ipv4.tcp_fastopen': '2' }) },
       'fast-open',
       'warning',
       'sysctl -w net.ipv4.tcp_fastopen=3',
     ],
+    ['a kernel without Fast Open on MPTCP sockets', { fastOpen: 'no-kernel' }, 'fast-open', 'warning', ''],
     [
       'a small buffer',
       sysctls({ 'net.core.rmem_max': '212992' }),

@@ -124,6 +124,29 @@ labTest.describe('a service of the UE', () => {
       expect((await ue.asks('stats', 'stats')).handovers).toBeGreaterThanOrEqual(1)
     })
 
+  labTest(
+    "a converter that sends no data in SYNs (tcp_fastopen's bit 1): one round trip more, and no other loss",
+    async () => {
+      await rig.lab.converter.sysctl('net.ipv4.tcp_fastopen', 2)
+      const ue = await rig.ue(['http', 'echo'])
+      await rig.reachable(ue, 2)
+      const page = async () => JSON.parse((await rig.curl(`http://192.0.2.1:${PORTS.http}/`)).stdout)
+      const behind = { remoteAddress: HOST.v4, mptcp: { protocol: 'mptcp', convert: '1rtt', interface: 'wifi' } }
+      expect(await page()).toMatchObject(behind)
+      expect(await page()).toMatchObject(behind)
+      expect(rig.converter.of('degraded')).toMatchObject([
+        { what: 'fast-open', remedy: expect.stringContaining('sysctl -w net.ipv4.tcp_fastopen=3') },
+      ])
+      // The connection can have a second subflow: a socket on which the kernel refused Fast Open cannot.
+      const script = echoes('192.0.2.1', PORTS.echo, { bytes: 2_000_000, pace: 15 })
+      const running = rig.run<Ends[]>(rig.lab.server, script)
+      await pause(1000)
+      await rig.lab.link('wifi').set({ carrier: false })
+      expect((await running)[0]).toMatchObject({ received: 2_000_000, whole: true })
+      expect((await ue.asks('stats', 'stats')).handovers).toBeGreaterThanOrEqual(1)
+    },
+  )
+
   labTest('an access is lost: new connections come over the other one at once', async () => {
     const ue = await rig.ue(['http'])
     await rig.reachable(ue, 1)

@@ -50,6 +50,11 @@ export function netns(): string | undefined {
   )
 }
 
+/** A C compiler is installed. */
+export function compiler(): string | undefined {
+  return whyNot(() => run('cc', '--version'))
+}
+
 /** All of these. */
 export function all(...probes: (() => string | undefined)[]): () => string | undefined {
   return () => {

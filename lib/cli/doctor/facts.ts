@@ -1,6 +1,7 @@
 /** What the doctor looks at: everything that can be read without changing anything, as one value. */
 import { existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
+import { type ClientFastOpen, clientFastOpen } from '../../runtime/kernel/fast-open.js'
 import { nativeFile } from '../../runtime/kernel/native.js'
 import { type MissingInside, missingInsides } from '../../runtime/kernel/node-socket.js'
 import { isSupported } from '../../runtime/kernel/support.js'
@@ -28,6 +29,8 @@ export interface Facts {
   addonFile: string | undefined
   /** Why MPTCP sockets cannot be opened, if they cannot. */
   mptcp: string | undefined
+  /** Whether MPTCP connections can have data in their SYN: tried. `undefined` where there are no MPTCP sockets. */
+  fastOpen: ClientFastOpen | undefined
   /** By name, as text; `undefined` where the kernel has none. */
   sysctls: Readonly<Record<SysctlName, string | undefined>>
   pathManager: 'kernel' | 'userspace' | undefined
@@ -74,6 +77,7 @@ export async function gather(): Promise<Facts> {
     addon,
     addonFile,
     mptcp: support.supported ? undefined : (support.reason ?? 'without the addon it cannot be tried'),
+    fastOpen: support.supported ? clientFastOpen() : undefined,
     sysctls: Object.fromEntries(SYSCTLS.map(name => [name, sysctl(name)])) as Facts['sysctls'],
     pathManager: pathManagerType(),
     ...(addon === undefined ? await ofPathManager() : NOTHING_KNOWN),

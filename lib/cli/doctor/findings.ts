@@ -11,9 +11,10 @@ export function findings(facts: Facts, accesses: Accesses): Finding[] {
     aboutAddon(facts),
     aboutMptcp(facts),
     ...(facts.mptcp === undefined ? [aboutPathManager(facts), aboutCapability(facts)] : []),
-    aboutFastOpen(facts),
+    ...aboutFastOpen(facts),
     aboutBlackhole(facts),
-    aboutReceiveBuffer(facts),
+    // It concerns 0-RTT only.
+    ...(facts.fastOpen === 'works' ? [aboutReceiveBuffer(facts)] : []),
     ...aboutLimits(facts),
     ...aboutEndpoints(facts),
     ...aboutAccesses(facts.interfaces, accesses),
@@ -88,7 +89,7 @@ function aboutMptcp({ mptcp, kernel, sysctls }: Facts): Finding {
       ? [sysctlFix('net.mptcp.enabled', '1')]
       : mptcp === undefined
         ? []
-        : [{ command: '', note: 'boot a kernel with CONFIG_MPTCP, 5.6 or later; 6.2 or later for 0-RTT' }],
+        : [{ command: '', note: 'boot a kernel with CONFIG_MPTCP, 5.16 or later; 6.2 or later for 0-RTT' }],
   }
 }
 
@@ -136,20 +137,46 @@ function aboutCapability({ mayAdminister, executable }: Facts): Finding {
 /** Linux, ip-sysctl tcp_fastopen: 0x1 enables client support. */
 const CLIENT = 0x1
 
-function aboutFastOpen({ sysctls }: Facts): Finding {
-  const value = sysctls['net.ipv4.tcp_fastopen']
-  const good = (Number(value) & CLIENT) !== 0
-  return {
-    id: 'fast-open',
-    title: 'TCP Fast Open',
-    state: good ? 'good' : 'warning',
-    found: `net.ipv4.tcp_fastopen is ${value ?? 'missing'}`,
-    why: good
-      ? 'the Convert message can be in the SYN'
-      : 'without bit 1 the Convert message is not in the SYN: each connection through a converter takes one round trip more',
-    fixes: good ? [] : [sysctlFix('net.ipv4.tcp_fastopen', String(Number(value ?? 0) | CLIENT))],
+function aboutFastOpen({ fastOpen, kernel, sysctls }: Facts): Finding[] {
+  const about = { id: 'fast-open', title: 'TCP Fast Open' }
+  switch (fastOpen) {
+    case undefined:
+      return [] // no MPTCP sockets: that is said already
+    case 'works':
+      return [
+        {
+          ...about,
+          state: 'good',
+          found: 'an MPTCP socket takes data for its SYN',
+          why: 'the Convert message can be in the SYN',
+          fixes: [],
+        },
+      ]
+    case 'off':
+      return [
+        {
+          ...about,
+          state: 'warning',
+          found: `net.ipv4.tcp_fastopen is ${sysctls['net.ipv4.tcp_fastopen'] ?? 'missing'}`,
+          why: `without bit 1 ${ONE_ROUND_TRIP_MORE}`,
+          fixes: [sysctlFix('net.ipv4.tcp_fastopen', String(Number(sysctls['net.ipv4.tcp_fastopen'] ?? 0) | CLIENT))],
+        },
+      ]
+    case 'no-kernel':
+      return [
+        {
+          ...about,
+          state: 'warning',
+          found: `MPTCP sockets of Linux ${kernel} take no data for their SYN`,
+          why: ONE_ROUND_TRIP_MORE,
+          fixes: [{ command: '', note: 'boot Linux 6.2 or later' }],
+        },
+      ]
   }
 }
+
+const ONE_ROUND_TRIP_MORE =
+  'the Convert message is not in the SYN (1-RTT form): each connection through a converter takes one round trip more'
 
 /** Writing such a timeout, with any value, makes the kernel forget what it has found. */
 function aboutBlackhole({ sysctls, blackholes }: Facts): Finding {

@@ -29,8 +29,8 @@ export interface Probe {
   unreachable?: string
   /** Whether MPTCP got to the converter and back. */
   mptcp?: boolean
-  /** Whether a message in the SYN was acknowledged, and answered. */
-  synData?: boolean
+  /** Whether a message in the SYN was acknowledged, and answered; `not-sent`: this system sent none. */
+  synData?: boolean | 'not-sent'
   /** In the SYN or behind the handshake; undefined when it did not answer. */
   convert?: '0rtt' | '1rtt' | undefined
   /** What it answered: `connected`, or the error's name. */
@@ -57,9 +57,9 @@ export async function probe(target: ProbeTarget): Promise<Probe> {
   const { error, report } = await attempt({ ...(target.destination ?? place), ...over, ...how })
   const answer = error === undefined ? 'connected' : answerIn(error)
   if (answer === undefined) return { ...result, synData: false, failure: error!.message }
-  // The form that was answered is the second one when something was learned from the first.
-  const convert = report.convert ?? (report.lessons.length === 0 ? '0rtt' : '1rtt')
-  return { ...result, convert, synData: convert === '0rtt', answer }
+  const synData = report.synDataAccepted === true
+  const unsent = report.lessons.includes('no-fast-open-here')
+  return { ...result, convert: synData ? '0rtt' : '1rtt', synData: unsent ? 'not-sent' : synData, answer }
 }
 
 /** Of a name Node tries the addresses; a domain's converters are tried here. */
@@ -136,7 +136,11 @@ export function aboutPath(path: Probe, number = 1): Finding {
   const facts = [
     `reachable, RTT ${rtt!.toFixed(1)} ms`,
     mptcp ? 'MPTCP kept' : 'MPTCP lost',
-    synData ? 'SYN data acknowledged' : 'no answer to a message in the SYN',
+    synData === 'not-sent'
+      ? 'no message in the SYN'
+      : synData
+        ? 'SYN data acknowledged'
+        : 'no answer to a message in the SYN',
     failure === undefined
       ? `Convert answered (${convert === '0rtt' ? '0-RTT' : '1-RTT'}): ${answer}`
       : `Convert not answered: ${failure}`,
@@ -167,6 +171,14 @@ export function aboutPath(path: Probe, number = 1): Finding {
           note: "a middlebox removes MPTCP's options, or the converter listens with TCP only: try another network, or `atsss converter --protocol mptcp`",
         },
       ],
+    }
+  if (synData === 'not-sent')
+    return {
+      ...about,
+      state: 'warning',
+      found,
+      why: 'this system sends no data in SYNs, so each connection takes one round trip more',
+      fixes: [{ command: '', note: 'see "TCP Fast Open"' }],
     }
   if (!synData)
     return {

@@ -4,17 +4,10 @@
  * IP addresses".
  */
 import { isIPv4, type Socket } from 'node:net'
-import { systemError } from '../../errors.js'
+import { type SystemError, systemError } from '../../errors.js'
 import { connectedSocket } from '../../runtime/kernel/connected-socket.js'
-import {
-  INFO_MAX,
-  IPPROTO_MPTCP,
-  IPPROTO_TCP,
-  int,
-  SOL_TCP,
-  TCP_FASTOPEN_NO_COOKIE,
-  TCP_INFO,
-} from '../../runtime/kernel/constants.js'
+import { INFO_MAX, IPPROTO_MPTCP, IPPROTO_TCP, SOL_TCP, TCP_INFO } from '../../runtime/kernel/constants.js'
+import { allowSynData, lacksFastOpen } from '../../runtime/kernel/fast-open.js'
 import { native } from '../../runtime/kernel/native.js'
 import { fixReceiveBuffer } from '../../runtime/kernel/open-socket.js'
 import { reactor } from '../../runtime/kernel/reactor.js'
@@ -40,6 +33,8 @@ export interface Dialed {
    * connection.
    */
   zeroRtt: boolean
+  /** Whether this system refused to send data in the SYN: the message followed the handshake. */
+  noFastOpenHere: boolean
 }
 
 /**
@@ -55,23 +50,42 @@ export function dialClient(
   const addon = native()
   let fd: number | undefined
   let sent = 0
+  let noFastOpenHere = false
   let cancel = (): void => {}
   const drop = () => {
     if (fd !== undefined) addon.reset(fd)
     fd = undefined
+  }
+  const open = () => {
+    const opened = addon.socket(isIPv4(to.address) ? 4 : 6, protocol === 'mptcp' ? IPPROTO_MPTCP : IPPROTO_TCP)
+    try {
+      if (!ANY.has(from)) addon.bind(opened, from, 0)
+      return opened
+    } catch (error) {
+      addon.close(opened)
+      throw error
+    }
   }
   const fail = (error: Error) => {
     drop()
     done(error)
   }
   try {
-    fd = addon.socket(isIPv4(to.address) ? 4 : 6, protocol === 'mptcp' ? IPPROTO_MPTCP : IPPROTO_TCP)
-    if (!ANY.has(from)) addon.bind(fd, from, 0)
-    if (dial.zeroRtt) {
-      if (protocol === 'mptcp') fixReceiveBuffer(fd)
-      addon.setsockopt(fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
-      sent = addon.sendFastOpen(fd, to.address, to.port, message)
-    } else addon.connect(fd, to.address, to.port)
+    fd = open()
+    if (dial.zeroRtt)
+      try {
+        if (protocol === 'mptcp') fixReceiveBuffer(fd)
+        allowSynData(fd)
+        sent = addon.sendFastOpen(fd, to.address, to.port, message)
+      } catch (error) {
+        if (!lacksFastOpen(error as SystemError)) throw error
+        noFastOpenHere = true
+        // The kernel gives a socket whose MSG_FASTOPEN it refused no further subflow (EINVAL).
+        addon.close(fd)
+        fd = undefined
+        fd = open()
+      }
+    if (!dial.zeroRtt || noFastOpenHere) addon.connect(fd, to.address, to.port)
     const wait = reactor().awaitConnected(fd, errno => {
       if (errno !== 0) return fail(systemError(errno, 'connect', to.address, to.port))
       let socket: Socket
@@ -86,7 +100,7 @@ export function dialClient(
         return fail(error as Error)
       }
       if (sent < message.length) socket.write(message.subarray(sent))
-      done(undefined, { socket, zeroRtt })
+      done(undefined, { socket, zeroRtt, noFastOpenHere })
     })
     cancel = () => wait.cancel()
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Incoming connections: clients ask for mappings (PCP), remote hosts connect to them, and the converter connects on to the client. */
 import type { Socket } from 'node:net'
+import { FAST_OPEN_NEEDS } from '../../runtime/kernel/fast-open.js'
 import { native } from '../../runtime/kernel/native.js'
 import type { PcpResult } from '../../wire/pcp/index.js'
 import type { Settings } from '../options/settings.js'
@@ -42,7 +43,7 @@ export class Incoming {
   readonly #protocol: 'mptcp' | 'tcp'
   readonly #events: IncomingEvents
   readonly #mappings: Mappings
-  readonly #memory = new ClientMemory()
+  readonly #memory: ClientMemory
   readonly #ports: ExternalPorts
   readonly #pcp: PcpServer
   readonly #sessions = new Set<IncomingSession>()
@@ -58,6 +59,7 @@ export class Incoming {
     this.#clients = clients
     this.#protocol = protocol
     this.#events = events
+    this.#memory = new ClientMemory(() => events.degraded(NO_FAST_OPEN))
     this.#mappings = new Mappings(settings.pcp!)
     this.#ports = new ExternalPorts((socket, place) => this.#accept(socket, place), events.notAccepted)
     this.#pcp = new PcpServer(settings, this.#mappings, {
@@ -156,4 +158,11 @@ export class Incoming {
     this.#counted.accepted++
     session.start(mapping)
   }
+}
+
+const NO_FAST_OPEN: Degraded = {
+  what: 'fast-open',
+  message:
+    'This system sends no data in SYNs: connections to clients take one round trip more (the Convert message follows the handshake)',
+  remedy: `${FAST_OPEN_NEEDS}, are needed: sysctl -w net.ipv4.tcp_fastopen=3`,
 }

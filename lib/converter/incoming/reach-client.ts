@@ -15,10 +15,18 @@ const ATTEMPT_DELAY = 250
  */
 const MEMORY = { silent: 60_000, noFastOpen: 600_000 }
 
-/** What was learned about clients' addresses. */
+/** What was learned about clients' addresses, and about this system's Fast Open. */
 export class ClientMemory {
   readonly #silent = new Map<string, number>()
   readonly #noFastOpen = new Map<string, number>()
+  /** When this system last refused data for a SYN. An administrator may allow it, so it is tried again. */
+  #noFastOpenHere = Number.NEGATIVE_INFINITY
+  readonly #lacksFastOpen: () => void
+
+  /** @param lacksFastOpen this system sends no data in SYNs; called each time that it is found out, not for each connection */
+  constructor(lacksFastOpen: () => void) {
+    this.#lacksFastOpen = lacksFastOpen
+  }
 
   /** The paths in the order in which they are tried. */
   order({ paths }: Mapping, now: number): Path[] {
@@ -29,6 +37,7 @@ export class ClientMemory {
   }
 
   takesSynData({ address }: Path, now: number): boolean {
+    if (now - this.#noFastOpenHere < MEMORY.noFastOpen) return false
     return now - (this.#noFastOpen.get(address) ?? Number.NEGATIVE_INFINITY) >= MEMORY.noFastOpen
   }
 
@@ -42,6 +51,12 @@ export class ClientMemory {
 
   noFastOpen({ address }: Path, now: number): void {
     this.#noFastOpen.set(address, now)
+  }
+
+  noFastOpenHere(now: number): void {
+    const isNews = now - this.#noFastOpenHere >= MEMORY.noFastOpen
+    this.#noFastOpenHere = now
+    if (isNews) this.#lacksFastOpen()
   }
 
   sweep(now: number): void {
@@ -75,7 +90,8 @@ export function reachClient(
         running.delete(path)
         if (dialed) {
           memory.answered(path)
-          if (zeroRtt && !dialed.zeroRtt) memory.noFastOpen(path, now())
+          if (dialed.noFastOpenHere) memory.noFastOpenHere(now())
+          else if (zeroRtt && !dialed.zeroRtt) memory.noFastOpen(path, now())
           for (const silent of running.keys()) memory.silent(silent, now())
           stop()
           return done(undefined, { ...dialed, path })

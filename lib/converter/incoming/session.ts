@@ -31,6 +31,8 @@ export interface IncomingInfo {
   zeroRtt?: boolean
   /** Why it ended before anything was relayed. */
   failure?: IncomingFailure
+  /** The system's error, where the client was not reached because of one. */
+  error?: string
   /** Bytes of the application. */
   bytes: { fromRemote: number; fromClient: number }
   /** Milliseconds since it was accepted. */
@@ -93,10 +95,11 @@ export class IncomingSession {
     const message = encode([{ type: 'connect', address, port, tcpOptions: [] }], {
       allowLoopback: settings.allowLoopback,
     })
-    this.#stopReaching = reachClient(mapping, { protocol, message }, memory, settings.now, (_, reached) => {
+    this.#stopReaching = reachClient(mapping, { protocol, message }, memory, settings.now, (error, reached) => {
       this.#stopReaching = () => {}
-      if (reached) this.#reached(reached, mapping)
-      else this.#end('unreachable')
+      if (reached) return this.#reached(reached, mapping)
+      if (error) this.info.error = error.message
+      this.#end('unreachable')
     })
   }
 

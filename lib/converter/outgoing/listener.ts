@@ -2,18 +2,10 @@
 
 import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from 'node:net'
 import { hostAndPort } from '../../input/addresses.js'
-import {
-  IPPROTO_MPTCP,
-  IPPROTO_TCP,
-  IPV6_V6ONLY,
-  int,
-  SO_REUSEADDR,
-  SOL_IPV6,
-  SOL_SOCKET,
-} from '../../runtime/kernel/constants.js'
+import { IPPROTO_TCP, IPV6_V6ONLY, int, SO_REUSEADDR, SOL_IPV6, SOL_SOCKET } from '../../runtime/kernel/constants.js'
 import { serverFastOpen, takeSynData } from '../../runtime/kernel/fast-open.js'
 import type { Addon } from '../../runtime/kernel/native.js'
-import { isSupported, lacksMptcp } from '../../runtime/kernel/support.js'
+import { isSupported, lacksMptcp, mptcpSocket } from '../../runtime/kernel/support.js'
 import type { ListenAddress } from '../options/listen-address.js'
 import type { Settings } from '../options/settings.js'
 import { addon } from '../relay/kernel.js'
@@ -92,7 +84,7 @@ function openSocket(
   const family = isIPv4(where.host) ? 4 : 6
   if (settings.protocol === 'mptcp')
     try {
-      return { fd: native.socket(family, IPPROTO_MPTCP), protocol: 'mptcp' }
+      return { fd: mptcpSocket(family), protocol: 'mptcp' }
     } catch (error) {
       if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
       degraded(noMptcp('listening'))

@@ -18,11 +18,12 @@ import { otherEnd } from '../../policy/connect/half-fallback.js'
 import type { Failure } from '../../policy/connect/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../../wire/convert/index.js'
 import { decodeTcpInfo, type TcpInfo } from '../../wire/kernel/tcp-info.js'
-import { INFO_MAX, int, SOL_TCP, TCP_ESTABLISHED, TCP_FASTOPEN_NO_COOKIE, TCP_INFO } from '../kernel/constants.js'
+import { INFO_MAX, SOL_TCP, TCP_ESTABLISHED, TCP_INFO } from '../kernel/constants.js'
+import { allowSynData, lacksFastOpen } from '../kernel/fast-open.js'
 import { native } from '../kernel/native.js'
 import { fixReceiveBuffer, openSocket, type Protocol, protocolOf, type SocketPlan } from '../kernel/open-socket.js'
 import { reactor, type Wait } from '../kernel/reactor.js'
-import { failedAtOnce, failedConnect, lacksFastOpen } from './errors.js'
+import { failedAtOnce, failedConnect, noSynData } from './errors.js'
 import type { PendingBytes } from './pending-bytes.js'
 
 export interface AttemptEvents {
@@ -86,10 +87,7 @@ export class Attempt {
     const { destination, via } = this.candidate
     const { address, port, family } = via?.endpoint ?? destination
     if (via) this.#message = encode(connectMessage(this.candidate), { allowLoopback: this.#settings.allowLoopback })
-    const plan: SocketPlan = this.candidate.tcp ? { ...this.#plan, mptcp: 'off' } : this.#plan
-    const opened = openSocket(family, plan, this.candidate.interface)
-    this.fd = opened.fd
-    this.protocol = this.candidate.tcp ? { name: 'tcp', why: NOT_ANSWERED } : opened.protocol
+    this.#open(family)
     try {
       if (via?.form !== '0rtt' || !this.#sendInSyn(address, port, via)) native().connect(this.fd, address, port)
       const isEstablished = native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
@@ -147,6 +145,13 @@ export class Attempt {
     this.#closeSocket()
   }
 
+  #open(family: 4 | 6): void {
+    const plan: SocketPlan = this.candidate.tcp ? { ...this.#plan, mptcp: 'off' } : this.#plan
+    const { fd, protocol } = openSocket(family, plan, this.candidate.interface)
+    this.fd = fd
+    this.protocol = this.candidate.tcp ? { name: 'tcp', why: NOT_ANSWERED } : protocol
+  }
+
   /** False where this system cannot send data in a SYN, or not reliably, and the 1-RTT form may be used instead. */
   #sendInSyn(address: string, port: number, via: ViaConverter): boolean {
     if (this.protocol?.name === 'mptcp' && !fixReceiveBuffer(this.fd) && this.#plan.steered && via.adaptive)
@@ -155,10 +160,14 @@ export class Attempt {
     const bytes = early.length === 0 ? this.#message : Buffer.concat([this.#message, early])
     let taken: number
     try {
-      native().setsockopt(this.fd, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
+      allowSynData(this.fd)
       taken = native().sendFastOpen(this.fd, address, port, bytes)
     } catch (error) {
-      if (!via.adaptive || !lacksFastOpen(error as SystemError)) throw error
+      if (!lacksFastOpen(error as SystemError)) throw error
+      if (!via.adaptive) throw noSynData(error as SystemError)
+      // A socket whose MSG_FASTOPEN was refused connects, but the kernel gives it no further subflow (EINVAL).
+      native().close(this.fd)
+      this.#open(via.endpoint.family)
       return this.#leaveSyn(via, 'no-fast-open-here')
     }
     this.#messageSent = Math.min(taken, this.#message.length)

@@ -287,9 +287,14 @@ export class Connecting {
       this.#writes = this.#writes.filter(write => write.end > bytes)
       for (const { done } of gone) callApplication(done)
     },
-    failed: (errors, { attempts, lessons }) => {
+    failed: (errors, { attempts, lessons, refused }) => {
       this.#end()
-      Object.assign(this.report, { attempts, lessons } satisfies Partial<MptcpReport>)
+      const { via } = refused?.candidate ?? {}
+      Object.assign(this.report, {
+        attempts,
+        lessons,
+        ...(via && { ...converterOf(via), synDataAccepted: refused!.synDataAccepted }),
+      } satisfies Partial<MptcpReport>)
       this.#socket.destroy(oneError(errors, this.#settings.converters.length > 0))
     },
     connected: (attempt, history) => this.#connected(attempt, history),

@@ -70,6 +70,8 @@ export interface DialHistory {
   /** Why no converter is used although some are configured. */
   converterError: Error | undefined
   lessons: OneRttReason[]
+  /** The last attempt that a converter answered with an Error TLV. */
+  refused?: Pick<Attempt, 'candidate' | 'synDataAccepted'>
 }
 
 export class Dial {
@@ -248,6 +250,8 @@ export class Dial {
     if (this.#over) return
     this.#errors.push(error)
     if (failure.kind === 'error-tlv') {
+      this.#history.refused = attempt
+      if (attempt.leftSyn) this.#learn(candidate, { learn: 'one-rtt', why: attempt.leftSyn })
       this.#learnFromSilence(attempt)
       for (const other of this.#active) if (without([other.candidate], candidate, scope).length === 0) this.#drop(other)
     }

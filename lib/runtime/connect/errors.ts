@@ -1,7 +1,8 @@
 /** Errors of connections that cannot be made, shaped as net.connect's: with the local address where it matters. */
 import { constants } from 'node:os'
-import { type SystemError, systemError } from '../../errors.js'
+import { AtsssError, type SystemError, systemError } from '../../errors.js'
 import { anyAddress } from '../../input/addresses.js'
+import { FAST_OPEN_NEEDS } from '../kernel/fast-open.js'
 import { native } from '../kernel/native.js'
 
 /**
@@ -27,9 +28,13 @@ export function failedAtOnce(error: SystemError, fd: number): SystemError {
   return systemError(-error.errno!, 'connect', error.address, error.port || undefined, native().getsockname(fd))
 }
 
-/** net.ipv4.tcp_fastopen lacks bit 1, or the kernel is older than Fast Open on MPTCP sockets (6.1) or without a cookie (6.2). */
-export function lacksFastOpen({ errno }: SystemError): boolean {
-  return errno === -constants.errno.EOPNOTSUPP || errno === -constants.errno.ENOPROTOOPT
+/** `convert: '0rtt'` is set, and the kernel has refused data for the SYN. */
+export function noSynData(cause: SystemError): AtsssError {
+  return new AtsssError(
+    'ERR_CONVERT_NO_FAST_OPEN',
+    `This system sends no data in the SYN of an MPTCP connection, and the option convert is '0rtt' (${cause.message}): ${FAST_OPEN_NEEDS}, are needed; 'auto' does without`,
+    { cause },
+  )
 }
 
 /**

@@ -6,7 +6,6 @@ import { anyAddress } from '../../input/addresses.js'
 import { decodeMptcpInfo } from '../../wire/kernel/mptcp-info.js'
 import {
   INFO_MAX,
-  IPPROTO_MPTCP,
   IPPROTO_TCP,
   int,
   MPTCP_INFO,
@@ -18,7 +17,7 @@ import {
   SOL_SOCKET,
 } from './constants.js'
 import { native } from './native.js'
-import { lacksMptcp, unsupportedReason } from './support.js'
+import { lacksMptcp, mptcpSocket, unsupportedReason } from './support.js'
 import { sysctlNumber } from './sysctl.js'
 
 /** The protocol of a connection, and if it is TCP, why. */
@@ -103,7 +102,7 @@ let lastRmemMax = { value: 0, readAt: Number.NEGATIVE_INFINITY }
 export function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: number; protocol: Protocol } {
   if (wish === 'off') return { fd: native().socket(family, IPPROTO_TCP), protocol: { name: 'tcp' } }
   try {
-    return { fd: native().socket(family, IPPROTO_MPTCP), protocol: { name: 'mptcp' } }
+    return { fd: mptcpSocket(family), protocol: { name: 'mptcp' } }
   } catch (error) {
     if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
     const why = unsupportedReason(error as NodeJS.ErrnoException)

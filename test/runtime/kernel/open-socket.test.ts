@@ -123,7 +123,7 @@ describe('whether the system can do MPTCP', () => {
     ['EMFILE', 'too many files', false],
     ['ENOMEM', 'too many files', false],
   ])('socket() fails with %s', (code, reason, lacks) => {
-    const error = Object.assign(new Error('too many files'), { code })
+    const error = Object.assign(new Error('too many files'), { code, syscall: 'socket' })
     expect(unsupportedReason(error)).toContain(reason)
     expect(lacksMptcp(error)).toBe(lacks)
   })
