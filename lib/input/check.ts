@@ -116,27 +116,38 @@ export const interfaceName: Checks['interfaceName'] = options.interfaceName
 export const bytes: Checks['bytes'] = options.bytes
 
 /**
- * Options of other libraries are passed over, as net.connect does. But a name that is almost one of ours, or the
- * singular of one, is a mistake that would silently have no effect.
- *
- * @param path of `options`, with a dot behind it, if they are part of others
+ * The names of one kind of options. Those of other libraries are passed over, as net.connect does. But a name that is almost
+ * one of ours, or the singular of one, is a mistake that would silently have no effect.
  */
-export function refuseMisspelled(
-  options: object,
-  ours: readonly string[],
-  notOurs: ReadonlySet<string> = new Set(),
-  path = '',
-): void {
-  const singulars = new Map(ours.filter(own => own.endsWith('s')).map(own => [own.slice(0, -1), own]))
-  const words = [...ours, ...singulars.keys()]
-  for (const name of Object.keys(options)) {
-    if (ours.includes(name) || notOurs.has(name)) continue
-    const near = nearest(name, words, ONE_LETTER)
-    if (near !== undefined)
-      throw new AtsssError(
-        'ERR_ATSSS_OPTION',
-        `Misspelled option "${path}${name}" should be "${singulars.get(near) ?? near}"`,
-      )
+export class OptionNames {
+  readonly #ours: readonly string[]
+  /** The option that a singular stands for. */
+  readonly #singulars: ReadonlyMap<string, string>
+  /** Ours, and the others that were passed over: each connection brings the same ones. */
+  readonly #passed: Set<string>
+
+  /** @param notOurs names that only look like ours */
+  constructor(ours: readonly string[], notOurs: readonly string[] = []) {
+    this.#ours = ours
+    this.#singulars = new Map(ours.filter(own => own.endsWith('s')).map(own => [own.slice(0, -1), own]))
+    this.#passed = new Set([...ours, ...notOurs])
+  }
+
+  /**
+   * @param path of `options`, with a dot behind it, if they are part of others
+   * @throws ERR_ATSSS_OPTION
+   */
+  refuseMisspelled(options: object, path = ''): void {
+    for (const name of Object.keys(options)) {
+      if (this.#passed.has(name)) continue
+      const near = nearest(name, [...this.#ours, ...this.#singulars.keys()], ONE_LETTER)
+      if (near !== undefined)
+        throw new AtsssError(
+          'ERR_ATSSS_OPTION',
+          `Misspelled option "${path}${name}" should be "${this.#singulars.get(near) ?? near}"`,
+        )
+      if (this.#passed.size < MOST_PASSED) this.#passed.add(name)
+    }
   }
 }
 
@@ -164,6 +175,8 @@ export function shown(value: unknown): string {
   return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY }).slice(0, 80)
 }
 
+/** How many names are remembered: an application may make them up. */
+const MOST_PASSED = 1000
 /** Where every word is one of ours. */
 const A_QUARTER = (length: number) => Math.max(1, Math.floor(length / 4))
 /** Where other words are somebody else's: a short one that differs in a letter is probably another word. */

@@ -6,7 +6,7 @@
 import { AtsssError } from '../errors.js'
 import type { TcpOption } from '../wire/convert/index.js'
 import { hostAndPort, parseHostAndPort } from './addresses.js'
-import { bytes, flag, integer, interfaceName, invalid, oneOf, refuseMisspelled, text } from './check.js'
+import { bytes, flag, integer, interfaceName, invalid, OptionNames, oneOf, text } from './check.js'
 
 /**
  * How the Convert message travels (RFC 8803 §6: in the SYN, or in the first bytes after the handshake).
@@ -210,7 +210,7 @@ const DEFAULTS = {
 
 /** Checks the options that are ours and leaves net.connect's to Node. Throws `ERR_ATSSS_OPTION`. */
 export function resolveOptions(options: MptcpOptions & object): Settings {
-  refuseMisspelled(options, OURS, NOT_OURS)
+  OURS.refuseMisspelled(options)
   const convert = oneOf('convert', options.convert, ['auto', '0rtt', '1rtt'], DEFAULTS.convert)
   const pipelining = flag('pipelining', options.pipelining, true)
   const inputs = options.converters ?? []
@@ -239,7 +239,7 @@ function converterSpec(input: unknown, path: string, convert: ConvertForm, pipel
   if (typeof input === 'string') return { ...parseConverter(input, path), convert, pipelining, cookie: undefined }
   if (typeof input !== 'object' || input === null) throw invalid(path, 'a string or an object', input)
   const given = input as Partial<ConverterAddress & ConverterDomain>
-  refuseMisspelled(given, OF_A_CONVERTER, undefined, `${path}.`)
+  OF_A_CONVERTER.refuseMisspelled(given, `${path}.`)
   const rest = {
     convert: oneOf(`${path}.convert`, given.convert, ['auto', '0rtt', '1rtt'], convert),
     pipelining: flag(`${path}.pipelining`, given.pipelining, pipelining),
@@ -265,32 +265,33 @@ function parseConverter(input: string, path: string): Pick<ConverterSpec, 'name'
   return { name: input, where: { host, port } }
 }
 
-const OURS: readonly string[] = [
-  'converters',
-  'interface',
-  'mptcp',
-  'convert',
-  'pipelining',
-  'earlyData',
-  'fallback',
-  'connectTimeout',
-  'converterTimeout',
-  'synTimeout',
-  'synRetries',
-  'attemptDelay',
-  'info',
-  'tcpOptions',
-  'cookies',
-  'allowLoopback',
-] satisfies (keyof MptcpOptions)[]
+const OURS = new OptionNames(
+  [
+    'converters',
+    'interface',
+    'mptcp',
+    'convert',
+    'pipelining',
+    'earlyData',
+    'fallback',
+    'connectTimeout',
+    'converterTimeout',
+    'synTimeout',
+    'synRetries',
+    'attemptDelay',
+    'info',
+    'tcpOptions',
+    'cookies',
+    'allowLoopback',
+  ] satisfies (keyof MptcpOptions)[],
+  // Of other libraries, in connect's options.
+  ['cookie', 'connect', 'timeout'],
+)
 
-const OF_A_CONVERTER: readonly string[] = ['host', 'port', 'domain', 'convert', 'pipelining', 'cookie'] satisfies (
+const OF_A_CONVERTER = new OptionNames(['host', 'port', 'domain', 'convert', 'pipelining', 'cookie'] satisfies (
   | keyof ConverterAddress
   | keyof ConverterDomain
-)[]
-
-/** Names that other libraries put into connect's options and that only look like ours. */
-const NOT_OURS = new Set(['cookie', 'connect', 'timeout'])
+)[])
 
 function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value)

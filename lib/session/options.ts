@@ -1,7 +1,7 @@
 /** What a `MaPduSession` takes, and the checks of it. */
 
 import { AtsssError } from '../errors.js'
-import { integer, interfaceName, invalid, oneOf, refuseMisspelled, text } from '../input/check.js'
+import { integer, interfaceName, invalid, OptionNames, oneOf, text } from '../input/check.js'
 import type { MptcpOptions } from '../input/options.js'
 import type { PermitPolicy } from '../policy/rules/permit.js'
 import type { RulesInput } from '../policy/rules/read.js'
@@ -71,12 +71,14 @@ const OF_THE_SESSION: readonly string[] = [
   'controller',
   'watch',
 ] satisfies (keyof SessionOptions)[]
-const NOT_OURS = new Set(['rule'])
+const NAMES = new OptionNames(OF_THE_SESSION, ['rule'])
+const OF_ASSISTANCE = new OptionNames(['percent3gpp', 'why'])
+const OF_APPLICATION = new OptionNames(['osId', 'osAppId'])
 
 /** @throws ERR_ATSSS_OPTION */
 export function resolveSession(options: SessionOptions): SessionSettings {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
-  refuseMisspelled(options, OF_THE_SESSION, NOT_OURS)
+  NAMES.refuseMisspelled(options)
   refuseInterface(options)
   return {
     accesses: { '3gpp': access(options, '3gpp'), 'non-3gpp': access(options, 'non-3gpp') },
@@ -112,7 +114,7 @@ export function isGiven(options: object, name: string): boolean {
 export function resolveAssistance(wish: Assistance | undefined): Assistance | undefined {
   if (wish === undefined) return undefined
   if (typeof wish !== 'object' || wish === null) throw invalid('wish', 'an object or undefined', wish)
-  refuseMisspelled(wish, ['percent3gpp', 'why'])
+  OF_ASSISTANCE.refuseMisspelled(wish)
   return { percent3gpp: integer('percent3gpp', wish.percent3gpp, 0, 100), why: text('why', wish.why) }
 }
 
@@ -137,7 +139,7 @@ function application(given: SessionOptions['application']): SessionSettings['app
   if (given === undefined) return {}
   if (typeof given !== 'object' || given === null) throw invalid('application', 'an object with "osAppId"', given)
   const { osId, osAppId } = given
-  refuseMisspelled(given, ['osId', 'osAppId'], undefined, 'application.')
+  OF_APPLICATION.refuseMisspelled(given, 'application.')
   if (osId !== undefined && !UUID.test(String(osId).toLowerCase())) throw invalid('application.osId', 'a UUID', osId)
   return { osAppId: text('application.osAppId', osAppId), ...(osId === undefined ? {} : { osId }) }
 }

@@ -1,7 +1,7 @@
 /** What a session's server and its `listen()` take, and the checks of it. */
 import { isIP } from 'node:net'
 import { parseHostAndPort, plainAddress } from '../input/addresses.js'
-import { flag, integer, invalid, refuseMisspelled } from '../input/check.js'
+import { flag, integer, invalid, OptionNames } from '../input/check.js'
 import { TIMER_MAX } from '../input/options.js'
 import type { PcpServer } from '../policy/pcp/servers.js'
 import type { PeerFilter } from '../runtime/incoming/pcp-mapping.js'
@@ -80,7 +80,7 @@ export interface SessionServerSettings {
   messageTimeout: number
 }
 
-const NAMES: readonly string[] = [
+const NAMES = new OptionNames([
   'allowHalfOpen',
   'pauseOnConnect',
   'noDelay',
@@ -92,7 +92,8 @@ const NAMES: readonly string[] = [
   'filters',
   'pcpServers',
   'messageTimeout',
-] satisfies (keyof SessionServerOptions)[]
+] satisfies (keyof SessionServerOptions)[])
+const OF_EXTERNAL = new OptionNames(['address', 'port', 'required'])
 
 /** Options of the session and of net.createServer that have no effect on a session's server, and what to use. */
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
@@ -105,7 +106,7 @@ const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
 /** @throws ERR_ATSSS_OPTION */
 export function resolveServer(options: SessionServerOptions): SessionServerSettings {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
-  refuseMisspelled(options, NAMES)
+  NAMES.refuseMisspelled(options)
   refuseWithoutEffect(options, WITHOUT_EFFECT)
   return {
     allowHalfOpen: flag('allowHalfOpen', options.allowHalfOpen, false),
@@ -127,7 +128,7 @@ export function resolveServer(options: SessionServerOptions): SessionServerSetti
 
 function external(given: NonNullable<SessionServerOptions['external']>): SessionServerSettings['external'] {
   const { address, port, required } = given
-  refuseMisspelled(given, ['address', 'port', 'required'], undefined, 'external.')
+  OF_EXTERNAL.refuseMisspelled(given, 'external.')
   if (address !== undefined && isIP(address) === 0) throw invalid('external.address', 'an IP address', address)
   return {
     address: address === undefined ? undefined : plainAddress(address),

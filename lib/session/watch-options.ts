@@ -1,5 +1,5 @@
 /** The session option `watch`: its type and its checks. */
-import { invalid, refuseMisspelled, text } from '../input/check.js'
+import { invalid, OptionNames, text } from '../input/check.js'
 
 /** Where a session can be watched, and whether watchers may replace its rules. */
 export interface WatchOptions {
@@ -23,9 +23,11 @@ export function resolveWatch(given: boolean | string | WatchOptions | undefined)
   if (given === true) return {}
   if (typeof given === 'string') return { path: text('watch', given) }
   if (typeof given !== 'object' || given === null) throw invalid('watch', 'true, a path or an object', given)
-  refuseMisspelled(given, ['path', 'control'], undefined, 'watch.')
+  OPTIONS.refuseMisspelled(given, 'watch.')
   if (given.path !== undefined) text('watch.path', given.path)
   if (given.control !== undefined && typeof given.control !== 'boolean')
     throw invalid('watch.control', 'true or false', given.control)
   return given
 }
+
+const OPTIONS = new OptionNames(['path', 'control'])

@@ -2,7 +2,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import { type ListenOptions, Server, type ServerOpts, Socket } from 'node:net'
 import { AtsssError } from '../errors.js'
-import { oneOf, refuseMisspelled } from '../input/check.js'
+import { OptionNames, oneOf } from '../input/check.js'
 import { isMptcpSocket, openListenSocket } from '../runtime/kernel/listen-socket.js'
 import { native } from '../runtime/kernel/native.js'
 import {
@@ -197,10 +197,11 @@ export class AcceptedSocket extends Socket {
 
 function checked(options: unknown): 'prefer' | 'require' | 'off' {
   if (typeof options !== 'object' || options === null) return 'prefer'
-  refuseMisspelled(options, ['mptcp'])
+  OPTIONS.refuseMisspelled(options)
   return oneOf('mptcp', (options as MptcpServerOptions).mptcp, ['prefer', 'require', 'off'], 'prefer')
 }
 
+const OPTIONS = new OptionNames(['mptcp'])
 /** In place of a port, Node's mark of a pipe. */
 const PIPE = -1
 /** Node's default. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Checks, nearest, shown } from '../../lib/input/check.js'
+import { Checks, nearest, OptionNames, shown } from '../../lib/input/check.js'
 
 const checks = new Checks('ERR_ATSSS_CONFIG', path => `at ${path}:`)
 const refused = (message: string) => expect.objectContaining({ code: 'ERR_ATSSS_CONFIG', message })
@@ -60,4 +60,24 @@ test('the nearest word, not the first one', () => {
 test('long values are cut', () => {
   expect(shown('x'.repeat(200))).toHaveLength(82)
   expect(shown(Array.from({ length: 100 }, () => 'xxxxxxxx'))).toHaveLength(80)
+})
+
+describe('names of options', () => {
+  const names = new OptionNames(['converters', 'mptcp'], ['convertors'])
+
+  test('a misspelled one is refused every time', () => {
+    for (let call = 0; call < 3; call++)
+      expect(() => names.refuseMisspelled({ mptpc: 1 }, 'a.')).toThrow('Misspelled option "a.mptpc" should be "mptcp"')
+  })
+
+  test('a singular is refused, and an exception is not', () => {
+    expect(() => names.refuseMisspelled({ converter: 1 })).toThrow('should be "converters"')
+    expect(() => names.refuseMisspelled({ convertors: 1 })).not.toThrow()
+  })
+
+  test('after thousands of other names, other names still pass, and misspelled ones do not', () => {
+    for (let n = 0; n < 3_000; n++) names.refuseMisspelled({ [`other-library-${n}`]: n })
+    expect(() => names.refuseMisspelled({ another: 1 })).not.toThrow()
+    expect(() => names.refuseMisspelled({ mptpc: 1 })).toThrow('should be "mptcp"')
+  })
 })

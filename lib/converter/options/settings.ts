@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { AtsssError } from '../../errors.js'
 import { PrefixSet } from '../../input/addresses.js'
 import { callApplication } from '../../input/application.js'
-import { flag, integer, invalid, oneOf, refuseMisspelled } from '../../input/check.js'
+import { flag, integer, invalid, OptionNames, oneOf } from '../../input/check.js'
 import { TIMER_MAX } from '../../input/options.js'
 import { type ListenAddress, listenAddress } from './listen-address.js'
 import type { ConverterOptions, CookieOptions } from './options.js'
@@ -116,7 +116,7 @@ const NAMES = [
 
 /** All option names are known here: others are refused. */
 function refuseUnknown(options: object, names: readonly string[]): void {
-  refuseMisspelled(options, names, new Set())
+  new OptionNames(names).refuseMisspelled(options)
   const unknown = Object.keys(options).find(name => !names.includes(name))
   if (unknown !== undefined)
     throw new AtsssError('ERR_ATSSS_OPTION', `Unknown option "${unknown}": there are ${names.join(', ')}`)
