@@ -4,9 +4,12 @@ import { AtsssError } from '../errors.js'
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/bytes/address.js'
 import { invalid } from './check.js'
 
-/** A set of prefixes: `10.0.0.0/8`, `2001:db8::/32`; an address alone stands for itself. */
+/**
+ * A set of prefixes: `10.0.0.0/8`, `2001:db8::/32`; an address alone stands for itself. `::ffff:10.0.0.0/104` is `10.0.0.0/8`,
+ * as IPv4-mapped addresses are IPv4 addresses everywhere here.
+ */
 export class PrefixSet {
-  /** One each: a list holds an IPv4 address for being IPv4-mapped in an IPv6 prefix, such as ::/0. */
+  /** One for each family: in a single list, an IPv6 prefix such as ::/0 would contain every IPv4 address. */
   readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() }
 
   /** @param option the name of the option, for the error */
@@ -15,9 +18,13 @@ export class PrefixSet {
       const [, address = '', bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(String(prefix)) ?? []
       const width = [0, 32, 128][[0, 4, 6].indexOf(isIP(address))]!
       const length = bits === undefined ? width : Number(bits)
-      if (width === 0 || length > width) throw invalid(option, 'prefixes such as 10.0.0.0/8 or fd00::/8', prefix)
-      const family = width === 32 ? 'ipv4' : 'ipv6'
-      this.#lists[family].addSubnet(address, length, family)
+      const plain = plainAddress(address)
+      const family = isIPv4(plain) ? 'ipv4' : 'ipv6'
+      const plainLength = family === 'ipv4' ? length - (width - 32) : length
+      // A mapped prefix of less than 96 bits would be more than IPv4, and nothing says what it means.
+      if (width === 0 || length > width || plainLength < 0)
+        throw invalid(option, 'prefixes such as 10.0.0.0/8 or fd00::/8', prefix)
+      this.#lists[family].addSubnet(plain, plainLength, family)
     }
   }
 

@@ -81,9 +81,10 @@ export class Checks {
     return Uint8Array.from(Buffer.from(value, 'hex'))
   }
 
+  /** An array. A hole in it is an undefined item, which `map` would pass over. */
   readonly list = (path: string, value: unknown): unknown[] => {
     if (!Array.isArray(value)) throw this.invalid(path, 'an array', value)
-    return value
+    return Array.from(value)
   }
 
   /** An object with these properties only: one that nothing reads could change the meaning of the others. */

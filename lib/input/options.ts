@@ -215,7 +215,8 @@ export function resolveOptions(options: MptcpOptions & object): Settings {
   const pipelining = flag('pipelining', options.pipelining, true)
   const inputs = options.converters ?? []
   return {
-    converters: (isList(inputs) ? inputs : [inputs]).map((input, index) =>
+    // A hole in an array is an undefined item, which `map` would pass over.
+    converters: Array.from(isList(inputs) ? inputs : [inputs], (input, index) =>
       converterSpec(input, `converters[${index}]`, convert, pipelining),
     ),
     interface: options.interface === undefined ? undefined : interfaceName('interface', options.interface),
@@ -316,7 +317,7 @@ function cookieBytes(name: string, value: unknown): Uint8Array | undefined {
 function tcpOptionList(value: unknown): readonly TcpOption[] {
   if (value === undefined) return []
   if (!Array.isArray(value)) throw invalid('tcpOptions', 'an array of { kind, value }', value)
-  return value.map((option, index) => ({
+  return Array.from(value, (option, index) => ({
     kind: integer(`tcpOptions[${index}].kind`, option?.kind, 2, 255),
     value: bytes(`tcpOptions[${index}].value`, option?.value) ?? new Uint8Array(0),
   }))

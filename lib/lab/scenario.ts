@@ -5,7 +5,7 @@ import type { Link } from './link.js'
 import { commandsFor, type LinkChange } from './profile.js'
 import { DATA, type LabOptions, planOf } from './topology.js'
 
-const { interfaceName, invalid, list, object, oneOf, record, wrong } = new Checks(
+const { flag, interfaceName, invalid, list, object, oneOf, record, wrong } = new Checks(
   'ERR_ATSSS_OPTION',
   path => `${path}:`,
 )
@@ -39,7 +39,7 @@ export interface TraceStep {
  */
 export function parseScenario(json: unknown): Scenario {
   const scenario = record('the scenario', json, KEYS) as unknown as Scenario
-  for (const [index, access] of list('accesses', scenario.accesses ?? []).entries()) {
+  for (const [index, access] of list('accesses', scenario.accesses === undefined ? [] : scenario.accesses).entries()) {
     const path = `accesses[${index}]`
     const given = record(path, access, ['name', 'access', 'link', 'mtu'])
     interfaceName(`${path}.name`, given.name)
@@ -47,10 +47,11 @@ export function parseScenario(json: unknown): Scenario {
     change(`${path}.link`, given.link)
   }
   if (scenario.dataNetwork !== undefined && scenario.dataNetwork !== 'veth') change('dataNetwork', scenario.dataNetwork)
+  for (const name of ['ipv6', 'sourceRouting'] as const) flag(name, scenario[name], false)
   const plan = planOf(scenario, false)
   const links = plan.profiles.map(({ name }) => name)
   let last = 0
-  for (const [index, step] of list('trace', scenario.trace ?? []).entries()) {
+  for (const [index, step] of list('trace', scenario.trace === undefined ? [] : scenario.trace).entries()) {
     const path = `trace[${index}]`
     const { at, link, set } = record(path, step, ['at', 'link', 'set', 'note'])
     if (typeof at !== 'number' || !(at >= last))

@@ -10,7 +10,7 @@
  */
 
 import { AtsssError } from '../errors.js'
-import { oneOf } from '../input/check.js'
+import { invalid, oneOf } from '../input/check.js'
 import type { Address } from './namespace.js'
 import type { LinkProfile } from './profile.js'
 
@@ -82,7 +82,8 @@ export interface Plan {
 
 export function planOf(options: LabOptions, hasIpv6: boolean): Plan {
   const { accesses = DEFAULT_ACCESSES, dataNetwork = {}, ipv6 = true, sourceRouting = false } = options
-  const names = accesses.map(access => access.name)
+  if (!Array.isArray(accesses)) throw invalid('accesses', 'an array', accesses)
+  const names = Array.from(accesses, access => access?.name)
   for (const { access } of accesses) oneOf('access', access, ['3gpp', 'non-3gpp'])
   for (const name of names)
     if (!/^[A-Za-z][\w-]{0,14}$/.test(name) || name === 'lo' || name === DATA)

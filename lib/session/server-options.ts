@@ -120,7 +120,7 @@ export function resolveServer(options: SessionServerOptions): SessionServerSetti
         : integer('highWaterMark', options.highWaterMark, 0, Number.MAX_SAFE_INTEGER),
     external: external(options.external ?? {}),
     lifetime: integer('lifetime', options.lifetime, 120, 86_400, 7_200),
-    filters: (options.filters ?? []).map(filter),
+    filters: Array.from(options.filters ?? [], filter),
     pcpServers: servers(options.pcpServers ?? 'converters'),
     messageTimeout: integer('messageTimeout', options.messageTimeout, 1, TIMER_MAX, 5_000),
   }
@@ -151,7 +151,7 @@ function filter(given: PeerFilter): PeerFilter {
 function servers(given: NonNullable<SessionServerOptions['pcpServers']>): SessionServerSettings['pcpServers'] {
   if (given === 'converters' || given === 'routers') return given
   if (!Array.isArray(given)) throw invalid('pcpServers', "'converters', 'routers' or an array of addresses", given)
-  return given.map(text => {
+  return Array.from(given, text => {
     const { host: address = '', port = PCP_SERVER_PORT } = parseHostAndPort(text) ?? {}
     if (isIP(address) === 0 || port < 1) throw invalid('pcpServers', 'addresses, with or without a port', text)
     // As it will be in answers; a link-local address is taken on each access's own interface.

@@ -80,6 +80,16 @@ test('a set of prefixes: an IPv4 address is in no IPv6 prefix', () => {
   for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '2001:db8::5', '192.0.2.1']) expect(set.has(address)).toBe(true)
   for (const address of ['11.0.0.0', '2001:db9::', '192.0.2.2', 'name']) expect(set.has(address)).toBe(false)
   expect(new PrefixSet(['::/0'], 'allow').has('10.1.2.3')).toBe(false)
-  for (const wrong of ['10.0.0.0/33', 'name', '', 'fe80::1%eth0/10'])
+  for (const wrong of ['10.0.0.0/33', 'name', '', 'fe80::1%eth0/10', '::ffff:10.0.0.0/95', '::ffff:10.0.0.0/129'])
     expect(() => new PrefixSet([wrong], 'allow')).toThrow(/^Option "allow" must be prefixes/)
+})
+
+test.each([
+  ['::ffff:10.0.0.0/104', '10.1.2.3', '11.0.0.0'],
+  ['::FFFF:a00:0/104', '::ffff:10.1.2.3', '11.0.0.0'],
+  ['0:0:0:0:0:ffff:10.1.2.3', '10.1.2.3', '10.1.2.4'],
+  ['::ffff:0.0.0.0/96', '203.0.113.9', '2001:db8::1'],
+])('a set of prefixes: %s is a prefix of IPv4, which contains %s but not %s', (prefix, inside, outside) => {
+  const set = new PrefixSet([prefix], 'forbiddenTargets')
+  expect([set.has(inside), set.has(outside)]).toEqual([true, false])
 })

@@ -11,6 +11,11 @@ describe('what is wrong, with its place', () => {
     [[], 'the scenario: must be an object'],
     [{ acceses: [] }, "the scenario.acceses: unknown property — did you mean 'accesses'?"],
     [{ accesses: {} }, 'accesses: must be an array'],
+    [{ accesses: null }, 'accesses: must be an array; it is null'],
+    [{ accesses: new Array(1) }, 'accesses[0]: must be an object; it is missing'],
+    [{ trace: null }, 'trace: must be an array; it is null'],
+    [{ dataNetwork: null }, 'dataNetwork: must be an object; it is null'],
+    [{ ipv6: 'no' }, "ipv6: must be true or false; it is 'no'"],
     [{ accesses: [{ ...wifi, name: 5 }] }, 'accesses[0].name: must be the name of an interface'],
     [{ accesses: [{ name: 'wifi', link: {} }] }, "accesses[0].access: must be '3gpp' or 'non-3gpp'; it is missing"],
     [

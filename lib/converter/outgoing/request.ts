@@ -11,8 +11,10 @@ export interface Target {
 export interface Request {
   /** The server to connect to; `undefined` if the client only asks what the converter can do. */
   target?: Target
-  /** The options of an extended Connect, to be sent to the server. */
+  /** The options of an Extended Connect, to be sent to the server. */
   tcpOptions: TcpOption[]
+  /** The client sent an Extended Connect, with or without options. */
+  isExtended: boolean
   /** The client sent an Info TLV. */
   wantsExtensions: boolean
   cookie?: Uint8Array
@@ -41,7 +43,8 @@ export function readRequest(bytes: Uint8Array): Reading | undefined {
   }
   if (!decoded) return undefined
   const message = bytes.subarray(0, decoded.length)
-  const request: Request = { tcpOptions: [], wantsExtensions: false, message, rest: bytes.subarray(decoded.length) }
+  const rest = bytes.subarray(decoded.length)
+  const request: Request = { tcpOptions: [], isExtended: false, wantsExtensions: false, message, rest }
   // RFC 8803 §6: "All Convert messages start with a fixed header […] followed by one or more Convert TLVs".
   if (decoded.tlvs.length === 0) return { refusal: malformed(message) }
   for (const tlv of decoded.tlvs)
@@ -52,6 +55,7 @@ export function readRequest(bytes: Uint8Array): Reading | undefined {
       case 'connect':
         request.target = { address: tlv.address, port: tlv.port }
         request.tcpOptions = tlv.tcpOptions
+        request.isExtended = tlv.isExtended === true || tlv.tcpOptions.length > 0
         break
       case 'cookie':
         request.cookie = tlv.cookie

@@ -182,8 +182,7 @@ export class TransportSession {
   #answer(server: Socket, request: Request): Tlv[] {
     const tlvs: Tlv[] = []
     // §6.2.6: "A Transport Converter MUST return this TLV if the Client sent an Extended Connect TLV".
-    if (request.tcpOptions.length > 0)
-      tlvs.push({ type: 'extended-tcp-header', options: synAckOptions(peerOptions(server)) })
+    if (request.isExtended) tlvs.push({ type: 'extended-tcp-header', options: synAckOptions(peerOptions(server)) })
     if (request.wantsExtensions) tlvs.push(this.#extensions())
     return tlvs
   }

@@ -8,11 +8,13 @@ import {
   encodePcpResponse,
   isMandatory,
   PCP_HEADER_LENGTH,
+  PCP_MAX_LENGTH,
   type PcpOption,
   type PcpRequest,
   type PcpResult,
   RESULTS,
 } from '../../wire/pcp/index.js'
+import { OPCODES } from '../../wire/pcp/message.js'
 import type { Place } from './mapping.js'
 import { ERROR_LIFETIME, type MapAnswer, type Mappings } from './mappings.js'
 
@@ -90,7 +92,10 @@ function resultOf({ reason }: WireError, bytes: Uint8Array, client: Place): Excl
   if (reason === 'version') return 'unsupp-version'
   // "if the version is supported but the received message is shorter than 24 octets, the message is silently dropped."
   if (bytes.length < PCP_HEADER_LENGTH) return undefined
-  if (reason !== 'pcp-option') return 'malformed-request'
+  // What is behind the header of an opcode that is not supported is copied "without attempting to interpret it".
+  const isPeer = bytes[1] === OPCODES.peer && bytes.length <= PCP_MAX_LENGTH && bytes.length % 4 === 0
+  if (reason !== 'pcp-option' && !isPeer) return 'malformed-request'
   // The address is compared before options are examined.
-  return clientAddressOf(bytes) === client.address ? 'malformed-option' : 'address-mismatch'
+  if (clientAddressOf(bytes) !== client.address) return 'address-mismatch'
+  return isPeer ? 'unsupp-opcode' : 'malformed-option'
 }

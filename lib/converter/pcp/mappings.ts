@@ -74,11 +74,7 @@ export class Mappings {
 
   /** Every address and port that may be assigned. */
   get pool(): Place[] {
-    return this.#limits.external.flatMap(address =>
-      this.#limits.ports.flatMap(([from, to]) =>
-        Array.from({ length: to - from + 1 }, (_, i) => ({ address, port: from + i })),
-      ),
-    )
+    return this.#limits.external.flatMap(address => this.#placesAt(address))
   }
 
   /** RFC 6887 §11.3, in its order, with §15.1. Only a success changes anything. */
@@ -99,14 +95,15 @@ export class Mappings {
     if (operation.protocol !== TCP || operation.internalPort === 0) return refusal('unsupp-protocol')
     if (has('prefer-failure') && operation.externalPort === 0) return refusal('malformed-option')
     const family = isIPv4(operation.externalAddress) ? 4 : 6
-    const own = mine.find(({ external }) => isIPv4(external.address) === (family === 4))
-    const shared = own ?? this.#sharedWith(operation, family)
+    // "the PCP server MUST return the existing external address and port in its response, regardless of the suggested".
+    const own = mine.find(({ external }) => isIPv4(external.address) === (family === 4)) ?? mine[0]
+    const shared = own ?? this.#sharedWith(operation, this.#hasFamily(family) ? family : family === 4 ? 6 : 4)
     const filters = withFilters(shared?.filters ?? [], options)
     if (filters.length > this.#limits.maxFilters) return refusal('excessive-remote-peers')
     if (shared && has('prefer-failure') && !isSuggested(shared.external, operation))
       return refusal('cannot-provide-external', this.#conflict(operation, now))
     if (!own && this.#countOf(internalAddress) >= this.#limits.quota) return refusal('user-ex-quota')
-    const external = shared?.external ?? this.#assign(request, family, has('prefer-failure'), now)
+    const external = shared?.external ?? this.#assign(request, BOTH_FROM[family], has('prefer-failure'), now)
     if ('result' in external) return external
     const mapping = shared ?? this.#create(external, operation)
     mapping.filters = filters
@@ -163,7 +160,7 @@ export class Mappings {
       ...{ type: 'map', nonce, protocol, internalPort },
       ...{ externalAddress, externalPort: external.port },
     }
-    const found = this.#assign({ operation, internalAddress: paths[0]!.address }, family, false, now)
+    const found = this.#assign({ operation, internalAddress: paths[0]!.address }, [family], false, now)
     if ('result' in found) return found.result
     mapping.external = found
     this.#byExternal.set(keyOf(found), mapping)
@@ -200,26 +197,42 @@ export class Mappings {
     return mapping
   }
 
+  /** @param families the one that is suggested first */
   #assign(
     { operation, internalAddress }: Pick<MapRequest, 'operation' | 'internalAddress'>,
-    family: 4 | 6,
+    families: readonly Family[],
     isRequired: boolean,
     now: number,
   ): Place | Refusal {
-    const ofFamily = this.#limits.external.filter(address => isIPv4(address) === (family === 4))
-    const addresses = this.#paired(internalAddress, ofFamily)
+    const all = families.map(family => this.#limits.external.filter(address => isIPv4(address) === (family === 4)))
+    const mayUse = all.map(addresses => this.#paired(internalAddress, addresses))
     const free = (place: Place) => this.#isFree(place) && this.#mayHave(place, operation, now)
     // §11.3: "it SHOULD do so", also for an address that is not the client's usual one.
-    const honoured = this.#suggested(operation, ofFamily, addresses).find(free)
+    const honoured = this.#suggested(operation, all[0]!, mayUse[0]!).find(free)
     if (honoured) return honoured
     if (isRequired) return refusal('cannot-provide-external', this.#conflict(operation, now))
-    const { externalAddress } = operation
-    const address = addresses.includes(externalAddress) ? externalAddress : addresses[0]
-    if (address === undefined) return refusal('network-failure')
-    const preserved = { address, port: operation.internalPort }
-    if (free(preserved)) return preserved
-    const open = this.pool.filter(place => place.address === address && free(place))
-    return open[Math.floor(this.#random() * open.length)] ?? refusal('no-resources')
+    // "in no case do they cause the server to fail to allocate an external address and port where otherwise it would have
+    // succeeded": what the suggestion cannot have, another address has, if need be of the other family.
+    const { externalAddress, internalPort } = operation
+    const addresses = mayUse.flat().sort((a, b) => Number(b === externalAddress) - Number(a === externalAddress))
+    if (addresses.length === 0) return refusal('network-failure')
+    for (const address of addresses) {
+      const preserved = { address, port: internalPort }
+      if (free(preserved)) return preserved
+      const open = this.#placesAt(address).filter(free)
+      if (open.length > 0) return open[Math.floor(this.#random() * open.length)]!
+    }
+    return refusal('no-resources')
+  }
+
+  #placesAt(address: string): Place[] {
+    return this.#limits.ports.flatMap(([from, to]) =>
+      Array.from({ length: to - from + 1 }, (_, i) => ({ address, port: from + i })),
+    )
+  }
+
+  #hasFamily(family: Family): boolean {
+    return this.#limits.external.some(address => isIPv4(address) === (family === 4))
   }
 
   /** What the suggested external address and port mean: port 0 suggests none. @param any the addresses that "any address" stands for */
@@ -257,7 +270,7 @@ export class Mappings {
     )
   }
 
-  #sharedWith({ protocol, internalPort, nonce }: MapOperation, family: 4 | 6): Mapping | undefined {
+  #sharedWith({ protocol, internalPort, nonce }: MapOperation, family: Family): Mapping | undefined {
     return this.all.find(
       mapping =>
         mapping.protocol === protocol &&
@@ -284,6 +297,11 @@ export class Mappings {
 }
 
 const TCP = 6
+
+type Family = 4 | 6
+/** Both families, beginning with this one. */
+const BOTH_FROM: Readonly<Record<Family, readonly Family[]>> = { 4: [4, 6], 6: [6, 4] }
+
 const ANY = new Set(['0.0.0.0', '::'])
 const LONG: ReadonlySet<PcpResult> = new Set<PcpResult>([
   ...([

@@ -69,7 +69,7 @@ export function trafficToJson(traffic: readonly TrafficComponent[]): TrafficDesc
   }
   for (const component of traffic) {
     if (component.type === 'match-all') json.matchAll = true
-    else if (component.type === 'remote-ipv4' || component.type === 'remote-ipv6')
+    else if (component.type === 'remote-ipv4' || (component.type === 'remote-ipv6' && !isOfBothFamilies(component)))
       add('remoteAddresses', prefix(component))
     else if (component.type === 'remote-port') add('remotePorts', component.port)
     else if (component.type === 'remote-port-range') add('remotePorts', range(component))
@@ -139,10 +139,23 @@ function parsePrefix(path: string, item: unknown): Prefix {
 
 /** `'192.0.2.0/24'`; with its mask where that is none of a prefix. */
 export function prefix(component: Prefix): string {
-  if (component.type === 'remote-ipv6') return `${component.address}/${component.prefixLength}`
+  if (component.type === 'remote-ipv6') {
+    const { address, prefixLength } = component
+    return `${isMapped(component) ? '::ffff:' : ''}${address}/${prefixLength}`
+  }
   const { address, mask } = component
   for (let bits = 0; bits <= 32; bits++) if (maskOf(bits) === mask) return bits === 32 ? address : `${address}/${bits}`
   return `${address}/${mask}`
+}
+
+/** Whether it is an IPv4-mapped address, which is dotted as text. */
+function isMapped({ address }: { address: string }): boolean {
+  return !address.includes(':')
+}
+
+/** An IPv4-mapped prefix of less than 96 bits has no form in JSON. */
+function isOfBothFamilies(ipv6: { address: string; prefixLength: number }): boolean {
+  return isMapped(ipv6) && ipv6.prefixLength < 96
 }
 
 function maskOf(bits: number): string {
@@ -206,8 +219,9 @@ function parseTuple(path: string, item: unknown): TrafficComponent[] {
   return [tuple]
 }
 
-/** Whether it has one address at most, and a port or a range. */
+/** Whether it has at most one address, and at most a port or a range. */
 function isSimple({ ipv4, ipv6, port, ports }: IpTuple): boolean {
+  if (ipv6 !== undefined && isOfBothFamilies(ipv6)) return false
   return (ipv4 === undefined || ipv6 === undefined) && (port === undefined || ports === undefined)
 }
 

@@ -1,7 +1,7 @@
 /** Which rule a connection is under: a function of the rules and of where it goes. TS 23.501 §5.32.8. */
 import { domainToASCII } from 'node:url'
 import type { IpTuple, TrafficComponent } from '../../wire/atsss/container.js'
-import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../../wire/bytes/address.js'
+import { ADDRESS_LENGTH, formatAddress, isMappedAddress, parseAddress } from '../../wire/bytes/address.js'
 import { prefix } from './json-traffic.js'
 import { byPrecedence, nameOf, type Rule } from './rule.js'
 
@@ -32,8 +32,8 @@ export interface Match {
 
 /**
  * The rule for this flow: the first by precedence whose components all match. Components of one kind are alternatives;
- * those of different kinds must all be so. Addresses of both families are one kind, as are ports and ranges of ports: as
- * different kinds, no connection could ever match both.
+ * those of different kinds must all match. Addresses of both families are one kind, as are ports and ranges of ports, and
+ * applications with and without an operating system: as different kinds, no connection could ever match both.
  */
 export function match(rules: readonly Rule[], flow: Flow): Match {
   const destination = destinationOf(flow)
@@ -103,13 +103,15 @@ function judge(rule: Rule, destination: Destination): Judgement {
 
 /** Components that are alternatives to each other although their types differ. */
 const KINDS: Partial<Record<TrafficComponent['type'], string>> = {
+  'os-app': 'application',
+  app: 'application',
   'remote-ipv4': 'address',
   'remote-ipv6': 'address',
   'remote-port': 'port',
   'remote-port-range': 'port',
 }
 
-/** So many reasons are given, when none of many alternatives matches. */
+/** How many reasons are given when none of many alternatives matches. */
 const MOST_REASONS = 5
 
 /** The first of the best; when none matches, why each does not. */
@@ -167,22 +169,22 @@ function judgeIPv4({ address, mask }: { address: string; mask: string }, destina
   const { text } = destination
   const net = octets(address)
   const bits = octets(mask)
-  const shown = prefix({ type: 'remote-ipv4', address, mask })
-  if (text.includes(':') || net === undefined || bits === undefined) return no(`${text} is not in ${shown}`)
+  const network = prefix({ type: 'remote-ipv4', address, mask })
+  if (text.includes(':') || net === undefined || bits === undefined) return no(`${text} is not in ${network}`)
   const inside = [12, 13, 14, 15].every(i => ((destination.address![i]! ^ net[i]!) & bits[i]!) === 0)
-  return inside ? yes(`${text} is in ${shown}`) : no(`${text} is not in ${shown}`)
+  return inside ? yes(`${text} is in ${network}`) : no(`${text} is not in ${network}`)
 }
 
-/** An IPv4 destination is in no IPv6 prefix, not even in ::/0. */
-function judgeIPv6(
-  { address, prefixLength }: { address: string; prefixLength: number },
-  destination: Destination,
-): Judgement {
+/** An IPv4 destination is in no IPv6 prefix, not even in ::/0, except in an IPv4-mapped one, which is a prefix of IPv4. */
+function judgeIPv6(ipv6: { address: string; prefixLength: number }, destination: Destination): Judgement {
   if (destination.address === undefined) return UNKNOWN_ADDRESS
   const { text } = destination
+  const { address, prefixLength } = ipv6
   const net = octets(address)
-  const inside = text.includes(':') && net !== undefined && samePrefix(destination.address, net, prefixLength)
-  return inside ? yes(`${text} is in ${address}/${prefixLength}`) : no(`${text} is not in ${address}/${prefixLength}`)
+  const comparable = text.includes(':') || (net !== undefined && isMappedAddress(net, 0) && prefixLength >= 96)
+  const inside = comparable && net !== undefined && samePrefix(destination.address, net, prefixLength)
+  const network = prefix({ type: 'remote-ipv6', ...ipv6 })
+  return inside ? yes(`${text} is in ${network}`) : no(`${text} is not in ${network}`)
 }
 
 function samePrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean {

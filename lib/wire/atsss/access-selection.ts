@@ -17,7 +17,8 @@ export function readAccessSelection(from: Reader): AccessSelection | string {
   const whole = from.left
   if (whole === 0) return 'no access selection descriptor'
   const length = from.u8('Length of access selection descriptor')
-  if (length !== whole || length < 3) return `access selection descriptor of ${length} octets, where ${whole} are left`
+  if (length !== whole || length < LEAST_LENGTH)
+    return `access selection descriptor of ${length} octets, where ${whole} are left`
   const functionality = from.u8('Steering functionality', showFunctionality)
   const code = from.u8('Steering mode', showMode)
   const rest = new Uint8Array(from.bytes.subarray(from.offset, from.end))
@@ -27,9 +28,17 @@ export function readAccessSelection(from: Reader): AccessSelection | string {
   return { functionality: FUNCTIONALITIES.get(functionality) ?? functionality, mode, trailing }
 }
 
+/** Whether `readAccessSelection` finds a descriptor from `at` to `end`: its length says. */
+export function isAccessSelection(bytes: Uint8Array, at: number, end: number): boolean {
+  return end - at >= LEAST_LENGTH && bytes[at] === end - at
+}
+
 export function writeAccessSelection(to: OctetWriter, access: AccessSelection): void {
   to.counted(1, 'access selection descriptor', () => writeContents(to, access), 1)
 }
+
+/** Octets of a descriptor with functionality and mode only. */
+const LEAST_LENGTH = 3
 
 /** The mode, and what is left behind its information. */
 function parseMode(code: number, rest: Uint8Array): { mode: WireSteeringMode; trailing: Uint8Array } {

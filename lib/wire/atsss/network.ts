@@ -46,9 +46,7 @@ export function writeNetworkSteering(to: OctetWriter, { ue3gpp, ueNon3gpp, proxi
 }
 
 export function readMeasurement(from: Reader): IpMeasurement | EthernetMeasurement {
-  const length = addressLength(from.bytes[from.offset])
-  // A MAC address that begins with 1 or 3 is a group's; one that begins with 2 is in 13 octets no IPv6 address.
-  if (length !== undefined && from.left >= 1 + length + IP_REST) {
+  if (isIpMeasurement(from)) {
     const address = readAddress(from, 'Address of the measurement function')
     const port3gpp = from.u16('Port over 3GPP')
     const portNon3gpp = from.u16('Port over non-3GPP')
@@ -81,6 +79,22 @@ const MAC_LENGTH = 6
 const AARI = 1
 /** Octets behind the address: two ports, and the flags. */
 const IP_REST = 5
+
+/**
+ * Nothing says which of the two it is. The first octet is the type of an address, 1 to 3, or the beginning of a MAC address,
+ * where 1 and 3 would be a group's. With 2 it can be both: then it is an Ethernet session's unless the address behind is one
+ * that a host can have.
+ */
+function isIpMeasurement({ bytes, offset, left }: Reader): boolean {
+  const length = addressLength(bytes[offset])
+  if (length === undefined || left < 1 + length + IP_REST) return false
+  return bytes[offset] !== ADDRESS_TYPES.ipv6 || isUnicast(bytes[offset + 1]!, bytes[offset + 2]!)
+}
+
+/** Global unicast (2000::/3), unique local (fc00::/7) and link-local (fe80::/10) IPv6 addresses. RFC 4291 §2.4, RFC 4193. */
+function isUnicast(first: number, second: number): boolean {
+  return first >> 5 === 1 || first >> 1 === 0x7e || (first === 0xfe && second >> 6 === 2)
+}
 
 function readFlags(from: Reader): MeasurementFlags {
   const octet = from.u8('Flags', showFlags)

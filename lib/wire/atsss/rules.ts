@@ -2,7 +2,7 @@
 
 import { Reader } from '../bytes/cursor.js'
 import type { Trace } from '../bytes/trace.js'
-import { readAccessSelection, writeAccessSelection } from './access-selection.js'
+import { isAccessSelection, readAccessSelection, writeAccessSelection } from './access-selection.js'
 import { OPERATIONS, type RuleEntry, type RuleFraming, type RulesParameter } from './message.js'
 import { type OctetWriter, refusal } from './octets.js'
 import { readTrafficDescriptor, writeTrafficDescriptor } from './traffic.js'
@@ -47,15 +47,18 @@ export function framingsFor(
  */
 export function readRules(from: Reader, framings: readonly RuleFraming[]): [RulesParameter, RuleProblem[]] {
   const end = Math.min(from.end, from.bytes.length)
-  const readings = framings.map(framing => readAs(framing, new Reader(from.bytes, from.offset, end, from.code)))
-  const best = readings.reduce((a, b) =>
-    b.unread < a.unread || (b.unread === a.unread && b.doubts < a.doubts) ? b : a,
-  )
+  const again = () => new Reader(from.bytes, from.offset, end, from.code)
+  // The lengths alone decide in almost every case, and need no values.
+  const fits = framings.map(framing => ({ framing, unread: countUnread(framing, again()) }))
+  const least = Math.min(...fits.map(({ unread }) => unread))
+  const tied = fits.filter(({ unread }) => unread === least).map(({ framing }) => framing)
+  const doubts = tied.length === 1 ? [0] : tied.map(framing => countDoubts(framing, again()))
+  const fewest = Math.min(...doubts)
+  const [best, ...otherwise] = tied.filter((_, index) => doubts[index] === fewest)
+  const { rules, problems } = readAs(best!, again())
   if (from.trace === undefined) from.offset = from.end
-  else readAs(best.framing, from)
-  const asGood = (other: Reading) => other !== best && other.unread === best.unread && other.doubts === best.doubts
-  const otherwise = best.rules.length === 0 ? [] : readings.filter(asGood).map(other => other.framing)
-  return [{ type: 'rules', ...best.framing, rules: best.rules, otherwise }, best.problems]
+  else readAs(best!, from)
+  return [{ type: 'rules', ...best!, rules, otherwise: rules.length === 0 ? [] : otherwise }, problems]
 }
 
 /** As many octets as were read, when the value comes from `readRules`. */
@@ -72,34 +75,59 @@ export function writeRules(to: OctetWriter, { layout, ruleLength, rules }: Rules
 /** Octets of a rule's length. */
 const LENGTH = 2
 
+/** Octets of rules that cannot be read: those in which the lengths do not end where they should. */
+function countUnread({ layout, ruleLength }: RuleFraming, from: Reader): number {
+  const { bytes, end } = from
+  const u16 = (at: number) => (bytes[at]! << 8) | bytes[at + 1]!
+  let unread = 0
+  for (let at = from.offset, next: number; at < end; at = next) {
+    const contents = at + LENGTH
+    next = contents > end ? end + 1 : u16(at) + (ruleLength === 'inclusive' ? at : contents)
+    if (next < contents || next > end) return unread + end - at
+    const isDelete = layout === 'rule-id' && bytes[contents + 1] !== OPERATIONS['create-or-replace']
+    const fields = layout === 'rule-id' ? contents + 2 : contents
+    const traffic = fields + 3
+    const isRead =
+      fields <= next && (isDelete || (traffic <= next && isAccessSelection(bytes, traffic + u16(fields + 1), next)))
+    if (!isRead) unread += next - at
+  }
+  return unread
+}
+
+/** Rules with something in them that is not known. */
+function countDoubts(framing: RuleFraming, from: Reader): number {
+  let doubts = 0
+  while (from.left > 0) {
+    const part = from.part('Rule')
+    const rule = readRule(part, framing)
+    from.offset = part.end
+    if (typeof rule !== 'string' && doubt(rule) !== undefined) doubts++
+  }
+  return doubts
+}
+
 interface Reading {
-  framing: RuleFraming
   rules: RuleEntry[]
   problems: RuleProblem[]
-  /** Octets of rules that cannot be read. */
-  unread: number
-  /** Rules with something in them that is not known. */
-  doubts: number
 }
 
 function readAs(framing: RuleFraming, from: Reader): Reading {
-  const reading: Reading = { framing, rules: [], problems: [], unread: 0, doubts: 0 }
+  const reading: Reading = { rules: [], problems: [] }
   while (from.left > 0) {
     const part = from.part('Rule')
     const offset = part.offset
     const rule = readRule(part, framing)
     from.offset = part.end
-    const bytes = new Uint8Array(from.bytes.subarray(offset, part.end))
-    const message = typeof rule === 'string' ? rule : doubt(rule)
-    if (message !== undefined) reading.problems.push({ index: reading.rules.length, offset, message, bytes })
     if (part.trace !== undefined) traceRule(part.trace, rule)
-    if (typeof rule === 'string') {
-      reading.rules.push({ type: 'unreadable', bytes, why: rule })
-      reading.unread += bytes.length
-    } else {
-      reading.rules.push(rule)
-      if (message !== undefined) reading.doubts++
+    const message = typeof rule === 'string' ? rule : doubt(rule)
+    const index = reading.rules.length
+    if (message === undefined) {
+      reading.rules.push(rule as RuleEntry)
+      continue
     }
+    const bytes = new Uint8Array(from.bytes.subarray(offset, part.end))
+    reading.problems.push({ index, offset, message, bytes })
+    reading.rules.push(typeof rule === 'string' ? { type: 'unreadable', bytes, why: rule } : rule)
   }
   return reading
 }

@@ -108,7 +108,11 @@ function readTlv(code: number, value: Reader): Tlv {
       if (value.left < 2 + ADDRESS_LENGTH) throw wrongLength('Connect TLV', 'of at least 5', value)
       const port = value.u16('Remote Peer Port')
       const address = formatAddress(value.bytes, value.skip(ADDRESS_LENGTH, 'Remote Peer IP Address', showAddress))
-      return { type: 'connect', address, port, tcpOptions: readTcpOptions(value) }
+      // RFC 8803 §6.2.5: "Length > 5" makes an Extended Connect, whatever is in it.
+      const hasMore = value.left > 0
+      const tcpOptions = readTcpOptions(value)
+      const isExtended = hasMore && tcpOptions.length === 0
+      return { type: 'connect', address, port, tcpOptions, ...(isExtended ? { isExtended } : {}) }
     }
     case TLV_CODES['extended-tcp-header']:
       // RFC 8803 §6.2.6: "The Unassigned field MUST be set to zero by the sender and ignored by the receiver."

@@ -3,6 +3,7 @@ import { ADDRESS_LENGTH, forbiddenBytes, parseAddress } from '../bytes/address.j
 import { Writer } from '../bytes/cursor.js'
 import { checkArray, checkBytes, checkInteger, refusal } from './checks.js'
 import {
+  type ConnectTlv,
   HEADER,
   HEADER_LENGTH,
   MAGIC_NUMBER,
@@ -79,7 +80,7 @@ function checkValue(tlv: Tlv, at: number): number {
       return 2
     case 'connect':
       checkInteger(tlv.port, 1, 65535, 'port', at)
-      return 2 + ADDRESS_LENGTH + checkTcpOptions(tlv.tcpOptions, at)
+      return 2 + ADDRESS_LENGTH + paddingOf(tlv) + checkTcpOptions(tlv.tcpOptions, at)
     case 'extended-tcp-header':
       checkBytes(tlv.options, 'options', at)
       return 2 + tlv.options.length
@@ -140,6 +141,7 @@ function writeValue(to: Writer, tlv: Tlv, options: EncodeOptions | undefined): v
       to.u16(tlv.port)
       writeTarget(to, tlv.address, options?.allowLoopback === true)
       writeTcpOptions(to, tlv.tcpOptions)
+      to.padTo(to.offset + paddingOf(tlv))
       break
     case 'extended-tcp-header':
       to.u16(0)
@@ -161,6 +163,11 @@ function writeValue(to: Writer, tlv: Tlv, options: EncodeOptions | undefined): v
       to.put(tlv.value)
       break
   }
+}
+
+/** Octets that make a Connect without options an extended one. */
+function paddingOf({ isExtended, tcpOptions }: ConnectTlv): number {
+  return isExtended === true && tcpOptions.length === 0 ? WORD : 0
 }
 
 function writeTarget(to: Writer, address: string, allowLoopback: boolean): void {

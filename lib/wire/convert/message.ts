@@ -89,6 +89,8 @@ export interface ConnectTlv {
   port: number
   /** To be put into the SYN to the server; `[]` makes the Base Connect. */
   tcpOptions: TcpOption[]
+  /** An Extended Connect although there are no options: it has one word of padding. Its answer has the Extended TCP Header. */
+  isExtended?: true
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What the PCP encoder checks of its values: the errors have the code `ERR_PCP_ENCODE`. */
 import type { WireError } from '../../errors.js'
-import { ADDRESS_LENGTH, isMappedAddress, parseAddress } from '../bytes/address.js'
+import { ADDRESS_LENGTH, formatAddress, isMappedAddress, parseAddress } from '../bytes/address.js'
 import type { Writer } from '../bytes/cursor.js'
 import { EncodeChecks } from '../bytes/encode-checks.js'
 
@@ -13,6 +13,13 @@ export function checkOctets(value: Uint8Array, what: string, length?: number): v
   checks.bytes(value, what)
   if (length !== undefined && value.length !== length)
     throw pcpRefusal(`${what} of ${value.length} octets, not ${length}`)
+}
+
+/** One spelling of each address: RFC 5952's, and dotted for an IPv4-mapped one. */
+export function plainAddress(address: string): string {
+  const bytes = new Uint8Array(ADDRESS_LENGTH)
+  if (!parseAddress(address, bytes, 0)) throw notAnAddress(address)
+  return formatAddress(bytes, 0)
 }
 
 export function familyOf(address: string): 4 | 6 {

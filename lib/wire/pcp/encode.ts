@@ -1,6 +1,6 @@
 /** PCP messages to datagrams. RFC 6887 §7, §8.2; the layouts are drawn in message.ts. */
 import { Writer } from '../bytes/cursor.js'
-import { checkNumber, checkOctets, pcpRefusal, writeAddress } from './checks.js'
+import { checkNumber, checkOctets, pcpRefusal, plainAddress, writeAddress } from './checks.js'
 import {
   BODY,
   HEADER,
@@ -137,7 +137,7 @@ function checkRequest({ lifetime, operation, options, clientAddress }: PcpReques
     if (owner && !owner.includes(operation.type))
       throw pcpRefusal(`option ${option.type} does not belong to ${operation.type}`)
     // §13.1: "A THIRD_PARTY option MUST NOT contain the same address as the source address of the packet."
-    if (option.type === 'third-party' && option.internalAddress === clientAddress)
+    if (option.type === 'third-party' && plainAddress(option.internalAddress) === plainAddress(clientAddress))
       throw pcpRefusal(`${clientAddress} is no third party`)
   }
   if (operation.type === 'announce') {
@@ -163,7 +163,7 @@ function checkRequest({ lifetime, operation, options, clientAddress }: PcpReques
   if (has('filter') || has('clear-filters')) throw pcpRefusal('FILTER without a lifetime')
   // §15.1: "In requests where the requested Lifetime is 0, the Suggested External Address and Suggested External Port
   // fields MUST be set to zero on transmission".
-  if (operation.externalPort !== 0 || !ANY_ADDRESS.includes(operation.externalAddress))
+  if (operation.externalPort !== 0 || !ANY_ADDRESS.includes(plainAddress(operation.externalAddress)))
     throw pcpRefusal('deleting a mapping suggests no external address')
 }
 

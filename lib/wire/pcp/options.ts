@@ -47,8 +47,10 @@ export function readAddress(from: Reader, name: string): string {
 /** Octets with headers and padding. Throws `ERR_PCP_ENCODE`. */
 export function optionsLength(options: readonly PcpOption[]): number {
   let length = 0
-  for (const option of options) {
+  for (const [index, option] of options.entries()) {
     checkOption(option)
+    if (ONCE.has(option.type) && options.findIndex(({ type }) => type === option.type) < index)
+      throw pcpRefusal(`option ${option.type} appears twice`)
     length += OPTION_HEADER_LENGTH + Math.ceil(dataLength(option) / 4) * 4
   }
   return length

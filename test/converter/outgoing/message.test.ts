@@ -56,6 +56,15 @@ describe('what is answered', () => {
     expect(options[0]!.value).toHaveLength(2)
   })
 
+  test('an extended Connect with padding only: the options of the SYN+ACK, too (§6.2.6)', async () => {
+    const { port } = await echo()
+    const { client } = await rig()
+    const speaker = client(message(connectTlv(port, '127.0.0.1', 1), hex('00000000')))
+    await speaker.hears(8)
+    // Header, then the Extended TCP Header TLV (20 = 0x14).
+    expect(speaker.received.subarray(2, 5)).toEqual(Buffer.from(hex('2263 14')))
+  })
+
   requires('MPTCP', mptcp)('an extended Connect with MPTCP: not in the answer of a server without it', async () => {
     const { port } = await echo()
     const { client, closed } = await rig()

@@ -72,7 +72,7 @@ describe('assigning', () => {
 
   test('IPv6 where an IPv6 address is suggested', () => {
     expect(given(ask({ externalAddress: '::' }))).toBe('2001:db8:c::1:443')
-    expect(given(ask({ externalAddress: '0.0.0.0' }))).toBe('192.0.2.1:443')
+    expect(given(ask({ from: '10.1.0.3', externalAddress: '0.0.0.0' }))).toBe('192.0.2.1:443')
   })
 
   test('all mappings of a client on one address (RFC 8803 §4.4)', () => {
@@ -82,13 +82,28 @@ describe('assigning', () => {
   })
 
   test('until there is none', () => {
-    for (let i = 0; i < 5; i++) expect(ask({ from: `10.1.0.${i + 2}` })).toMatchObject({ result: 'success' })
-    expect(ask({ from: '10.1.0.9' })).toEqual({ result: 'no-resources', lifetime: 30 })
+    // Five ports on each of two IPv4 addresses and one IPv6 address.
+    const assigned = Array.from({ length: 15 }, (_, i) => given(ask({ from: `10.1.0.${i + 2}`, nonce: nonce(i + 2) })))
+    const places = LIMITS.external.flatMap(address =>
+      [443, 20000, 20001, 20002, 20003].map(port => `${address}:${port}`),
+    )
+    expect(assigned).toEqual(places)
+    expect(ask({ from: '10.1.0.99' })).toEqual({ result: 'no-resources', lifetime: 30 })
   })
 
-  test('no address of the family', () => {
-    table = new Mappings({ ...LIMITS, external: ['192.0.2.1'] })
-    expect(ask({ externalAddress: '::' })).toEqual({ result: 'network-failure', lifetime: 30 })
+  test.each<[string, Asked]>([
+    ['any IPv6 address', { externalAddress: '::' }],
+    ['an IPv6 address and a port', { externalAddress: '2001:db8:c::1', externalPort: 20003 }],
+  ])('a suggestion of the other family does no harm (§11.3): %s', (_, asked) => {
+    table = new Mappings({ ...LIMITS, external: ['192.0.2.1'] }, () => 0)
+    expect(given(ask(asked))).toBe('192.0.2.1:443')
+    expect(given(ask({ ...asked, from: '10.1.0.3' }))).toBe('192.0.2.1:20000')
+  })
+
+  test('but with PREFER_FAILURE it is refused', () => {
+    table = new Mappings({ ...LIMITS, external: ['192.0.2.1'] }, () => 0)
+    const asked = { externalAddress: '::', externalPort: 20000, options: [preferFailure] }
+    expect(ask(asked)).toMatchObject({ result: 'cannot-provide-external' })
   })
 
   test('what cannot be listened on is not given away', () => {
@@ -106,6 +121,12 @@ describe('a mapping that is there', () => {
     expect(table.expire(NOW + 659_000)).toEqual([])
     expect(table.expire(NOW + 660_000)).toHaveLength(1)
     expect(table.all).toEqual([])
+  })
+
+  test('is the one that a client gets which now suggests the other family', () => {
+    expect(given(ask({ externalAddress: '0.0.0.0' }))).toBe('192.0.2.1:443')
+    expect(given(ask({ externalAddress: '::' }))).toBe('192.0.2.1:443')
+    expect(table.all).toHaveLength(1)
   })
 
   test('is not for another nonce: not authorized for as long as it lasts', () => {

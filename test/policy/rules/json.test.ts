@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { type AtsssRule, parseRules, rulesToJson, type SteeringMode } from '../../../lib/policy/rules/json.js'
+import { parseTraffic, trafficToJson } from '../../../lib/policy/rules/json-traffic.js'
 import { presetRules } from '../../../lib/policy/rules/presets.js'
 import type { Rule } from '../../../lib/policy/rules/rule.js'
+import { decodeTrafficDescriptor } from '../../../lib/wire/atsss/container.js'
 import { hex } from '../../support/hex.js'
 
 const rule = (change: object = {}): AtsssRule => ({
@@ -215,6 +217,16 @@ describe('which traffic', () => {
   })
 })
 
+test('an IPv4-mapped prefix of a container is written so that it can be read again', () => {
+  // 0x21 IPv6 remote address ::ffff:10.0.0.0, prefix length 104, then the same with 64, which has no form in JSON.
+  const mapped = (length: string) => decodeTrafficDescriptor(hex(`21 00000000000000000000 ffff 0a000000 ${length}`))
+  expect(trafficToJson(mapped('68'))).toEqual({ remoteAddresses: ['::ffff:10.0.0.0/104'] })
+  expect(parseTraffic('traffic', trafficToJson(mapped('68')))).toEqual([
+    { type: 'remote-ipv4', address: '10.0.0.0', mask: '255.0.0.0' },
+  ])
+  expect(parseTraffic('traffic', trafficToJson(mapped('40')))).toEqual(mapped('40'))
+})
+
 test('identifiers are text; numbers are theirs', () => {
   const ids = [rule({ ruleId: 5, precedence: 1 }), rule({ ruleId: 'video', precedence: 2 }), rule({ precedence: 3 })]
   expect(parseRules(ids).map(({ id }) => id)).toEqual(['5', 'video', undefined])
@@ -247,6 +259,8 @@ describe('refuses, and names the place', () => {
       [steered({ steerModeValue: 'FAILOVER' })],
       "rules[0].steeringMode.steerModeValue: 'FAILOVER' — must be one of 'ACTIVE_STANDBY', ",
     ],
+    // biome-ignore lint/suspicious/noSparseArray: what is tested
+    ['a hole', [, rule()], 'rules[0]: must be an object; it is missing'],
     ['no mode', [steered({})], 'rules[0].steeringMode.steerModeValue: must be one of '],
     [
       'a mode that every object has',

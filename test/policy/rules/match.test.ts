@@ -52,6 +52,16 @@ describe('one rule', () => {
     ['mapped IPv4 is IPv4', { remoteAddresses: ['192.0.2.0/24'] }, { address: '::ffff:192.0.2.1' }, 'yes'],
     ['mapped IPv4 in hexadecimal too', { remoteAddresses: ['192.0.2.0/24'] }, { address: '::ffff:c000:201' }, 'yes'],
     ['a mapped prefix is IPv4', { remoteAddresses: ['::ffff:192.0.2.0/120'] }, { address: '192.0.2.1' }, 'yes'],
+    // Component 0x21, IPv6 remote address ::ffff:10.0.0.0, prefix length 104: only a container has it.
+    [
+      'a mapped prefix of a container',
+      { opaque: [`21${'00'.repeat(10)}ffff0a00000068`] },
+      { address: '10.1.2.3' },
+      'yes',
+    ],
+    ['a mapped prefix, beside', { opaque: [`21${'00'.repeat(10)}ffff0a00000068`] }, { address: '11.0.0.0' }, 'no'],
+    // The same with a prefix length of 64: it is a prefix of IPv6.
+    ['a mapped prefix of 64 bits', { opaque: [`21${'00'.repeat(10)}ffff0a00000040`] }, { address: '10.1.2.3' }, 'no'],
     ['an address with a zone', { remoteAddresses: ['fe80::/10'] }, { address: 'fe80::1%eth0' }, 'yes'],
     ['one of two', { remoteAddresses: ['192.0.2.1', '192.0.2.2'] }, { address: '192.0.2.2' }, 'yes'],
     ['one of two families', { remoteAddresses: ['192.0.2.0/24', '2001:db8::/32'] }, { address: '2001:db8::1' }, 'yes'],
@@ -176,6 +186,21 @@ describe('one rule', () => {
     ['a flow label', { opaque: ['80012345'] }, {}, 'no'],
     ['everything, and a flow label', { matchAll: true, opaque: ['80012345'] }, {}, 'no'],
     ['everything, and an unknown component', { matchAll: true, opaque: ['b0'] }, { address: '192.0.2.1' }, 'no'],
+
+    // 0x08 and 0xA0 are one kind: alternatives.
+    [
+      'an application with and one without an OS Id',
+      { applications: [{ osId: OS, osAppId: 'a' }, { osAppId: 'b' }] },
+      { osAppId: 'b' },
+      'yes',
+    ],
+    [
+      'the other of the two',
+      { applications: [{ osId: OS, osAppId: 'a' }, { osAppId: 'b' }] },
+      { osId: OS, osAppId: 'a' },
+      'yes',
+    ],
+    ['neither of the two', { applications: [{ osId: OS, osAppId: 'a' }, { osAppId: 'b' }] }, { osAppId: 'a' }, 'no'],
   ])('%s', (_name, traffic, flow, expected) => {
     expect(verdict(traffic, flow)).toBe(expected)
   })

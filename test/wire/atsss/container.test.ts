@@ -90,6 +90,36 @@ test('13 octets that begin with 1 are an IP measurement function with more behin
   expect(decodeContainer(bytes).parameters).toMatchObject([{ protocol: 'ip', trailing: hex('01 02 03') }])
 })
 
+describe('an Ethernet session whose MAC address begins with 02, which is also the type of IPv6 addresses', () => {
+  test('with octets of later releases behind', () => {
+    const bytes = hex(`
+      03 00 17           # measurement assistance information, 23 octets
+      02 00 5e 00 00 01  # MAC address over 3GPP
+      02 00 5e 00 00 02  # MAC address over non-3GPP
+      01                 # spare, AARI
+      00 00 00 00 00 00 00 00 00 00
+    `)
+    const { parameters } = decodeContainer(bytes)
+    expect(parameters).toStrictEqual([
+      {
+        ...{ type: 'measurement', protocol: 'ethernet', mac3gpp: '02:00:5e:00:00:01', macNon3gpp: '02:00:5e:00:00:02' },
+        ...{ aari: true, spare: 0, trailing: new Uint8Array(10) },
+      },
+    ])
+    expect(encodeContainer(parameters)).toStrictEqual(bytes)
+  })
+
+  test.each([
+    ['2001:db8::14', '20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 14'],
+    ['fd00::14', 'fd 00 00 00 00 00 00 00 00 00 00 00 00 00 00 14'],
+    ['fe80::14', 'fe 80 00 00 00 00 00 00 00 00 00 00 00 00 00 14'],
+  ])('but %s is an IPv6 address', (ipv6, address) => {
+    // 03: measurement assistance, 22 octets. 02: IPv6, the address, the ports 50000 and 50001, AARI.
+    const bytes = hex(`03 00 16 02 ${address} c3 50 c3 51 01`)
+    expect(decodeContainer(bytes).parameters).toMatchObject([{ protocol: 'ip', address: { ipv6 }, aari: true }])
+  })
+})
+
 describe('refuses to encode', () => {
   const steering = { type: 'network-steering', ue3gpp: { ipv4: '10.0.0.1' }, ueNon3gpp: { ipv4: '10.0.0.2' } }
   const proxy = { address: { ipv4: '192.0.2.1' }, port: 1, proxyType: 'transport-converter' }

@@ -62,6 +62,21 @@ export const VECTORS: Vector[] = [
     tlvs: [{ type: 'connect', address: '2001:db8::a:0:0:1', port: 8080, tcpOptions: [] }],
   },
   {
+    name: 'Extended Connect with padding only',
+    source: 'Figures 18 and 19',
+    bytes: hex(`
+      01 07 22 63  # header, 7 words
+      0a 06        # Connect, 6 words: extended
+      00 50        # Remote Peer Port: 80
+      00 00 00 00  # Remote Peer IP Address: ::ffff:198.51.100.7
+      00 00 00 00
+      00 00 ff ff
+      c6 33 64 07
+      00 00 00 00  # TCP options: padding
+    `),
+    tlvs: [{ type: 'connect', address: '198.51.100.7', port: 80, tcpOptions: [], isExtended: true }],
+  },
+  {
     name: 'Extended Connect that asks for Multipath TCP and a Fast Open cookie',
     source: 'Figures 18 and 19',
     bytes: hex(`

@@ -222,6 +222,15 @@ describe('the encoder refuses', () => {
     ['PEER with FILTER', { ...peer, options: [{ type: 'clear-filters' }] }],
     ['PEER with PREFER_FAILURE', { ...peer, options: [{ type: 'prefer-failure' }] }],
     ['oneself as a third party', request({}, [{ type: 'third-party', internalAddress: '10.1.0.2' }])],
+    ['oneself in another spelling', request({}, [{ type: 'third-party', internalAddress: '::ffff:a01:2' }])],
+    [
+      'two third parties',
+      request(
+        {},
+        ['10.1.0.3', '10.1.0.4'].map(internalAddress => ({ type: 'third-party', internalAddress })),
+      ),
+    ],
+    ['two PREFER_FAILURE', request({ externalPort: 1 }, [{ type: 'prefer-failure' }, { type: 'prefer-failure' }])],
     ['PREFER_FAILURE of any port', request({}, [{ type: 'prefer-failure' }])],
     ['deleting with FILTER', request({}, [{ type: 'clear-filters' }], { lifetime: 0 })],
     ['deleting with a suggestion', request({ externalPort: 1 }, [], { lifetime: 0 })],
@@ -239,6 +248,12 @@ describe('the encoder refuses', () => {
       expect.objectContaining({ name: 'WireError', code: 'ERR_PCP_ENCODE' }),
     )
   })
+})
+
+test.each(['0::0', '::ffff:0.0.0.0'])('%s is any address: deleting a mapping suggests none', externalAddress => {
+  const { operation } = map.message
+  const request = { ...map.message, lifetime: 0, operation: { ...operation, externalPort: 0, externalAddress } }
+  expect(decodePcpRequest(encodePcpRequest(request as typeof map.message)).lifetime).toBe(0)
 })
 
 test('result codes (§7.4), by name and number', () => {
