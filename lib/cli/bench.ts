@@ -71,7 +71,7 @@ export async function run(args: string[]): Promise<number> {
 }
 
 function urlOf([text, ...more]: string[]): URL {
-  if (text === undefined) throw new UsageError('the URL of a large file is needed')
+  if (text === undefined) throw new UsageError('no URL is given: name that of a large file')
   if (more.length > 0) throw new UsageError(`one URL at a time; there is '${more[0]}' too`)
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url && /^https?:$/.test(url.protocol)) return url

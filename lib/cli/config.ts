@@ -21,8 +21,8 @@ export interface Config {
 
 /**
  * @param path of the file, or the JSON itself
- * @defaultValue `$ATSSS_CONFIG`, or `atsss.json` as `findConfig` looks for it
- * @throws UsageError when it is not there, or is not what it should be
+ * @defaultValue `$ATSSS_CONFIG`, or the `atsss.json` that `findConfig` finds
+ * @throws UsageError if there is no configuration, or it is invalid
  */
 export function readConfig(path: string | undefined): Config {
   if (path !== undefined && !path.trimStart().startsWith('{') && !existsSync(path))
@@ -37,6 +37,6 @@ export function readConfig(path: string | undefined): Config {
   } catch (error) {
     const { code, message } = error as AtsssError
     if (code !== 'ERR_ATSSS_CONFIG') throw error
-    throw new UsageError(path === undefined ? `${message}; or name one with --config FILE` : message)
+    throw new UsageError(path === undefined ? `${message}; or name another file with --config FILE` : message)
   }
 }

@@ -1,12 +1,12 @@
 /** `atsss connect`: standard input and output over a connection. */
 
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { MaPduSession, MptcpSocket } from '../index.js'
 import { hostAndPort, parseDestination } from '../input/addresses.js'
 import { type OptionTable, optionLines, parseArguments } from './arguments.js'
+import { readNamedFile } from './named-file.js'
 import { progress } from './terminal.js'
 import { openVia, VIA_OPTIONS, viaOptions } from './via.js'
 
@@ -100,7 +100,7 @@ async function secured(
     host,
     servername,
     rejectUnauthorized: !values.insecure,
-    ...(values.ca === undefined ? {} : { ca: readFileSync(values.ca) }),
+    ...(values.ca === undefined ? {} : { ca: readNamedFile('--ca', values.ca) }),
   })
   socket.once('error', error => stream.destroy(error))
   await once(stream, 'secureConnect')

@@ -1,6 +1,5 @@
 /** `atsss converter`: runs a Transport Converter until it is told to end. */
 
-import { readFileSync } from 'node:fs'
 import {
   type ConnectionInfo,
   type Converter,
@@ -15,6 +14,7 @@ import { resolveOptions } from '../converter/options/settings.js'
 import { hostAndPort } from '../input/addresses.js'
 import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { PCP_OPTIONS, pcpOptions, reportIncoming } from './converter-pcp.js'
+import { readNamedFile } from './named-file.js'
 
 const DEFAULTS = resolveOptions({ cookies: true })
 
@@ -263,8 +263,8 @@ function signal(): Promise<void> {
 
 function secretFrom(file: string): Uint8Array {
   try {
-    return readFileSync(file)
+    return readNamedFile('--cookie-secret-file', file)
   } catch (error) {
-    throw new UsageError(`--cookie-secret-file: ${(error as Error).message}`)
+    throw new UsageError((error as Error).message)
   }
 }

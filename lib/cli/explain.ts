@@ -1,7 +1,6 @@
 /** `atsss explain`: what would become of a connection, and why. */
 
 import { lookup } from 'node:dns/promises'
-import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { hostAndPort, parseDestination } from '../input/addresses.js'
 import { type Match, match } from '../policy/rules/match.js'
@@ -14,6 +13,7 @@ import { AccessLinks } from '../runtime/network/access-links.js'
 import { openLinkMonitor } from '../runtime/network/link-monitor.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { type Config, readConfig } from './config.js'
+import { readNamedFile } from './named-file.js'
 import { rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf } from './rules/words.js'
 import { coloursFor, progress } from './terminal.js'
@@ -99,7 +99,7 @@ function outcomeOf(rule: Rule, accesses: Accesses): Outcome {
 
 function rulesNamed(name: string): readonly Rule[] {
   const preset = /^[a-z]+$/.test(name) ? Buffer.from(JSON.stringify(name)) : undefined
-  return rulesIn(preset ?? readFileSync(name), name).rules
+  return rulesIn(preset ?? readNamedFile('--rules', name), name).rules
 }
 
 /** As the links show them now; without interfaces to look at, both are taken for there. */

@@ -2,7 +2,6 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
@@ -13,6 +12,7 @@ import { BOTH } from '../policy/steering/accesses.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { openLiveView } from './lab/live-view.js'
 import { entering, inheritedListener, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
+import { readNamedFile } from './named-file.js'
 import { coloursFor, progress } from './terminal.js'
 
 const PROFILE = 'wifi+lte'
@@ -111,9 +111,19 @@ function profileNamed(name: string): Scenario {
 
 function fromFile(path: string): Scenario {
   try {
-    return parseScenario(JSON.parse(readFileSync(path, 'utf8')))
+    const text = readNamedFile('--topology', path).toString()
+    return parseScenario(parseJson(`--topology ${path}`, text))
   } catch (error) {
-    throw new UsageError(`${path}: ${(error as Error).message}`)
+    const { code, message } = error as AtsssError
+    throw new UsageError(code === 'ERR_ATSSS_OPTION' ? `--topology ${path}: ${message}` : message)
+  }
+}
+
+function parseJson(origin: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new UsageError(`${origin}: this is not JSON: ${(error as Error).message}`)
   }
 }
 

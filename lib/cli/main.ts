@@ -11,7 +11,7 @@ async function main([first, ...rest]: string[]): Promise<number> {
   process.stdout.on('error', () => process.exit(0))
   if (first === '--version' || first === '-v') return say(`${version()}\n`)
   if (first === '--help' || first === '-h' || (first === 'help' && rest[0] === undefined)) return say(help())
-  if (first === undefined) return complain('a command is needed', '')
+  if (first === undefined) return complain(`no command is given: one of ${Object.keys(COMMANDS).join(', ')}`, '')
   // `atsss help NAME` is `atsss NAME --help`.
   const [name, args] = first === 'help' ? [rest[0]!, ['--help']] : [first, rest]
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined

@@ -4,6 +4,7 @@ import { rulesToJson } from '../policy/rules/json.js'
 import { unenforceableBecause } from '../policy/rules/permit.js'
 import type { Rule } from '../policy/rules/rule.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
+import { readNamedFile } from './named-file.js'
 import { type RulesFile, rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf, trafficInWords } from './rules/words.js'
 import { type Colours, coloursFor } from './terminal.js'
@@ -33,12 +34,15 @@ export async function run(args: string[]): Promise<number> {
   if (action !== 'check')
     throw new UsageError(
       action === undefined
-        ? 'an action is needed: atsss rules check FILE'
+        ? 'no action is given: atsss rules check FILE'
         : `unknown action ${action}${didYouMean(action, ['check'])}`,
     )
-  if (path === undefined) throw new UsageError("a file is needed: atsss rules check FILE, or '-' for standard input")
+  if (path === undefined) throw new UsageError("no file is given: atsss rules check FILE, or '-' for standard input")
   if (more.length > 0) throw new UsageError(`expected one file, got also '${more[0]}'`)
-  const file = rulesIn(readFileSync(path === '-' ? 0 : path), path === '-' ? 'standard input' : path)
+  const file = rulesIn(
+    path === '-' ? readFileSync(0) : readNamedFile('check', path),
+    path === '-' ? 'standard input' : path,
+  )
   const findings = file.rules.map(rule => ({ rule, why: rule.unusable ?? unenforceableBecause(rule) }))
   if (values.json) printJson(file, findings)
   else printText(file, findings)

@@ -55,7 +55,7 @@ const PROPERTIES = { rules: 'rules', converter: 'converters', fallback: 'fallbac
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArguments(args, OPTIONS, true)
   const [command, ...rest] = positionals
-  if (command === undefined) throw new UsageError('a command is needed: atsss run -- node app.js')
+  if (command === undefined) throw new UsageError('no command to run is given: atsss run -- node app.js')
   return await runWith(command, rest, configuration(values))
 }
 

@@ -80,7 +80,7 @@ export function parseHostAndPort(given: unknown): { host: string; port: number |
  */
 export function parseDestination(words: readonly string[]): { host: string; port: number } {
   const [first, second, third] = words
-  if (first === undefined) throw new AtsssError('ERR_ATSSS_OPTION', 'a destination is needed, such as example.com:443')
+  if (first === undefined) throw new AtsssError('ERR_ATSSS_OPTION', 'no destination is given, such as example.com:443')
   if (third !== undefined)
     throw new AtsssError('ERR_ATSSS_OPTION', `one destination at a time: there is '${third}', too`)
   const { host, port: behind } = parseHostAndPort(first) ?? {}

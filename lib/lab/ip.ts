@@ -1,10 +1,8 @@
-/**
- * `ip` (iproute2), the one program the lab calls.
- */
+/** Runs `ip` (iproute2), the only program that the lab calls. */
 import { spawn } from 'node:child_process'
 import { AtsssError } from '../errors.js'
 
-/** Runs the lines as one batch, with options such as `-n NETNS`; rejects with the output of `ip`. */
+/** Runs the lines as one batch, with options such as `-n NETNS`. Rejects with the line that failed and what `ip` said about it. */
 export async function ipBatch(lines: readonly string[], ...options: string[]): Promise<void> {
   const child = spawn('ip', [...options, '-batch', '-'])
   let complaints = ''
@@ -20,10 +18,23 @@ export async function ipBatch(lines: readonly string[], ...options: string[]): P
     child.once('close', resolve)
   })
   if (code === 0) return
+  const failed = whatFailed(lines, options, complaints.trim(), code)
   if (/not permitted|permission denied/i.test(complaints))
     throw new AtsssError(
       'ERR_LAB_PRIVILEGE',
-      `the lab needs root, or to be run under "unshare -Urnm": ${complaints.trim()}`,
+      `the lab needs root: use sudo, or run it under "unshare -Urnm" (${failed})`,
     )
-  throw new AtsssError('ERR_LAB_FAILED', `ip: ${complaints.trim()}`)
+  throw new AtsssError('ERR_LAB_FAILED', failed)
+}
+
+/** `ip` gives the line's number: "Command failed -:2". */
+function whatFailed(
+  lines: readonly string[],
+  options: readonly string[],
+  complaints: string,
+  code: number | null,
+): string {
+  const line = lines[Number(/^Command failed -:(\d+)/m.exec(complaints)?.[1]) - 1]
+  const reason = complaints.replace(/^Command failed -:\d+$/m, '').trim() || `it ended with ${code}`
+  return `"${['ip', ...options, line ?? '-batch -'].join(' ')}" failed: ${reason}`
 }

@@ -1,22 +1,23 @@
-/** Where the preload's configuration is. */
+/** Finds the preload's configuration. */
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { type Config, configError, parseConfig } from './config.js'
 
-/** The name of the file that is looked for. */
+/** The name of the configuration file. */
 export const CONFIG_NAME = 'atsss.json'
 
-/** Set to something else than `0`, the preload does nothing. */
+/** Any value but `0` switches the preload off. */
 export const DISABLE = 'ATSSS_DISABLE'
 
-/** A path, or the JSON itself. */
+/** Names the configuration file, or contains the JSON. */
 export const CONFIG = 'ATSSS_CONFIG'
 
 /**
- * In `ATSSS_CONFIG`: the path of a file, or the JSON itself, which begins with a brace. Without it, `atsss.json` beside the
- * nearest package.json of the working directory, or in the working directory when there is none.
+ * Reads the configuration that `ATSSS_CONFIG` names: the path of a file, or the JSON itself, which begins with a brace. Without
+ * `ATSSS_CONFIG` it reads `atsss.json` beside the nearest package.json at or above the working directory, or in the working directory
+ * if there is no package.json.
  *
- * @returns the configuration, and where it is from: its path, or `ATSSS_CONFIG`
+ * @returns the configuration and its origin: the path of the file, or `ATSSS_CONFIG`
  * @throws ERR_ATSSS_CONFIG
  */
 export function findConfig(env: NodeJS.ProcessEnv, cwd: string): { config: Config; origin: string } {
@@ -26,7 +27,7 @@ export function findConfig(env: NodeJS.ProcessEnv, cwd: string): { config: Confi
   return { config: parse(read(path, Boolean(named)), path), origin: path }
 }
 
-/** Where it is looked for when nothing names one. */
+/** The path of the configuration file if `ATSSS_CONFIG` names none. */
 export function defaultPath(cwd: string): string {
   return join(nearestPackage(cwd) ?? cwd, CONFIG_NAME)
 }
@@ -49,7 +50,9 @@ function read(path: string, named: boolean): string {
     if (code !== 'ENOENT') throw configError(path, message)
     throw configError(
       path,
-      named ? `is not there, though ${CONFIG} names it` : `is not there, and ${CONFIG} is not set`,
+      named
+        ? `${CONFIG} names this file, and it does not exist: correct the path, or create the file`
+        : `there is no such file: create it, or name another one with ${CONFIG}=FILE`,
     )
   }
 }

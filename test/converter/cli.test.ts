@@ -133,10 +133,13 @@ describe('atsss converter', () => {
     ],
     [
       ['converter', '--cookie-secret-file', '/nowhere/secret'],
-      "atsss converter: --cookie-secret-file: ENOENT: no such file or directory, open '/nowhere/secret'",
+      'atsss converter: --cookie-secret-file /nowhere/secret: there is no such file',
     ],
     [['convertor'], 'atsss: unknown command convertor; did you mean converter?'],
-    [[], 'atsss: a command is needed'],
+    [
+      [],
+      'atsss: no command is given: one of doctor, connect, watch, explain, rules, decode, bench, lab, converter, run',
+    ],
   ])(
     '%j is a wrong command line',
     async (args, line) => {

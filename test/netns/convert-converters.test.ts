@@ -100,7 +100,7 @@ labTest.describe('a converter', () => {
     const converter = await rig.converter(port, '--protocol', 'tcp')
     const result = await rig.run(ping(rig.at(port)), ping(rig.at(port), { mptcp: 'require' }))
     expect(result.connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp', converter: { port } } })
-    expect(result.connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+    expect(result.connections[0]!.report.fallback).toMatch(/does not speak MPTCP/)
     expect(result.connections[1]!.error).toMatchObject({ code: 'ERR_MPTCP_FALLBACK' })
     expectNoLeak(result)
     await converter.stop()

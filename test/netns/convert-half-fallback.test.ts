@@ -112,7 +112,7 @@ labTest.describe('a handshake without the key', () => {
       text: 'pingpong',
       report: { protocol: 'tcp', convert: '0rtt', lessons: ['turned-to-tcp'] },
     })
-    expect(result.connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+    expect(result.connections[0]!.report.fallback).toMatch(/does not speak MPTCP/)
     expectNoLeak(result)
     await converter.stop()
   })

@@ -79,7 +79,7 @@ labTest.describe('a SYN with data', () => {
       text: 'ping',
       report: { protocol: 'tcp', convert: '0rtt', synDataAccepted: false, attempts: 1 },
     })
-    expect(connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+    expect(connections[0]!.report.fallback).toMatch(/does not speak MPTCP/)
     expect(connections[1]!.error).toMatchObject({ code: 'ERR_MPTCP_FALLBACK' })
   })
 
@@ -235,7 +235,7 @@ labTest.describe('a SYN with data', () => {
       await rig.lab.link('wifi').set({ delayMs: 600 })
       const { connections } = await rig.run(ping({ converters: rig.at(own) }), ping({ converters: rig.at(own) }))
       expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp', lessons: ['turned-to-tcp'] } })
-      expect(connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+      expect(connections[0]!.report.fallback).toMatch(/does not speak MPTCP/)
       expect(connections[1]).toMatchObject({
         text: 'ping',
         report: { protocol: 'mptcp', convert: '1rtt', attempts: 1 },
@@ -280,6 +280,6 @@ labTest.describe('a SYN with data', () => {
     await rig.converter(own)
     const { connections } = await rig.run(ping({ converters: rig.at(own) }))
     expect(connections[0]).toMatchObject({ text: 'ping', report: { protocol: 'tcp' } })
-    expect(connections[0]!.report.fallback).toMatch(/does not take MPTCP/)
+    expect(connections[0]!.report.fallback).toMatch(/does not speak MPTCP/)
   })
 })

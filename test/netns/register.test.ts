@@ -139,10 +139,12 @@ describe('a wrong configuration ends the process with one line, before the appli
 
   test('none at all', async () => {
     const { code, err } = await node([...register, '-e', 'console.log("begun")'])
-    expect(err).toBe(`atsss: ${join(folder, 'atsss.json')}: is not there, and ATSSS_CONFIG is not set\n`)
+    expect(err).toBe(
+      `atsss: ${join(folder, 'atsss.json')}: there is no such file: create it, or name another one with ATSSS_CONFIG=FILE\n`,
+    )
     expect(code).toBe(1)
     expect(() => findConfig({ ATSSS_CONFIG: 'gone.json' }, folder)).toThrow(
-      `${join(folder, 'gone.json')}: is not there, though ATSSS_CONFIG names it`,
+      `${join(folder, 'gone.json')}: ATSSS_CONFIG names this file, and it does not exist: correct the path, or create the file`,
     )
   })
 })
@@ -225,8 +227,8 @@ mptcpTest.describe('atsss run', () => {
       [['--rules', 'hndover', '--3gpp', 'a', '--non-3gpp', 'b', ...shell('echo run')], /did you mean 'handover'\?/, 1],
       [['--3gpp', 'a', ...shell('echo run')], /--3gpp and --non-3gpp must be given together/, 2],
       [['--fallbck', 'x', ...shell('echo run')], /did you mean --fallback\?/, 2],
-      [[], /a command is needed/, 2],
-      [shell('echo run'), /atsss\.json: is not there, and ATSSS_CONFIG is not set; .* atsss run --help/, 1],
+      [[], /no command to run is given: atsss run/, 2],
+      [shell('echo run'), /atsss\.json: there is no such file: .* atsss run --help/, 1],
     ]
     const ended = await Promise.all(wrong.map(([args]) => run(args)))
     for (const [index, [, message, code]] of wrong.entries()) {

@@ -306,7 +306,7 @@ mptcpTest.describe('MPTCP', () => {
     }
     expect(reports).toEqual([
       { protocol: 'mptcp', fallback: undefined },
-      { protocol: 'tcp', fallback: expect.stringContaining('does not take MPTCP') },
+      { protocol: 'tcp', fallback: expect.stringContaining('does not speak MPTCP') },
     ])
     await closed(server)
   })

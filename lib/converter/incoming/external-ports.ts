@@ -106,8 +106,8 @@ function attach(fd: number): void {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
     throw new AtsssError(
       'ERR_CONVERTER_PRIVILEGE',
-      'pcp: this kernel lets only CAP_NET_ADMIN put a filter on a TCP socket, and without one it would answer remote hosts ' +
-        'at ports without a mapping: sudo, or setcap cap_net_admin+ep on a copy of node',
+      'pcp needs CAP_NET_ADMIN: without it this kernel allows no filter on TCP sockets, and would answer at ports that have ' +
+        'no mapping. Use sudo, or setcap cap_net_admin+ep on a copy of node',
       { cause: error },
     )
   }

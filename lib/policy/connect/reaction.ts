@@ -23,8 +23,8 @@ export type Failure =
   | { kind: 'half-fallback' }
   /** The converter answered with an Error TLV. */
   | { kind: 'error-tlv'; code: number; detail: ConvertErrorValue }
-  /** The bytes are not a Convert message. */
-  | { kind: 'malformed'; error: WireError }
+  /** `received`, as far as it was read, is not a Convert message, or not one that a converter may send. */
+  | { kind: 'malformed'; error: WireError; received: Uint8Array }
   /** FIN before the answer was complete. */
   | { kind: 'closed' }
   /** The answer took longer than `converterTimeout`. */
@@ -97,12 +97,7 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
     case 'malformed':
       return {
         scope: 'converter',
-        error: convertError(
-          'ERR_CONVERT_MALFORMED',
-          via,
-          `did not send a Convert message: ${failure.error.message}`,
-          failure.error,
-        ),
+        error: convertError('ERR_CONVERT_MALFORMED', via, whatIsWrong(failure.error, failure.received), failure.error),
       }
     case 'closed':
       return {
@@ -148,7 +143,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         scope: 'converter',
         error: failed(
           'ERR_CONVERT_UNSUPPORTED_VERSION',
-          `does not support version 1 (but ${detail.versions.join(', ') || 'none named'})`,
+          `does not support version 1 of the Convert protocol (it supports ${detail.versions.join(', ') || 'none that it names'})`,
         ),
       }
     case 'malformed-message':
@@ -180,7 +175,10 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
           ? { lesson: { learn: 'forget-cookie', cookie: via.cookie }, ...again({ cookie: undefined }) }
           : {}),
         scope: 'pair',
-        error: failed('ERR_CONVERT_NOT_AUTHORIZED', 'does not serve this client, or not for this destination'),
+        error: failed(
+          'ERR_CONVERT_NOT_AUTHORIZED',
+          `refused to connect this client to ${hostAndPort(candidate.destination.address, candidate.destination.port)}; its operator permits clients (with our converter: --allow) and destinations (--allow-target)`,
+        ),
       }
     case 'unsupported-tcp-option': {
       const tcpOptions = via.tcpOptions.filter(option => !detail.kinds.includes(option.kind))
@@ -281,6 +279,15 @@ function backOff(
       retryAfter: seconds * 1000,
     }),
   }
+}
+
+/** Other protocols are recognized by the header of 4 bytes; often it is text, such as the `HTTP` of a web server. */
+function whatIsWrong({ message, reason }: WireError, received: Uint8Array): string {
+  if (reason !== 'version' && reason !== 'magic') return `sent a malformed Convert message: ${message}`
+  const bytes = Buffer.from(received)
+  const text = bytes.toString('latin1')
+  const start = /^[\x20-\x7e]+$/.test(text) ? JSON.stringify(text) : `the bytes ${bytes.toString('hex')}`
+  return `did not answer in the Convert protocol but with ${start}: check its port, another service may listen there (${message})`
 }
 
 function fromServer(errno: number, { destination }: Candidate, cause: Error): Error {

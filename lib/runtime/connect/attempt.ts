@@ -255,14 +255,14 @@ export class Attempt {
   }
 
   #readHeader(header: Buffer): void {
-    const length = this.#decoded(() => messageLength(header))
+    const length = this.#decoded(header, messageLength)
     if (length === undefined) return
     if (length === HEADER_LENGTH) return this.#readAnswer(header)
     this.#receive(length - HEADER_LENGTH, rest => this.#readAnswer(Buffer.concat([header, rest])))
   }
 
   #readAnswer(bytes: Buffer): void {
-    const read = this.#decoded(() => readAnswer(bytes))
+    const read = this.#decoded(bytes, readAnswer)
     if (!read) return
     const { tlvs, failure } = read
     this.answer = tlvs
@@ -293,13 +293,13 @@ export class Attempt {
    *
    * @param check looks at the bytes when there are fewer, and throws what is wrong with them
    */
-  #receive(length: number, done: (bytes: Buffer) => void, check: (bytes: Buffer) => unknown = () => {}): void {
+  #receive(length: number, done: (bytes: Buffer) => void, check: (bytes: Uint8Array) => unknown = () => {}): void {
     this.#wait = reactor().awaitBytes(
       this.fd,
       length,
       (errno, bytes) => {
         if (bytes.length === length && errno === 0) return done(bytes)
-        if (bytes.length < length) this.#decoded(() => check(bytes))
+        if (bytes.length < length) this.#decoded(bytes, check)
         if (!this.#isOpen()) return
         if (errno !== 0) this.#failed(errno)
         else this.#fail({ kind: 'closed' })
@@ -309,12 +309,12 @@ export class Attempt {
   }
 
   /** What `decode` returns. Malformed bytes fail the attempt. Only decoding is in the `try`: what follows may call the application. */
-  #decoded<T>(decode: () => T): T | undefined {
+  #decoded<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => T): T | undefined {
     try {
-      return decode()
+      return decode(bytes)
     } catch (error) {
       if (!(error instanceof WireError)) throw error
-      this.#fail({ kind: 'malformed', error })
+      this.#fail({ kind: 'malformed', error, received: bytes })
       return undefined
     }
   }

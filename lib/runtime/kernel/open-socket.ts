@@ -120,7 +120,7 @@ export function protocolOf(fd: number, opened: Protocol | undefined): Protocol {
     return { name: 'mptcp' }
   } catch {
     // EOPNOTSUPP: the connection is plain TCP.
-    return { name: 'tcp', why: 'The peer, or something on the way to it, does not take MPTCP' }
+    return { name: 'tcp', why: 'The peer does not speak MPTCP, or a middlebox removed its options' }
   }
 }
 

@@ -149,10 +149,10 @@ function levelOf(type: 'kernel' | 'userspace' | undefined, mayAdminister: boolea
   if (!mayAdminister)
     return {
       level: 'none',
-      why: 'Subflows can be made only with CAP_NET_ADMIN: use setcap cap_net_admin+ep on a copy of node, or AmbientCapabilities=CAP_NET_ADMIN in the systemd unit',
+      why: 'Live connections are not steered: that needs CAP_NET_ADMIN. Use sudo, setcap cap_net_admin+ep on a copy of node, or AmbientCapabilities=CAP_NET_ADMIN in the systemd unit',
     }
   return {
     level: 'kernel',
-    why: "The kernel's path manager makes the subflows, with the same flags for all connections. To steer each connection by itself: sysctl -w net.mptcp.pm_type=1 before the sockets are opened",
+    why: "Steering is limited: the kernel's path manager controls the subflows, for all connections alike. Run sysctl -w net.mptcp.pm_type=1, then restart this program",
   }
 }

@@ -176,7 +176,12 @@ function writeTarget(to: Writer, address: string, allowLoopback: boolean): void 
   // addresses".
   const why = parseAddress(address, to.bytes, at) ? forbiddenBytes(to.bytes, at) : 'not an IP address'
   if (why === undefined || (why === 'loopback' && allowLoopback)) return
-  throw refusal(`${JSON.stringify(address)} cannot be a remote peer: ${why}`, at)
+  const remedy =
+    why === 'not an IP address'
+      ? 'resolve the name first'
+      : `connect without a converter${why === 'loopback' ? ', or set allowLoopback for tests on one machine' : ''}`
+  const reason = why === 'not an IP address' ? why : `${why} (RFC 8803 §6.2.5)`
+  throw refusal(`${JSON.stringify(address)} cannot be the remote peer of a Connect TLV: ${reason}; ${remedy}`, at)
 }
 
 function padded(length: number): number {

@@ -190,7 +190,7 @@ describe('failures without an Error TLV', () => {
     [{ kind: 'system', error: unreachable }, 'ENETUNREACH', 'way', 'way'],
     [{ kind: 'unanswered' }, 'ETIMEDOUT', 'way', 'way'],
     [{ kind: 'tcp' }, 'ERR_MPTCP_FALLBACK', 'converter', 'attempt'],
-    [{ kind: 'malformed', error: wireError }, 'ERR_CONVERT_MALFORMED', 'converter'],
+    [{ kind: 'malformed', error: wireError, received: Buffer.from('HTTP') }, 'ERR_CONVERT_MALFORMED', 'converter'],
     [{ kind: 'closed' }, 'ERR_CONVERT_CLOSED', 'converter'],
     [{ kind: 'answer-timeout', after: 15_000 }, 'ERR_CONVERT_TIMEOUT', 'converter'],
   ]
@@ -225,9 +225,30 @@ describe('failures without an Error TLV', () => {
     expect(react({ kind: 'unanswered' }, way(server), false).error).toMatchObject({ address: '192.0.2.1', port: 443 })
   })
 
-  test('what is malformed is the cause', () => {
-    const { error } = react({ kind: 'malformed', error: wireError }, way(server, converter), false)
-    expect(error.cause).toBe(wireError)
+  test('an answer in another protocol: the error shows how it begins, and has the decoding error as its cause', () => {
+    const errorOf = (received: Buffer) =>
+      react({ kind: 'malformed', error: wireError, received }, way(server, converter), false).error
+    const { message, cause } = errorOf(Buffer.from('HTTP'))
+    expect(cause).toBe(wireError)
+    expect(message).toBe(
+      'Converter 198.51.100.1:5124 did not answer in the Convert protocol but with "HTTP": ' +
+        'check its port, another service may listen there (no Magic Number)',
+    )
+    expect(errorOf(Buffer.of(0x16, 3, 1, 2)).message).toContain('but with the bytes 16030102:')
+  })
+
+  test('an answer that begins as a Convert message and is malformed: the error says what is wrong with it', () => {
+    const tlvLength = new WireError('TLV 1 of length 0', 5, 'tlv-length')
+    const failure = { kind: 'malformed', error: tlvLength, received: Buffer.of(1, 2, 0x22, 0x63) } as const
+    expect(react(failure, way(server, converter), false).error.message).toBe(
+      'Converter 198.51.100.1:5124 sent a malformed Convert message: TLV 1 of length 0',
+    )
+  })
+
+  test('a converter that refuses this client or its destination: the error names the destination and the options', () => {
+    const { error } = react(tlv({ name: 'not-authorized' }), way(server, converter), false)
+    expect(error.message).toContain('refused to connect this client to 192.0.2.1:443;')
+    expect(error.message).toContain('--allow-target')
   })
 
   test("the SYN's data was not taken: the same way in the 1-RTT form, and the lesson", () => {

@@ -98,7 +98,7 @@ describe('what a connection speaks', () => {
     expect(protocolOf(fd, protocol)).toEqual({ name: 'mptcp' })
     native().connect(fd, '127.0.0.1', (server.address() as net.AddressInfo).port)
     await new Promise(resolve => setTimeout(resolve, 50))
-    expect(protocolOf(fd, protocol)).toEqual({ name: 'tcp', why: expect.stringContaining('does not take MPTCP') })
+    expect(protocolOf(fd, protocol)).toEqual({ name: 'tcp', why: expect.stringContaining('does not speak MPTCP') })
     native().close(fd)
     server.close()
   })
