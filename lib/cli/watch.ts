@@ -96,7 +96,7 @@ async function printOnce(client: WatchClient): Promise<number> {
 /** Throws ERR_ATSSS_WATCH when the session goes before. */
 function nextSnapshot(client: WatchClient): Promise<Snapshot> {
   const gone = client.ended.then((): never => {
-    throw new AtsssError('ERR_ATSSS_WATCH', 'the session has gone')
+    throw new AtsssError('ERR_ATSSS_WATCH', 'the session has ended')
   })
   return Promise.race([new Promise<Snapshot>(resolve => client.once('snapshot', resolve)), gone])
 }
@@ -143,7 +143,7 @@ async function showLive(client: WatchClient): Promise<number> {
   stdout.off('resize', draw)
   process.off('exit', leave)
   leave()
-  if (status !== 0) process.stderr.write('atsss watch: the session has gone\n')
+  if (status !== 0) process.stderr.write('atsss watch: the session has ended\n')
   return status
 }
 

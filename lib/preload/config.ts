@@ -1,7 +1,7 @@
 /**
- * The configuration of the preload, from JSON: the options of a session or of `connect()`, as far as JSON can express
- * them, and which destinations to leave to Node. What is wrong is refused with its place; nothing is ignored.
- * schema/atsss.json is made from these checks by scripts/schema.ts.
+ * Reads the preload's configuration from JSON: the options of a session or of `connect()`, as far as JSON can express them, and the
+ * destinations to leave to Node. Each mistake is an error that names its place; nothing is ignored. scripts/schema.ts makes
+ * schema/atsss.json from these checks.
  */
 import { AtsssError } from '../errors.js'
 import { Checks } from '../input/check.js'
@@ -18,7 +18,7 @@ import { Exclusion } from './exclusion.js'
 import type { PreloadOptions } from './preload.js'
 
 export interface Config {
-  /** With `accesses` a session's options, else those of `connect()`. */
+  /** A session's options if there are `accesses`, else those of `connect()`. */
   via: SessionOptions | MptcpOptions
   preload: PreloadOptions
 }
@@ -26,7 +26,7 @@ export interface Config {
 const checks = new Checks('ERR_ATSSS_CONFIG', path => `${path}:`)
 const { flag, text, interfaceName, oneOf, within, listOf, record } = describedBy(checks)
 
-/** RFC 8803 §6.1 and §6.2.7: it has to fit into the message with the Connect TLV, in words of 32 bits. */
+/** RFC 8803 §6.1 and §6.2.7: a message is at most 255 words of 32 bits, and also has to hold its header and the Connect TLV. */
 const cookie = explained(
   '4 to 988 octets, a multiple of 4, in hexadecimal.',
   described({ type: 'string', pattern: '^([0-9A-Fa-f]{8}){1,247}$' }, (path, value) => {
@@ -56,7 +56,7 @@ const converter = described<ConverterInput>(
   },
   (path, value) => {
     if (typeof value === 'string') return value // `resolveOptions` checks its form
-    // The error names a wrong property, and only then a missing one; both a domain and an address `resolveOptions` refuses.
+    // A wrong property is reported before a missing one. `resolveOptions` refuses an address beside a domain.
     const given = anyConverter(path, value)
     return (given.domain === undefined ? byAddress(path, value) : given) as ConverterInput
   },
@@ -70,7 +70,7 @@ const access = described<string | { interface: string }>(
       : (record({ interface: interfaceName }, ['interface'])(path, value) as { interface: string }),
 )
 
-/** Each property's check, which returns the option's value. */
+/** For each property the check that returns the option's value. */
 const OPTIONS = {
   converters: explained(
     'Transport Converters, best first. Default: none, connections go directly.',
@@ -101,7 +101,7 @@ const OPTIONS = {
     within(0, TIMER_MAX),
   ),
   synTimeout: explained(
-    'Milliseconds after which a new SYN follows one that was not answered. Default: 900.',
+    'Milliseconds until an unanswered SYN is followed by a new one. Default: 900.',
     within(100, 1_900),
   ),
   synRetries: explained('New SYNs after the first. Default: 3 to a converter, 6 to a destination.', within(0, 10)),
@@ -111,14 +111,14 @@ const OPTIONS = {
   ),
   info: explained('Send the Info TLV. Default: false.', flag),
   allowLoopback: explained(
-    'Loopback destinations through a converter: for tests on one machine. Default: false.',
+    'Also use converters for loopback destinations: for tests on one machine. Default: false.',
     flag,
   ),
 } satisfies Partial<Record<keyof MptcpOptions, Described>>
 
 const OF_A_SESSION = {
   accesses: explained(
-    "The interface of each access: the application's connections are those of a session over both.",
+    "The interface of each access: the application's connections become those of a session over both.",
     record({ '3gpp': access, 'non-3gpp': access }, BOTH),
   ),
   rules: explained(
@@ -143,15 +143,15 @@ const OF_A_SESSION = {
     ),
   ),
   unmatched: explained(
-    'A connection that no rule matches: any access, or it fails. Default: any.',
+    'Connections that no rule matches use any access, or fail (refuse). Default: any.',
     oneOf('any', 'refuse'),
   ),
   unenforceable: explained(
-    'A rule that cannot be obeyed on this kernel: its connections fail, or get what comes nearest. Default: refuse.',
+    'If this kernel cannot obey a rule, its connections fail (refuse), or are steered in the nearest possible way (degrade). Default: refuse.',
     oneOf('refuse', 'degrade'),
   ),
   watch: explained(
-    'Lets processes of the same user see the session (atsss watch), over a Unix socket: true, its path, or its path and whether its rules may be replaced from there. Default: false.',
+    'Lets processes of the same user see the session over a Unix socket (atsss watch): true, the path of the socket, or its path and whether watchers may replace the rules. Default: false.',
     described(
       { anyOf: [flag.schema, text.schema, record({ path: text, control: flag }).schema] },
       (path, value): SessionOptions['watch'] => {
@@ -165,14 +165,14 @@ const OF_A_SESSION = {
 
 const OF_THE_PRELOAD = {
   exclude: explained(
-    'Destinations that are left to Node: addresses, prefixes, names, and *.name for everything below a name.',
+    'Destinations that Node connects to itself: addresses, prefixes, names, and *.name for everything below a name.',
     described(listOf(text).schema, (path, value) => {
       const entries = listOf(text)(path, value)
       new Exclusion(entries)
       return entries
     }),
   ),
-  includeLocal: explained('Take loopback and link-local destinations, too. Default: false.', flag),
+  includeLocal: explained('Also take connections to loopback and link-local destinations. Default: false.', flag),
 } satisfies Record<keyof PreloadOptions, Described>
 
 const PROPERTIES: Readonly<Record<string, Described>> = {
@@ -203,7 +203,7 @@ export function configSchema(): JsonSchema {
 /**
  * @param json as `JSON.parse` returns it
  * @param origin the file or variable it is from, for the message
- * @throws ERR_ATSSS_CONFIG, with the origin, the place in it, and what was probably meant
+ * @throws ERR_ATSSS_CONFIG with the origin, the place in it, and a suggestion
  */
 export function parseConfig(json: unknown, origin: string): Config {
   try {
@@ -220,17 +220,17 @@ export function parseConfig(json: unknown, origin: string): Config {
     if (given.accesses === undefined && stray !== undefined)
       throw checks.wrong(
         stray,
-        'is an option of a session, which needs "accesses": add the interfaces of both accesses',
+        'is an option of sessions, and a session needs "accesses": add the interfaces of both accesses',
       )
     if (given.accesses !== undefined && given.interface !== undefined)
-      throw checks.wrong('interface', 'does not go with "accesses", which names the interfaces: leave it out')
+      throw checks.wrong('interface', 'cannot be combined with "accesses", which names the interfaces: leave it out')
     resolveOptions(via)
     if (given.accesses !== undefined) resolveSession(via as unknown as SessionOptions)
     return { via, preload: read(OF_THE_PRELOAD) }
   } catch (error) {
     const { code, message } = error as AtsssError
     if (code !== 'ERR_ATSSS_CONFIG' && code !== 'ERR_ATSSS_RULE' && code !== 'ERR_ATSSS_OPTION') throw error
-    // One form for all: an option's error would say `Option "converters[0]" must be …`.
+    // An option's error begins with `Option "converters[0]" must be …`: give all errors the same form.
     throw configError(origin, message.replace(/^the configuration\./, '').replace(/^Option "([^"]*)"/, '$1:'))
   }
 }

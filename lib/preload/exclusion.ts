@@ -1,11 +1,11 @@
-/** Which destinations are left to Node. Values in, a decision out. */
+/** Decides which destinations are left to Node. Pure. */
 import { isIP } from 'node:net'
 import { PrefixSet } from '../input/addresses.js'
 import { invalid } from '../input/check.js'
 import { plainName } from '../policy/rules/json-traffic.js'
 import { isUnder } from '../policy/rules/match.js'
 
-/** Loopback (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3) and link-local (RFC 3927, RFC 4291 §2.5.6); "this host" is loopback. */
+/** Loopback (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3) and link-local (RFC 3927, RFC 4291 §2.5.6). The unspecified address reaches this host too. */
 const LOCAL = ['127.0.0.0/8', '0.0.0.0/32', '169.254.0.0/16', '::1/128', '::/128', 'fe80::/10']
 
 export class Exclusion {
@@ -13,8 +13,8 @@ export class Exclusion {
   readonly #names: readonly string[]
 
   /**
-   * @param entries addresses, prefixes such as `10.0.0.0/8`, names, and `*.example.com` for what is below a name
-   * @param includeLocal loopback and link-local destinations are not excluded by themselves
+   * @param entries addresses, prefixes such as `10.0.0.0/8`, names, and `*.example.com` for all names below a name
+   * @param includeLocal whether loopback and link-local destinations are taken, unless an entry excludes them
    * @throws ERR_ATSSS_OPTION with the place of an entry that is none of these
    */
   constructor(entries: readonly string[], includeLocal = false) {
@@ -24,20 +24,20 @@ export class Exclusion {
       const name = isIP(entry.split('/')[0]!) === 0 ? plainName(entry) : undefined
       if (name !== undefined) names.push(name.toLowerCase().replace(/\.$/, ''))
       else if (isPrefix(entry)) prefixes.push(entry)
-      else throw invalid(`exclude[${index}]`, 'an address, a prefix or a name', entry)
+      else throw invalid(`exclude[${index}]`, "an address, a prefix such as '10.0.0.0/8', a name or '*.name'", entry)
     }
     this.#prefixes = new PrefixSet(prefixes, 'exclude')
     this.#names = names
   }
 
-  /** What the application asked for: an address, or a name that is not resolved yet. */
+  /** @param host as the application gave it: an address, or a name that is not resolved yet */
   hasHost(host: string): boolean {
     if (isIP(host) !== 0) return this.#prefixes.has(host)
     const name = host.toLowerCase().replace(/\.$/, '')
     return this.#names.some(pattern => isUnder(name, pattern))
   }
 
-  /** One excluded address is enough: it shall not be connected to, so all of them are left to Node. */
+  /** True if any of a name's addresses is excluded: we could otherwise end up at that one, so Node connects instead. */
   hasOneOf(addresses: readonly { address: string }[]): boolean {
     return addresses.some(({ address }) => this.#prefixes.has(address))
   }

@@ -1,7 +1,7 @@
 /**
- * `atsss/preload`: all TCP connections of the thread go over MPTCP. They all come through `net.Socket.prototype.connect`:
- * net.connect, tls.connect (a TLSSocket is a net.Socket), http, https, http2, Node's own fetch, and the libraries on top.
- * So that one method is replaced. Servers and pipes do not use it, and it does not matter which module was imported first.
+ * `atsss/preload`: moves all TCP connections of the thread to MPTCP, by replacing one method, `net.Socket.prototype.connect`. All of
+ * them call it: net.connect, tls.connect (a TLSSocket is a net.Socket), http, https, http2, Node's own fetch, and the libraries on
+ * top. Servers and pipes do not. It does not matter which module was imported first.
  */
 import { Socket } from 'node:net'
 import { IdleConnections } from '../agents/idle.js'
@@ -17,14 +17,14 @@ import { takeConnection } from './taken-connection.js'
 
 export interface PreloadOptions {
   /**
-   * Destinations that are left to Node: addresses, prefixes such as `10.0.0.0/8`, names, and `*.example.com` for what is
-   * below a name. A name is also left to Node when one of its addresses is among them.
+   * Destinations that Node connects to itself: addresses, prefixes such as `10.0.0.0/8`, names, and `*.example.com` for all names
+   * below a name. A name is also left to Node if one of its addresses is excluded.
    *
    * @defaultValue none
    */
   exclude?: readonly string[]
   /**
-   * Whether loopback and link-local destinations are taken too.
+   * Whether connections to loopback and link-local destinations are taken too.
    *
    * @defaultValue false
    */
@@ -38,8 +38,8 @@ export type PreloadSource = ConnectionSource | (() => MaPduSession)
  * Takes all TCP connections that this thread makes from now on. Sockets of atsss itself are left alone: they have their own
  * options or session. A socket that was taken has `mptcp`, as a `MptcpSocket` has.
  *
- * @param source where connections come from
- * @returns a function that ends it; connections that exist then stay as they are
+ * @param source the session or the options that connections are made with
+ * @returns a function that undoes it; existing connections stay as they are
  * @throws ERR_ATSSS_OPTION, ERR_ATSSS_RULE
  *
  * @example
@@ -68,12 +68,12 @@ export function preload(
 
   Socket.prototype.connect = connect as typeof Socket.prototype.connect
   return () => {
-    // Code that has replaced it after us still calls ours.
+    // If other code has replaced the method after us, it still calls ours, which stays.
     if (Socket.prototype.connect === (connect as unknown)) Socket.prototype.connect = nodes as typeof connect as never
   }
 }
 
-/** What Node, or another copy of this package, connects better: see `MptcpSocket`'s own `connect`. */
+/** Whether Node, or another copy of this package, has to connect this socket: see `MptcpSocket`'s own `connect`. */
 function isOthers(socket: Socket): boolean {
   return isOpen(socket) || isAboveAnother(socket) || 'mptcp' in Object.getPrototypeOf(socket)
 }
@@ -82,7 +82,7 @@ function isOthers(socket: Socket): boolean {
 interface Handling {
   settings: Settings
   steerer: Steerer
-  /** Of a session only: options have no rules that could forbid the reuse of a connection. */
+  /** Only with a session: without rules nothing can forbid the reuse of a connection. */
   idle?: IdleConnections
 }
 
@@ -101,8 +101,8 @@ function handlingBy(source: PreloadSource): (socket: Socket) => Handling {
 }
 
 /**
- * `unref()` alone does not say that a connection is idle: applications call it, too. http.Agent and undici mark what is in
- * their pools.
+ * `unref()` alone does not show that a connection is idle, because applications call it too. http.Agent and undici also mark the
+ * connections in their pools.
  */
 function isPooled(socket: Socket): boolean {
   return isIdleInHttp(socket) ?? isIdleInUndici(socket)

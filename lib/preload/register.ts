@@ -1,6 +1,6 @@
 /**
- * `node --import atsss/register app.js`: takes the connections of an unmodified application, as a configuration file says
- * (docs/preload.md). A configuration that is wrong ends the process, before the application has begun.
+ * `node --import atsss/register app.js`: takes the connections of an unmodified application, configured by a file (docs/preload.md).
+ * A wrong configuration ends the process before the application begins.
  */
 import { debuglog } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
@@ -23,26 +23,28 @@ function register(): void {
     preload(isSession(config.via) ? sessionOf(config.via) : config.via, config.preload)
     debug('configuration: %s', origin)
   } catch (error) {
-    // A thread's standard error is written by the main thread, later than the thread ends.
+    // The main thread writes a worker thread's standard error, after the worker has ended.
     if (!isMainThread) throw error
     process.stderr.write(`atsss: ${(error as Error).message}\n`)
     process.exit(1)
   }
 }
 
-/** Without the addon no connection can be taken. Where the configuration allows direct connections, a warning says so, and Node makes them. */
+/** Without the addon no connection can be taken. If the configuration allows direct connections, Node makes them, and a warning says so. */
 function usable({ via }: Config): boolean {
   try {
     native()
     return true
   } catch (error) {
     if (via.fallback !== 'direct') throw error
-    process.emitWarning(`connections are left to Node: ${(error as Error).message}`, { type: 'AtsssWarning' })
+    process.emitWarning(`All connections are left to Node, without MPTCP: ${(error as Error).message}`, {
+      type: 'AtsssWarning',
+    })
     return false
   }
 }
 
-/** Made for the first connection: a process that makes none has no steering loop. */
+/** Created for the first connection, so that a process without connections has no steering loop. */
 function sessionOf(options: SessionOptions): () => MaPduSession {
   return () => {
     const session = new MaPduSession(options)

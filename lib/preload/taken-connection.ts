@@ -1,6 +1,6 @@
 /**
- * A connection of a net.Socket that the preload has taken: what `MptcpSocket` has on its prototype, this one socket has as
- * properties.
+ * The connection of a net.Socket that the preload has taken. The methods that `MptcpSocket` has on its prototype are properties of
+ * this one socket.
  */
 import { Socket, type TcpNetConnectOpts } from 'node:net'
 import type { IdleConnections } from '../agents/idle.js'
@@ -11,15 +11,15 @@ import { Connection } from '../socket/connection.js'
 import { overrides, overridesOfWriting } from '../socket/overrides.js'
 
 /**
- * Module state, since the properties below are the same for all sockets, and find a socket's connection here. Weak: it
- * keeps no socket.
+ * Module state, because the properties below are shared by all sockets and find the connection of theirs here. Weak, so that it
+ * keeps no socket alive.
  */
 const taken = new WeakMap<Socket, Connection>()
 
 /**
  * Connects a socket our way.
  *
- * @param connectAsNode Node's own `connect`, for the socket. What it throws about the options is thrown.
+ * @param connectAsNode Node's own `connect` for this socket. What it throws about the options is passed on.
  */
 export function takeConnection<T>(
   socket: Socket,
@@ -32,7 +32,7 @@ export function takeConnection<T>(
   const before = taken.get(socket)
   const connection = Connection.to(socket, options, settings, steerer, {
     left: () => release(socket),
-    // A pool does so before it takes a connection back.
+    // Pools call `unref()` before they take a connection back.
     unreferenced: () => idle?.add(socket),
     closing: () => idle?.delete(socket),
   })
@@ -44,7 +44,7 @@ export function takeConnection<T>(
     before?.cancel()
     return result
   } catch (error) {
-    // Node refuses the arguments: what is being connected goes on.
+    // Node refused the arguments: an earlier `connect` goes on.
     connection.cancel()
     if (before) taken.set(socket, before)
     else release(socket)
@@ -52,15 +52,15 @@ export function takeConnection<T>(
   }
 }
 
-/** The socket is Node's again. */
+/** Gives the socket back to Node. */
 function release(socket: Socket): void {
   for (const name of Object.keys({ ...TAKEN, ...WRITING_EARLY })) Reflect.deleteProperty(socket, name)
   taken.delete(socket)
 }
 
 /**
- * Only what would be written to the connection as it is. A socket that has a handle before it connects is a TLSSocket
- * (or the like), whose bytes are to be encrypted; a subclass with its own `_write` may do anything with them.
+ * Only sockets whose bytes go to the connection unchanged. A socket that has a handle before it connects is a TLSSocket or the like,
+ * which encrypts them; a subclass with its own `_write` may do anything with them.
  */
 function mayWriteEarly(socket: Socket): boolean {
   const { _write, _writev } = socket

@@ -87,7 +87,7 @@ labTest.describe('an unmodified application, across a handover', () => {
         expect(after.wifi!.uplink).toBe(0)
         expect(app.complaints).toBe('')
         if (watcher.child.exitCode === null) await once(watcher.child, 'close')
-        expect(watcher.child.exitCode).toBe(1) // the session has gone
+        expect(watcher.child.exitCode).toBe(1) // the session has ended
       },
       30_000,
     )

@@ -121,7 +121,7 @@ describe('a wrong configuration ends the process with one line, before the appli
       { accesses: { '3gpp': 'wwan0' } },
       /: accesses\.non-3gpp: must be the name of an interface; it is missing/,
     ],
-    ['a wrong exclusion', { exclude: ['10.0.0.0/33'] }, /: exclude\[0\]: must be an address, a prefix or a name/],
+    ['a wrong exclusion', { exclude: ['10.0.0.0/33'] }, /: exclude\[0\]: must be an address, a prefix such as/],
     ['what is no object', '[]', /: the configuration: must be an object; it is \[\]/],
     ['what is no JSON', '{ "rules": ', /atsss\.json: is not JSON: /],
   ]
@@ -187,7 +187,7 @@ describe('without the addon', () => {
     configure({ ...ours, fallback: 'direct' })
     const { code, out, err } = await node([...register, '-e', app(server.port)], { env })
     expect({ code, out }).toEqual({ code: 0, out: 'node\n' })
-    expect(err).toMatch(/AtsssWarning: connections are left to Node: no native addon/)
+    expect(err).toMatch(/AtsssWarning: All connections are left to Node, without MPTCP: no native addon/)
   })
 })
 

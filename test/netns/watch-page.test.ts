@@ -91,7 +91,7 @@ pageTest.describe('the page of a session', () => {
     for (const chart of ['throughput', 'rtt']) expect(await inks(chart)).toBeGreaterThan(4)
     expect(new Set(asked)).toEqual(new Set([new URL(page.url).origin]))
     client.close()
-    await soon(() => tab.textContent('#state')).toBe('the session has gone')
+    await soon(() => tab.textContent('#state')).toBe('the session has ended')
     expect(await tab.locator('#change').isVisible()).toBe(false)
     expect(await tab.textContent('#connections tbody')).toBe('none')
 

@@ -428,5 +428,5 @@ describe('what is left alone', () => {
 
 test('options and exclusions are checked at once', () => {
   expect(() => preload({ converter: '192.0.2.1:5124' } as never)).toThrow('should be "converters"')
-  expect(() => preload({}, { exclude: ['10.0.0.0/8', 'not a name'] })).toThrow('exclude[1]: must be an address')
+  expect(() => preload({}, { exclude: ['10.0.0.0/8', 'not a name'] })).toThrow('Option "exclude[1]" must be an address')
 })

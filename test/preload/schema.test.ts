@@ -72,7 +72,7 @@ const WRONG = [null, '', 'x', '0', -1, 0, 1.5, 70_000, 1e12, true, [], {}, [null
 
 /** What a schema cannot say; what it lets pass of these, ours refuses. */
 const OURS_ALONE = [
-  /exclude\[\d+\]: must be an address, a prefix or a name/,
+  /exclude\[\d+\]: must be an address, a prefix such as/,
   /converters\[\d+\]: must be 'host:port'/, // the port's range, and the address in brackets
   /must be an address or a prefix/,
   /must be a port or a range/,

@@ -28,7 +28,7 @@ export type Wish = { do: 'every'; milliseconds: number } | { do: 'update'; rules
 export class WatchClient extends EventEmitter<WatchClientEvents> {
   readonly hello: Hello
   readonly path: string
-  /** Resolves when the session has gone, even if that was before anybody asked. */
+  /** Resolves when the session has ended, even if that was before anybody asked. */
   readonly ended: Promise<void>
   readonly #socket: Socket
   readonly #answers = new Map<number, (error: string | undefined) => void>()
@@ -121,7 +121,7 @@ function whyNot({ code, message }: NodeJS.ErrnoException): string {
   }
 }
 
-const GONE = 'the session has gone'
+const GONE = 'the session has ended'
 
 /**
  * Where to look: a path as it is; a process id, or nothing, in the user's own folder. Throws ERR_ATSSS_WATCH when there is

@@ -1,12 +1,12 @@
-/** Whether a PCP server may have lost its state since it was heard last. RFC 6887 §8.5. */
+/** Whether a PCP server may have lost its state since its last response. RFC 6887 §8.5. */
 
-/** When a response came, and what its Epoch Time said: whole seconds, the first on the client's own clock. */
+/** When a response arrived, on the client's own clock, and its Epoch Time: whole seconds. */
 export interface EpochSeen {
   client: number
   server: number
 }
 
-/** @param before of the response before from the same server; `undefined` for the first */
+/** @param before the previous response of the same server; `undefined` for the first */
 export function isEpochValid(before: EpochSeen | undefined, now: EpochSeen): boolean {
   // "If this is the first PCP response the client has received from this PCP server, the Epoch Time value is treated as
   // necessarily valid".

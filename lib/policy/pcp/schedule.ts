@@ -1,23 +1,23 @@
-/** When a PCP request for a mapping is to be sent: first, again, to renew, after a refusal. RFC 6887 §8.1.1, §11.2.1, §15. */
+/** When to send requests for a PCP mapping: the first, retransmissions, renewals, and after a refusal. RFC 6887 §8.1.1, §11.2.1, §15. */
 import { type PcpResult, resultName } from '../../wire/pcp/index.js'
 
-/** Of one mapping at one server. Times are milliseconds on one clock that never goes back. */
+/** The schedule of one mapping at one server. Times are milliseconds on a monotonic clock. */
 export interface Schedule {
   /**
-   * `ask`: until an answer comes. `renew`: what was granted is to be extended before it ends. `wait`: the same request
-   * would be refused again.
+   * `ask`: requests are sent until an answer comes. `renew`: the mapping exists, and is extended before it expires. `wait`: the server
+   * would refuse the same request again.
    */
   pace: 'ask' | 'renew' | 'wait'
-  /** When the next request is to be sent. */
+  /** When to send the next request. */
   dueAt: number
   /** RT: how long the last request of `ask` waits for its answer; 0 before the first. */
   timeout: number
-  /** When it was asked for last. */
+  /** When the last request was sent. */
   sentAt: number
   grantedAt: number
-  /** When what was granted ends; in the past where nothing is held. */
+  /** When the mapping expires; in the past if there is none. */
   expiresAt: number
-  /** How many requests have been sent to renew it. */
+  /** How many renewal requests have been sent. */
   renewals: number
 }
 
@@ -30,11 +30,11 @@ export const LEAST_PAUSE = 4_000
 /** Seconds. §15: "Upon receipt of a PCP response with an absurdly long assigned lifetime […] a more sane value (e.g., 24 hours)". */
 export const LONGEST_LIFETIME = 86_400
 
-/** Seconds that a refusal lasts when the server does not say. §7.4: "short lifetime errors use a 30-second lifetime and long […] 30-minute". */
+/** Seconds that a refusal lasts if the server gives no time. §7.4: "short lifetime errors use a 30-second lifetime and long […] 30-minute". */
 const SHORT = 30
 const LONG = 1_800
 
-/** What refuses for now and leaves a mapping that is there alone. §7.4: "This is a short lifetime error." */
+/** The results that are temporary, and do not affect an existing mapping. §7.4: "This is a short lifetime error." */
 const PASSING: ReadonlySet<PcpResult | undefined> = new Set<PcpResult | undefined>([
   'network-failure',
   'no-resources',
@@ -85,26 +85,26 @@ export function refused(schedule: Schedule, result: number, lifetime: number, no
   }
 }
 
-/** It is gone, and something else is to be asked for instead, of which the server has not said anything. */
+/** The mapping is lost, and a different one is requested instead, which the server has not refused yet. */
 export function reconsidered(schedule: Schedule, now: number): Schedule {
   return { ...schedule, pace: 'ask', timeout: 0, dueAt: now, expiresAt: Math.min(schedule.expiresAt, now) }
 }
 
-/** The server may have lost what it granted: it is asked anew, `delay` milliseconds from now, and `LEAST_PAUSE` after the last time at the
- * earliest. §8.5, §14.1.3. */
+/** The server may have lost the mapping: it is requested again in `delay` milliseconds, at least `LEAST_PAUSE` after the last request. §8.5,
+ * §14.1.3. */
 export function disturbed(schedule: Schedule, now: number, delay: number): Schedule {
   return { ...schedule, pace: 'ask', timeout: 0, dueAt: Math.max(now + delay, schedule.sentAt + LEAST_PAUSE) }
 }
 
-/** The server was not there to be asked, and says now that it is: what waits for an answer need not wait for so long. */
+/** The server announces that it is available: a retransmission need not wait any longer. */
 export function hastened(schedule: Schedule, now: number, delay: number): Schedule {
   const asked = disturbed(schedule, now, delay)
   return schedule.pace === 'ask' && asked.dueAt < schedule.dueAt ? asked : schedule
 }
 
 /**
- * It is to be asked for once more, as soon as may be. §8.3: not what would be refused again. §11.2.1: "renewal requests MUST NOT
- * be sent less than four seconds apart".
+ * Requests the mapping again, as soon as allowed. §8.3: not if it would be refused again. §11.2.1: "renewal requests MUST NOT be sent
+ * less than four seconds apart".
  */
 export function refreshed(schedule: Schedule, now: number): Schedule {
   if (schedule.pace === 'wait') return schedule
@@ -116,7 +116,7 @@ export function isHeld(schedule: Schedule, now: number): boolean {
   return now < schedule.expiresAt
 }
 
-/** When something is to be done: a request to send, or the end of what was granted to be told. */
+/** When to wake up: to send a request, or to report that the mapping has expired. */
 export function wakeAt(schedule: Schedule, now: number): number {
   return isHeld(schedule, now) ? Math.min(schedule.dueAt, schedule.expiresAt) : schedule.dueAt
 }
@@ -133,6 +133,6 @@ function nextRenewal(
 ): Pick<Schedule, 'pace' | 'dueAt'> {
   const fraction = 1 - 2 ** -(renewals + 1) + random * 2 ** -(renewals + 3)
   const dueAt = Math.max(grantedAt + fraction * (expiresAt - grantedAt), now + LEAST_PAUSE)
-  // Beyond its end it is asked for as if it had never been.
+  // An expired mapping is requested like a new one.
   return dueAt < expiresAt ? { pace: 'renew', dueAt } : { pace: 'ask', dueAt: Math.max(expiresAt, now + LEAST_PAUSE) }
 }

@@ -7,15 +7,15 @@ export interface PcpServer {
 }
 
 export interface KnownServers {
-  /** By the application or the administrator. */
+  /** Configured by the application or the administrator. */
   configured: readonly PcpServer[]
   /** RFC 8803 §5.2: "the Client may use the Port Control Protocol […] to instruct the Transport Converter". */
   converters: readonly string[]
-  /** Of the interface. RFC 6887 §8.1: "the default router list […] is used as the list of PCP server(s)". */
+  /** The default routers of the interface. RFC 6887 §8.1: "the default router list […] is used as the list of PCP server(s)". */
   routers: readonly string[]
 }
 
-/** The servers for a client with an address of this family: of the first source that names any at all. */
+/** The servers for a client with an address of this family, from the first source that names any. */
 export function pcpServers(known: KnownServers, family: 4 | 6, port: number): PcpServer[] {
   const of = (addresses: readonly string[]) => addresses.map(address => ({ address, port }))
   const sources = [known.configured, of(known.converters), of(known.routers)]
@@ -28,7 +28,7 @@ export function sameServer(a: PcpServer, b: PcpServer): boolean {
   return a.address === b.address && a.port === b.port
 }
 
-/** What is suggested where nothing is: any address of the family. RFC 6887 §5. */
+/** The suggestion if there is none: any address of the family. RFC 6887 §5. */
 export function anyOf(address: string): string {
   return isIPv4(address) ? '0.0.0.0' : '::'
 }

@@ -1,6 +1,6 @@
 /**
- * Listens on one port over each access: one socket for each interface and IP version, bound to the device, so that answers leave
- * by the interface that the request came in by, whatever the routes prefer. Interfaces may come and go.
+ * Listens on one port over each access, with one socket for each interface and IP version. Each is bound to its device, so that
+ * answers leave by the interface on which the request arrived, whatever the routes prefer. Interfaces may come and go.
  */
 import { constants } from 'node:os'
 import type { SystemError } from '../../errors.js'
@@ -18,9 +18,9 @@ import type { NetworkState } from '../network/link-monitor.js'
 export interface AccessListenerOptions {
   accesses: Readonly<Record<AccessType, AccessConfig>>
   backlog: number
-  /** Takes a connection. The descriptor is the addon's. */
+  /** Receives an accepted connection. The addon owns the descriptor. */
   accept(fd: number, access: AccessType): void
-  /** It could not listen on an interface that came up, or accept(2) failed, with EMFILE for example. Both are tried again. */
+  /** Listening on an interface that came up failed, or accept(2) failed, with EMFILE for example. Both are tried again. */
   failed(error: Error): void
 }
 
@@ -30,14 +30,14 @@ interface Open {
   fd: number
   access: AccessType
   family: Family
-  /** Of the interface. */
+  /** The interface's index. */
   index: number
   wait: Wait | undefined
 }
 
-/** Milliseconds until the next try after accept(2) has failed for lack of a resource. */
+/** Milliseconds until the next try after accept(2) failed for lack of a resource. */
 const ACCEPT_AGAIN = 100
-/** Milliseconds until the next try after an interface could not be listened on. Another program may use the port there. */
+/** Milliseconds until the next try after listening on an interface failed. Another program may use the port there. */
 const LISTEN_AGAIN = 1_000
 /** A port that the system chose for one socket may be in use on another interface. */
 const PORTS_TO_TRY = 10
@@ -51,12 +51,12 @@ export class AccessListener {
   #state: NetworkState | undefined
   /** IP versions that this system does not have. */
   readonly #missing = new Set<Family>()
-  /** What `failed` was last called with for want of a socket: the same failure is reported once. */
+  /** What `failed` was last called with because a socket could not be opened: the same failure is reported once. */
   #reported = ''
   #port = 0
   #ref = true
   #isHeld = false
-  /** What the sockets speak. */
+  /** The protocol of the sockets. */
   protocol: Protocol | undefined
 
   constructor(options: AccessListenerOptions) {
@@ -67,7 +67,7 @@ export class AccessListener {
     return this.#port
   }
 
-  /** Listens on the interfaces that are there. @throws system errors; ENODEV when there is none of them */
+  /** Listens on the interfaces that exist. @throws system errors; ENODEV if none of them exists */
   open(port: number, state: NetworkState): void {
     let error: SystemError | undefined
     for (let tries = port === 0 ? PORTS_TO_TRY : 1; tries > 0; tries--) {
@@ -95,7 +95,7 @@ export class AccessListener {
     for (const error of errors) this.#options.failed(error)
   }
 
-  /** Whether it keeps the process alive: also while there is none of its interfaces. */
+  /** Whether it keeps the process alive, even while none of its interfaces exists. */
   ref(on: boolean): void {
     this.#ref = on
     this.#hold()
@@ -118,7 +118,7 @@ export class AccessListener {
     else reactor().letGo()
   }
 
-  /** Every interface and IP version is tried, whatever happens to the others. @returns why some could not be listened on */
+  /** Tries every interface and IP version, even if others fail. @returns why listening failed on some */
   #listenWhereMissing(): SystemError[] {
     const errors: SystemError[] = []
     const links = [...(this.#state?.links.values() ?? [])]
@@ -153,7 +153,7 @@ export class AccessListener {
       addon.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
       addon.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${name}\0`))
       if (family === 6) addon.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(1))
-      // Where the kernel cannot, the converter sends its message after the handshake.
+      // If the kernel does not support it, the converter sends its message after the handshake.
       takeSynData(fd, this.#options.backlog)
       addon.bind(fd, family === 4 ? '0.0.0.0' : '::', this.#port)
       addon.listen(fd, this.#options.backlog)
@@ -169,7 +169,7 @@ export class AccessListener {
     if (this.#port === 0) this.#port = addon.getsockname(fd).port
   }
 
-  /** Accepts all that are waiting: for those there will be no other edge. */
+  /** Accepts all waiting connections: there is no further edge for them. */
   #accept(open: Open): void {
     while (this.#open.includes(open)) {
       let accepted: number | undefined

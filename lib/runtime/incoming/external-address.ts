@@ -1,6 +1,6 @@
 /**
- * The mappings of one port at the PCP servers of all accesses: one for each of our addresses. A mapping is requested when its address
- * appears, kept while its access is away, and deleted at the end.
+ * The mappings of one port at the PCP servers of all accesses, one mapping for each of our addresses. A mapping is requested when its
+ * address appears, kept while its access is down, and deleted at the end.
  */
 import { randomBytes } from 'node:crypto'
 import { isIPv4 } from 'node:net'
@@ -23,7 +23,7 @@ export interface AccessMapping {
   /** Our address and port. */
   internal: { address: string; port: number }
   server: PcpServer
-  /** `undefined` while there is none. */
+  /** `undefined` while there is no mapping. */
   external: External | undefined
   /** Whether the access can be used now. */
   usable: boolean
@@ -38,7 +38,7 @@ export interface ExternalAddressEvents {
   lost: [external: External, why: string]
   /** A server refuses or does not answer; or announcements cannot be received. */
   problem: [error: Error]
-  /** A datagram was ignored, and why. */
+  /** Why a datagram was ignored. */
   ignored: [why: string]
 }
 
@@ -46,11 +46,11 @@ export interface ExternalAddressOptions {
   accesses: Readonly<Record<AccessType, AccessConfig>>
   links: Pick<LinkMonitor, 'state' | 'on' | 'off'>
   servers: Omit<KnownServers, 'routers'>
-  /** What to ask for. The nonce is drawn for each server; `former` is what an earlier mapping had. */
+  /** What to request. The nonce is drawn for each server; `former` is the external address of an earlier mapping. */
   wish: Omit<MappingWish, 'nonce' | 'former'>
   /** The access over which new connections should begin. */
   preferred(): AccessType | undefined
-  /** Of the default servers. @defaultValue 5351 */
+  /** The port of the default servers. @defaultValue 5351 */
   port?: number
 }
 
@@ -63,9 +63,9 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   readonly #options: ExternalAddressOptions
   readonly #accesses: AccessLinks
   readonly #live = new Map<string, LiveMapping>()
-  /** One for each server, shared by all our addresses: from it a server may learn that they belong to one client. */
+  /** One for each server, shared by all our addresses, so that a server can recognize them as those of one client. */
   readonly #nonces = new Map<string, Buffer>()
-  /** The external addresses of mappings whose own address has gone: they are suggested when it comes back. */
+  /** The external addresses of mappings whose internal address has disappeared. They are suggested when it comes back. */
   readonly #remembered = new Map<string, External>()
   #servers: ExternalAddressOptions['servers']
   /** The external addresses that the last events have reported. */
@@ -74,7 +74,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   /** The interfaces on which announcements are received, as JSON. */
   #announcedOn = ''
   #hasReportedNoServer = false
-  /** What opening a socket last failed with: it is reported once, and tried again. */
+  /** The last failure to open a socket. It is reported once; opening is tried again. */
   #failure = ''
   #retry: NodeJS.Timeout | undefined
   #closed = false
@@ -101,7 +101,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     }))
   }
 
-  /** The session's converters have these addresses now. Mappings at servers that are no longer among them are deleted. */
+  /** Sets the addresses of the session's converters. Mappings at servers that are no longer among them are deleted. */
   useConverters(converters: readonly string[]): void {
     const dropped = this.#servers.converters.filter(address => !converters.includes(address))
     this.#servers = { ...this.#servers, converters }
@@ -148,7 +148,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     if (isReport) this.emit('problem', new AtsssError('ERR_PCP_NO_SERVER', NO_SERVER))
   }
 
-  /** The mappings that there should be over an access. */
+  /** The mappings that should exist over an access. */
   #wanted(access: AccessType): [string, Omit<AccessMapping, 'external'>][] {
     const { wish, port = PCP_SERVER_PORT } = this.#options
     const usable = this.#accesses.facts[access].usable
@@ -166,7 +166,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     })
   }
 
-  /** @returns why it could not be requested, if so */
+  /** @returns why the mapping could not be requested; `undefined` if it was */
   #enter(key: string, about: Omit<AccessMapping, 'external'>): string | undefined {
     const { wish, accesses } = this.#options
     const { access, internal, server } = about
@@ -194,7 +194,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
       if (!about.usable) client.pause()
       return undefined
     } catch (error) {
-      // The address, or its interface, has gone since the links were read; or there are too many open files.
+      // The address or its interface disappeared after the links were read, or there are too many open files.
       const { message } = error as Error
       if (message !== this.#failure) this.emit('problem', error as Error)
       return message
@@ -202,8 +202,8 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   }
 
   /**
-   * A server that has one external address for two of ours has one mapping for both. So what it moved for one it moved for the other;
-   * we ask for the other again, to be sure.
+   * A server with one external address for two of ours has one mapping for both. If it moves that mapping for one of them, it moves it
+   * for the other too; we request the other again, to be sure.
    */
   #moved(live: LiveMapping, now: External, before: External): void {
     for (const other of this.#live.values()) {
@@ -218,19 +218,19 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
       other.mapping.follow(now)
       other.client.refresh()
     }
-    this.#report(live, 'the server has moved it')
+    this.#report(live, 'the server has moved the mapping')
   }
 
-  /** The address has gone. The server keeps the mapping until it expires: the address may come back. */
+  /** The internal address has disappeared. The server keeps the mapping until it expires: the address may come back. */
   #leave(key: string, live: LiveMapping): void {
     this.#live.delete(key)
     if (live.mapping.external) this.#remembered.set(key, live.mapping.external)
     void live.client.close({ deleting: false })
-    this.#report(live, `${live.internal.address} has gone`)
+    this.#report(live, `this host no longer has the address ${live.internal.address}`)
     this.#refreshOthers(live)
   }
 
-  /** The server is no longer used, and should no longer send connections here. */
+  /** The server is no longer used, and must not send connections here any more. */
   #drop(key: string, live: LiveMapping): void {
     this.#live.delete(key)
     void live.client.close()
@@ -248,8 +248,8 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
   }
 
   /**
-   * A converter first tries the address that asked last. So the preferred access waits until the others are answered, at most
-   * `HOLD_BACK_MS`. To ask a second time, as we do later on, would be too soon (RFC 6887 §11.2.1).
+   * A converter first tries the address whose request came last. So the request over the preferred access waits until the others are
+   * answered, for at most `HOLD_BACK_MS`. A second request, as we send it later on, would come too soon (RFC 6887 §11.2.1).
    */
   #holdBack({ access, server }: Pick<LiveMapping, 'access' | 'server'>): number {
     if (access !== this.#options.preferred()) return 0
@@ -258,14 +258,14 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
       : 0
   }
 
-  /** Asks for the mapping of the preferred access again, unless that was done after `since`. */
+  /** Requests the mapping of the preferred access again, unless that was done after `since`. */
   #preferOthers({ access, server }: LiveMapping, since: number): void {
     const preferred = this.#others(access).filter(other => other.access === this.#options.preferred())
     for (const other of preferred)
       if (sameServer(other.server, server) && other.mapping.askedAt <= since) other.client.refresh()
   }
 
-  /** Asks for the mapping of the other access again, so that the converter tries that one first. */
+  /** Requests the mapping of the other access again, so that the converter tries that one first. */
   #refreshOthers({ access }: Pick<LiveMapping, 'access'>): void {
     for (const other of this.#others(access)) other.client.refresh()
   }
@@ -288,7 +288,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     return { address: fits ? address : undefined, port }
   }
 
-  /** Emits what is different from the last report. */
+  /** Emits the differences from the last report. */
   #report(live: LiveMapping, why: string): void {
     const now = this.externals
     const keys = new Set(now.map(addressKey))
@@ -317,7 +317,7 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     this.#announcements = listenForAnnouncements(
       interfaces,
       (bytes, from) => {
-        // Other servers announce themselves too.
+        // Announcements of other servers arrive here too.
         for (const { client } of this.#live.values()) if (sameServer(client.server, from)) client.receive(bytes, from)
       },
       error => this.emit('problem', error),
@@ -329,7 +329,8 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
 const HOLD_BACK_MS = 250
 /** Milliseconds until a socket that could not be opened is tried again. */
 const RETRY_MS = 1_000
-const NO_SERVER = 'No PCP server is known: none is configured, and there is neither a converter nor a default router'
+const NO_SERVER =
+  'No PCP server is known: there is neither a converter nor a default router. Set converters or pcpServers'
 
 function addressKey({ address, port }: PcpServer): string {
   return `${address} ${port}`

@@ -15,22 +15,22 @@ import { type MappingWish, newSchedule, PcpMapping } from './pcp-mapping.js'
 import type { PcpTransport, Receiver } from './pcp-transport.js'
 
 export interface PcpClientEvents {
-  /** The server may have lost its mappings: they are asked for anew. */
+  /** The server may have lost its mappings: they are requested again. */
   restarted: []
-  /** A datagram that was not believed, and why. */
+  /** Why a datagram was ignored. */
   ignored: [why: string]
 }
 
 export interface PcpClientOptions {
   server: PcpServer
-  /** The address that requests leave from. */
+  /** The source address of requests. */
   clientAddress: string
   open(receive: Receiver): PcpTransport
   /** Uniform, 0…1. @defaultValue Math.random */
   random?: () => number
 }
 
-/** How long the answer to a deletion is waited for, and after how long it is asked for again, milliseconds. */
+/** Milliseconds: how long to wait for the answer to a deletion, and when to repeat the request. */
 const DELETION = { patience: 1_000, again: 300 }
 
 export class PcpClient extends EventEmitter<PcpClientEvents> {
@@ -43,7 +43,7 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
   #timer: NodeJS.Timeout | undefined
   #paused = false
   #closed = false
-  /** RFC 6887 §11.4, NO_RESOURCES: "SHOULD NOT send further requests for any new mappings" before. */
+  /** When new mappings may be requested. RFC 6887 §11.4, NO_RESOURCES: "SHOULD NOT send further requests for any new mappings" before. */
   #roomAt = Number.NEGATIVE_INFINITY
   #deleting: ((response: PcpResponse) => void) | undefined
 
@@ -57,7 +57,7 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
   }
 
   /**
-   * Asks for a mapping, and keeps it until the client is closed.
+   * Requests a mapping, and renews it until the client is closed.
    *
    * @param delay milliseconds until the first request; 0: in the next turn
    */
@@ -70,26 +70,26 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     return mapping
   }
 
-  /** The access is away: nothing is sent. What was granted goes on until its end. */
+  /** The access is down: nothing is sent. Granted mappings last until they expire. */
   pause(): void {
     this.#paused = true
     this.#schedule()
   }
 
-  /** The access is back: everything is asked for, four seconds after the last time at the earliest, as it may be that the server has changed. */
+  /** The access is back. All mappings are requested again, at least four seconds after the last request: the server may have changed. */
   resume(): void {
     this.#paused = false
     for (const mapping of this.#mappings) mapping.disturb(performance.now(), 0)
     this.#schedule()
   }
 
-  /** Asks for all mappings once more, as soon as RFC 6887 lets it: see `refreshed`. */
+  /** Requests all mappings again, as soon as RFC 6887 allows: see `refreshed`. */
   refresh(): void {
     for (const mapping of this.#mappings) mapping.refresh(performance.now())
     this.#schedule()
   }
 
-  /** Deletes the mappings, waits a little for the server's word, and closes. Without `deleting` they stay until their end. */
+  /** Deletes the mappings, waits a little for the server's confirmation, and closes. Without `deleting` they stay until they expire. */
   async close({ deleting = true }: { deleting?: boolean } = {}): Promise<void> {
     if (this.#closed) return
     this.#closed = true
@@ -100,7 +100,7 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     this.#transport.close()
   }
 
-  /** What has come from the network, on our socket or by multicast. */
+  /** A datagram from the network, on our socket or by multicast. */
   receive: Receiver = (bytes, from) => {
     // RFC 6887 §8.3: "verifies that the source IP address and port belong to the PCP server of a previously sent PCP
     // request. If not, the response is silently dropped."
@@ -112,13 +112,13 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
       if (!(error instanceof WireError)) throw error
       return this.#ignore(error.message)
     }
-    this.#hear(response)
+    this.#take(response)
   }
 
-  #hear(response: PcpResponse): void {
+  #take(response: PcpResponse): void {
     const { operation, result } = response
-    if (operation.type === 'announce') return this.#hearAnnouncement(response)
-    if (operation.type === 'unknown') return this.#hearUnknown(response)
+    if (operation.type === 'announce') return this.#takeAnnouncement(response)
+    if (operation.type === 'unknown') return this.#takeRefusal(response)
     if (operation.type === 'map' && this.#closed) this.#deleting?.(response)
     const mapping = [...this.#mappings].find(({ wish }) => matches(wish, operation))
     if (operation.type !== 'map' || !mapping) return this.#ignore('the answer to a request that was not sent')
@@ -128,26 +128,26 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     else if (!this.#isNews(response.epoch, mapping)) return this.#ignore('an update that may be an old one')
     if (result === RESULTS['no-resources']) this.#roomAt = now + Math.min(response.lifetime, LONGEST_LIFETIME) * 1000
     if (!mapping.answered(response, now, this.#random())) {
-      this.#ignore('an external address or port that is none, or another than required')
-      // It has been moved all the same: the server is to say whether what is required can be had.
+      this.#ignore('an external address or port that is invalid, or is not the required one')
+      // The server has moved the mapping nevertheless. A request shows whether the required one is available.
       if (isUpdate) mapping.disturb(now, 0)
     }
     this.#schedule()
   }
 
   /**
-   * RFC 6887 §14.2: what nobody has asked for is believed, too. But it may be an earlier answer that was held up, or that
-   * somebody has recorded: one that does not fit the epoch makes the server be asked (§8.5), and is not believed itself.
+   * RFC 6887 §14.2: unsolicited responses are valid, too. But they may be earlier answers that were delayed, or recorded and replayed. One
+   * whose epoch does not fit is ignored, and the mappings are requested again (§8.5).
    */
   #isNews(epoch: number, mapping: PcpMapping): boolean {
     const before = this.#seen?.server ?? 0
-    // Overtaken on its way, which §8.5 lets pass.
+    // Another datagram overtook it, which §8.5 tolerates.
     if (epoch < before && epoch >= before - 1) return false
     return this.#checkEpoch(epoch, undefined, 0) && !mapping.isInDoubt
   }
 
   /** RFC 6887 §14.1.3: "the ANNOUNCE Opcode MUST have result code equal to zero". */
-  #hearAnnouncement({ result, epoch }: PcpResponse): void {
+  #takeAnnouncement({ result, epoch }: PcpResponse): void {
     if (result !== RESULTS.success) return this.#ignore(`an announcement with result ${result}`)
     const isFirst = this.#seen === undefined
     const delay = recreationDelay(this.#random())
@@ -156,8 +156,8 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     this.#schedule()
   }
 
-  /** RFC 6887 §9. It names no mapping: it is about those that wait for an answer. */
-  #hearUnknown({ result, lifetime, version }: PcpResponse): void {
+  /** RFC 6887 §9. It names no mapping, so it applies to all that await an answer. */
+  #takeRefusal({ result, lifetime, version }: PcpResponse): void {
     const waiting = [...this.#mappings].filter(mapping => mapping.awaitsAnswer)
     if (result !== RESULTS['unsupp-version'] || waiting.length === 0)
       return this.#ignore('the answer to a request that was not sent')
@@ -168,7 +168,7 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
   /**
    * RFC 6887 §8.5: "promptly renews all its active port mapping leases".
    *
-   * @param fresh what the answer itself renews. @returns whether the epoch is as it should be
+   * @param fresh the mapping that the answer itself renews. @returns whether the epoch is valid
    */
   #checkEpoch(server: number, fresh: PcpMapping | undefined, delay: number): boolean {
     const now = performance.now()
@@ -191,7 +191,7 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     if (this.#closed) return
     const now = performance.now()
     const next = Math.min(...[...this.#mappings].map(mapping => mapping.wakeAt(now, this.#paused)))
-    // A timer takes 24 days at most, and a mapping a day.
+    // A timer's limit is 24 days; a mapping lasts a day at most.
     if (Number.isFinite(next)) this.#timer = setTimeout(() => this.#act(), Math.max(next - now, 0)).unref()
   }
 
@@ -233,8 +233,8 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
 }
 
 /**
- * And not about a request to map that was on its way. RFC 6887 §15.1: the external port is the request's, which is 0; what is
- * left may have a lifetime (§15), what is gone has none.
+ * Whether the response answers a deletion, and not an earlier request to map. RFC 6887 §15.1: its external port is that of the
+ * request, 0. A mapping that remains may have a lifetime (§15), a deleted one has none.
  */
 function isAboutDeletion({ operation, lifetime }: PcpResponse): boolean {
   return operation.type === 'map' && (operation.externalPort === 0 || lifetime === 0)

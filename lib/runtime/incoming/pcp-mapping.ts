@@ -1,4 +1,4 @@
-/** One mapping that a PCP client keeps at a server: what is asked for, what was granted, and when it is asked again. */
+/** One mapping of a PCP client at a server: what is requested, what was granted, and when the next request is due. */
 
 import { EventEmitter } from 'eventemitter3'
 import type { ErrorCode } from '../../errors.js'
@@ -18,7 +18,7 @@ import {
 } from '../../policy/pcp/schedule.js'
 import { anyOf, type PcpServer } from '../../policy/pcp/servers.js'
 import { type PcpOption, type PcpRequest, type PcpResponse, RESULTS, resultName } from '../../wire/pcp/index.js'
-import { PcpError } from './pcp-error.js'
+import { meaningOf, PcpError } from './pcp-error.js'
 
 /** An address and port at which peers reach the mapping. */
 export interface External {
@@ -26,10 +26,10 @@ export interface External {
   port: number
 }
 
-/** Peers that are let in; nobody else is. RFC 6887 §13.3. */
+/** The only peers that may connect. RFC 6887 §13.3. */
 export interface PeerFilter {
   address: string
-  /** Bits. @defaultValue all of the address */
+  /** Bits. @defaultValue the whole address */
   prefixLength?: number
   /** @defaultValue 0: all */
   port?: number
@@ -39,17 +39,17 @@ export interface MappingWish {
   /** As in an IP header. */
   protocol: number
   internalPort: number
-  /** 12 octets that nobody else can guess. RFC 6887 §11.2: "MUST use a different mapping nonce for each PCP server". */
+  /** 12 octets that others cannot guess. RFC 6887 §11.2: "MUST use a different mapping nonce for each PCP server". */
   nonce: Uint8Array
   /** Seconds. */
   lifetime: number
-  /** What is suggested; `undefined` and 0: any. */
+  /** The suggested external address and port; `undefined` and 0: any. */
   external: { address: string | undefined; port: number }
-  /** What there was before: suggested rather than `external`, and never required. */
+  /** The external address of an earlier mapping. It is suggested instead of `external`, and never required. */
   former: External | undefined
-  /** Rather no mapping than another one than `external`. */
+  /** Whether any other mapping than `external` is useless. */
   required: boolean
-  /** None lets all in. */
+  /** Empty: all peers may connect. */
   filters: readonly PeerFilter[]
 }
 
@@ -59,13 +59,13 @@ export interface MappingEvents {
   granted: []
   /** The server has moved it. */
   changed: [external: External, before: External]
-  /** It has ended, and will be asked for again. */
+  /** The mapping has ended, and will be requested again. */
   lost: [before: External, why: string]
-  /** The server refuses it, or does not answer. */
+  /** The server refuses the mapping, or does not answer. */
   refused: [error: PcpError]
 }
 
-/** So many requests without an answer are told of. */
+/** The number of unanswered requests after which `refused` is emitted. */
 const SILENCE = 3
 
 export class PcpMapping extends EventEmitter<MappingEvents> {
@@ -78,7 +78,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
   #unanswered = 0
   #isInDoubt = true
 
-  /** @internal `PcpClient` makes it */
+  /** @internal use `PcpClient` */
   constructor(wish: MappingWish, server: PcpServer, clientAddress: string, schedule: Schedule) {
     super()
     this.wish = wish
@@ -88,40 +88,40 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     this.#schedule = schedule
   }
 
-  /** `undefined` while there is none. */
+  /** `undefined` while there is no mapping. */
   get external(): External | undefined {
     return this.#external
   }
 
-  /** Whether a request is on its way, or will be without anybody asking. */
+  /** Whether a request is unanswered. It is repeated without being asked for. */
   get awaitsAnswer(): boolean {
     return this.#unanswered > 0
   }
 
-  /** Whether the server has yet to say how things are, at first and since it may have lost the mapping. */
+  /** Whether the state at the server is unknown: at first, and when the server may have lost the mapping. */
   get isInDoubt(): boolean {
     return this.#isInDoubt
   }
 
-  /** Whether there is none yet, and one is asked for. */
+  /** Whether there is no mapping yet, and one is being requested. */
   get isPending(): boolean {
     return !this.#external && this.#schedule.pace === 'ask'
   }
 
-  /** When it was asked for last; `-Infinity`: not yet. */
+  /** When it was last requested; `-Infinity`: not yet. */
   get askedAt(): number {
     return this.#schedule.sentAt
   }
 
-  /** When something is to be done. While the access is away only the end of what was granted is. */
+  /** When `due` has to be called next. While the access is down, that is when the mapping expires. */
   wakeAt(now: number, isPaused: boolean): number {
     if (!isPaused) return wakeAt(this.#schedule, now)
     return isHeld(this.#schedule, now) ? this.#schedule.expiresAt : Number.POSITIVE_INFINITY
   }
 
-  /** What is due now: the request to send, or `undefined`. */
+  /** Does what is due now. @returns the request to send, or `undefined` */
   due(now: number, random: number, isPaused: boolean): PcpRequest | undefined {
-    if (this.#external && !isHeld(this.#schedule, now)) this.#lose('its lifetime is over')
+    if (this.#external && !isHeld(this.#schedule, now)) this.#lose('its lifetime has expired')
     if (isPaused || now < this.#schedule.dueAt) return undefined
     if (++this.#unanswered === SILENCE) this.emit('refused', this.#error('ERR_PCP_TIMEOUT', 'does not answer'))
     this.#schedule = sent(this.#schedule, now, random)
@@ -148,7 +148,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     this.#schedule = disturbed(this.#schedule, now, delay)
   }
 
-  /** The server has come to be there. */
+  /** The server has become available. */
   hasten(now: number, delay: number): void {
     this.#schedule = hastened(this.#schedule, now, delay)
   }
@@ -157,12 +157,12 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     this.#schedule = refreshed(this.#schedule, now)
   }
 
-  /** The server has told of another mapping, which is the same to it, that it is elsewhere now. */
+  /** The server has moved another mapping, which it treats as the same one as this. */
   follow(external: External): void {
     if (this.#external) this.#external = external
   }
 
-  /** An answer of the server, which has been matched with this mapping. @returns whether it is believed */
+  /** Takes an answer of the server that matches this mapping. @returns false if the answer is invalid */
   answered(response: PcpResponse, now: number, random: number): boolean {
     if (response.result !== RESULTS.success) {
       this.refuse(response.result, response.lifetime, now, response.version)
@@ -170,7 +170,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     }
     if (response.operation.type !== 'map') return false
     const { externalAddress: address, externalPort: port } = response.operation
-    // Nobody can connect there.
+    // Peers cannot connect there.
     if (response.lifetime > 0 && (port === 0 || address === anyOf(address))) return false
     // RFC 6887 §13.2: "the PCP client MUST validate that the external IP address, protocol, port, and nonce in a success
     // response match the associated suggested values from the request." An update (§14.2) has no request.
@@ -181,7 +181,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     this.#schedule = granted(this.#schedule, response.lifetime, now, random)
     const before = this.#external
     if (!isHeld(this.#schedule, now)) {
-      this.#lose('the server has ended it')
+      this.#lose('the server has deleted it')
       return true
     }
     this.#external = { address, port }
@@ -199,7 +199,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     this.#schedule = refused(this.#schedule, result, lifetime, now)
     const name = resultName(result)
     const code = (name ? `ERR_PCP_${name.replaceAll('-', '_').toUpperCase()}` : 'ERR_PCP_UNKNOWN') as ErrorCode
-    const what = version === 0 ? 'speaks NAT-PMP, not PCP' : `refuses: ${name ?? `result ${result}`}`
+    const what = version === 0 ? 'speaks NAT-PMP, not PCP' : `refuses the mapping: ${meaningOf(result)}`
     const error = this.#error(code, what, result, this.#schedule.dueAt - now)
     if (this.#external && !isHeld(this.#schedule, now)) this.#lose(error.message)
     this.emit('refused', error)
@@ -209,7 +209,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
     return this.#external ?? this.#former ?? this.wish.external
   }
 
-  /** Whether what is asked for is more than what is required: an address, say, where a port is. */
+  /** Whether the request insists on more than what is required: on the former address, say, if only a port is required. */
   get #insistsOnFormer(): boolean {
     const { address, port } = this.#suggested
     const { required, external } = this.wish
@@ -217,8 +217,8 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
   }
 
   /**
-   * PREFER_FAILURE is about all that a request suggests. Where the former address is no longer to be had, what is required may be,
-   * under another one; and that is another request, which has not been refused.
+   * PREFER_FAILURE applies to everything that a request suggests. If the former address is no longer available, the required port may be
+   * available at another one. That is a different request, which has not been refused.
    */
   #giveUpFormer(now: number): void {
     this.#schedule = reconsidered(this.#schedule, now)
@@ -256,7 +256,7 @@ export class PcpMapping extends EventEmitter<MappingEvents> {
   }
 }
 
-/** @param delay milliseconds: the server has said that it has no room for new mappings */
+/** @param delay milliseconds until the first request: the server may have said that it has no room for new mappings */
 export function newSchedule(now: number, delay: number): Schedule {
   return begin(now, delay)
 }

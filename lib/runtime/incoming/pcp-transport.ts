@@ -6,19 +6,19 @@ import { PCP_CLIENT_PORT, PCP_MULTICAST } from '../../wire/pcp/index.js'
 import { SO_BINDTODEVICE, SOL_SOCKET } from '../kernel/constants.js'
 import { native } from '../kernel/native.js'
 
-/** Takes a datagram. `from` is without a zone. */
+/** Receives a datagram. `from` has no zone. */
 export type Receiver = (bytes: Uint8Array, from: PcpServer) => void
 
 /** A socket for one server. */
 export interface PcpTransport {
-  /** A datagram that cannot be sent is lost, as any datagram may be. */
+  /** If sending fails, the datagram is lost, as any datagram may be. */
   send(bytes: Uint8Array): void
   close(): void
 }
 
 /**
- * A socket on a random port (RFC 6887 §8.1, RFC 6056). It is bound to the device, since the routes of a host with two accesses could
- * send requests out over either of them.
+ * Opens a socket on a random port (RFC 6887 §8.1, RFC 6056). It is bound to the device, because the routes of a host with two accesses
+ * could send requests over either of them.
  *
  * @throws system errors
  */
@@ -53,7 +53,7 @@ export function openTransport(
 }
 
 /**
- * Receives what servers announce by multicast on these interfaces, over both IP versions. RFC 6887 §14.1.3: "MUST listen to receive
+ * Receives the announcements that servers send by multicast on these interfaces, over both IP versions. RFC 6887 §14.1.3: "MUST listen to receive
  * these PCP Restart Announcements […] on the appropriate multicast-capable interfaces".
  *
  * @param interfaces names, and an IPv4 address where there is one
@@ -95,13 +95,13 @@ function openMulticast(
     close()
     failed(error)
   })
-  // Of a socket that a cluster's workers share, only one of them would get each announcement.
+  // If a cluster's workers shared a socket, only one of them would get each announcement.
   socket.bind({ port: PCP_CLIENT_PORT, exclusive: true }, () => {
     for (const each of interfaces)
       try {
         socket.addMembership(group, each)
       } catch {
-        // An interface that has gone, or cannot do multicast: the server's next answer shows whether it has restarted.
+        // The interface has disappeared, or cannot do multicast. The server's next answer shows whether it has restarted.
       }
   })
   listen(socket, receive)

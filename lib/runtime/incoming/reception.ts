@@ -1,6 +1,6 @@
 /**
- * One accepted connection, until it is the application's: verifies that a converter opened it, reads the Connect TLV, replies, hands
- * it over. RFC 8803 §5.2. It reads exactly the bytes of the Convert message, and none of the stream behind them.
+ * Handles an accepted connection until the application gets it: verifies that a converter opened it, reads the Connect TLV, replies,
+ * hands the connection over. RFC 8803 §5.2. It reads exactly the bytes of the Convert message, and none of the stream behind them.
  */
 
 import { WireError } from '../../errors.js'
@@ -15,11 +15,11 @@ import { whenWritable } from '../kernel/when-writable.js'
 
 /** A connection that a converter has opened for a remote host. */
 export interface Received {
-  /** The addon's. */
+  /** A descriptor of the addon. */
   fd: number
   /** The remote host, from the Connect TLV. */
   remote: { address: string; port: number }
-  /** The converter's end of the first subflow, and ours. */
+  /** The two ends of the first subflow: the converter's, and ours. */
   peer: SocketAddress
   local: SocketAddress
   protocol: Protocol
@@ -29,15 +29,15 @@ export interface Received {
 
 /** Why a connection was reset instead of handed over. */
 export type RefusalReason =
-  /** It does not come from a converter of the session. */
+  /** The peer is not a converter of the session. */
   | 'wrong-source'
-  /** Its first bytes are no Convert message, or one without a Connect TLV. */
+  /** The first bytes are not a Convert message, or have no Connect TLV. */
   | 'not-convert'
-  /** The Connect TLV names an address that cannot be a remote host's. RFC 8803 §6.2.5. */
+  /** The address in the Connect TLV cannot belong to a remote host. RFC 8803 §6.2.5. */
   | 'forbidden-address'
-  /** Its Convert message was not complete in time. */
+  /** The Convert message was not complete in time. */
   | 'timeout'
-  /** It ended before its Convert message was complete. */
+  /** The connection ended before the Convert message was complete. */
   | 'ended'
 
 export interface ReceptionRules {
@@ -45,13 +45,13 @@ export interface ReceptionRules {
   isConverter(address: string): boolean
   /** Milliseconds. */
   messageTimeout: number
-  /** Lets a loopback address into the Connect TLV, against RFC 8803 §6.2.5: for tests on one machine. */
+  /** Allows a loopback address in the Connect TLV, against RFC 8803 §6.2.5: for tests on one machine. */
   allowLoopback: boolean
 }
 
 /**
- * Takes over `fd`, which is the addon's. Calls either `received` or `refused`, exactly once, as the last thing that it does: they call
- * the application.
+ * Takes over `fd`, a descriptor of the addon. Calls either `received` or `refused` exactly once, and last, because both call the
+ * application.
  */
 export class Reception {
   readonly #fd: number
@@ -87,7 +87,7 @@ export class Reception {
     this.#read(HEADER_LENGTH, header => this.#readMessage(header))
   }
 
-  /** Resets it. */
+  /** Resets the connection. */
   refuse(why: RefusalReason): void {
     if (this.#over) return
     this.#stop()
@@ -129,7 +129,7 @@ export class Reception {
       return this.refuse('ended') // no more memory or watches
     }
     isWaiting = true
-    // It was at once: this is not inside of the `try`, since it ends in the application's code.
+    // The message was complete at once. This is outside of the `try`, because it ends in the application's code.
     if (isWritable) this.#answer(connect)
   }
 
@@ -160,7 +160,7 @@ export class Reception {
   }
 }
 
-/** What a codec reads; undefined when the bytes are not what it expects. */
+/** What a codec decodes; `undefined` if the bytes are malformed. */
 function unlessMalformed<T>(read: () => T): T | undefined {
   try {
     return read()

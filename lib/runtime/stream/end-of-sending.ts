@@ -1,11 +1,10 @@
 /**
- * When the end of a stream is sent: not while some of the stream may be sent again.
+ * Delays the end of a stream while parts of the stream may still be retransmitted.
  *
- * Linux' MPTCP (6.18) can miss an end that it receives while bytes before it were still to come, or came twice: the bytes
- * are all there and acknowledged, the DATA_FIN (RFC 8684 §3.3.3) is repeated, and is ignored, since it is known already; and
- * nothing makes the kernel look at it once more. The peer's application does not see the end, and this side's kernel drops
- * the connection after a minute (net.mptcp.close_timeout). An end that comes by itself, behind an acknowledgement of all that
- * is before it, is not missed.
+ * Linux' MPTCP (6.18) can miss a DATA_FIN (RFC 8684 §3.3.3) that arrives while bytes before it are missing, or arrive twice. Later all
+ * bytes are there and acknowledged, and the DATA_FIN is repeated, but the kernel ignores it as already known and never looks at it
+ * again. The peer's application does not see the end, and this side's kernel drops the connection after a minute
+ * (net.mptcp.close_timeout). A DATA_FIN that is sent alone, after everything before it is acknowledged, is not missed.
  */
 import type { Socket } from 'node:net'
 import { decodeMptcpInfo } from '../../wire/kernel/mptcp-info.js'
@@ -15,9 +14,9 @@ import { native } from '../kernel/native.js'
 import { fdOf, identityOf, isReferenced } from '../kernel/node-socket.js'
 
 /**
- * Calls `then` when the end of what the socket sends may be sent: at once, where it speaks no MPTCP, has nothing under way, or
- * where what is under way will hardly be sent again; else once all of it is acknowledged, or after some seconds without any
- * acknowledgement. Not at all when the socket is destroyed before, or connected again.
+ * Calls `then` when the end of the stream may be sent. That is now if the socket speaks TCP, has nothing in flight, or will hardly
+ * retransmit what is in flight; otherwise when everything is acknowledged, or after some seconds without any acknowledgement. `then` is
+ * not called if the socket is destroyed first, or connected again.
  */
 export function whenEndMayBeSent(socket: Socket, then: () => void): void {
   if (!mayBeSentAgain(socket) || isAcknowledged(socket)) return then()
@@ -25,7 +24,7 @@ export function whenEndMayBeSent(socket: Socket, then: () => void): void {
   let acknowledged = mptcpInfo(socket)?.sndUna
   let deadline = performance.now() + PATIENCE_MS
   const polling = setInterval(() => {
-    // A socket that is connected again is not destroyed any more.
+    // A socket that is connected again is no longer destroyed, but has another connection.
     const gone = socket.destroyed || identityOf(socket) !== connection
     const before = acknowledged
     acknowledged = mptcpInfo(socket)?.sndUna
@@ -34,13 +33,13 @@ export function whenEndMayBeSent(socket: Socket, then: () => void): void {
     clearInterval(polling)
     if (!gone) then()
   }, POLL_MS)
-  // The kernel sends the end of what a process leaves.
+  // When the process exits, the kernel sends the end.
   if (!isReferenced(socket)) polling.unref()
 }
 
 /**
- * Whether something of it has been, or the path is about as slow as the kernel is patient: after 200 ms (TCP_RTO_MIN) without a
- * DATA_ACK it sends once more.
+ * Whether something has been retransmitted, or the path is so slow that it may be: the kernel retransmits after 200 ms (TCP_RTO_MIN)
+ * without a DATA_ACK.
  */
 function mayBeSentAgain(socket: Socket): boolean {
   const mptcp = mptcpInfo(socket)
@@ -49,14 +48,14 @@ function mayBeSentAgain(socket: Socket): boolean {
   return totalRetrans > 0 || (mptcp.bytesRetrans ?? 0) > 0 || rtt / 1000 >= SLOW_RTT_MS
 }
 
-/** What the application has given, and the kernel has. */
+/** Whether the peer has acknowledged all that the application has written. */
 function isAcknowledged(socket: Socket): boolean {
   if (socket.writableLength > 0) return false
   const mptcp = mptcpInfo(socket)
   return mptcp === undefined || mptcp.writeSeq === mptcp.sndUna
 }
 
-/** `undefined` where it speaks TCP, or has gone. */
+/** `undefined` if the connection speaks TCP, or no longer exists. */
 function mptcpInfo(socket: Socket): ReturnType<typeof decodeMptcpInfo> | undefined {
   const bytes = read(socket, SOL_MPTCP, MPTCP_INFO)
   return bytes && decodeMptcpInfo(bytes)
@@ -71,9 +70,9 @@ function read(socket: Socket, level: number, name: number): Buffer | undefined {
   }
 }
 
-/** Half of what the kernel waits before it sends again. */
+/** Half of the time after which the kernel retransmits. */
 const SLOW_RTT_MS = 100
-/** No event announces an acknowledgement: it has to be polled for. */
+/** There is no event for an acknowledgement, so it is polled for. */
 const POLL_MS = 5
-/** A peer that takes nothing any more must not keep the end from being sent at all. */
+/** The end is sent even if the peer no longer acknowledges anything. */
 const PATIENCE_MS = 5_000

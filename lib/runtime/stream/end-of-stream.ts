@@ -1,10 +1,10 @@
 /**
- * A reset that comes behind the peer's FIN. TCP reads the end of the stream all the same (the error waits for the next
- * write); Linux' MPTCP reads EPIPE in its place, also where the connection has fallen back to TCP.
+ * Handles a reset that follows the peer's FIN. Over TCP, read(2) still returns the end of the stream, and the error waits for the next
+ * write. Over Linux' MPTCP, read(2) fails with EPIPE instead, even after a fallback to TCP.
  */
 import type { Socket } from 'node:net'
 
-/** Whether that is what is to destroy the socket. If so it sees the end of its stream instead. */
+/** Whether the socket is about to be destroyed for that reason. If so, it gets the end of its stream instead. */
 export function endsInstead(socket: Socket, error: Error | null | undefined): boolean {
   const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException
   if (code !== 'EPIPE' || syscall !== 'read' || socket.destroyed) return false

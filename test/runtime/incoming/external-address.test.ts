@@ -315,7 +315,7 @@ test('the one address goes: lost, not deleted; back, what it had is suggested', 
   const rig = await open(state([WIFI]))
   rig.links.become(state([link(3, 'wifi')]))
   await pass(100)
-  expect(rig.heard.at(-1)).toEqual(['lost', '192.0.2.1 20000', '10.1.0.2 has gone'])
+  expect(rig.heard.at(-1)).toEqual(['lost', '192.0.2.1 20000', 'this host no longer has the address 10.1.0.2'])
   expect(rig.external.externals).toEqual([])
   expect(rig.asked.filter(({ request }) => request.lifetime === 0)).toEqual([])
   expect([...network.open]).toEqual([])
@@ -340,7 +340,7 @@ test('another address on the same interface: the mapping moves with it', async (
   await pass(100)
   expect(rig.from().at(-1)).toBe('10.1.0.77')
   expect(rig.heard.slice(1)).toEqual([
-    ['lost', '192.0.2.1 20000', '10.1.0.2 has gone'],
+    ['lost', '192.0.2.1 20000', 'this host no longer has the address 10.1.0.2'],
     ['made', '192.0.2.1 20001', 'non-3gpp'],
   ])
 })
@@ -428,7 +428,7 @@ test('two routers as servers: a mapping from each, and each tells of its own end
   expect(rig.external.externals).toHaveLength(2)
   rig.links.become(state([CELL], routers.slice(1)))
   await pass(100)
-  expect(rig.heard.at(-1)).toEqual(['lost', '192.0.2.1 20001', '10.1.0.2 has gone'])
+  expect(rig.heard.at(-1)).toEqual(['lost', '192.0.2.1 20001', 'this host no longer has the address 10.1.0.2'])
   expect(rig.external.externals).toEqual([{ address: '192.0.2.1', port: 20002 }])
 })
 

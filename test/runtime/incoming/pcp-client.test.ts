@@ -1,6 +1,7 @@
 /** A PCP client against servers that are slow, silent, restart, lie, refuse; on a clock that is moved by hand. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { PcpClient } from '../../../lib/runtime/incoming/pcp-client.js'
+import { meaningOf } from '../../../lib/runtime/incoming/pcp-error.js'
 import type { External, MappingWish } from '../../../lib/runtime/incoming/pcp-mapping.js'
 import type { Receiver } from '../../../lib/runtime/incoming/pcp-transport.js'
 import {
@@ -355,7 +356,7 @@ describe('a server that updates a mapping without being asked (§14.2)', () => {
     rig.map()
     await pass(1000)
     rig.receive(rig.grant(rig.requests[0]!.request, {}, 0), SERVER)
-    expect(rig.heard.at(-1)).toEqual(['lost', '192.0.2.1:20000', 'the server has ended it'])
+    expect(rig.heard.at(-1)).toEqual(['lost', '192.0.2.1:20000', 'the server has deleted it'])
   })
 
   test('renumbered, so that its epoch begins anew (§8.5): asked, and believed then', async () => {
@@ -596,6 +597,13 @@ describe('what is required, and what there was', () => {
 })
 
 describe('a server that refuses', () => {
+  test('the message: the name in RFC 6887, and what it means', () => {
+    expect(meaningOf(RESULTS['address-mismatch'])).toBe(
+      'ADDRESS_MISMATCH, something on the path to the server translates addresses (NAT)',
+    )
+    expect(meaningOf(99)).toBe('result 99, which RFC 6887 does not list')
+  })
+
   const codes = Object.entries(RESULTS).filter(([, code]) => code !== 0)
 
   test.each(codes)('%s (%d)', async (name, code) => {
@@ -609,7 +617,7 @@ describe('a server that refuses', () => {
     expect(rig.requests).toHaveLength(2)
   })
 
-  test('a result that nobody knows', async () => {
+  test('a result that RFC 6887 does not list', async () => {
     const rig: Rig = new Rig((_, bytes) => rig.refuse(bytes, 99, 100))
     rig.map()
     await pass(1_000)

@@ -3,7 +3,7 @@ import { COLOURS, chart, line, time } from './charts.js'
 import { controlsOf, shown } from './links.js'
 import { $ } from './wishes.js'
 
-const GONE = 'the session has gone'
+const GONE = 'the session has ended'
 
 /** Happenings. */
 const KEPT = 200
