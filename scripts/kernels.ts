@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
+import { compile as compileTests } from '../test/support/compile.js'
 import { debianKernel, hasProgram } from './kernels/debian-kernel.js'
 import { runInGuest } from './kernels/guest.js'
 import { type Found, ROWS, type RowName } from './kernels/rows.js'
@@ -44,9 +45,9 @@ interface Version {
 const { values, positionals } = parseArgs({
   args: process.argv.slice(2),
   allowPositionals: true,
-  options: { only: { type: 'string', multiple: true, default: ['trial'] } },
+  options: { only: { type: 'string', multiple: true }, test: { type: 'string', multiple: true, default: [] } },
 })
-const parts = values.only.map(part => {
+const parts = (values.only ?? (values.test.length > 0 ? ['tests'] : ['trial'])).map(part => {
   if (part in PARTS) return part as Part
   return fail(`--only takes ${Object.keys(PARTS).join(', ')}; it is '${part}'`)
 })
@@ -114,11 +115,18 @@ function commandOf(part: Part): string[] {
     '--testTimeout=90000',
     '--hookTimeout=90000',
   ]
-  return ['env', 'SKIP_COMPILE=1', process.execPath, ...vitest, ...TESTS]
+  return [
+    'env',
+    'ATSSS_TESTS_COMPILED=1',
+    process.execPath,
+    ...vitest,
+    ...(values.test.length > 0 ? values.test : TESTS),
+  ]
 }
 
 /** Compiles what the guest runs: there it would take minutes. */
 async function compile(): Promise<void> {
+  if (parts.includes('tests')) await compileTests()
   await build({
     absWorkingDir: root,
     entryPoints: ['trial', 'device', 'server'].map(name => `scripts/kernels/${name}.ts`),

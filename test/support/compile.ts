@@ -16,11 +16,13 @@ export async function setup(tests: TestProject): Promise<void> {
   if (!tests.isRootProject()) return
   if (!existsSync(join(project, 'dist/index.js')))
     throw new Error('dist/ is not built, and the programs that tests start import it: npm run build')
+  // `npm run kernels` has compiled before: in its guests it would take minutes.
+  if (process.env.ATSSS_TESTS_COMPILED === '1') return
   await compile()
   tests.onTestsRerun(compile)
 }
 
-async function compile(): Promise<void> {
+export async function compile(): Promise<void> {
   await build({
     absWorkingDir: project,
     entryPoints: ['lib', 'test', 'examples'].map(folder => `${folder}/**/*.ts`),
