@@ -9,6 +9,7 @@ import { hostAndPort } from '../input/addresses.js'
 import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace, type Scenario } from '../lab/index.js'
 import { DEFAULT_RULES } from '../policy/rules/presets.js'
 import { BOTH } from '../policy/steering/accesses.js'
+import { pathManagerSetting } from '../runtime/kernel/sysctl.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { openLiveView } from './lab/live-view.js'
 import { entering, inheritedListener, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
@@ -138,7 +139,8 @@ function configOf({ accesses, converterAddress }: Lab, rules: string): object {
 
 /** What runs in it, and a UE that may steer each connection by itself. */
 async function prepare(lab: Lab): Promise<void> {
-  await lab.ue.sysctl('net.mptcp.pm_type', 1)
+  const userspace = pathManagerSetting('userspace')
+  if (userspace) await lab.ue.sysctl(userspace.name, userspace.value)
   const { converterAddress: at, serverAddress: server } = lab
   const literal = ({ v4, v6 }: typeof at) => [v4, ...(v6 === undefined ? [] : [v6])]
   const listen = literal(at).flatMap(address => ['--listen', hostAndPort(address, CONVERTER_PORT)])

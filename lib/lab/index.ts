@@ -106,6 +106,11 @@ interface Hosts {
 }
 
 async function build(plan: Plan, { ue, converter, server }: Hosts, emulator: Emulator): Promise<void> {
+  if (!existsSync('/proc/sys/net/mptcp/enabled'))
+    throw new AtsssError(
+      'ERR_LAB_FAILED',
+      'The lab needs a kernel with MPTCP, and this one was built without it (CONFIG_MPTCP): Linux 5.16 or later that was built with it is needed (Debian 12 has one, Debian 11 does not)',
+    )
   if (!isWritable(NETNS_DIRECTORY)) await emulator.command('mount')
   await ipBatch([ue, converter, server].map(({ name }) => `netns add ${name}`))
   for (const [role, host] of Object.entries({ ue, converter, server }))

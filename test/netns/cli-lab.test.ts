@@ -36,6 +36,16 @@ labTest('a command ended by a signal, and one that is not there', async () => {
   expect(missing.stderr).toContain('no-such-program')
 })
 
+labTest('a kernel without MPTCP: it says so, and which one is needed', async () => {
+  // As such a kernel has it: nothing is in that folder.
+  const hidden = 'mount -t tmpfs none /proc/sys/net/mptcp && exec "$@"'
+  const program = ['unshare', '-m', 'sh', '-c', hidden, 'sh', ...BUILT]
+  const { status, stderr } = await start(['lab', '--quiet', '--', 'true'], {}, program).ended
+  expect(stderr).toContain('The lab needs a kernel with MPTCP')
+  expect(stderr).toContain('Linux 5.16 or later')
+  expect(status).toBe(1)
+})
+
 labTest('without a command: it says how to use it, and ^C takes it away', async () => {
   const running = lab('--json', '--profile', 'train')
   const open = await line(running, /"event":"open"/)

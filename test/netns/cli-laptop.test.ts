@@ -4,10 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Finding } from '../../lib/cli/doctor/finding.js'
+import { pathManagerSetting } from '../../lib/runtime/kernel/sysctl.js'
 import { cert, key } from '../support/certificate.js'
 import { CONVERTER, type Laptop, openLaptop, SERVER } from '../support/laptop.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
+
+/** As this kernel calls it. */
+const userspace = pathManagerSetting('userspace')!
 
 const laptopTest = requires('network namespaces and MPTCP', all(root, netns, mptcp))
 
@@ -121,11 +125,11 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
         'echo 1 > /proc/sys/net/ipv4/conf/usb0/rp_filter; echo 0 > /proc/sys/net/mptcp/pm_type',
       )
       const printed = await laptop.atsss('doctor', '--fix')
-      expect(printed.stdout).toMatch(/^sysctl -w net\.mptcp\.pm_type=1 /m)
+      expect(printed.stdout).toContain(`\nsysctl -w ${userspace.name}=${userspace.value} `)
       expect(printed.stdout).toMatch(/^sysctl -w net\.ipv4\.conf\.usb0\.rp_filter=2 /m)
       expect(await read('mptcp/pm_type')).toBe('0')
       const fixed = await laptop.atsss('doctor', '--fix', '--yes')
-      expect(fixed.stdout).toMatch(/^done: sysctl -w net\.mptcp\.pm_type=1$/m)
+      expect(fixed.stdout).toContain(`\ndone: sysctl -w ${userspace.name}=${userspace.value}\n`)
       expect([await read('mptcp/pm_type'), await read('ipv4/conf/usb0/rp_filter')]).toEqual(['1', '2'])
       const { of } = await doctor()
       expect(of('path-manager')).toMatchObject({ state: 'good', found: 'userspace' })

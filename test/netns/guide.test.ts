@@ -5,10 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect } from 'vitest'
+import { pathManagerSetting } from '../../lib/runtime/kernel/sysctl.js'
 import { start } from '../cli/atsss.js'
 import { type Laptop, openLaptop, SERVER } from '../support/laptop.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
+
+/** As this kernel calls it. */
+const userspace = pathManagerSetting('userspace')!
 
 const labTest = requires('network namespaces and MPTCP', all(root, netns, mptcp))
 const project = fileURLToPath(new URL('../../', import.meta.url))
@@ -110,7 +114,7 @@ labTest.describe('a laptop with two networks', () => {
       const before = await on(doctor)
       expect(before.status).toBe(1)
       expect(before.stdout).toContain('sysctl -w net.ipv4.conf.usb0.rp_filter=2')
-      expect(before.stdout).toContain('sysctl -w net.mptcp.pm_type=1')
+      expect(before.stdout).toContain(`sysctl -w ${userspace.name}=${userspace.value}`)
 
       for (const [index, block] of under('The accesses').slice(1).entries())
         for (const line of block.trim().split('\n')) {

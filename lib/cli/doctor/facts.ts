@@ -5,7 +5,7 @@ import { type ClientFastOpen, clientFastOpen } from '../../runtime/kernel/fast-o
 import { nativeFile } from '../../runtime/kernel/native.js'
 import { type MissingInside, missingInsides } from '../../runtime/kernel/node-socket.js'
 import { isSupported } from '../../runtime/kernel/support.js'
-import { sysctl } from '../../runtime/kernel/sysctl.js'
+import { pathManagerSetting, sysctl } from '../../runtime/kernel/sysctl.js'
 import type { DefaultRoute } from '../../runtime/network/link-monitor.js'
 import { type Link, openLinkMonitor } from '../../runtime/network/link-monitor.js'
 import {
@@ -34,6 +34,8 @@ export interface Facts {
   /** By name, as text; `undefined` where the kernel has none. */
   sysctls: Readonly<Record<SysctlName, string | undefined>>
   pathManager: 'kernel' | 'userspace' | undefined
+  /** What would choose the userspace path manager; `undefined` where the kernel has none. */
+  userspaceSetting: { name: string; value: string } | undefined
   /** Whether the kernel lets this process change subflows: tried. `undefined` when that cannot be known. */
   mayAdminister: boolean | undefined
   limits: MptcpLimits | undefined
@@ -80,6 +82,7 @@ export async function gather(): Promise<Facts> {
     fastOpen: support.supported ? clientFastOpen() : undefined,
     sysctls: Object.fromEntries(SYSCTLS.map(name => [name, sysctl(name)])) as Facts['sysctls'],
     pathManager: pathManagerType(),
+    userspaceSetting: pathManagerSetting('userspace'),
     ...(addon === undefined ? await ofPathManager() : NOTHING_KNOWN),
     networkManager: existsSync('/run/NetworkManager'),
     blackholes: blackholes(read('/proc/net/netstat') ?? ''),

@@ -93,17 +93,22 @@ function aboutMptcp({ mptcp, kernel, sysctls }: Facts): Finding {
   }
 }
 
-function aboutPathManager({ pathManager }: Facts): Finding {
+function aboutPathManager({ pathManager, userspaceSetting }: Facts): Finding {
   const good = pathManager === 'userspace'
+  const onlyKernels = userspaceSetting === undefined ? ' (this kernel has no other)' : ''
   return {
     id: 'path-manager',
     title: 'Path manager',
     state: good ? 'good' : 'warning',
-    found: pathManager ?? 'unknown: the kernel does not say',
+    found: pathManager === undefined ? 'unknown: the kernel does not say' : `${pathManager}${onlyKernels}`,
     why: good
       ? 'each connection can be steered on its own'
       : "under the kernel's path manager all connections of this machine share one set of flags, so different rules cannot all be enforced",
-    fixes: good ? [] : [sysctlFix('net.mptcp.pm_type', '1')],
+    fixes: good
+      ? []
+      : userspaceSetting === undefined
+        ? [{ command: '', note: 'boot Linux 5.19 or later' }]
+        : [sysctlFix(userspaceSetting.name, userspaceSetting.value)],
   }
 }
 

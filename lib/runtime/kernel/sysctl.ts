@@ -21,6 +21,18 @@ export function sysctlNumber(name: string): number | undefined {
 }
 
 /**
+ * The setting that chooses the path manager of the sockets that are opened from now on, and its value for this one:
+ * `path_manager` from Linux 6.15 on, `pm_type` before.
+ *
+ * @returns `undefined` if this kernel has neither: before 5.19 there is only the kernel's path manager
+ */
+export function pathManagerSetting(manager: 'kernel' | 'userspace'): { name: string; value: string } | undefined {
+  if (sysctl('net.mptcp.path_manager') !== undefined) return { name: 'net.mptcp.path_manager', value: manager }
+  if (sysctl('net.mptcp.pm_type') === undefined) return undefined
+  return { name: 'net.mptcp.pm_type', value: manager === 'kernel' ? '0' : '1' }
+}
+
+/**
  * The file of a setting. As in sysctl(8), dots and slashes are exchanged: the interface `eth0.7` is written
  * `net.ipv4.conf.eth0/7.rp_filter`.
  */

@@ -88,9 +88,13 @@ export async function openPathManager(options: NetlinkClientOptions = {}): Promi
   }
 }
 
-/** The value of net.mptcp.path_manager (or the older pm_type); undefined without MPTCP. A socket keeps the value at its opening. */
+/**
+ * The value of net.mptcp.path_manager (or of pm_type, before Linux 6.15); undefined without MPTCP. Before 5.19 there is neither,
+ * and only the kernel's path manager. A socket keeps the value at its opening.
+ */
 export function pathManagerType(): PathManagerType | undefined {
   const type = sysctl('net.mptcp.path_manager') ?? { 0: 'kernel', 1: 'userspace' }[sysctl('net.mptcp.pm_type') ?? '']
+  if (type === undefined && sysctl('net.mptcp.enabled') !== undefined) return 'kernel'
   return type === 'kernel' || type === 'userspace' ? type : undefined
 }
 

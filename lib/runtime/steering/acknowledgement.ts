@@ -13,8 +13,8 @@ const OURS_MS = 50
 
 /**
  * Asks over each subflow on which nothing has been received for a second: setting TCP_KEEPIDLE to that makes the kernel send the
- * probe with its next tick. The application's options are restored afterwards. Throws system errors if the kernel cannot do this
- * (before 6.10). Does nothing if the descriptor is another connection's by now.
+ * probe with its next tick. The application's options are restored afterwards. Throws system errors if the kernel refuses that
+ * (6.1 and later do not). Does nothing if the descriptor is another connection's by now.
  */
 export function askForAcknowledgement(fd: number, token: number): void {
   if (tokenOf(fd) !== token) return

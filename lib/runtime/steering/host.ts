@@ -4,6 +4,7 @@ import { systemError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
 import { tokenOf } from '../kernel/open-socket.js'
 import { Sampler, subflowAddresses } from '../kernel/sampler.js'
+import { pathManagerSetting } from '../kernel/sysctl.js'
 import { openLinkMonitor } from '../network/link-monitor.js'
 import { openPathManager, pathManagerType } from '../network/path-manager.js'
 import { askForAcknowledgement } from './acknowledgement.js'
@@ -151,8 +152,12 @@ function levelOf(type: 'kernel' | 'userspace' | undefined, mayAdminister: boolea
       level: 'none',
       why: 'Live connections are not steered: that needs CAP_NET_ADMIN. Use sudo, setcap cap_net_admin+ep on a copy of node, or AmbientCapabilities=CAP_NET_ADMIN in the systemd unit',
     }
+  const userspace = pathManagerSetting('userspace')
+  const remedy = userspace
+    ? `Run sysctl -w ${userspace.name}=${userspace.value}, then restart this program`
+    : 'The other one needs Linux 5.19 or later'
   return {
     level: 'kernel',
-    why: "Steering is limited: the kernel's path manager controls the subflows, for all connections alike. Run sysctl -w net.mptcp.pm_type=1, then restart this program",
+    why: `Steering is limited: the kernel's path manager controls the subflows, for all connections alike. ${remedy}`,
   }
 }
