@@ -63,6 +63,14 @@ export interface SessionServerOptions {
    * @remarks Range 1…2_147_483_647.
    */
   messageTimeout?: number
+  /**
+   * Whether to accept the Convert message in the SYN (0-RTT). Without it, the first connection from each converter in ten minutes
+   * is TCP, and the others take one round trip more. A choice on kernels on which Fast Open on MPTCP listeners has known faults
+   * (docs/linux.md#known-holes).
+   *
+   * @defaultValue true
+   */
+  fastOpen?: boolean
 }
 
 /** Every option, with its default applied. */
@@ -78,6 +86,7 @@ export interface SessionServerSettings {
   filters: readonly PeerFilter[]
   pcpServers: 'converters' | 'routers' | readonly PcpServer[]
   messageTimeout: number
+  fastOpen: boolean
 }
 
 const NAMES = new OptionNames([
@@ -92,6 +101,7 @@ const NAMES = new OptionNames([
   'filters',
   'pcpServers',
   'messageTimeout',
+  'fastOpen',
 ] satisfies (keyof SessionServerOptions)[])
 const OF_EXTERNAL = new OptionNames(['address', 'port', 'required'])
 
@@ -123,6 +133,7 @@ export function resolveServer(options: SessionServerOptions): SessionServerSetti
     filters: Array.from(options.filters ?? [], filter),
     pcpServers: servers(options.pcpServers ?? 'converters'),
     messageTimeout: integer('messageTimeout', options.messageTimeout, 1, TIMER_MAX, 5_000),
+    fastOpen: flag('fastOpen', options.fastOpen, true),
   }
 }
 

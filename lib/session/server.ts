@@ -10,7 +10,7 @@ import { AccessListener } from '../runtime/incoming/access-listener.js'
 import { ExternalAddress } from '../runtime/incoming/external-address.js'
 import type { External } from '../runtime/incoming/pcp-mapping.js'
 import { type Received, Reception, type RefusalReason } from '../runtime/incoming/reception.js'
-import { fastOpenServerOff } from '../runtime/kernel/fast-open.js'
+import { synDataNotTaken } from '../runtime/kernel/fast-open.js'
 import { native } from '../runtime/kernel/native.js'
 import { type LinkMonitor, type NetworkState, openLinkMonitor } from '../runtime/network/link-monitor.js'
 import type { MptcpSocket } from '../socket/socket.js'
@@ -220,7 +220,7 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
       this.#converters = converters
       this.#links = links
       this.#listener = new AccessListener({
-        ...{ accesses: this.#host.steering.accesses, backlog },
+        ...{ accesses: this.#host.steering.accesses, backlog, fastOpen: this.#settings.fastOpen },
         accept: (fd, access) => this.#accept(fd, access),
         failed: error => this.#emitLater('problem', error),
       })
@@ -235,7 +235,7 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     }
     process.nextTick(() => {
       if (opening !== this.#opening || !this.listening) return
-      const lacking = fastOpenServerOff()
+      const lacking = this.#settings.fastOpen ? synDataNotTaken(this.#listener!.takesSynData) : undefined
       emitToApplication(this, 'listening')
       if (lacking) this.#host.degraded(lacking)
     })

@@ -1,6 +1,7 @@
 /*
  * For LD_PRELOAD. By the environment:
  *   NO_MPTCP_INFO=1     Linux 5.6 to 5.15: options of SOL_MPTCP cannot be read (EOPNOTSUPP), Fast Open neither
+ *   NO_FAST_OPEN=1      Linux before 6.2: no Fast Open on MPTCP sockets (ENOPROTOOPT, EOPNOTSUPP)
  *   DENY_MPTCP=ERRNO    a sandbox: socket(…, IPPROTO_MPTCP) fails with this errno
  */
 #define _GNU_SOURCE
@@ -35,12 +36,20 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *size) {
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t size) {
   int (*real)(int, int, int, const void *, socklen_t) = dlsym(RTLD_NEXT, "setsockopt");
-  if (level == SOL_TCP && (name == TCP_FASTOPEN || name == TCP_FASTOPEN_NO_COOKIE) && getenv("NO_MPTCP_INFO") &&
-      is_mptcp(fd)) {
+  if (level == SOL_TCP && (name == TCP_FASTOPEN || name == TCP_FASTOPEN_NO_COOKIE) && is_mptcp(fd)) {
+    errno = getenv("NO_MPTCP_INFO") ? EOPNOTSUPP : ENOPROTOOPT;
+    if (getenv("NO_MPTCP_INFO") || getenv("NO_FAST_OPEN")) return -1;
+  }
+  return real(fd, level, name, value, size);
+}
+
+ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *to, socklen_t size) {
+  ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *, socklen_t) = dlsym(RTLD_NEXT, "sendto");
+  if ((flags & MSG_FASTOPEN) && getenv("NO_FAST_OPEN") && is_mptcp(fd)) {
     errno = EOPNOTSUPP;
     return -1;
   }
-  return real(fd, level, name, value, size);
+  return real(fd, bytes, length, flags, to, size);
 }
 
 int socket(int domain, int type, int protocol) {

@@ -18,6 +18,8 @@ import type { NetworkState } from '../network/link-monitor.js'
 export interface AccessListenerOptions {
   accesses: Readonly<Record<AccessType, AccessConfig>>
   backlog: number
+  /** Whether to take the data of SYNs. */
+  fastOpen: boolean
   /** Receives an accepted connection. The addon owns the descriptor. */
   accept(fd: number, access: AccessType): void
   /** Listening on an interface that came up failed, or accept(2) failed, with EMFILE for example. Both are tried again. */
@@ -58,6 +60,8 @@ export class AccessListener {
   #isHeld = false
   /** The protocol of the sockets. */
   protocol: Protocol | undefined
+  /** Whether this kernel lets these sockets take the data of SYNs. That sysctls allow it is another question. */
+  takesSynData = false
 
   constructor(options: AccessListenerOptions) {
     this.#options = options
@@ -154,7 +158,7 @@ export class AccessListener {
       addon.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${name}\0`))
       if (family === 6) addon.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(1))
       // If the kernel does not support it, the converter sends its message after the handshake.
-      takeSynData(fd, this.#options.backlog)
+      if (this.#options.fastOpen) this.takesSynData = takeSynData(fd, this.#options.backlog)
       addon.bind(fd, family === 4 ? '0.0.0.0' : '::', this.#port)
       addon.listen(fd, this.#options.backlog)
       const open: Open = { fd, access, family, index, wait: undefined }

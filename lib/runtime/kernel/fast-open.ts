@@ -67,11 +67,16 @@ export function serverFastOpen(): { on: boolean; value: number; fix: string } {
   }
 }
 
-/** Why listeners here do not accept data in SYNs, and what to do about it; `undefined` if they do. */
-export function fastOpenServerOff(): string | undefined {
+/**
+ * Why listeners here do not accept data in SYNs, and what to do about it; `undefined` if they do.
+ *
+ * @param possible what `takeSynData` returned
+ */
+export function synDataNotTaken(possible: boolean): string | undefined {
   const { on, fix } = serverFastOpen()
-  if (on) return undefined
-  return `SYN data is not taken here: the first connection from each converter is TCP, and stays on its access: ${fix}`
+  if (possible && on) return undefined
+  const remedy = possible ? fix : 'Linux 6.2 or later is needed'
+  return `SYN data is not taken here: the first connection from each converter is TCP, and stays on its access: ${remedy}`
 }
 
 /** Documentation/networking/ip-sysctl.rst, tcp_fastopen: 0x2 enables the server side. */

@@ -14,7 +14,7 @@ const state = { links: new Map([[1, { index: 1, name: 'lo' }]]), defaultRoutes: 
 requires('MPTCP', mptcp)('an IP version that could not be listened on is tried again, and reported once', async () => {
   const failed = vi.fn()
   const accesses = { '3gpp': { interface: 'nowhere0' }, 'non-3gpp': { interface: 'lo' } }
-  const listener = new AccessListener({ accesses, backlog: 5, accept: () => {}, failed })
+  const listener = new AccessListener({ accesses, backlog: 5, fastOpen: true, accept: () => {}, failed })
   listener.open(0, state)
   const { port } = listener
   // The interface goes and comes back; meanwhile another program has taken the port for IPv6.
