@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { blackholes, type Facts, type Interface } from '../../lib/cli/doctor/facts.js'
 import { findings } from '../../lib/cli/doctor/findings.js'
 import { kindOf } from '../../lib/cli/doctor/interfaces.js'
+import { aboutHoles, versionOf } from '../../lib/cli/doctor/known-holes.js'
 import { aboutPath, type Probe, probe } from '../../lib/cli/doctor/probe.js'
 import { resolveOptions } from '../../lib/input/options.js'
 import { dnsServer } from '../support/dns-server.js'
@@ -25,7 +26,8 @@ const wwan: Interface = { ...wlan, name: 'wwan0', kind: 'wwan', addresses: ['198
 const GOOD: Facts = {
   node: '22.12.0',
   missingInsides: [],
-  kernel: '6.12.0',
+  kernel: '6.12.118',
+  kernelBuild: '#1 SMP',
   executable: '/usr/bin/node',
   addon: undefined,
   addonFile: '/opt/app/node_modules/atsss/prebuilds/linux-x64/atsss.node',
@@ -54,6 +56,38 @@ test('where everything holds, all is good, and the accesses are named', () => {
   expect(all.filter(({ state }) => state !== 'good')).toEqual([])
   expect(all.every(({ fixes }) => fixes.length === 0)).toBe(true)
   expect(all.find(({ id }) => id === 'interfaces')?.why).toContain('--3gpp wwan0 --non-3gpp wlan0')
+})
+
+describe('known holes of the kernel', () => {
+  test.each([
+    ['6.1.0-57-amd64', '#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-12)', { major: 6, minor: 1, patch: 192 }],
+    ['6.12.118+deb13-amd64', '#1 SMP PREEMPT_DYNAMIC Debian 6.12.118-1', { major: 6, minor: 12, patch: 118 }],
+    ['6.12.34', '#1 SMP', { major: 6, minor: 12, patch: 34 }],
+    ['7.3-rc1', '#1 SMP', { major: 7, minor: 3, patch: undefined }],
+    ['6.8.0-45-generic', '#45-Ubuntu SMP PREEMPT_DYNAMIC', { major: 6, minor: 8, patch: undefined }],
+    ['6.8.0', '#1 SMP', { major: 6, minor: 8, patch: 0 }],
+  ])('%s is %o', (release, build, version) => {
+    expect(versionOf(release, build)).toEqual(version)
+  })
+
+  test.each([
+    [{ major: 6, minor: 12, patch: 104 }, /^not fixed in this kernel: Fast Open on MP_JOIN.*68169.*, CVE-2026-97567$/],
+    [{ major: 6, minor: 12, patch: 112 }, /^not fixed in this kernel: Fast Open on MP_JOIN subflows, CVE-2026-97567$/],
+    [{ major: 6, minor: 12, patch: 117 }, /^not fixed in this kernel: Fast Open on MP_JOIN subflows$/],
+    [{ major: 6, minor: 12, patch: 118 }, /^not known whether fixed in this kernel: Fast Open on MP_JOIN subflows$/],
+    [{ major: 7, minor: 3, patch: 4 }, /^not fixed in this kernel: Fast Open.*; not known.*68169.*97567$/],
+    // Before 6.2 there is no Fast Open on MPTCP listeners.
+    [{ major: 6, minor: 1, patch: 192 }, /^not known whether fixed in this kernel: CVE-2026-68169 .*, CVE-2026-97567$/],
+    [{ major: 6, minor: 12, patch: undefined }, /^not known.*Fast Open.*68169.*97567$/],
+    [undefined, /^not known.*Fast Open.*68169.*97567$/],
+  ])('%o', (version, found) => {
+    const finding = aboutHoles(version)
+    expect(finding.found).toMatch(found)
+    expect(finding.state).toBe(finding.found.startsWith('not fixed') ? 'warning' : 'good')
+    expect(finding.fixes[0]?.note?.includes('--no-fast-open') ?? false).toBe(
+      /not fixed[^;]*Fast Open/.test(finding.found),
+    )
+  })
 })
 
 describe('what is wrong, how bad that is, and the first fix', () => {
@@ -133,6 +167,7 @@ describe('what is wrong, how bad that is, and the first fix', () => {
       'warning',
       'sysctl -w net.mptcp.blackhole_timeout=3600',
     ],
+    ['a kernel with known holes', { kernel: '6.12.104' }, 'known-holes', 'warning', ''],
     ['one network', { interfaces: [wlan] }, 'interfaces', 'warning', ''],
   ])('%s', (_name, facts, id, state, command) => {
     const finding = findings({ ...GOOD, ...facts }, undefined).find(candidate => candidate.id === id)

@@ -1,6 +1,6 @@
 /** What the doctor looks at: everything that can be read without changing anything, as one value. */
 import { existsSync, readFileSync } from 'node:fs'
-import { release } from 'node:os'
+import { release, version } from 'node:os'
 import { type ClientFastOpen, clientFastOpen } from '../../runtime/kernel/fast-open.js'
 import { nativeFile } from '../../runtime/kernel/native.js'
 import { type MissingInside, missingInsides } from '../../runtime/kernel/node-socket.js'
@@ -21,6 +21,8 @@ export interface Facts {
   /** Private parts of Node that this Node lacks. */
   missingInsides: readonly MissingInside[]
   kernel: string
+  /** What `uname -v` says: distributions write there what they have built. */
+  kernelBuild: string
   /** The program that would need the capability. */
   executable: string
   /** Why the addon cannot be loaded, if it cannot. */
@@ -75,6 +77,7 @@ export async function gather(): Promise<Facts> {
     node: process.versions.node,
     missingInsides: missingInsides(),
     kernel: release(),
+    kernelBuild: version(),
     executable: process.execPath,
     addon,
     addonFile,

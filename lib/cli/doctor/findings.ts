@@ -3,6 +3,7 @@ import type { Accesses } from './accesses.js'
 import { aboutAccesses } from './accesses.js'
 import type { Facts } from './facts.js'
 import { type Finding, sysctlFix } from './finding.js'
+import { aboutHoles, versionOf } from './known-holes.js'
 
 export function findings(facts: Facts, accesses: Accesses): Finding[] {
   return [
@@ -12,6 +13,7 @@ export function findings(facts: Facts, accesses: Accesses): Finding[] {
     aboutMptcp(facts),
     ...(facts.mptcp === undefined ? [aboutPathManager(facts), aboutCapability(facts)] : []),
     ...aboutFastOpen(facts),
+    ...(facts.mptcp === undefined ? [aboutHoles(versionOf(facts.kernel, facts.kernelBuild))] : []),
     aboutBlackhole(facts),
     // It concerns 0-RTT only.
     ...(facts.fastOpen === 'works' ? [aboutReceiveBuffer(facts)] : []),
