@@ -45,7 +45,10 @@ labTest.describe('a session', () => {
     await rig.lab.ue.sysctl('net.mptcp.pm_type', 0)
     try {
       const ue = await rig.ue({ rules: RULES.wifiThenCell })
-      expect(await ue.call('ready')).toMatchObject({ level: 'kernel', why: expect.stringMatching(/sysctl -w net.mptcp.(pm_type=1|path_manager=userspace)/) })
+      expect(await ue.call('ready')).toMatchObject({
+        level: 'kernel',
+        why: expect.stringMatching(/sysctl -w net.mptcp.(pm_type=1|path_manager=userspace)/),
+      })
       expect(ue.degraded()[0]).toMatchObject({ what: 'level' })
       const { number } = await ue.sparse()
       await expect.poll(async () => (await rig.shares(500)).cellShare, { timeout: 10_000 }).toBeLessThan(0.1)
