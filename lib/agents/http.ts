@@ -3,6 +3,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { whenDestroyed } from '../runtime/stream/when-destroyed.js'
 import type { MptcpConnectOptions } from '../socket/socket.js'
 import { IdleConnections } from './idle.js'
 import { type ConnectionSource, checkSource, connectFrom, reuseBlockedBy } from './source.js'
@@ -95,7 +96,7 @@ class Pool {
   }
 
   made<S extends Socket>(socket: S): S {
-    socket.once('close', () => this.#idle.delete(socket))
+    whenDestroyed(socket, () => this.#idle.delete(socket))
     return socket
   }
 

@@ -22,25 +22,15 @@ export function isSession(source: ConnectionSource): source is MaPduSession {
   return typeof (source as Partial<MaPduSession>).explain === 'function'
 }
 
-/**
- * The connection under each TLSSocket of ours. Module state, since what makes a TLSSocket and what asks about it later are
- * different parts of this room. Weak: it keeps no socket.
- */
-const carriers = new WeakMap<Socket, MptcpSocket>()
-
-/** Notes the connection under a TLSSocket. */
-export function carry(secure: Socket, carrier: MptcpSocket): void {
-  carriers.set(secure, carrier)
-}
-
 /** Why a pooled socket, or the connection under a TLSSocket, must not be used again; undefined where it may. */
 export function reuseBlockedBy(source: ConnectionSource, socket: Socket): string | undefined {
-  return isSession(source) ? source.reuseBlockedBy(carriers.get(socket) ?? (socket as MptcpSocket)) : undefined
+  return isSession(source) ? source.reuseBlockedBy(socket) : undefined
 }
 
 /** Calls `look` after each change of the rules or accesses of a session; returns a function that ends this. */
 export function onChange(source: ConnectionSource, look: () => void): () => void {
   if (!isSession(source)) return () => {}
-  source.on('update', look).on('access', look)
-  return () => void source.off('update', look).off('access', look)
+  const { ownEvents } = source
+  ownEvents.on('update', look).on('access', look)
+  return () => void ownEvents.off('update', look).off('access', look)
 }

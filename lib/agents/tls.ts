@@ -3,7 +3,7 @@ import dns from 'node:dns'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { MptcpConnectOptions, MptcpSocket } from '../socket/socket.js'
-import { type ConnectionSource, carry, connectFrom, isSession } from './source.js'
+import { type ConnectionSource, connectFrom, isSession } from './source.js'
 
 export type { ConnectionSource } from './source.js'
 
@@ -58,7 +58,6 @@ export function overCarrier<S extends Socket>(
   const carrier = connectFrom(source, { ...options, lookup: gate.lookup })
   try {
     const secure = secureOver(carrier)
-    carry(secure, carrier)
     gate.open()
     return secure
   } catch (error) {

@@ -4,6 +4,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { integer } from '../input/check.js'
 import { TIMER_MAX } from '../input/options.js'
 import { isIdleInUndici } from '../runtime/kernel/node-socket.js'
+import { whenDestroyed } from '../runtime/stream/when-destroyed.js'
 import type { MptcpConnectOptions } from '../socket/socket.js'
 import { IdleConnections } from './idle.js'
 import { type ConnectionSource, checkSource, connectFrom } from './source.js'
@@ -118,7 +119,7 @@ function closeWhenBlocked(idle: IdleConnections, socket: Socket): void {
     if (!socket.destroyed) idle.add(socket)
     return unref.call(this)
   }
-  socket.once('close', () => idle.delete(socket))
+  whenDestroyed(socket, () => idle.delete(socket))
 }
 
 /** The latest TLS sessions, one for each server. */

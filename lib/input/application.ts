@@ -41,7 +41,12 @@ interface WithDomain {
   domain?: { exit(): void } | null
 }
 
-/** Emits an event to the application's listeners. As with any `emit`, the listeners behind one that throws are not called. */
-export function emitToApplication(emitter: Emitter, event: string | symbol, ...args: unknown[]): void {
-  callApplication(() => emitter.emit(event, ...args))
+/**
+ * Emits an event to the application's listeners. As with any `emit`, the listeners behind one that throws are not called. So
+ * none of them may be ours: what this library itself has to notice, it notices where the event comes from.
+ *
+ * @returns whether no listener has thrown
+ */
+export function emitToApplication(emitter: Emitter, event: string | symbol, ...args: unknown[]): boolean {
+  return callApplication(() => emitter.emit(event, ...args)) !== undefined
 }

@@ -62,9 +62,17 @@ export class SessionConnections {
     return this.#byToken.get(token)?.socket
   }
 
-  /** Ends its steering. @returns whether it was steered */
-  release(token: number): boolean {
-    return this.#byToken.delete(token)
+  /** It has ended, and is no longer steered. */
+  release(token: number): void {
+    this.#byToken.delete(token)
+  }
+
+  /** Its socket has been closed. @returns its token if it was steered until now */
+  closed(socket: MptcpSocket): number | undefined {
+    const token = this.#origins.get(socket)?.token
+    if (token === undefined || this.#byToken.get(token)?.socket !== socket) return undefined
+    this.#byToken.delete(token)
+    return token
   }
 
   /** It has become TCP: it stays in the counters, and is no longer steered. @returns its destination, unless it had ended already */

@@ -1,11 +1,12 @@
 /** `session.createServer()`: a service on the device, which remote hosts reach through the session's converters. RFC 8803 §5.2. */
-import { EventEmitter } from 'node:events'
+import { addAbortListener, EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { AtsssError } from '../errors.js'
 import { emitToApplication } from '../input/application.js'
 import type { ConverterSpec } from '../input/options.js'
 import type { Permit } from '../policy/rules/permit.js'
 import type { AccessType } from '../policy/rules/rule.js'
+import type { Steerer } from '../runtime/connect/steerer.js'
 import { AccessListener } from '../runtime/incoming/access-listener.js'
 import { ExternalAddress } from '../runtime/incoming/external-address.js'
 import type { External } from '../runtime/incoming/pcp-mapping.js'
@@ -80,6 +81,8 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
   #opening = 0
   #ref = true
   #ignoreSignal = (): void => {}
+  /** Called when the server has closed, whatever the application's listeners do. */
+  #whenClosed: (() => void)[] = []
 
   /** @internal `session.createServer` makes it. @throws ERR_ATSSS_OPTION */
   constructor(host: ServerHost, options: SessionServerOptions = {}, listener?: ConnectionListener) {
@@ -173,7 +176,11 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#state !== 'idle') await new Promise(resolve => this.close(resolve))
+    if (this.#state === 'idle') return
+    await new Promise<void>(resolve => {
+      this.#whenClosed.push(resolve)
+      this.close()
+    })
   }
 
   #start({ port, backlog, signal, listener }: ListenSettings): this {
@@ -197,8 +204,8 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
       if (opening === this.#opening) this.close()
     }
     if (signal.aborted) return process.nextTick(close)
-    signal.addEventListener('abort', close, { once: true })
-    this.#ignoreSignal = () => signal.removeEventListener('abort', close)
+    const following = addAbortListener(signal, close)
+    this.#ignoreSignal = () => following[Symbol.dispose]()
   }
 
   async #open(opening: number, port: number, backlog: number): Promise<void> {
@@ -308,7 +315,8 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     const { fd, remote, peer } = received
     if (this.maxConnections !== undefined && this.#connections.size >= this.maxConnections) {
       native().reset(fd)
-      return emitToApplication(this, 'drop', { remoteAddress: remote.address, remotePort: remote.port })
+      emitToApplication(this, 'drop', { remoteAddress: remote.address, remotePort: remote.port })
+      return
     }
     const { steering } = this.#host
     const destination = destinationOf(received)
@@ -321,20 +329,27 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     }
     let socket: MptcpSocket
     try {
-      const steerer = steering.steererOf(() => socket)
+      const steerer = this.#steererOf(() => socket)
       socket = acceptSocket(received, steering.accesses[access].interface, this.#settings, steerer)
     } catch (error) {
-      return emitToApplication(this, 'problem', error)
+      emitToApplication(this, 'problem', error)
+      return
     }
     // The port that the converter has connected from accepts no subflows: it announces where it does.
     steering.steer(socket, destination, access, { fd, remote: undefined, family: peer.family })
     this.#connections.add(socket)
-    socket.prependOnceListener('close', () => {
-      this.#connections.delete(socket)
-      this.#endWhenEmpty()
-    })
     steering.reportDegraded(permitted)
     emitToApplication(this, 'connection', socket)
+  }
+
+  /** The session's, which also notices when a connection of this server has ended, as net.Server does. */
+  #steererOf(socket: () => MptcpSocket): Steerer {
+    const steerer = this.#host.steering.steererOf(socket)
+    const closed = () => {
+      steerer.closed?.()
+      if (this.#connections.delete(socket())) this.#endWhenEmpty()
+    }
+    return { ...steerer, closed }
   }
 
   #refused(why: RefusalReason | 'by-rule', peer: External | undefined): void {
@@ -350,7 +365,8 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
   #endWhenEmpty(): void {
     if (this.#state !== 'closing' || this.#external || this.#connections.size > 0) return
     this.#state = 'idle'
-    emitToApplication(this, 'close')
+    for (const call of this.#whenClosed.splice(0)) call()
+    this.#emitLater('close')
   }
 }
 

@@ -1,4 +1,5 @@
 /** `MaPduSession`: connections that follow ATSSS rules over two accesses. */
+import type { Socket } from 'node:net'
 import { EventEmitter } from 'eventemitter3'
 import { emitToApplication } from '../input/application.js'
 import { type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
@@ -7,6 +8,7 @@ import type { RulesInput } from '../policy/rules/read.js'
 import type { Rule } from '../policy/rules/rule.js'
 import type { Assistance } from '../policy/steering/modes.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
+import { lowestSocket } from '../runtime/kernel/node-socket.js'
 import type { SteeringLevel } from '../runtime/steering/messages.js'
 import type { WatchServer } from '../runtime/watch/server.js'
 import { callForm } from '../socket/call-form.js'
@@ -17,7 +19,7 @@ import { refuseSessionOptions, resolveAssistance, resolveSession, type SessionOp
 import { SessionServer } from './server.js'
 import { type ServerForm, serverForm } from './server-options.js'
 import type { SessionStats } from './stats.js'
-import { refuseWhenClosed, SessionSteering } from './steering.js'
+import { type EmitSessionEvent, refuseWhenClosed, SessionSteering } from './steering.js'
 import { watchSession } from './watch.js'
 
 /**
@@ -28,6 +30,13 @@ import { watchSession } from './watch.js'
  * const socket = session.connect(443, 'example.com')
  */
 export class MaPduSession extends EventEmitter<SessionEvents> {
+  /**
+   * Its events for the rest of this library, before the application's listeners: those may throw, and the application may remove
+   * listeners.
+   *
+   * @internal
+   */
+  readonly ownEvents = new EventEmitter<SessionEvents>()
   readonly #options: SessionOptions
   readonly #socketSettings: Settings
   readonly #steering: SessionSteering
@@ -41,11 +50,9 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const settings = resolveSession(options)
     this.#socketSettings = resolveOptions(options)
     this.#options = options
-    this.#steering = new SessionSteering(settings, options.rules ?? DEFAULT_RULES, (event, ...args) =>
-      emitToApplication(this, event, ...args),
-    )
+    this.#steering = new SessionSteering(settings, options.rules ?? DEFAULT_RULES, this.#emit)
     const { watch } = settings
-    const watchFailed = ({ message }: Error) => emitToApplication(this, 'degraded', { what: 'watch', message })
+    const watchFailed = ({ message }: Error) => this.#emit('degraded', { what: 'watch', message })
     this.#watch = watch && watchSession(this, watch, watchFailed)
   }
 
@@ -123,7 +130,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   createServer(...args: ServerForm): SessionServer {
     refuseWhenClosed(this.#steering)
     const { converters, allowLoopback } = this.#socketSettings
-    const degraded = (message: string) => emitToApplication(this, 'degraded', { what: 'fast-open', message })
+    const degraded = (message: string) => this.#emit('degraded', { what: 'fast-open', message })
     const host = { steering: this.#steering, converters, allowLoopback, servers: this.#servers, degraded }
     return new SessionServer(host, ...serverForm(args))
   }
@@ -157,9 +164,11 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
    * Why a connection of the session that is idle in a pool must not be reused: the rules refuse it now, or it is on an access that
    * is lost or no longer wanted and cannot be moved (it fell back to TCP, or the level of `ready` is `none`).
    * Undefined when it may be reused, and for a connection that is still being established.
+   *
+   * @param socket of the session, or a TLSSocket over one
    */
-  reuseBlockedBy(socket: MptcpSocket): string | undefined {
-    return this.#steering.reuseBlockedBy(socket)
+  reuseBlockedBy(socket: Socket): string | undefined {
+    return this.#steering.reuseBlockedBy(lowestSocket(socket) as MptcpSocket)
   }
 
   /** The rule that a connection would be under, why, and what it would mean. Sends nothing and resolves no name. */
@@ -181,6 +190,12 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#steering.close()
     this.#watch?.close()
     for (const server of [...this.#servers]) server.close()
+  }
+
+  readonly #emit: EmitSessionEvent = (event, ...args) => {
+    const own: { emit(event: string, ...args: unknown[]): boolean } = this.ownEvents // what TypeScript cannot match: an event and the arguments of the same one
+    own.emit(event, ...args)
+    emitToApplication(this, event, ...args)
   }
 
   #makeSocket(options: SocketConstructorOpts & MptcpOptions): MptcpSocket {

@@ -118,7 +118,8 @@ export class SessionSteering {
         return this.#route(destination)
       },
       opened: (fd, way) => this.#opened(socket(), host, fd, way),
-      closing: () => this.release(socket()),
+      closing: () => this.#connections.accounts.remove(socket()),
+      closed: () => this.#closed(socket()),
     }
   }
 
@@ -139,15 +140,6 @@ export class SessionSteering {
     if (token === undefined) return void process.nextTick(() => this.#reportFallback(destination))
     if (this.#isClosed) return
     this.#controller.send({ command: 'add', steered: { token, rule: keyOf(rule), ...about } })
-    // Before the application's listeners: one that throws keeps the later ones from being called.
-    socket.prependOnceListener('close', () => {
-      if (this.#connections.release(token)) this.#controller.send({ command: 'remove', token })
-    })
-  }
-
-  /** Its descriptor is about to be closed: counts what it has carried. The steering ends with its `'close'`. */
-  release(socket: MptcpSocket): void {
-    this.#connections.accounts.remove(socket)
   }
 
   /** Replaces or changes the rules; see `MaPduSession.update`. */
@@ -228,6 +220,12 @@ export class SessionSteering {
     const access = BOTH.find(type => this.#settings.accesses[type].interface === name)
     const reached = { host, addresses: [destination.address], port: destination.port }
     this.steer(socket, reached, access, { fd, remote: { address, port }, family })
+  }
+
+  /** The steering of a connection ends when its descriptor is closed, not before: the kernel's endpoints may go with the last one. */
+  #closed(socket: MptcpSocket): void {
+    const token = this.#connections.closed(socket)
+    if (token !== undefined) this.#controller.send({ command: 'remove', token })
   }
 
   #reportFallback({ addresses }: Destination): void {

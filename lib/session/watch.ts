@@ -20,7 +20,9 @@ export interface Watchable {
   stats(): SessionStats
   /** @throws what is wrong with the rules */
   update(rules: unknown): unknown
-  on<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): unknown
+  readonly ownEvents: {
+    on<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): unknown
+  }
 }
 
 /** Serves until it is closed. @param failed called when it cannot listen */
@@ -58,13 +60,13 @@ export function watchSession(
     path,
   )
   const at = () => ({ type: 'event' as const, at: Date.now() })
-  session.on('access', change => server.broadcast({ ...at(), event: 'access', ...change }))
-  session.on('action', ({ socket, ...change }) =>
+  session.ownEvents.on('access', change => server.broadcast({ ...at(), event: 'access', ...change }))
+  session.ownEvents.on('action', ({ socket, ...change }) =>
     server.broadcast({ ...at(), event: 'action', connection: socket && idOf(socket), ...change }),
   )
-  session.on('degraded', ({ message }) => server.broadcast({ ...at(), event: 'degraded', message }))
-  session.on('problem', ({ message }) => server.broadcast({ ...at(), event: 'problem', message }))
-  session.on('update', () => server.broadcast({ ...at(), event: 'rules', names: session.rules.map(nameOf) }))
+  session.ownEvents.on('degraded', ({ message }) => server.broadcast({ ...at(), event: 'degraded', message }))
+  session.ownEvents.on('problem', ({ message }) => server.broadcast({ ...at(), event: 'problem', message }))
+  session.ownEvents.on('update', () => server.broadcast({ ...at(), event: 'rules', names: session.rules.map(nameOf) }))
   server.listening.catch(failed)
   return server
 }

@@ -97,6 +97,11 @@ export class Connection {
     if (this.#report.protocol && !this.#socket.connecting) closeLikeTcp(this.#socket)
   }
 
+  /** To be called when the handle has been closed. */
+  closed(): void {
+    this.#steerer?.closed?.()
+  }
+
   #opened(): void {
     this.#connecting = undefined
     setOptionsOnHandle(this.#socket)

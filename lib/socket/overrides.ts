@@ -39,8 +39,10 @@ export function overrides(
         else whenEndMayBeSent(this, final)
       },
       _destroy(error: Error | null, done: WriteDone) {
-        connectionOf(this)?.closing()
+        const connection = connectionOf(this)
+        connection?.closing()
         asBefore(this, '_destroy', error, done)
+        connection?.closed()
       },
     }),
     // Node counts what went through the handle; what left before there was one counts too.

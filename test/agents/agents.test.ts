@@ -9,6 +9,7 @@ import { HttpAgent, HttpsAgent } from '../../lib/agents/http.js'
 import type { ConnectionSource } from '../../lib/agents/source.js'
 import { connectTls } from '../../lib/agents/tls.js'
 import { connector } from '../../lib/agents/undici.js'
+import { lowestSocket } from '../../lib/runtime/kernel/node-socket.js'
 import { connect } from '../../lib/socket/connect.js'
 import type { MptcpSocket } from '../../lib/socket/socket.js'
 import { cert, key } from '../support/certificate.js'
@@ -24,6 +25,7 @@ leavesNothingOpen()
 
 /** As a session looks to the seams; what it has made fits until it is told otherwise. */
 class StubSession extends EventEmitter {
+  readonly ownEvents = this
   readonly made: MptcpSocket[] = []
   fits = true
   connect = ((...args: Parameters<typeof connect>) => {
@@ -32,8 +34,8 @@ class StubSession extends EventEmitter {
     return socket
   }) as typeof connect
   explain() {}
-  reuseBlockedBy(socket: MptcpSocket): string | undefined {
-    expect(this.made).toContain(socket)
+  reuseBlockedBy(socket: net.Socket): string | undefined {
+    expect(this.made).toContain(lowestSocket(socket))
     return this.fits ? undefined : 'its access is lost'
   }
   get source(): ConnectionSource {

@@ -22,6 +22,38 @@ describe('interfaces that list events', () => {
   })
 })
 
+describe('this library does not listen to what the application holds: an earlier listener may throw, and any can be removed', () => {
+  /** By file: what listens, and to what. */
+  const ALLOWED: Record<string, readonly string[]> = {
+    // Listeners, a callback and a store of the application.
+    'agents/tls.ts': ["secure.once('secureConnect'", "secure.on('session'"],
+    // Until the application gets the socket.
+    'agents/undici.ts': ['socket.once(event'],
+    // Those that are given to a constructor, `listen()` and `close()`, as net.Server has them.
+    'session/server.ts': [
+      ...["this.on('connection'", "this.once('close'", "this.once('listening'"],
+      // Emitters of this library only.
+      ...["links.on('change'", "links.on('error'", "#external.on('made'", "#external.on('changed'"],
+      ...["#external.on('lost'", "#external.on('problem'"],
+    ],
+    // The session is not the application's.
+    'preload/register.ts': ["session.on('degraded'", "session.on('access'", "session.on('action'"],
+  }
+  const ours = (name: string) => /\bownEvents$/.test(name)
+  /** A converter's sockets and servers are its own. */
+  const sources = publicSources().filter(([file]) => !file.startsWith('converter/'))
+
+  test.each(sources)('%s', (file, text) => {
+    const listens = [
+      ...text.matchAll(
+        /([\w#]+)\.(on|once|addListener|prependListener|prependOnceListener|addEventListener)\(([^,)]*)/g,
+      ),
+    ].filter(([, name]) => !ours(name!))
+    const found = listens.map(([, name, method, event]) => `${name}.${method}(${event}`)
+    expect(found.filter(call => !ALLOWED[file]?.includes(call))).toEqual([])
+  })
+})
+
 test('the events that the connecting of a socket emits are known', () => {
   expect([...SOCKET_EVENTS].sort()).toEqual([
     ...['connect', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout', 'lookup', 'ready'],
@@ -29,8 +61,12 @@ test('the events that the connecting of a socket emits are known', () => {
 })
 
 describe('emit() is called for the application by lib/input/application.ts only', () => {
-  /** Node's own call, handed on; and an emission in a tick with nothing of ours around it. */
-  const ALLOWED = ['socket/server.ts: super.emit(', 'socket/server.ts: process.nextTick(() => this.emit(']
+  /** Node's own call, handed on; an emission in a tick with nothing of ours around it; and listeners that are ours. */
+  const ALLOWED = [
+    'socket/server.ts: super.emit(',
+    'socket/server.ts: process.nextTick(() => this.emit(',
+    'session/session.ts: own.emit(',
+  ]
 
   test.each(publicSources())('%s', (file, text) => {
     const calls = [...text.matchAll(/^.*?((?:process\.nextTick\(\(\) => )?[\w.#]+\.emit\().*$/gm)]

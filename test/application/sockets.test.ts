@@ -3,8 +3,9 @@
  * nothing else is lost for it.
  */
 import net from 'node:net'
+import { MaPduSession } from 'atsss' // the steering loop's thread is in dist/
 import { describe, expect, test } from 'vitest'
-import { connect, MaPduSession, type MptcpConnectOptions } from '../../lib/index.js'
+import { connect, type MptcpConnectOptions } from '../../lib/index.js'
 import { decodeContainer } from '../../lib/wire/index.js'
 import { echoServer } from '../support/echo-server.js'
 import { refusingPort } from '../support/native-addon.js'
@@ -82,7 +83,7 @@ mptcpTest.describe('a connection', () => {
       async () => {
         const before = open()
         const session = new MaPduSession({ accesses: { '3gpp': 'lo', 'non-3gpp': 'lo' }, controller })
-        await session.ready.catch(() => {})
+        await session.ready
         return {
           connect: session.connect as Connect,
           close: async () => {
@@ -137,11 +138,37 @@ mptcpTest.describe('a connection', () => {
         )
         await close()
         const messages = result.uncaught.map(({ origin, message }) => `${origin} ${message}`)
-        expect(messages.sort()).toEqual(['end', 'ready', 'write'].map(name => `uncaughtException ${name}`))
-        // Directly, as with net.connect, the callback of the write is called among the listeners of 'connect', and Node does not read.
-        if (title === 'through a converter') expect(result.text).toBe('oh, and')
+        // Directly, as with net.connect, the callback of the write is called among the listeners of 'connect'. So there is no 'ready',
+        // and Node does not read.
+        const early = title === 'through a converter'
+        const expected = early ? ['end', 'ready', 'write'] : ['end', 'write']
+        expect(messages.sort()).toEqual(expected.map(name => `uncaughtException ${name}`))
+        if (early) expect(result.text).toBe('oh, and')
       })
     })
+
+  test("with net.connect, nothing of 'connect' and 'ready' is emitted behind a listener that throws", async () => {
+    await using echo = await echoServer({ protocol: 'tcp' })
+    const emitted = async (make: Connect, event: string) => {
+      const seen: string[] = []
+      await course(
+        () => make({ host: '127.0.0.1', port: echo.port }),
+        socket => {
+          for (const name of ['connect', 'ready']) socket.on(name, () => seen.push(name))
+          socket.prependListener(event, throws(event))
+          setTimeout(() => socket.destroy(), 100)
+        },
+      )
+      return seen
+    }
+    for (const [event, seen] of [
+      ['connect', []],
+      ['ready', ['connect']],
+    ] as const) {
+      expect(await emitted(net.connect, event)).toEqual(seen)
+      expect(await emitted(connect as Connect, event)).toEqual(seen)
+    }
+  })
 
   test.each(events)(
     'with net.connect, an exception in %s is reported the same way',

@@ -211,6 +211,7 @@ mptcpTest.describe('through a converter', () => {
 
 /** As a session looks to the preload; its connections fit until it is told otherwise. */
 class StubSession extends EventEmitter {
+  readonly ownEvents = this
   fits = true
   readonly socketSettings = resolveOptions({})
   steererOf = () => ({})

@@ -2,7 +2,7 @@
  * Node's private parts: only one file touches them; and each of them is taken away, as a Node that has renamed it would.
  * Each such test loads the library again, with another name in `NAMES`.
  */
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
@@ -221,7 +221,7 @@ mptcpTest.describe('a listener without', () => {
 })
 
 mptcpTest.describe('marks of pools', () => {
-  const pooling = (source: object) => Object.assign(source, { explain() {}, on: () => source, off: () => source })
+  const pooling = (source: object) => Object.assign(source, { explain() {}, ownEvents: new EventEmitter() })
   const session = async () => {
     const { resolveOptions } = await import('../../lib/input/options.js')
     return pooling({ socketSettings: resolveOptions({}), steererOf: () => ({}), reuseBlockedBy: () => 'lost' }) as never

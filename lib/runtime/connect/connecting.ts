@@ -333,9 +333,8 @@ export class Connecting {
     this.#opened()
     this.#writeRest()
     if (socket.destroyed) return // by the callback of a write, or a listener of the session
-    // As Node does after its own connect.
-    emitToApplication(socket, 'connect')
-    emitToApplication(socket, 'ready')
+    // As Node does after its own connect: an exception in a listener ends it.
+    if (!emitToApplication(socket, 'connect') || !emitToApplication(socket, 'ready')) return
     if (!socket.isPaused()) socket.read(0)
   }
 }

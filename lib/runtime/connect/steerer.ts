@@ -26,4 +26,6 @@ export interface Steerer {
   opened?(fd: number, way: Candidate): void
   /** Its descriptor is about to be closed. */
   closing?(): void
+  /** Its descriptor has been closed; no listener of `'close'` has been called yet. */
+  closed?(): void
 }

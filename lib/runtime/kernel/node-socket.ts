@@ -251,6 +251,12 @@ export function isAboveAnother(socket: Socket): boolean {
   return Reflect.get(socket, NAMES.parent) != null
 }
 
+/** The socket that has the descriptor: the one below a TLSSocket, or this one. */
+export function lowestSocket(socket: Socket): Socket {
+  const parent = Reflect.get(socket, NAMES.parent)
+  return parent instanceof Socket ? lowestSocket(parent) : socket
+}
+
 /** Whether these are arguments that Node has put in order: `[options, listener]`. Any other array is for Node to refuse. */
 export function isNormalized(args: unknown): args is [options: object | undefined, listener: unknown] {
   if (!Array.isArray(args)) return false
@@ -423,7 +429,7 @@ const FOR_CONNECTIONS: readonly Inside<Socket>[] = [
   {
     name: '_parent',
     essential: false,
-    lost: 'the preload may take a TLSSocket whose connection somebody else makes',
+    lost: 'the preload may take a TLSSocket whose connection somebody else makes; TLS connections in pools stay open when rules or accesses no longer allow them',
     isThere: () => Object.hasOwn(new Socket(), NAMES.parent),
   },
   {
