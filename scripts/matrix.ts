@@ -16,13 +16,14 @@ const NODES = ['20', '22', '24', '26']
 
 /** The unit tests of what meets Node itself; the rest are functions of values and bytes, or other programs. */
 const UNIT = [
+  'agents',
+  'application',
   'conformance',
   'preload',
+  'session',
   'socket',
-  'cluster.test.ts',
-  'seams.test.ts',
-  'server.test.ts',
-  'session.test.ts',
+  'runtime/kernel/two-copies.test.ts',
+  'runtime/stream',
 ]
 
 /** The rest of test/netns/ asks what the kernel, the policy and the converter do. */
