@@ -4,7 +4,7 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { hostAndPort, parseDestination } from '../input/addresses.js'
 import { type Match, match } from '../policy/rules/match.js'
-import { unenforceableBecause } from '../policy/rules/permit.js'
+import { refusalOfRule, unsteeredBecause } from '../policy/rules/permit.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { decide, firstAccesses } from '../policy/steering/modes.js'
@@ -69,13 +69,14 @@ export async function run(args: string[]): Promise<number> {
     found = match(rules, { ...flow, address })
   }
   const accesses = await accessesNow(config.accesses)
-  const outcome = found.rule && outcomeOf(found.rule, accesses)
+  const outcome = found.rule && outcomeOf(found.rule, accesses, config.options.unenforceable)
   if (values.json) printJson({ host, port, address, found, accesses, outcome })
   else printText({ host, port, address, found, accesses, outcome, interfaces: config.accesses })
   return outcome !== undefined && outcome.unenforceable === undefined ? 0 : 1
 }
 
-const NO_CONFIG: Pick<Config, 'accesses' | 'rules' | 'application'> = {
+const NO_CONFIG: Config = {
+  options: {},
   accesses: undefined,
   rules: [],
   application: undefined,
@@ -85,15 +86,21 @@ interface Outcome {
   /** For the first subflow, in order. */
   accesses: AccessType[]
   why: string
+  /** Why it is refused. */
   unenforceable: string | undefined
+  /** Why it is left to the system; then there are no accesses. */
+  unsteered: string | undefined
 }
 
-function outcomeOf(rule: Rule, accesses: Accesses): Outcome {
+function outcomeOf(rule: Rule, accesses: Accesses, unenforceable: Config['options']['unenforceable']): Outcome {
+  const unsteered = unsteeredBecause(rule, { unenforceable })
+  if (unsteered !== undefined) return { accesses: [], why: unsteered, unenforceable: undefined, unsteered }
   const decision = decide(rule.steering, accesses, {}, performance.now())
   return {
     accesses: firstAccesses(rule.steering, decision),
     why: decision.why,
-    unenforceable: unenforceableBecause(rule),
+    unenforceable: refusalOfRule(rule, { unenforceable }),
+    unsteered,
   }
 }
 
@@ -141,7 +148,7 @@ function printJson({ host, port, address, found, accesses, outcome }: Findings):
     rule: found.rule && { ...brief(found.rule), mode: found.rule.steering.mode },
     why: found.why,
     skipped: found.skipped.map(({ rule, why }) => ({ ...brief(rule), why })),
-    steering: outcome && { accesses: outcome.accesses, why: outcome.why, unenforceable: outcome.unenforceable },
+    steering: outcome,
     accesses: Object.fromEntries(
       BOTH.map(access => [access, { available: accesses[access].available, why: accesses[access].why }]),
     ),
@@ -159,7 +166,8 @@ function printText(about: Findings & { interfaces: Readonly<Record<AccessType, s
   ]
   if (rule && outcome) {
     lines.push(`  rule     ${titleOf(rule)}`, `  because  ${why}`, `  mode     ${steeringInWords(rule.steering)}`)
-    lines.push(`  access   ${outcome.accesses.map(named).join(' first, then ') || 'none'}; now: ${outcome.why}`)
+    if (outcome.unsteered) lines.push(colours.warning(`  but      unsteered: ${outcome.unsteered}`))
+    else lines.push(`  access   ${outcome.accesses.map(named).join(' first, then ') || 'none'}; now: ${outcome.why}`)
     for (const access of BOTH) {
       const { available, why: state } = accesses[access]
       lines.push(

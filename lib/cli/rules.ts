@@ -1,7 +1,7 @@
 /** `atsss rules check`: whether rules can be, and what the product understands by them. */
 import { readFileSync } from 'node:fs'
 import { rulesToJson } from '../policy/rules/json.js'
-import { unenforceableBecause } from '../policy/rules/permit.js'
+import { refusalOfRule, unsteeredBecause } from '../policy/rules/permit.js'
 import type { Rule } from '../policy/rules/rule.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { readNamedFile } from './named-file.js'
@@ -43,26 +43,41 @@ export async function run(args: string[]): Promise<number> {
     path === '-' ? readFileSync(0) : readNamedFile('check', path),
     path === '-' ? 'standard input' : path,
   )
-  const findings = file.rules.map(rule => ({ rule, why: rule.unusable ?? unenforceableBecause(rule) }))
+  const findings = file.rules.map(rule => ({
+    rule,
+    why: rule.unusable ?? refusalOfRule(rule, DEFAULT_POLICY),
+    unsteered: unsteeredBecause(rule, DEFAULT_POLICY),
+  }))
   if (values.json) printJson(file, findings)
   else printText(file, findings)
   return file.problems.length === 0 && findings.every(({ why }) => why === undefined) ? 0 : 1
 }
 
-/** A rule, and why it cannot be obeyed here. */
+/** What a session does unless its options say otherwise. */
+const DEFAULT_POLICY = { unenforceable: undefined }
+
 interface Finding {
   rule: Rule
+  /** Why it cannot be obeyed here. */
   why: string | undefined
+  /** Why its connections are left to the system. */
+  unsteered: string | undefined
 }
 
 function printJson({ rules, problems }: RulesFile, findings: readonly Finding[]): void {
   const unenforceable = findings.flatMap(({ rule, why }) =>
     why === undefined ? [] : [{ precedence: rule.precedence, why }],
   )
-  const told = problems.map(({ message, offset }) => ({ message, offset }))
-  process.stdout.write(
-    `${JSON.stringify({ rules: rulesToJson(rules), problems: told, unenforceable }, undefined, 2)}\n`,
+  const unsteered = findings.flatMap(({ rule, unsteered: why }) =>
+    why === undefined ? [] : [{ precedence: rule.precedence, why }],
   )
+  const answer = {
+    rules: rulesToJson(rules),
+    problems: problems.map(({ message, offset }) => ({ message, offset })),
+    unenforceable,
+    unsteered,
+  }
+  process.stdout.write(`${JSON.stringify(answer, undefined, 2)}\n`)
 }
 
 function printText({ rules, problems, source }: RulesFile, findings: readonly Finding[]): void {
@@ -77,12 +92,13 @@ function printText({ rules, problems, source }: RulesFile, findings: readonly Fi
   process.stdout.write(`${[colours.strong(`${count}, from ${source}`), ...lines].join('\n')}\n`)
 }
 
-function ruleLines({ rule, why }: Finding, colours: Colours): string[] {
+function ruleLines({ rule, why, unsteered }: Finding, colours: Colours): string[] {
   return [
     `${titleOf(rule)}`,
     `  for   ${trafficInWords(rule)}`,
     `  does  ${steeringInWords(rule.steering)}`,
     ...(why === undefined ? [] : [colours.bad(`  but   it cannot be obeyed here: ${why}`)]),
+    ...(unsteered === undefined ? [] : [colours.warning(`  note  ${unsteered}`)]),
     ...rule.notes.map(note => colours.warning(`  note  ${note}`)),
   ]
 }

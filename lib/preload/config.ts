@@ -147,8 +147,8 @@ const OF_A_SESSION = {
     oneOf('any', 'refuse'),
   ),
   unenforceable: explained(
-    'If this kernel cannot obey a rule, its connections fail (refuse), or are steered in the nearest possible way (degrade). Default: refuse.',
-    oneOf('refuse', 'degrade'),
+    'If a rule cannot be obeyed here, its connections fail (refuse), are steered in the nearest possible way (degrade), or are left to the system as plain TCP (unsteered). Default: unsteered if its steering functionality is not MPTCP, otherwise refuse.',
+    oneOf('refuse', 'degrade', 'unsteered'),
   ),
   watch: explained(
     'Lets processes of the same user see the session over a Unix socket (atsss watch): true, the path of the socket, or its path and whether watchers may replace the rules. Default: false.',

@@ -3,7 +3,7 @@ import type { AccessType, Rule } from '../policy/rules/rule.js'
 import type { Destination } from '../runtime/connect/steerer.js'
 import { tokenOf } from '../runtime/kernel/open-socket.js'
 import { Sampler } from '../runtime/kernel/sampler.js'
-import { Accounts, keyOf } from '../runtime/steering/accounts.js'
+import { Accounts } from '../runtime/steering/accounts.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import type { SessionUpdate } from './events.js'
 
@@ -34,18 +34,22 @@ export class SessionConnections {
     this.accounts = new Accounts(fds => sampler.sample(fds))
   }
 
-  /** @returns its token; undefined when it is TCP, and cannot be steered */
+  /**
+   * @param isPlain whether it was made as TCP, and has not become it
+   * @returns its token; undefined when it is TCP, and cannot be steered
+   */
   add(
     socket: MptcpSocket,
     fd: number,
     destination: Destination,
     access: AccessType | undefined,
     rule: Rule | undefined,
+    isPlain = false,
   ): number | undefined {
     const token = tokenOf(fd)
     const { host, port } = destination
     this.#origins.set(socket, { destination, access, token })
-    this.accounts.add({ socket, host, port, rule, fd, token, access })
+    this.accounts.add({ socket, host, port, rule, fd, token, access, isPlain })
     if (token !== undefined) this.#byToken.set(token, { socket, destination, rule })
     return token
   }
@@ -101,8 +105,8 @@ export class SessionConnections {
     return moved
   }
 
-  /** The key of each steered connection's rule. */
-  get assigned(): [token: number, rule: number][] {
-    return [...this.#byToken].map(([token, { rule }]) => [token, keyOf(rule)])
+  /** Each steered connection's rule. */
+  get assigned(): [token: number, rule: Rule | undefined][] {
+    return [...this.#byToken].map(([token, { rule }]) => [token, rule])
   }
 }

@@ -44,30 +44,36 @@ export class FirstAccess {
   }
 }
 
+/** How to reach one address. */
+interface Way {
+  interfaces: Route['interfaces'][number]
+  plain: Route['plain'][number]
+}
+
 /**
- * The interfaces for each address of one name. The addresses may be under different rules.
+ * The ways to each address of one name. The addresses may be under different rules.
  *
- * @param interfacesOf called once for each rule; what it throws is thrown only when it refuses every address
+ * @param wayOf called once for each rule; what it throws is thrown only when it refuses every address
  */
 export function routeBy(
   addresses: readonly string[],
   matchOf: (address: string) => Match,
-  interfacesOf: (match: Match) => Route['interfaces'][number],
+  wayOf: (match: Match) => Way,
 ): Route {
-  const byRule = new Map<Rule | undefined, { interfaces: Route['interfaces'][number]; error?: unknown }>()
+  const byRule = new Map<Rule | undefined, Way & { error?: unknown }>()
   const choose = (found: Match) => {
     try {
-      return { interfaces: interfacesOf(found) }
+      return wayOf(found)
     } catch (error) {
-      return { interfaces: [], error }
+      return { interfaces: [], plain: undefined, error }
     }
   }
   const chosen = addresses.map(address => {
     const found = matchOf(address)
-    const choice = byRule.get(found.rule) ?? choose(found)
+    const choice: Way & { error?: unknown } = byRule.get(found.rule) ?? choose(found)
     byRule.set(found.rule, choice)
     return choice
   })
   if (chosen.every(({ error }) => error !== undefined)) throw chosen[0]?.error
-  return { interfaces: chosen.map(({ interfaces }) => interfaces) }
+  return { interfaces: chosen.map(({ interfaces }) => interfaces), plain: chosen.map(({ plain }) => plain) }
 }

@@ -35,12 +35,14 @@ export interface SessionOptions extends Omit<MptcpOptions, 'interface'> {
    */
   unmatched?: 'any' | 'refuse'
   /**
-   * What to do with a rule that a stock kernel cannot obey (redundant steering, a steering functionality other than MPTCP).
-   * `refuse`: its connections fail with `ERR_ATSSS_STEERING`. `degrade`: the nearest mode is used, and the event `degraded` says so.
+   * What to do with a rule that cannot be obeyed here: its steering functionality is not MPTCP (ATSSS-LL, MPQUIC), or its mode needs
+   * more than a stock kernel has (redundant steering). `unsteered`: its connections are left to the system, as plain TCP over the
+   * access that the routing table chooses, without a converter. `refuse`: they fail with `ERR_ATSSS_STEERING`. `degrade`: they are
+   * steered over MPTCP by the nearest mode, and the event `degraded` says so.
    *
-   * @defaultValue 'refuse'
+   * @defaultValue 'unsteered' for other functionalities, whose traffic goes without MPTCP (TS 23.501 §5.32.6); 'refuse' for modes
    */
-  unenforceable?: 'refuse' | 'degrade'
+  unenforceable?: 'refuse' | 'degrade' | 'unsteered'
   /**
    * Where the steering loop runs. In a `worker` thread a busy application delays no handover.
    *
@@ -54,6 +56,8 @@ export interface SessionOptions extends Omit<MptcpOptions, 'interface'> {
    */
   watch?: boolean | string | WatchOptions
 }
+
+type Unenforceable = NonNullable<SessionOptions['unenforceable']>
 
 export interface SessionSettings extends PermitPolicy {
   accesses: Record<AccessType, AccessConfig>
@@ -84,7 +88,10 @@ export function resolveSession(options: SessionOptions): SessionSettings {
     accesses: { '3gpp': access(options, '3gpp'), 'non-3gpp': access(options, 'non-3gpp') },
     application: application(options.application),
     unmatched: oneOf('unmatched', options.unmatched, ['any', 'refuse'], 'any'),
-    unenforceable: oneOf('unenforceable', options.unenforceable, ['refuse', 'degrade'], 'refuse'),
+    unenforceable:
+      options.unenforceable === undefined
+        ? undefined
+        : oneOf<Unenforceable>('unenforceable', options.unenforceable, ['refuse', 'degrade', 'unsteered']),
     controller: oneOf('controller', options.controller, ['worker', 'inline'], 'worker'),
     watch: resolveWatch(options.watch),
   }

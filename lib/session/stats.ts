@@ -2,7 +2,7 @@
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import type { Accesses, AccessState } from '../policy/steering/snapshot.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
-import type { Accounts, ConnectionStats, RuleStats } from '../runtime/steering/accounts.js'
+import type { Accounts, ConnectionStats, RuleStats as CountedRule } from '../runtime/steering/accounts.js'
 import type { SteeringLevel } from '../runtime/steering/messages.js'
 import { type Carried, nothingCarried, sumOf } from '../runtime/steering/subflow-report.js'
 import type { MptcpSocket } from '../socket/socket.js'
@@ -10,6 +10,12 @@ import type { MptcpSocket } from '../socket/socket.js'
 /** An access as the steering loop last reported it, and what the session's connections have carried over it. */
 export interface AccessStats extends AccessState, Carried {
   interface: string
+}
+
+/** A rule, and what its connections have carried. */
+export interface RuleStats extends CountedRule {
+  /** Why its new connections are left to the system: plain TCP, not steered. Undefined: they are not. */
+  unsteered: string | undefined
 }
 
 /** Bytes count for all connections of the session, closed ones included: they only grow. */
@@ -33,6 +39,7 @@ export function sessionStats(
   config: Record<AccessType, AccessConfig>,
   states: Accesses,
   level: SteeringLevel['level'] | undefined,
+  unsteered: (rule: Rule) => string | undefined,
 ): SessionStats {
   const read = accounts.read(rules)
   const access = (type: AccessType): AccessStats => {
@@ -43,6 +50,7 @@ export function sessionStats(
     level,
     accesses: { '3gpp': access('3gpp'), 'non-3gpp': access('non-3gpp') },
     ...read,
+    rules: read.rules.map(counted => ({ ...counted, unsteered: counted.rule && unsteered(counted.rule) })),
     handovers: read.rules.reduce((sum, rule) => sum + rule.handovers, 0),
     fallbacks: accounts.fallbacks,
   }

@@ -5,7 +5,7 @@
 import { AtsssError } from '../errors.js'
 import type { Candidate } from '../policy/connect/candidates.js'
 import { type Match, match } from '../policy/rules/match.js'
-import { type Permit, permit, refusalBecause } from '../policy/rules/permit.js'
+import { type Permit, permit, refusalBecause, unsteeredBecause } from '../policy/rules/permit.js'
 import { type RulesInput, readRules } from '../policy/rules/read.js'
 import type { AccessType, Rule, Steering } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
@@ -86,7 +86,7 @@ export class SessionSteering {
 
   /** Where connections should begin, as far as that is known before there is one: the last rule is the one for everything else. */
   get preferredAccess(): AccessType | undefined {
-    const rule = this.#rules.at(-1)
+    const rule = this.#steeredRule(this.#rules.at(-1))
     return rule && this.#firstAccess.inOrder(rule, this.#accesses)[0]
   }
 
@@ -127,19 +127,23 @@ export class SessionSteering {
    * Counts a connection that has been established, and steers it from now on.
    *
    * @param access of its first subflow; undefined when the routing table chose it
+   * @param plain why it was made as plain TCP; undefined when it was not
    */
   steer(
     socket: MptcpSocket,
     destination: Destination,
     access: AccessType | undefined,
     about: Omit<Steered, 'token' | 'rule'>,
+    plain?: string,
   ): void {
     const { rule } = this.match(destination)
-    const token = this.#connections.add(socket, about.fd, destination, access, rule)
+    const isPlain = plain !== undefined
+    const token = this.#connections.add(socket, about.fd, destination, access, rule, isPlain)
+    if (isPlain) return
     // We are called from the middle of connecting or accepting: the application hears of it when that is done.
     if (token === undefined) return void process.nextTick(() => this.#reportFallback(destination))
     if (this.#isClosed) return
-    this.#controller.send({ command: 'add', steered: { token, rule: keyOf(rule), ...about } })
+    this.#controller.send({ command: 'add', steered: { token, rule: keyOf(this.#steeredRule(rule)), ...about } })
   }
 
   /** Replaces or changes the rules; see `MaPduSession.update`. */
@@ -168,8 +172,9 @@ export class SessionSteering {
     const refusal = refusalBecause(found, this.#settings)
     if (refusal !== undefined) return refusal
     const { access, token } = origin
+    const rule = this.#steeredRule(found.rule)
     const movable = this.#connections.isSteered(token) && this.#level !== undefined && this.#level !== 'none'
-    return reuseBlockedBy({ access, movable }, found.rule?.steering, this.#accesses, performance.now())
+    return reuseBlockedBy({ access, movable }, rule?.steering, this.#accesses, performance.now())
   }
 
   explain(host: string, port: number): Explanation {
@@ -177,13 +182,16 @@ export class SessionSteering {
     const refusal = refusalBecause(found, this.#settings)
     if (!found.rule) return { ...found, accesses: [], steering: 'unsteered' }
     if (refusal !== undefined) return { ...found, accesses: [], steering: refusal }
+    const unsteered = unsteeredBecause(found.rule, this.#settings)
+    if (unsteered !== undefined) return { ...found, accesses: [], steering: `unsteered: ${unsteered}` }
     const { why } = this.#firstAccess.decide(found.rule, this.#accesses)
     return { ...found, accesses: this.#firstAccess.inOrder(found.rule, this.#accesses), steering: why }
   }
 
   stats(): SessionStats {
     const { accounts } = this.#connections
-    return sessionStats(accounts, this.#rules, this.#settings.accesses, this.#accesses, this.#level)
+    const unsteered = (rule: Rule) => unsteeredBecause(rule, this.#settings)
+    return sessionStats(accounts, this.#rules, this.#settings.accesses, this.#accesses, this.#level, unsteered)
   }
 
   /** Ends the steering. The connections stay as they are. */
@@ -202,7 +210,8 @@ export class SessionSteering {
       found => {
         const permitted = permit(found, `to ${host}:${port}`, this.#settings)
         permits.push(permitted)
-        return this.#interfacesFor(permitted.rule)
+        const plain = permitted.unsteered
+        return { interfaces: this.#interfacesFor(plain === undefined ? permitted.rule : undefined), plain }
       },
     )
     for (const permitted of permits) this.reportDegraded(permitted)
@@ -215,11 +224,12 @@ export class SessionSteering {
     return accesses.map(access => this.#settings.accesses[access].interface)
   }
 
-  #opened(socket: MptcpSocket, host: string, fd: number, { via, destination, interface: name }: Candidate): void {
+  #opened(socket: MptcpSocket, host: string, fd: number, way: Candidate): void {
+    const { via, destination, interface: name } = way
     const { address, port, family } = via?.endpoint ?? destination
     const access = BOTH.find(type => this.#settings.accesses[type].interface === name)
     const reached = { host, addresses: [destination.address], port: destination.port }
-    this.steer(socket, reached, access, { fd, remote: { address, port }, family })
+    this.steer(socket, reached, access, { fd, remote: { address, port }, family }, way.plain)
   }
 
   /** The steering of a connection ends when its descriptor is closed, not before: the kernel's endpoints may go with the last one. */
@@ -234,8 +244,18 @@ export class SessionSteering {
   }
 
   #sendRules(): void {
-    const rules = this.#rules.map((rule): [number, Steering] => [keyOf(rule), rule.steering])
-    this.#controller.send({ command: 'rules', rules, assigned: this.#connections.assigned })
+    const steered = this.#rules.filter(rule => this.#steeredRule(rule))
+    const rules = steered.map((rule): [number, Steering] => [keyOf(rule), rule.steering])
+    const assigned = this.#connections.assigned.map(([token, rule]): [number, number] => [
+      token,
+      keyOf(this.#steeredRule(rule)),
+    ])
+    this.#controller.send({ command: 'rules', rules, assigned })
+  }
+
+  /** The rule for the steering loop; undefined for one whose connections are left to the system. */
+  #steeredRule(rule: Rule | undefined): Rule | undefined {
+    return rule && unsteeredBecause(rule, this.#settings) === undefined ? rule : undefined
   }
 
   /** Takes in what the steering loop reports, and then passes it to the application. */

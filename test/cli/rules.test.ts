@@ -88,6 +88,36 @@ test('a rule that cannot be obeyed: status 1, and why', async () => {
   expect(stdout).toContain('  but   it cannot be obeyed here: redundant steering needs a packet scheduler')
 })
 
+/** Of issue 17: an operator's usual set. */
+const OPERATOR = `
+  01 0019     # ATSSS rules, 25 octets
+  000d        # length of rule: 13, itself included
+  01 01 01    # rule identifier 1, create or replace, precedence 1
+  0003 50 01bb  # traffic descriptor: single remote port 443
+  03 02 02    # access selection: 3 octets, MPTCP, smallest delay
+  000c        # length of rule: 12
+  02 01 ff    # rule identifier 2, create or replace, precedence 255
+  0001 01     # traffic descriptor: match-all
+  04 03 01 02 # access selection: 4 octets, ATSSS-LL, active-standby, active 3GPP, standby non-3GPP
+`
+
+test('a rule of ATSSS-LL is no error: its connections are left to the system', async () => {
+  const [text, json] = await Promise.all([check(OPERATOR), check(OPERATOR, '--json')])
+  expect([text.status, json.status]).toEqual([0, 0])
+  expect(text.stdout).toContain(
+    "  note  rule '2' leaves it to the system, as plain TCP: its steering functionality is atsss-ll, not MPTCP\n",
+  )
+  expect(JSON.parse(json.stdout)).toMatchObject({ unenforceable: [], unsteered: [{ precedence: 255 }] })
+  const rules = file('operator.hex', OPERATOR)
+  const [web, rest] = await Promise.all(
+    [443, 80].map(port => atsss(['explain', `198.51.100.2:${port}`, '--rules', rules])),
+  )
+  expect([web!.status, rest!.status]).toEqual([0, 0])
+  expect(web!.stdout).toContain('  access   non-3gpp first, then 3gpp; now: ')
+  expect(rest!.stdout).toContain("  but      unsteered: rule '2' leaves it to the system, as plain TCP: ")
+  expect(rest!.stdout).not.toContain('  access ')
+}, 15_000)
+
 test('a container becomes JSON that means the same', async () => {
   const { status, stdout } = await check(CONTAINER, '--json')
   expect(status).toBe(0)

@@ -307,6 +307,61 @@ requires('MPTCP', mptcp).describe('connections', () => {
     expect(await outcome({ rules: [rule(1, '127.0.0.0/8', REDUNDANT)] })).toBe('ERR_ATSSS_STEERING')
   })
 
+  test('a rule of ATSSS-LL leaves its connections to the system: plain TCP, past the converter, and said so', async () => {
+    const { port } = await echo()
+    const bytes = `
+      ${[port >>> 8, port & 0xff].map(octet => octet.toString(16).padStart(2, '0')).join(' ')}`
+    const rules = container(`
+      00 0d 01 01 01 00 03 50 00 01 03 02 02  # rule 1, precedence 1, remote port 1: MPTCP, smallest delay
+      00 0e 02 01 ff 00 03 50 ${bytes}        # rule 2, precedence 255, remote port of the server:
+      04 03 01 02                             # ATSSS-LL, active-standby, active 3GPP, standby non-3GPP
+    `)
+    // Nobody listens on this converter.
+    const session = sessionOf({ rules, converters: '127.0.0.1:9' })
+    const degraded: unknown[] = []
+    session.on('degraded', ({ what }) => degraded.push(what))
+    const why = expect.stringContaining("rule '2' leaves it to the system, as plain TCP")
+    expect(session.explain('127.0.0.1', port)).toMatchObject({ rule: { id: '2' }, accesses: [], steering: why })
+    const socket = session.connect(port, '127.0.0.1')
+    socket.write('hello')
+    expect(String((await once(socket, 'data'))[0])).toBe('hello')
+    expect(socket.mptcp).toMatchObject({
+      ...{ protocol: 'tcp', fallback: why, converter: undefined, converterError: undefined, interface: undefined },
+    })
+    const { connections, rules: counted, fallbacks } = session.stats()
+    expect(connections).toMatchObject([{ rule: { id: '2' }, protocol: 'tcp' }])
+    expect(counted).toMatchObject([
+      { rule: { id: '1' }, connections: 0, unsteered: undefined },
+      { rule: { id: '2' }, connections: 1, unsteered: why },
+    ])
+    expect(fallbacks).toBe(0)
+    expect(degraded).not.toContain('fallback')
+    socket.destroy()
+  })
+
+  test('of the addresses of one name, only those under a rule of ATSSS-LL are left to the system', async () => {
+    const { port } = await echo()
+    const lookup = (_: string, __: object, done: (error: null, addresses: object[]) => void) =>
+      done(
+        null,
+        ['127.0.0.2', '127.0.0.1'].map(address => ({ address, family: 4 })),
+      )
+    const rule = (precedence: number, address: string, change: object): AtsssRule => ({
+      precedence,
+      trafficDescriptor: { remoteAddresses: [address] },
+      steeringMode: CELL_FIRST,
+      ...change,
+    })
+    const rules = [rule(1, '127.0.0.2', {}), rule(2, '127.0.0.1', { steeringFunctionality: 'ATSSS_LL' })]
+    const session = sessionOf({ rules, converters: '127.0.0.1:9' })
+    const socket = session.connect({ port, host: 'two.example', lookup: lookup as never })
+    await once(socket, 'connect')
+    expect([socket.remoteAddress, socket.mptcp.protocol]).toEqual(['127.0.0.1', 'tcp'])
+    socket.destroy()
+    const strict = sessionOf({ rules, mptcp: 'require' }).connect({ port, host: '127.0.0.1' })
+    expect((await once(strict, 'error'))[0]).toMatchObject({ code: 'ERR_MPTCP_FALLBACK' })
+  })
+
   test('not after close(), which ends no connection and may be called twice', async () => {
     const { port } = await echo()
     const session = sessionOf()

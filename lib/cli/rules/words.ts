@@ -38,6 +38,18 @@ function shown(item: unknown): string {
   return `(${parts.join(', ')})`
 }
 
+/** How the connections of a rule are steered, in a table of rules. */
+export function handlingInWords({
+  steering,
+  unsteered,
+}: {
+  steering: Steering | undefined
+  unsteered?: string | undefined
+}): string {
+  if (unsteered !== undefined) return 'left to the system, as plain TCP'
+  return steering ? steeringInWords(steering) : 'not steered'
+}
+
 export function steeringInWords(steering: Steering): string {
   switch (steering.mode) {
     case 'active-standby': {

@@ -2,7 +2,7 @@
 import { hostAndPort } from '../../input/addresses.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { Snapshot } from '../../runtime/watch/messages.js'
-import { steeringInWords, trafficInWords } from '../rules/words.js'
+import { handlingInWords, trafficInWords } from '../rules/words.js'
 import { type History, rttNow } from './history.js'
 import { bytesInWords, openOnes, rateInWords, speedInWords, totalOf } from './words.js'
 
@@ -46,14 +46,15 @@ export function describeSnapshot(snapshot: Snapshot, { moments, connections }: H
         ],
       }
     }),
-    rules: snapshot.rules.map(({ precedence, name, traffic, steering, connections: open, handovers, carried }) => {
+    rules: snapshot.rules.map(rule => {
+      const { precedence, name, traffic, steering, connections: open, handovers, carried } = rule
       const sent = BOTH.reduce((sum, access) => sum + carried[access].bytesSent, 0)
       const share = sent === 0 ? '–' : `${((100 * carried['3gpp'].bytesSent) / sent).toFixed(1)} %`
       return {
         precedence: precedence === undefined ? '–' : String(precedence),
         name: name ?? '',
         traffic: steering ? trafficInWords({ traffic }) : 'what no rule matches',
-        steering: steering ? steeringInWords(steering) : 'not steered',
+        steering: handlingInWords(rule),
         cells: [String(open), String(handovers), bytesInWords(sent), share],
       }
     }),

@@ -4,7 +4,7 @@ import { hostAndPort } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { Hello, Snapshot, WatchEvent, WatchedConnection } from '../../runtime/watch/messages.js'
-import { steeringInWords, trafficInWords } from '../rules/words.js'
+import { handlingInWords, trafficInWords } from '../rules/words.js'
 import type { Colours } from '../terminal.js'
 import { type History, type Rates, rttNow, shareOf } from './history.js'
 import { bytesInWords, happeningInWords, openOnes, rateInWords, speedInWords, timeInWords, totalOf } from './words.js'
@@ -119,7 +119,7 @@ function ruleLines({ colours }: View, last: Snapshot): string[] {
   return [
     colours.faint(`${padded(heading)}  FOR: HOW`),
     ...last.rules.map((rule, index) => {
-      const how = rule.steering ? steeringInWords(rule.steering) : 'not steered'
+      const how = handlingInWords(rule)
       const what = rule.steering ? trafficInWords(rule) : 'what no rule matches'
       return `${padded(rows[index]!)}  ${colours.strong(what)}: ${how}`
     }),

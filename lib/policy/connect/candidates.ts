@@ -29,6 +29,8 @@ export interface Reach {
   to: Endpoint
   /** For the first subflow, best first; undefined: the routing table decides. */
   interfaces: readonly (string | undefined)[]
+  /** Why it is reached by plain TCP, without a converter; undefined: as the options say. */
+  plain?: string | undefined
 }
 
 /** One way: a destination's address, through a converter's address or directly. */
@@ -39,8 +41,9 @@ export interface Candidate {
   interface: string | undefined
   /** Unanswered SYNs on this way so far, without the kernel's repetitions. */
   unanswered: number
-  /** Without MPTCP, although it is preferred: SYNs with it were not answered. */
+  /** Without MPTCP, although it is preferred: SYNs with it were not answered, or `plain` says why. */
   tcp: boolean
+  plain?: string | undefined
   /** Codes of the Error TLVs that led to a retry on this way; each code leads to one at most. */
   retriedAfter: readonly number[]
 }
@@ -75,7 +78,12 @@ export function candidates(waysIn: readonly WayIn[], destinations: readonly Reac
 
 /** The ways without a converter: each destination address over each of its interfaces, the interfaces varying fastest. */
 export function directCandidates(destinations: readonly Reach[]): Candidate[] {
-  return destinations.flatMap(({ to, interfaces }) => interfaces.map(name => candidate(to, undefined, name)))
+  return destinations.flatMap(({ to, interfaces, plain }) =>
+    interfaces.map(name => {
+      const way = candidate(to, undefined, name)
+      return plain === undefined ? way : { ...way, tcp: true, plain }
+    }),
+  )
 }
 
 /**

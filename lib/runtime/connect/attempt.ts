@@ -149,7 +149,7 @@ export class Attempt {
     const plan: SocketPlan = this.candidate.tcp ? { ...this.#plan, mptcp: 'off' } : this.#plan
     const { fd, protocol } = openSocket(family, plan, this.candidate.interface)
     this.fd = fd
-    this.protocol = this.candidate.tcp ? { name: 'tcp', why: NOT_ANSWERED } : protocol
+    this.protocol = this.candidate.tcp ? { name: 'tcp', why: this.candidate.plain ?? NOT_ANSWERED } : protocol
   }
 
   /** False where this system cannot send data in a SYN, or not reliably, and the 1-RTT form may be used instead. */

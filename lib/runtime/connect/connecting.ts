@@ -221,9 +221,13 @@ export class Connecting {
     this.#awaited = 'choice of an access by the session'
     const route = this.#steerer.route({ host, addresses: allowed.map(found => found.address), port })
     // One that is blocked is tried all the same, and fails then.
-    const over = (interfaces: Route['interfaces'], to: Endpoint) => interfaces[Math.max(0, allowed.indexOf(to))] ?? []
-    const routed = ({ interfaces }: Route) =>
-      this.#resolveWays(destinations.map(to => ({ to, interfaces: over(interfaces, to) })))
+    const routed = ({ interfaces, plain }: Route) => {
+      const reach = (to: Endpoint): Reach => {
+        const index = Math.max(0, allowed.indexOf(to))
+        return { to, interfaces: interfaces[index] ?? [], plain: plain[index] }
+      }
+      this.#resolveWays(destinations.map(reach))
+    }
     // In a tick: what follows may call the application, which must not be in a promise of ours.
     route.then(
       found => process.nextTick(routed, found),
@@ -231,14 +235,16 @@ export class Connecting {
     )
   }
 
-  #resolveWays(destinations: Reach[]): void {
+  #resolveWays(all: Reach[]): void {
     if (this.#over) return
+    const { converters, fallback } = this.#settings
+    const destinations = all.filter(({ plain }) => plain === undefined)
+    if (converters.length === 0 || destinations.length === 0) return this.#start(directCandidates(all), [], 0)
+    const plain = directCandidates(all.filter(reach => reach.plain !== undefined))
     const direct = directCandidates(destinations)
     const interfaces = [...new Set(destinations.flatMap(reach => reach.interfaces))]
-    const { converters, fallback } = this.#settings
-    if (converters.length === 0) return this.#start(direct, [], 0)
     this.#awaited = `address for the converter ${converters.map(({ name }) => name).join(' or ')}`
-    this.#start([], fallback === 'direct' ? direct : [], converters.length)
+    this.#start(plain, fallback === 'direct' ? direct : [], converters.length)
     resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, ({ waysIn, errors }) =>
       this.#dial?.add(candidates(waysIn, destinations), errors),
     )

@@ -15,6 +15,8 @@ export interface Route {
    * table decides. An empty list: the rules do not allow connections to this address.
    */
   interfaces: readonly (readonly (string | undefined)[])[]
+  /** For each address, why it is reached by plain TCP and without a converter; undefined: as the options say. */
+  plain: readonly (string | undefined)[]
 }
 
 export interface Steerer {

@@ -57,6 +57,8 @@ export interface Counted<Socket> {
   /** Undefined: the connection is TCP, and stays on `access`. */
   token: number | undefined
   access: AccessType | undefined
+  /** Made as TCP, because its rule leaves it to the system. */
+  isPlain?: boolean
 }
 
 interface Account<Socket> extends Counted<Socket> {
@@ -91,8 +93,8 @@ export class Accounts<Socket> {
     const nothing = { reported: [], ended: nothingCarried(), booked: nothingCarried(), alone: undefined, handovers: 0 }
     const account: Account<Socket> = { ...connection, ...nothing }
     this.#open.set(connection.socket, account)
-    if (connection.token === undefined) this.fallbacks++
-    else this.#byToken.set(connection.token, account)
+    if (connection.token !== undefined) this.#byToken.set(connection.token, account)
+    else if (connection.isPlain !== true) this.fallbacks++
   }
 
   /** The open connections, each with the rule that it counts under. */

@@ -51,6 +51,8 @@ export interface WatchedRule {
   precedence: number | undefined
   steering: Steering | undefined
   traffic: Rule['traffic']
+  /** Why its new connections are left to the system; undefined: they are not. */
+  unsteered?: string | undefined
   connections: number
   handovers: number
   carried: CarriedByAccess
