@@ -20,7 +20,7 @@ namespace atsss {
 namespace {
 
 /** What native.ts wants to find (`REVISION`): raise both with every change of these functions. */
-constexpr int kRevision = 2;
+constexpr int kRevision = 3;
 
 /** Bytes; more than any socket option is long. */
 constexpr double kMaxOption = 1 << 20;
@@ -51,6 +51,7 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::reset>("reset"),
                              entry<&Environment::release>("release"),
                              entry<&Environment::getsockopt>("getsockopt"),
+                             entry<&Environment::getsockoptInt>("getsockoptInt"),
                              entry<&Environment::setsockopt>("setsockopt"),
                              entry<&Environment::attachFilter>("attachFilter"),
                              entry<&Environment::getsockname>("getsockname"),
@@ -151,6 +152,11 @@ class Environment : public Napi::Addon<Environment> {
     const auto maxLength = static_cast<size_t>(integerAt(info, 3, 0, kMaxOption));
     const std::vector<uint8_t> value = getOption(intAt(info, 0), intAt(info, 1), intAt(info, 2), maxLength);
     return Napi::Buffer<uint8_t>::Copy(info.Env(), value.data(), value.size());
+  }
+
+  Napi::Value getsockoptInt(Info info) {
+    const std::optional<int> value = getIntOption(intAt(info, 0), intAt(info, 1), intAt(info, 2));
+    return value ? Napi::Number::New(info.Env(), *value) : info.Env().Undefined();
   }
 
   Napi::Value setsockopt(Info info) {

@@ -126,6 +126,8 @@ uint64_t EpollThread::add(Wait wait, uint32_t events) {
     }
 
     id = ++lastId_;
+    // No edge would ever end it. Alone on its descriptor, it need not go through epoll either.
+    const bool complete = wait.kind == Kind::bytes && wait.length == 0;
     epoll_event event = {};
     event.events = events | EPOLLET;
     event.data.u64 = id;
@@ -137,7 +139,9 @@ uint64_t EpollThread::add(Wait wait, uint32_t events) {
       waits_.erase(id);
       throw;
     }
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
+    if (complete && before == byDescriptor_.end()) {
+      queue(id, added);
+    } else if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
       const int error = errno == EEXIST ? EBUSY : errno;
       waits_.erase(id);
       if (before == byDescriptor_.end()) byDescriptor_.erase(fd);
@@ -150,8 +154,7 @@ uint64_t EpollThread::add(Wait wait, uint32_t events) {
       waits_.erase(stale);
       before->second = id;
     }
-    // No edge would ever end it.
-    if (added.kind == Kind::bytes && added.length == 0) finish(id, added, 0);
+    if (complete && !added.ready) finish(id, added, 0);
   }
   if (replaced) replaced->ended();
   wakeEnvironment();

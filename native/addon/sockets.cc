@@ -125,6 +125,14 @@ std::vector<uint8_t> getOption(int fd, int level, int name, size_t maxLength) {
   return value;
 }
 
+std::optional<int> getIntOption(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  if (::getsockopt(fd, level, name, &value, &length) == 0) return value;
+  if (errno == EOPNOTSUPP || errno == ENOPROTOOPT) return std::nullopt;
+  throw SystemError(errno, "getsockopt");
+}
+
 void setOption(int fd, int level, int name, Bytes value) {
   if (::setsockopt(fd, level, name, value.data, static_cast<socklen_t>(value.size)) < 0)
     throw SystemError(errno, "setsockopt");

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,8 @@ void closeDescriptor(Descriptor descriptor);
 /** SO_LINGER {1, 0}: closing the socket then sends a reset. */
 void setResetOnClose(int fd);
 std::vector<uint8_t> getOption(int fd, int level, int name, size_t maxLength);
+/** The first four bytes. Empty if the socket's protocol has no such option. */
+std::optional<int> getIntOption(int fd, int level, int name);
 void setOption(int fd, int level, int name, Bytes value);
 Endpoint socketName(int fd);
 Endpoint peerName(int fd);

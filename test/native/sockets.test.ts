@@ -251,6 +251,16 @@ describe('options', () => {
     addon.close(socket)
   })
 
+  test('as an int: the value, or undefined where the protocol has no such option', () => {
+    const socket = addon.socket(4, TCP)
+    expect(addon.getsockoptInt(socket, SOL_SOCKET, SO_TYPE)).toBe(SOCK_STREAM)
+    addon.setsockopt(socket, SOL_SOCKET, SO_SNDBUF, int(8192))
+    expect(addon.getsockoptInt(socket, SOL_SOCKET, SO_SNDBUF)).toBe(16_384) // the kernel doubles it
+    expect(addon.getsockoptInt(socket, SOL_SOCKET, 9999)).toBeUndefined()
+    expect(addon.getsockoptInt(socket, SOL_MPTCP, MPTCP_INFO)).toBeUndefined()
+    addon.close(socket)
+  })
+
   test('too short a value is EINVAL', () => {
     const socket = addon.socket(4, TCP)
     expect(() => addon.setsockopt(socket, SOL_SOCKET, SO_SNDBUF, new Uint8Array(1))).toThrow('setsockopt EINVAL')
@@ -262,6 +272,7 @@ describe('options', () => {
     const fd = addon.socket(4, MPTCP)
     await connected(fd, server.address, server.port)
     expect(addon.getsockopt(fd, SOL_MPTCP, MPTCP_INFO, 512).length).toBeGreaterThan(40)
+    expect(addon.getsockoptInt(fd, SOL_MPTCP, MPTCP_INFO)).toBeTypeOf('number')
     addon.close(fd)
   })
 
@@ -281,6 +292,7 @@ describe('options', () => {
       (fd: number) => addon.getsockname(fd),
       (fd: number) => addon.getpeername(fd),
       (fd: number) => addon.getsockopt(fd, SOL_SOCKET, SO_TYPE, 4),
+      (fd: number) => addon.getsockoptInt(fd, SOL_SOCKET, SO_TYPE),
       (fd: number) => addon.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, int(8192)),
     ]) {
       expect(() => call(999_999)).toThrow(/EBADF/)

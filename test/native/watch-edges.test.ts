@@ -139,6 +139,7 @@ test('a descriptor has one wait at a time', async () => {
   addon.connect(fd, server.address, server.port)
   for (const wait of [
     () => reactor.watchEdges(fd, EPOLLIN),
+    () => reactor.awaitBytes(fd, 0),
     () => reactor.awaitBytes(fd, 1),
     () => reactor.awaitConnected(fd),
   ]) {

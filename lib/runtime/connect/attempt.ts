@@ -90,7 +90,7 @@ export class Attempt {
     this.#open(family)
     try {
       if (via?.form !== '0rtt' || !this.#sendInSyn(address, port, via)) native().connect(this.fd, address, port)
-      const isEstablished = native().getsockopt(this.fd, SOL_TCP, TCP_INFO, 1)[0] === TCP_ESTABLISHED
+      const isEstablished = tcpState(this.fd) === TCP_ESTABLISHED
       // Within a host the handshake is over already. But as with Node, 'connect' waits for the loop's next poll: it comes after
       // the events of a peer in this process, and before setImmediate.
       if (isEstablished) this.#wait = reactor().awaitBytes(this.fd, 0, errno => this.#connected(errno), HELD)
@@ -342,6 +342,11 @@ export class Attempt {
     if (this.fd >= 0) native().reset(this.fd)
     this.fd = -1
   }
+}
+
+/** The first byte of struct tcp_info, tcpi_state. */
+function tcpState(fd: number): number {
+  return native().getsockoptInt(fd, SOL_TCP, TCP_INFO)! & 0xff
 }
 
 const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the path may drop them'

@@ -17,7 +17,7 @@ export const SO_PROTOCOL = 38
 export const SOL_TCP = IPPROTO_TCP
 export const TCP_KEEPIDLE = 4
 export const TCP_INFO = 11
-/** The first byte of struct tcp_info, tcpi_state (net/tcp_states.h). */
+/** A state of tcpi_state (net/tcp_states.h). */
 export const TCP_ESTABLISHED = 1
 export const TCP_FASTOPEN = 23
 export const TCP_FASTOPEN_NO_COOKIE = 34

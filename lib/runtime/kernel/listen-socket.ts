@@ -2,7 +2,6 @@
 import { getSystemErrorMap } from 'node:util'
 import type { SystemError } from '../../errors.js'
 import {
-  INFO_MAX,
   IPPROTO_MPTCP,
   IPV6_V6ONLY,
   int,
@@ -53,7 +52,7 @@ export function openListenSocket(plan: ListenPlan): Listening {
 /** Whether this is an MPTCP socket, listening or not. False for other descriptors. */
 export function isMptcpSocket(fd: number): boolean {
   try {
-    return native().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, INFO_MAX).readInt32LE() === IPPROTO_MPTCP
+    return native().getsockoptInt(fd, SOL_SOCKET, SO_PROTOCOL) === IPPROTO_MPTCP
   } catch {
     return false
   }

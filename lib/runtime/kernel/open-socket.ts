@@ -114,14 +114,9 @@ export function openProtocol(family: 4 | 6, wish: SocketPlan['mptcp']): { fd: nu
 /** The protocol of the connection on `fd` now: a connection that began with MPTCP may have fallen back to TCP. */
 export function protocolOf(fd: number, opened: Protocol | undefined): Protocol {
   if (opened?.name === 'tcp') return opened
-  try {
-    // Only whether the kernel answers matters.
-    native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, 1)
-    return { name: 'mptcp' }
-  } catch {
-    // EOPNOTSUPP: the connection is plain TCP.
-    return { name: 'tcp', why: 'The peer does not speak MPTCP, or a middlebox removed its options' }
-  }
+  // Only whether the kernel answers matters.
+  if (native().getsockoptInt(fd, SOL_MPTCP, MPTCP_INFO) !== undefined) return { name: 'mptcp' }
+  return { name: 'tcp', why: 'The peer does not speak MPTCP, or a middlebox removed its options' }
 }
 
 /** What names the connection to path managers; `undefined` if it is not MPTCP. */
