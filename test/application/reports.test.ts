@@ -1,0 +1,46 @@
+/** What the steering loop reports, and listeners of a session that throw: `access` and `action`, which need no kernel here. */
+import { expect, test, vi } from 'vitest'
+import { MaPduSession } from '../../lib/index.js'
+import type { Report } from '../../lib/runtime/steering/messages.js'
+import { uncaughtIn } from '../support/uncaught.js'
+
+const loop = vi.hoisted(() => ({ report: (_: Report): void => {} }))
+vi.mock('../../lib/runtime/steering/host.js', () => ({
+  startController: (_: string, __: object, report: (report: Report) => void) => {
+    loop.report = report
+    return { send() {} }
+  },
+}))
+
+test('access and action: the session has taken in what is reported, and takes in what comes next', async () => {
+  const session = new MaPduSession({ accesses: { '3gpp': 'wwan0', 'non-3gpp': 'wlan0' } })
+  const seen: string[] = []
+  session.on('access', ({ access, available }) => {
+    seen.push(`${access} ${available}, as stats() says: ${session.stats().accesses[access].available}`)
+    throw new Error(`access ${seen.length}`)
+  })
+  session.on('action', ({ action, error }) => {
+    seen.push(`${action.do}: ${error}`)
+    throw new Error(`action ${seen.length}`)
+  })
+  const action = { do: 'create', access: '3gpp', backup: true, why: 'wanted' } as const
+  const uncaught = await uncaughtIn(async () => {
+    loop.report({ event: 'ready', level: { level: 'userspace', why: undefined } })
+    for (const available of [false, true]) loop.report({ event: 'access', access: '3gpp', available, why: 'the link' })
+    for (const error of [undefined, 'EPERM'])
+      loop.report({ event: 'action', token: 7, action, ...(error === undefined ? {} : { error }) })
+    loop.report({ event: 'access', access: 'non-3gpp', available: false, why: 'the link' })
+  })
+  expect(seen).toEqual([
+    '3gpp false, as stats() says: false',
+    '3gpp true, as stats() says: true',
+    'create: undefined',
+    'create: EPERM',
+    'non-3gpp false, as stats() says: false',
+  ])
+  expect(uncaught.map(({ origin, message }) => `${origin} ${message}`)).toEqual(
+    ['access 1', 'access 2', 'action 3', 'action 4', 'access 5'].map(message => `uncaughtException ${message}`),
+  )
+  expect(await session.ready).toEqual({ level: 'userspace', why: undefined })
+  session.close()
+})
