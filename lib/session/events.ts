@@ -50,6 +50,8 @@ export function degradedBy(report: Report): SessionEvents['degraded'][0] | undef
     case 'no-messages':
     case 'ended':
       return { what: 'controller', message: report.why }
+    case 'unbound':
+      return { what: 'level', message: report.why }
     case 'endpoints':
       return { what: 'rule', message: report.why }
   }

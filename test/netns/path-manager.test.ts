@@ -185,6 +185,19 @@ pmTest.describe('the userspace path manager', () => {
     await ue.call('close', fd)
   })
 
+  pmTest('whether new subflows are bound is learned without making one', async () => {
+    const { fd, token, cell } = await twoSubflows(SINK, false)
+    const ask = (of: number, local: { address: string; interfaceIndex: number }) =>
+      ue.call('keepsInterface', { token: of, localId: 2, local })
+    const [made] = ue.events('subflow-established').filter(event => event.token === token)
+    expect(made).toMatchObject({ local: cell.local })
+    expect(await ask(token, onCell())).toBe(made!.interfaceIndex === indices.cell)
+    expect(await ask(77, onCell())).toBeOneOf([undefined, null])
+    await pause(300)
+    expect(await ue.subflows(fd)).toHaveLength(2)
+    await ue.call('close', fd)
+  })
+
   pmTest('what the kernel refuses', async () => {
     const { fd, token, cell } = await twoSubflows(SINK, false)
     const make = (localId: number, local = onCell(), of = token) =>

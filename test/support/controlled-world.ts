@@ -9,7 +9,12 @@ import {
 } from '../../lib/runtime/kernel/sampler.js'
 import type { LinkMonitorEvents } from '../../lib/runtime/network/link-monitor.js'
 import type { Link, NetworkState } from '../../lib/runtime/network/network-state.js'
-import type { NewSubflow, PathManagerEvents, SubflowName } from '../../lib/runtime/network/path-manager.js'
+import type {
+  Announcement,
+  NewSubflow,
+  PathManagerEvents,
+  SubflowName,
+} from '../../lib/runtime/network/path-manager.js'
 import { Controller } from '../../lib/runtime/steering/controller.js'
 import type { ControllerEvent, Effects } from '../../lib/runtime/steering/effects.js'
 
@@ -37,7 +42,8 @@ export type Call =
   | ({ call: 'create' } & NewSubflow)
   | ({ call: 'destroy' } & SubflowName)
   | ({ call: 'set-backup'; backup: boolean } & SubflowName)
-  | { call: 'announce' | 'remove'; token: number; localId: number }
+  | ({ call: 'announce' } & Announcement)
+  | { call: 'remove'; token: number; localId: number }
 
 export class World {
   now = 1_000
@@ -54,6 +60,20 @@ export class World {
   joins = true
   /** Whether the peer answers the third ACK of a join. */
   accepts = true
+  /** Linux 5.19 to 6.8: a new subflow has the interface and the flag of its address's announcement, or none. */
+  dropsInterface = false
+  /** Whether `keepsInterface` finds that out. */
+  admitsDropping = true
+  /** It takes announcements, and makes subflows without them. */
+  forgetsAnnouncements = false
+  /** Where packets leave that no socket binds. */
+  leavesBy: number | undefined = INDEX['non-3gpp']
+  /** By token and address: what the kernel remembers of an announcement. */
+  readonly #announced = new Map<string, { interfaceIndex: number; backup: boolean }>()
+  /** What has been made, and is reported when time passes. */
+  readonly #events: Record<string, unknown>[] = []
+  /** By local port: the backup flag that a join has for the kernel. */
+  readonly flags = new Map<number, boolean>()
   addressesThrow = false
   watched: number[] = []
   /** Of how many connections it was asked whether they are at rest. */
@@ -92,9 +112,10 @@ export class World {
         ? Object.assign(this.#manager, {
             createSubflow: (subflow: NewSubflow) => this.#create(subflow),
             destroySubflow: (name: SubflowName) => this.#destroy(name),
-            setBackup: (change: SubflowName & { backup: boolean }) => this.#ask({ call: 'set-backup', ...change }),
-            announce: (what: { token: number; localId: number }) => this.#ask({ call: 'announce', ...what }),
-            removeAnnounced: (what: { token: number; localId: number }) => this.#ask({ call: 'remove', ...what }),
+            setBackup: (change: SubflowName & { backup: boolean }) => this.#setBackup(change),
+            keepsInterface: async () => (this.admitsDropping ? !this.dropsInterface : undefined),
+            announce: (what: Announcement) => this.#announce(what),
+            removeAnnounced: (what: { token: number; localId: number }) => this.#remove(what),
           })
         : undefined,
       endpoints,
@@ -107,6 +128,7 @@ export class World {
         return Float64Array.from(sample(fds).flatMap(record))
       },
       subflowAddresses,
+      interfaceFor: async () => this.leavesBy,
       setSendBuffer: (fd: number, token: number, bytes: number) => void this.buffers.push({ fd, token, bytes }),
       askForAcknowledgement: (_fd: number, token: number) => {
         this.inquiries.push(token)
@@ -162,6 +184,14 @@ export class World {
     this.#links.emit('change', before, this.#links.state, [])
   }
 
+  /** The interface has another index from now on. */
+  index(access: AccessType, index: number): void {
+    const before = this.#links.state
+    const links = [...before.links.values()].map(link => (link.name === NAME[access] ? { ...link, index } : link))
+    this.#links.state = { ...before, links: new Map(links.map(link => [link.index, link])) }
+    this.#links.emit('change', before, this.#links.state, [])
+  }
+
   /** An event of the path manager. */
   says(event: Record<string, unknown>): void {
     this.#manager.emit('event', event as never)
@@ -171,10 +201,11 @@ export class World {
     this.#manager.emit('overrun')
   }
 
-  /** Lets so much time pass, with a look every `period`; answers come in between. */
+  /** Lets so much time pass, with a scan every `period`; events and answers come in between. */
   async pass(milliseconds: number, period = 50): Promise<void> {
     for (const end = this.now + milliseconds; this.now < end; ) {
       this.now += period
+      for (const event of this.#events.splice(0)) this.says(event)
       this.controller.scan()
       await this.settled()
     }
@@ -233,11 +264,44 @@ export class World {
     const { sample, addresses } = this.subflow(connection, access)
     addresses.local.address = subflow.local.address
     if (!this.accepts) sample.segsIn = 1
+    this.#reportLater(subflow, addresses)
     if (this.losesAnswers) throw refusal('create', 'ENOBUFS')
+  }
+
+  #reportLater({ token, localId, local, backup = false }: NewSubflow, addresses: SubflowAddresses): void {
+    const kept = this.#announced.get(`${token} ${local.address}`)
+    const made = this.dropsInterface
+      ? (kept ?? { interfaceIndex: 0, backup: false })
+      : { interfaceIndex: local.interfaceIndex, backup }
+    this.flags.set(addresses.local.port, made.backup)
+    const interfaceIndex = made.interfaceIndex === 0 ? undefined : made.interfaceIndex
+    const { local: from, remote } = addresses
+    const about = { token, localId, remoteId: 0, local: from, remote, backup: false, interfaceIndex }
+    this.#events.push({ type: 'subflow-established', ...about })
+  }
+
+  async #announce(what: Announcement): Promise<void> {
+    await this.#ask({ call: 'announce', ...what })
+    const { token, address, interfaceIndex, backup = false } = what
+    const key = `${token} ${address}`
+    if (!this.forgetsAnnouncements && !this.#announced.has(key)) this.#announced.set(key, { interfaceIndex, backup })
+  }
+
+  async #remove(what: { token: number; localId: number }): Promise<void> {
+    await this.#ask({ call: 'remove', ...what })
+    const { token, localId } = what
+    const announced = this.of('announce').findLast(one => one.token === token && one.localId === localId)
+    if (announced) this.#announced.delete(`${token} ${announced.address}`)
+  }
+
+  async #setBackup(change: SubflowName & { backup: boolean }): Promise<void> {
+    await this.#ask({ call: 'set-backup', ...change })
+    this.flags.set(change.local.port, change.backup)
   }
 
   async #destroy(name: SubflowName): Promise<void> {
     await this.#ask({ call: 'destroy', ...name })
+    this.#announced.delete(`${name.token} ${name.local.address}`)
     const connection = this.connections.find(({ token }) => token === name.token)
     if (!connection) return
     const at = connection.subflows.findIndex(({ addresses }) => addresses.local.port === name.local.port)

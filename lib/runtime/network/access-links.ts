@@ -5,6 +5,7 @@ import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { LinkFacts } from '../../policy/steering/health.js'
 import { isUsable, type Link, type LinkAddress, type NetworkState } from './link-monitor.js'
+import { sourceRouting } from './source-routing.js'
 
 export interface AccessConfig {
   /** The name of the interface, which may come and go. */
@@ -46,6 +47,15 @@ export class AccessLinks {
   accessAt(address: string): AccessType | undefined {
     const plain = plainAddress(address)
     return BOTH.find(access => this.#link(access)?.addresses.some(own => own.address === plain))
+  }
+
+  nameOf(interfaceIndex: number): string {
+    return this.#state.links.get(interfaceIndex)?.name ?? `interface ${interfaceIndex}`
+  }
+
+  /** See `sourceRouting`. */
+  sourceRouting(interfaceIndex: number, address: string): string[] {
+    return sourceRouting(this.#state, interfaceIndex, address)
   }
 
   #fact(access: AccessType): LinkFacts {

@@ -25,6 +25,7 @@ import {
   NetlinkClient,
   type NetlinkClientOptions,
   type NetlinkConnection,
+  type NetlinkError,
   openNetlink,
 } from './netlink.js'
 
@@ -50,7 +51,7 @@ export interface NewSubflow {
   token: number
   /** 1…255, one for each local address of the connection. EINVAL if the address has another id already. */
   localId: number
-  /** The subflow is bound to the interface, and uses it whatever the routes prefer. */
+  /** The subflow is bound to the interface, and uses it whatever the routes prefer; see `keepsInterface`. */
   local: { address: string; interfaceIndex: number }
   remote: AddressPort
   /** @defaultValue false */
@@ -65,6 +66,8 @@ export interface Announcement {
   interfaceIndex: number
   /** @defaultValue the port of the connection */
   port?: number
+  /** For our own subflows from this address: ADD_ADDR has no such flag. @defaultValue false */
+  backup?: boolean
 }
 
 export interface PathManagerEvents {
@@ -147,6 +150,29 @@ export class PathManager extends EventEmitter<PathManagerEvents> {
     await this.#commands.request('subflow-create', { token, local: { ...local, id: localId, flags }, remote })
   }
 
+  /**
+   * Whether `createSubflow` obeys `interfaceIndex` and `backup`. Linux 5.19 to 6.8 drops both, unless the address was announced
+   * with them before (mptcp_net-next issue 533). Asks for a subflow that no kernel makes: to a remote address of another family,
+   * and with the flag `signal`, to which only a kernel that reads the flags objects.
+   *
+   * @returns undefined: this cannot be learned from this connection, which may have ended
+   */
+  async keepsInterface({ token, localId, local }: Omit<NewSubflow, 'remote'>): Promise<boolean | undefined> {
+    const remote = { address: local.address.includes(':') ? '127.0.0.1' : '::1', port: 1 }
+    try {
+      await this.#commands.request('subflow-create', {
+        token,
+        local: { ...local, id: localId, flags: ['signal'] },
+        remote,
+      })
+      return undefined
+    } catch (error) {
+      const { code, kernelMessage = '' } = error as NetlinkError
+      if (code === 'EAFNOSUPPORT' || kernelMessage === 'families mismatch') return false
+      return kernelMessage.includes('flags') ? true : undefined
+    }
+  }
+
   /** Data that is not acknowledged is sent again over the other subflows at once. ESRCH: no such subflow. */
   async destroySubflow({ token, local, remote }: SubflowName): Promise<void> {
     await this.#commands.request('subflow-destroy', { token, local, remote })
@@ -159,8 +185,9 @@ export class PathManager extends EventEmitter<PathManagerEvents> {
   }
 
   /** Sends ADD_ADDR (RFC 8684 §3.4.1): the peer may join this address. EINVAL: as for `createSubflow`. */
-  async announce({ token, localId, ...local }: Announcement): Promise<void> {
-    await this.#commands.request('announce', { token, local: { ...local, id: localId, flags: ['signal'] } })
+  async announce({ token, localId, backup = false, ...local }: Announcement): Promise<void> {
+    const flags = backup ? (['signal', 'backup'] as const) : (['signal'] as const)
+    await this.#commands.request('announce', { token, local: { ...local, id: localId, flags } })
   }
 
   /** Sends REMOVE_ADDR (RFC 8684 §3.4.2), and ends the subflows of that id. */

@@ -3,6 +3,7 @@ import { callApplication } from '../../input/application.js'
 import type { Action } from '../../policy/steering/plan.js'
 import type { AccessLinks } from '../network/access-links.js'
 import type { SubflowName } from '../network/path-manager.js'
+import { announceAndWithdraw, type Binding, withdrawAddress } from './binding.js'
 import type { SteeredConnection } from './connection.js'
 import type { Effects, SubflowManager } from './effects.js'
 
@@ -22,17 +23,13 @@ export async function applyAction(
   connection: SteeredConnection,
   action: Action,
   manager: SubflowManager,
+  binding: Binding,
   links: AccessLinks,
   effects: Pick<Effects, 'now' | 'random' | 'askForAcknowledgement'>,
   report: (report: ActionReport) => void,
 ): Promise<void> {
-  const outcome = await carryOut(connection, action, manager, links, effects)
+  const outcome = await carryOut(connection, action, manager, binding, links, effects)
   if (outcome) callApplication(report, { event: 'action', token: connection.token, action, ...outcome })
-}
-
-/** Sends REMOVE_ADDR. It only hastens what happens anyway, and may fail: on the last subflow, for example, it cannot be sent. */
-export async function withdrawAddress(manager: SubflowManager, token: number, localId: number): Promise<void> {
-  await manager.removeAnnounced({ token, localId }).catch(() => {})
 }
 
 /** Sets the send buffer to what the load balance wants. Once it wants nothing any more, to the size it could have grown to. */
@@ -62,13 +59,16 @@ async function carryOut(
   connection: SteeredConnection,
   action: Action,
   manager: SubflowManager,
+  binding: Binding,
   links: AccessLinks,
   effects: Pick<Effects, 'now' | 'random' | 'askForAcknowledgement'>,
 ): Promise<{ error?: string } | undefined> {
   const { now, random } = effects
   try {
     const done =
-      action.do === 'ask' ? ask(connection, action.subflow, effects) : request(connection, action, manager, links, now)
+      action.do === 'ask'
+        ? ask(connection, action.subflow, effects)
+        : request(connection, action, manager, binding, links, now)
     if (!done) return undefined
     await done
     if ('subflow' in action) connection.forgetRefusal(action.subflow)
@@ -110,6 +110,7 @@ function request(
   connection: SteeredConnection,
   action: Exclude<Action, { do: 'ask' }>,
   manager: SubflowManager,
+  binding: Binding,
   links: AccessLinks,
   now: () => number,
 ): Promise<void> | undefined {
@@ -117,8 +118,8 @@ function request(
   if (action.do === 'create') {
     const local = links.address(action.access, family)
     if (!local || !remote) return undefined
-    const localId = connection.join(action.access, local.address, action.backup, now())
-    return manager.createSubflow({ token, localId, local, remote, backup: action.backup })
+    const localId = connection.join(action.access, local, action.backup, now())
+    return binding.create(connection, { token, localId, local, remote, backup: action.backup })
   }
   const name = connection.name(action.subflow)
   if (!name || connection.wasRefusedLately(action.subflow, now())) return undefined
@@ -141,9 +142,7 @@ async function destroyAndWithdraw(manager: SubflowManager, name: SubflowName, lo
   const { token, local } = name
   const destroyed = manager.destroySubflow(name)
   destroyed.catch(() => {}) // awaited below: it may be refused before the others are done
-  const interfaceIndex = 0
-  const announced =
-    localId === 0 ? undefined : manager.announce({ token, localId, address: local.address, interfaceIndex })
-  await Promise.allSettled([announced, withdrawAddress(manager, token, localId)])
+  if (localId === 0) await withdrawAddress(manager, token, localId)
+  else await announceAndWithdraw(manager, token, localId, local.address)
   await destroyed
 }

@@ -1,12 +1,14 @@
 /** One steered connection, from sample to sample: its subflows, and what was requested for them. */
 
+import { plainAddress } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/steering/plan.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
-import type { AddressPort, SubflowName } from '../network/path-manager.js'
+import type { AddressPort, MptcpEvent, SubflowName } from '../network/path-manager.js'
 import { Activity } from './activity.js'
+import { OwnAnnouncements } from './own-announcements.js'
 import { applySample, NEW, type SteeredSubflow, type SubflowTransfer, transferSince } from './subflow.js'
 import type { Past } from './subflow-report.js'
 
@@ -25,8 +27,13 @@ export interface Steered {
 
 interface Join {
   at: number
+  address: string
+  interfaceIndex: number
   backup: boolean
 }
+
+/** The kernel's report of a subflow that it has made. */
+export type SubflowMade = Extract<MptcpEvent, { type: 'subflow-established' }>
 
 /** A join that no sample shows within so many milliseconds has failed. */
 const JOIN_UNSEEN_MS = 300
@@ -54,6 +61,10 @@ export class SteeredConnection {
   readonly #joins: Partial<Record<AccessType, Join>> = {}
   /** By address: the kernel wants the same id for each use of an address. */
   readonly #localIds: Map<string, number>
+  readonly announcements: OwnAnnouncements
+  /** By local address and port: reports of joins that no sample has shown yet. */
+  readonly #made = new Map<string, SubflowMade>()
+  #unbound: SteeredSubflow[] = []
   /** By subflow: when to request again what the kernel has refused. */
   readonly #refusals = new Map<number, Retry>()
   /** When the peer was last sent the end of the first subflow, and how often. */
@@ -68,6 +79,7 @@ export class SteeredConnection {
     this.rule = rule
     this.past = past
     this.#localIds = new Map(past?.localIds)
+    this.announcements = new OwnAnnouncements(past?.announced)
   }
 
   /** For the policy: the subflows, including joins that no sample has shown yet. */
@@ -85,6 +97,7 @@ export class SteeredConnection {
     return {
       remote: this.remote,
       localIds: [...this.#localIds],
+      ...this.announcements.past,
       subflows: [...this.#subflows.values()].map(({ id, backup, localId }) => ({ id, backup, localId })),
     }
   }
@@ -165,13 +178,45 @@ export class SteeredConnection {
     return transfers
   }
 
+  hasSubflowFrom(address: string): boolean {
+    return [...this.#subflows.values()].some(
+      ({ name, state }) => state !== 'closed' && plainAddress(name.local.address) === address,
+    )
+  }
+
   /** A subflow has been requested. @returns the id for this address */
-  join(access: AccessType, address: string, backup: boolean, now: number): number {
-    this.#joins[access] = { at: now, backup }
+  join(
+    access: AccessType,
+    { address, interfaceIndex }: { address: string; interfaceIndex: number },
+    backup: boolean,
+    now: number,
+  ): number {
+    this.#joins[access] = { at: now, address, interfaceIndex, backup }
     this.markActive()
     const id = this.#localIds.get(address) ?? this.#localIds.size + 1
     this.#localIds.set(address, id)
     return id
+  }
+
+  /** The kernel makes the subflow that was requested from this address with this flag, whatever was requested. */
+  expectBackup(address: string, backup: boolean): void {
+    for (const access of BOTH) if (this.#joins[access]?.address === address) this.#joins[access].backup = backup
+  }
+
+  /** Takes over what the kernel has made of a join. That counts, not what was requested, and the next plan corrects it. */
+  made(event: SubflowMade): void {
+    const key = keyOf(event.local)
+    const subflow = [...this.#subflows.values()].find(({ name }) => keyOf(name.local) === key)
+    if (subflow) this.#confirm(subflow, event)
+    else if (BOTH.some(access => this.#joins[access])) this.#made.set(key, event)
+  }
+
+  /** The open subflows that have turned out not to be bound to their interface, each once. */
+  takeUnbound(): readonly SteeredSubflow[] {
+    if (this.#unbound.length === 0) return NONE
+    const unbound = this.#unbound
+    this.#unbound = []
+    return unbound.filter(({ state }) => state !== 'closed')
   }
 
   joinFailed(access: AccessType, now: number, random: () => number): void {
@@ -201,6 +246,7 @@ export class SteeredConnection {
   destroyed(id: number, now: number): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.state = 'closed'
+    if (subflow) this.announcements.forget(subflow.name.local.address)
     if (subflow?.localId === 0) this.#withdrawn = { at: now, times: 1 }
     this.markActive()
   }
@@ -248,7 +294,7 @@ export class SteeredConnection {
     const join = access && this.#joins[access]
     if (access) delete this.#joins[access]
     const past = this.past?.subflows.find(subflow => subflow.id === id)
-    const localId = past?.localId ?? (join ? (this.#localIds.get(found.local.address) ?? 0) : 0)
+    const localId = past?.localId ?? (join ? (this.#localIds.get(plainAddress(found.local.address)) ?? 0) : 0)
     // All fields at once, and not those of `NEW` first: objects of one shape are read faster, and these are read all the time.
     const begun: SteeredSubflow = {
       id,
@@ -266,6 +312,7 @@ export class SteeredConnection {
       rttMs: 0,
       name: { token: this.token, local: found.local, remote: found.remote },
       localId,
+      interfaceIndex: join?.interfaceIndex ?? 0,
       joined: join !== undefined || localId !== 0,
       lingers: false,
       bytesAcked: 0,
@@ -275,7 +322,23 @@ export class SteeredConnection {
       notsentBytes: 0,
     }
     this.#subflows.set(id, begun)
+    const made = this.#made.get(keyOf(found.local))
+    if (made) this.#confirm(begun, made)
     return begun
+  }
+
+  #confirm(subflow: SteeredSubflow, { localId, interfaceIndex = 0 }: SubflowMade): void {
+    if (subflow.interfaceIndex === 0) return
+    if (localId !== undefined && localId !== subflow.localId) {
+      subflow.localId = localId
+      this.#localIds.set(plainAddress(subflow.name.local.address), localId)
+    }
+    if (interfaceIndex === subflow.interfaceIndex) return
+    // The kernel takes interface and flag from one place: what lost the one has lost the other. (The flag in the event is the
+    // peer's: RFC 8684 §3.2, the B of its SYN+ACK.)
+    subflow.backup = false
+    this.#unbound.push(subflow)
+    this.markActive()
   }
 
   #judge(
@@ -298,12 +361,19 @@ export class SteeredConnection {
       const join = this.#joins[access]
       if (join && now - join.at > JOIN_UNSEEN_MS) this.joinFailed(access, now, random)
     }
+    if (this.#made.size > 0 && BOTH.every(access => !this.#joins[access])) this.#made.clear()
   }
 
   #failed(access: AccessType, now: number, random: () => number): void {
     this.retries[access] = nextRetry(this.retries[access], now, random())
   }
 }
+
+function keyOf({ address, port }: AddressPort): string {
+  return `${plainAddress(address)} ${port}`
+}
+
+const NONE: readonly SteeredSubflow[] = []
 
 /** The id of a join that no sample has shown yet. */
 const UNSEEN = -1

@@ -3,6 +3,7 @@
  * level-triggered: an event only says when to scan, and what was missed or refused is found again by the next scan.
  */
 import { constants } from 'node:os'
+import { plainAddress } from '../../input/addresses.js'
 import { callApplication } from '../../input/application.js'
 import type { AccessType, Steering } from '../../policy/rules/rule.js'
 import { BOTH, type Measured, measure, UNMEASURED } from '../../policy/steering/accesses.js'
@@ -15,20 +16,21 @@ import {
   decide,
   type SteeringMemory,
 } from '../../policy/steering/modes.js'
-import { plan } from '../../policy/steering/plan.js'
+import { type Action, plan } from '../../policy/steering/plan.js'
 import type { Accesses, SubflowState } from '../../policy/steering/snapshot.js'
 import { fdsOf, type SubflowAddresses } from '../kernel/sampler.js'
 import { type AccessConfig, AccessLinks } from '../network/access-links.js'
 import type { MptcpEvent } from '../network/path-manager.js'
-import { applyAction, applySendBuffer, withdrawAddress } from './actions.js'
+import { applyAction, applySendBuffer } from './actions.js'
 import { Announced } from './announced.js'
+import { Binding, withdrawAddress } from './binding.js'
 import { type Steered, SteeredConnection } from './connection.js'
 import type { ControllerEvent, Effects } from './effects.js'
 import { EndpointPlanner } from './endpoints.js'
 import { combined, loadOf } from './load.js'
 import { Pace, QUIET_MS, type ScanResult } from './pace.js'
 import { activeConnections, selectForSampling, wokenUp } from './polling.js'
-import type { SubflowTransfer } from './subflow.js'
+import type { SteeredSubflow, SubflowTransfer } from './subflow.js'
 import { SubflowReporter } from './subflow-report.js'
 
 /** How often the links are polled while bytes move, in milliseconds: the kernel may report a lost carrier a second late. */
@@ -71,6 +73,9 @@ export class Controller {
   /** Where the kernel's path manager makes the subflows, for all connections together. */
   readonly #endpoints: EndpointPlanner | undefined
   readonly #announced = new Announced()
+  readonly #binding: Binding | undefined
+  /** By access: what was last reported of its new subflows. */
+  readonly #unboundReports: Partial<Record<AccessType, string>> = {}
   #reports: ControllerEvent[] = []
   #isScanning = false
   #isDelivering = false
@@ -88,11 +93,12 @@ export class Controller {
     const { endpoints, random } = effects
     this.#endpoints =
       endpoints && new EndpointPlanner(endpoints, random, why => this.#report({ event: 'endpoints', why }))
+    this.#binding = effects.pathManager && new Binding(effects.pathManager)
     this.#interfaces = BOTH.map(access => accesses[access].interface)
     this.#links = new AccessLinks(accesses, effects.links.state)
     effects.links.on('change', (_, state) => {
       this.#links.update(state)
-      for (const connection of this.#connections.values()) connection.readdress(at => this.#links.accessAt(at))
+      for (const connection of this.#connections.values()) this.#readdress(connection)
       this.#steeredBy = ''
       this.scan()
     })
@@ -326,11 +332,13 @@ export class Controller {
   ): void {
     const rule = this.#rules.get(connection.rule)
     const decision = decisions.get(connection.rule)
-    if (!rule || !decision || !this.#effects.pathManager) return
+    const { pathManager } = this.#effects
+    const binding = this.#binding
+    if (!rule || !decision || !pathManager || !binding) return
     // One connection of a rule measures for all of them.
     const measure = measuring.has(connection.rule) ? undefined : decision.measure
     if (measure) measuring.add(connection.rule)
-    if (connection.mustWithdraw(now)) void withdrawAddress(this.#effects.pathManager, connection.token, 0)
+    if (connection.mustWithdraw(now)) void withdrawAddress(pathManager, connection.token, 0)
     const placement = rule.division?.connections.get(connection.token)
     applySendBuffer(connection, placement?.sendBuffer, this.#effects)
     const wish = {
@@ -340,16 +348,51 @@ export class Controller {
       measure,
       mayAsk: connection.mayAsk,
     }
-    for (const action of plan(wish, connection.subflows, accesses, connection.retries, now))
-      void applyAction(connection, action, this.#effects.pathManager, this.#links, this.#effects, report =>
+    const act = (action: Action) =>
+      void applyAction(connection, action, pathManager, binding, this.#links, this.#effects, report =>
         this.#report(report),
       )
+    for (const subflow of connection.takeUnbound()) this.#bind(connection, subflow, binding, act)
+    for (const action of plan(wish, connection.subflows, accesses, connection.retries, now)) act(action)
+  }
+
+  /** A subflow is not bound to its access's interface: it is made again with its address announced, where that may help. */
+  #bind(connection: SteeredConnection, subflow: SteeredSubflow, binding: Binding, act: (action: Action) => void): void {
+    const { id, access, name, interfaceIndex } = subflow
+    if (!access) return
+    const local = plainAddress(name.local.address)
+    if (connection.announcements.of(local) === undefined && binding.refusal === '') {
+      binding.disprove()
+      return act({ do: 'destroy', subflow: id, why: `the kernel has not bound it to the interface of ${access}` })
+    }
+    const reportUnless = (leavesBy: number | undefined) => {
+      // A routing rule may do what the kernel does not.
+      if (leavesBy === interfaceIndex) return
+      const why = unboundWhy(access, this.#links, local, interfaceIndex, leavesBy, binding.refusal)
+      if (this.#unboundReports[access] === why) return
+      this.#unboundReports[access] = why
+      this.#report({ event: 'unbound', access, why })
+    }
+    const found = this.#effects.interfaceFor(local, plainAddress(name.remote.address))
+    void found.catch(() => undefined).then(reportUnless)
+  }
+
+  #readdress(connection: SteeredConnection): void {
+    connection.readdress(at => this.#links.accessAt(at))
+    const { pathManager } = this.#effects
+    if (!pathManager) return
+    // Subflows from lost addresses are destroyed, and their addresses withdrawn. This is for those that had ended before.
+    const isOurs = (address: string) =>
+      this.#links.accessAt(address) !== undefined || connection.hasSubflowFrom(address)
+    for (const localId of connection.announcements.takeGone(isOurs))
+      void withdrawAddress(pathManager, connection.token, localId)
   }
 
   #note(event: MptcpEvent): void {
     if (event.type === 'announced') this.#announced.note(event, this.#connections.get(event.token))
     if (!('token' in event) || !this.#connections.has(event.token)) return
     if (event.type === 'closed') return this.#forget({ event: 'gone', token: event.token, why: 'it has ended' })
+    if (event.type === 'subflow-established') this.#connections.get(event.token)?.made(event)
     this.#connections.get(event.token)?.markActive()
     this.#pace.scanSoon()
   }
@@ -365,4 +408,19 @@ export class Controller {
     const begin = [...this.#rules].flatMap(([key, { division }]) => (division ? [[key, division.newOver3gpp]] : []))
     this.#report({ event: 'accesses', accesses, newOver3gpp: Object.fromEntries(begin) })
   }
+}
+
+function unboundWhy(
+  access: AccessType,
+  links: AccessLinks,
+  address: string,
+  interfaceIndex: number,
+  leavesBy: number | undefined,
+  refusal: string,
+): string {
+  const own = links.nameOf(interfaceIndex)
+  const other = leavesBy === undefined ? 'no interface' : links.nameOf(leavesBy)
+  const refused = refusal === '' ? '' : `, and refuses to announce their address (${refusal})`
+  const rules = links.sourceRouting(interfaceIndex, address).join('; ')
+  return `Subflows of ${access} leave by ${other}, not ${own}: this kernel ignores the interface of new subflows${refused}. There is no handover to ${access}, and a standby on it may carry data. Route by source address, for each access: ${rules}`
 }

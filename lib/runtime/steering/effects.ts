@@ -12,7 +12,7 @@ import type { SubflowsReport } from './subflow-report.js'
 /** What the userspace path manager does for single connections. */
 export type SubflowManager = Pick<
   PathManager,
-  'createSubflow' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced'
+  'createSubflow' | 'keepsInterface' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced'
 >
 
 /** Everything that the loop reads and changes; functions in tests. */
@@ -27,6 +27,8 @@ export interface Effects {
   sampleConnections(fds: Int32Array): Float64Array
   /** Throws if the socket is closed, or the descriptor is another connection's by now. */
   subflowAddresses(fd: number, token: number): SubflowAddresses[]
+  /** The index of the interface by which packets from `local` leave for `remote` when no socket is bound. May reject. */
+  interfaceFor(local: string, remote: string): Promise<number | undefined>
   /** @param bytes as the kernel counts. May throw: the socket is closed. */
   setSendBuffer(fd: number, token: number, bytes: number): void
   /** Asks the peer, over each quiet subflow, what of the whole stream has arrived. May throw: this kernel cannot. */
@@ -43,6 +45,8 @@ export type ControllerEvent =
   | { event: 'access'; access: AccessType; available: boolean; why: string }
   /** What was done to a connection. `error`: the kernel refused. */
   | { event: 'action'; token: number; action: Action; error?: string }
+  /** New subflows of an access leave by another interface than its own, and the loop cannot change this. */
+  | { event: 'unbound'; access: AccessType; why: string }
   /** Two rules want different endpoints, or the kernel refuses one: `why` says which. */
   | { event: 'endpoints'; why: string }
   /** The endpoints that the loop has made so far; undefined: none are left. */

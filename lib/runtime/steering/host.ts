@@ -7,6 +7,7 @@ import { Sampler, subflowAddresses } from '../kernel/sampler.js'
 import { pathManagerSetting } from '../kernel/sysctl.js'
 import { openLinkMonitor } from '../network/link-monitor.js'
 import { openPathManager, pathManagerType } from '../network/path-manager.js'
+import { interfaceFor } from '../network/source-routing.js'
 import { askForAcknowledgement } from './acknowledgement.js'
 import { Controller } from './controller.js'
 import type { Effects } from './effects.js'
@@ -117,6 +118,7 @@ async function open({ accesses, own }: HostConfig, report: (report: Report) => v
       if (tokenOf(fd) !== token) throw systemError(constants.errno.EBADF, 'getsockopt')
       return addresses
     },
+    interfaceFor,
     setSendBuffer,
     askForAcknowledgement,
     now: () => performance.now(),

@@ -9,6 +9,7 @@ import { BOTH } from '../../policy/steering/accesses.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowSample } from '../kernel/sampler.js'
 import type { AddressPort, SubflowName } from '../network/path-manager.js'
+import type { Announcement } from './own-announcements.js'
 
 /** Bytes. */
 export interface Carried {
@@ -38,6 +39,8 @@ export interface Past {
   remote: AddressPort | undefined
   /** The ids of its local addresses. */
   localIds: [address: string, id: number][]
+  /** The addresses that it has announced, where the kernel needs that; none by default. */
+  announced?: [address: string, Announcement][]
   subflows: (Pick<SubflowReport, 'id' | 'backup'> & { localId: number })[]
   /** What the subflows that have ended had carried. */
   ended: CarriedByAccess

@@ -1,5 +1,5 @@
 /** Routing netlink: links, addresses and default routes. include/uapi/linux/{rtnetlink,if_link,if_addr}.h. */
-import { ADDRESS_LENGTH, formatAddress } from '../bytes/address.js'
+import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../bytes/address.js'
 import { AF_INET, AF_INET6, Attributes, attribute, fixedPart, malformed, type NetlinkMessage, u32 } from './message.js'
 
 /** RFC 2863 `ifOperStatus`, in the kernel's words. */
@@ -165,8 +165,17 @@ function decodeAddress(payload: Uint8Array): { interfaceIndex: number; address: 
 }
 
 /** struct rtmsg: family, lengths of destination and source, TOS, table, protocol, scope, type, flags. */
-const RTMSG = { family: 0, destinationLength: 1, table: 4, type: 7, length: 12 } as const
-const RTA = { interface: 4, gateway: 5, priority: 6, multipath: 9, table: 15, via: 18 } as const
+const RTMSG = { family: 0, destinationLength: 1, sourceLength: 2, table: 4, type: 7, length: 12 } as const
+const RTA = {
+  destination: 1,
+  source: 2,
+  interface: 4,
+  gateway: 5,
+  priority: 6,
+  multipath: 9,
+  table: 15,
+  via: 18,
+} as const
 const RTN_UNICAST = 1
 /** struct rtnexthop: length, flags, hops, index. */
 const RTNEXTHOP = { size: 0, index: 4, length: 8 } as const
@@ -184,6 +193,29 @@ function decodeRoute(payload: Uint8Array): DefaultRoute[] {
   if (hops !== undefined) return nexthops(hops).map(hop => ({ ...common, ...hop }))
   const interfaceIndex = attributes.s32(RTA.interface)
   return interfaceIndex === undefined ? [] : [{ ...common, interfaceIndex, gateway: gatewayOf(attributes) }]
+}
+
+/** For RTM_GETROUTE: the route of packets between two addresses of one family. Throws RangeError for what is not an address. */
+export function routeRequest(source: string, destination: string): Uint8Array {
+  const from = addressBytes(source)
+  const to = addressBytes(destination)
+  const header = Buffer.alloc(RTMSG.length)
+  header[RTMSG.family] = to.length === 4 ? AF_INET : AF_INET6
+  header[RTMSG.destinationLength] = 8 * to.length
+  header[RTMSG.sourceLength] = 8 * from.length
+  return Buffer.concat([header, attribute(RTA.destination, to), attribute(RTA.source, from)])
+}
+
+/** Of the answer to `routeRequest`: the index of the interface; undefined where packets do not leave. */
+export function decodeRouteFor(payload: Uint8Array): number | undefined {
+  if (fixedPart(payload, RTMSG.length).u8(RTMSG.type) !== RTN_UNICAST) return undefined
+  return Attributes.read(payload, RTMSG.length).s32(RTA.interface)
+}
+
+function addressBytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(ADDRESS_LENGTH)
+  if (!parseAddress(text.replace(/%.*$/, ''), bytes, 0)) throw new RangeError(`"${text}" is not an IP address`)
+  return text.includes(':') ? bytes : bytes.subarray(12)
 }
 
 function nexthops(bytes: Uint8Array): Pick<DefaultRoute, 'interfaceIndex' | 'gateway'>[] {

@@ -101,6 +101,7 @@ const calls = {
   network: () => ({ links: [...monitor.state.links.values()], defaultRoutes: monitor.state.defaultRoutes }),
 
   createSubflow: manager.createSubflow.bind(manager),
+  keepsInterface: manager.keepsInterface.bind(manager),
   destroySubflow: manager.destroySubflow.bind(manager),
   setBackup: manager.setBackup.bind(manager),
   announce: manager.announce.bind(manager),

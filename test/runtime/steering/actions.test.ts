@@ -26,7 +26,7 @@ test('a subflow that has ended by itself, while its address is being withdrawn: 
   const report = vi.fn()
   const action = { do: 'destroy', subflow: 2, why: 'it is lost' } as const
   try {
-    await applyAction(connection, action, manager, {} as never, effects, report)
+    await applyAction(connection, action, manager, {} as never, {} as never, effects, report)
     await wait(20)
     expect(unhandled).not.toHaveBeenCalled()
     expect(report).not.toHaveBeenCalled()
