@@ -1,6 +1,6 @@
 /**
- * What `npm install atsss` runs: nothing where the package has a binary that loads, node-gyp elsewhere on Linux.
- * It never fails: without an addon `import 'atsss'` works as well, and `isSupported()` says what is missing.
+ * `npm install atsss` runs this script. If no prebuilt binary of the package loads, it builds the addon with node-gyp, on Linux only.
+ * It never fails: without the addon `import 'atsss'` still works, and `isSupported()` says what is missing.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 
-// A checkout is built by its `prepare`.
+// In a checkout, the script `prepare` builds it.
 if (process.platform === 'linux' && !existsSync(`${root}tsconfig.json`)) {
   const why = await addonFails()
   if (why !== undefined) build(why)
 }
 
-/** Why there is no addon, as the library itself says it; `undefined` when one loads. */
+/** Why no addon loads, in the library's own words; `undefined` if one does. */
 async function addonFails() {
   try {
     const { native } = await import('../dist/runtime/kernel/native.js')
@@ -26,7 +26,7 @@ async function addonFails() {
 }
 
 function build(why) {
-  // npm names the node-gyp that it brings; other package managers have one on the PATH of their scripts, or none.
+  // npm names its own node-gyp. Other package managers put one on the PATH of their scripts, or have none.
   const gyp = process.env.npm_config_node_gyp
   const [command, args] = gyp ? [process.execPath, [gyp, 'rebuild']] : ['node-gyp', ['rebuild']]
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })

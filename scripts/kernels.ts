@@ -1,12 +1,12 @@
 /**
- * What the package does on other kernels:
+ * Tries the package on other kernels:
  *
  *   npm run kernels [-- 6.1 6.12] [-- --only trial]
  *
- * boots each kernel of scripts/kernels/versions.json, or those named, on emulated hardware (Debian's packages
- * qemu-system-x86, busybox-static and xz-utils), and runs there: `trial`, a lab in which each capability is tried;
- * `doctor`; and `tests`, those of test/netns/ that depend on the kernel most. Prints kernel × capability, and ends
- * with status 1 where something is not as README says. Needs a built checkout. Kernels are kept in
+ * boots each kernel of scripts/kernels/versions.json, or the named ones, on emulated hardware (Debian's packages
+ * qemu-system-x86, busybox-static and xz-utils), and runs there: `trial`, which tries each capability in a lab;
+ * `doctor`; and `tests`, those of test/netns/ that depend on the kernel most. It prints a table kernel × capability, and ends
+ * with status 1 if something is not as README says. Needs a built checkout. Kernels are kept in
  * `KERNELS_CACHE` (/var/tmp/atsss-kernels).
  */
 import { existsSync, symlinkSync } from 'node:fs'
@@ -24,21 +24,21 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 const cache = process.env.KERNELS_CACHE ?? '/var/tmp/atsss-kernels'
 const compiled = join(root, 'build-kernels')
 
-/** What runs in the guest, and how long it may take there, in seconds of this machine. */
+/** The parts that run in the guest, and the most seconds that each may take by this machine's clock. */
 const PARTS = {
   trial: { limitSeconds: 1200 },
   tests: { limitSeconds: 2700 },
 } as const
 type Part = keyof typeof PARTS
 
-/** The tests that ask most of the kernel. */
+/** The tests that depend on the kernel most. */
 const TESTS = ['path-manager', 'path-manager-kernel', 'sampler', 'convert-round-trips', 'session-levels'].map(
   name => `test/netns/${name}.test.ts`,
 )
 
 interface Version {
   name: string
-  /** Rows that this kernel cannot have, as README says. */
+  /** The rows that README says this kernel does not support. */
   lacks: readonly string[]
 }
 
@@ -124,7 +124,7 @@ function commandOf(part: Part): string[] {
   ]
 }
 
-/** Compiles what the guest runs: there it would take minutes. */
+/** Compiles the guest's programs here, because the guest would need minutes. */
 async function compile(): Promise<void> {
   if (parts.includes('tests')) await compileTests()
   await build({

@@ -3,8 +3,8 @@
  *
  *   tsx scripts/lint-native.ts [--format]
  *
- * `--format` formats them, and does nothing else. Without the tools it says so and passes; with EXPECT_ALL, as in CI, it fails. clang-tidy needs what CMake wrote into
- * build/ (npm run build:native).
+ * `--format` only formats them. If the tools are missing it says so and passes, or fails with EXPECT_ALL, as in CI. clang-tidy needs what
+ * CMake wrote into build/ (npm run build:native).
  */
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
@@ -28,12 +28,12 @@ function format(): void {
   if (status !== 0) process.exitCode = 1
 }
 
-/** As many files at a time as there are cores. */
+/** Checks one file on each core. */
 async function tidy(): Promise<void> {
   const database = join(root, 'build')
   if (!existsSync(join(database, 'compile_commands.json')))
     return lacks('build/compile_commands.json is missing: npm run build:native')
-  // Only in prebuilt binaries: this build has no command for it.
+  // Only prebuilt binaries contain it, so this build has no compile command for it.
   const left = sources.filter(path => path.endsWith('.cc') && !path.endsWith('old-glibc.cc'))
   const worker = async (): Promise<void> => {
     for (let path = left.pop(); path !== undefined; path = left.pop())

@@ -1,10 +1,10 @@
 /**
- * Runs tests on every Node that is supported, or on those named:
+ * Runs tests on every supported Node, or on the named ones:
  *
- *   npm run matrix [-- 22 24] [-- what vitest takes]
+ *   npm run matrix [-- 22 24] [-- arguments of vitest]
  *
- * Without vitest's arguments: the tests of what meets Node itself. The Nodes come from npm, into build-nodes/; the one that
- * runs this is taken as it is.
+ * Without arguments of vitest, it runs the tests that depend on Node itself. npm installs the Nodes into build-nodes/, except the one
+ * that runs this script.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../', import.meta.url))
 const NODES = ['20', '22', '24', '26']
 
-/** The unit tests of what meets Node itself; the rest are functions of values and bytes, or other programs. */
+/** The unit tests that depend on Node itself. The others test pure functions or other programs. */
 const UNIT = [
   'agents',
   'application',
@@ -26,7 +26,7 @@ const UNIT = [
   'runtime/stream',
 ]
 
-/** The rest of test/netns/ asks what the kernel, the policy and the converter do. */
+/** The other tests in test/netns/ are about the kernel, the policy and the converter. */
 const NETNS = ['register', 'register-session'].map(name => `test/netns/${name}.test.ts`)
 
 const [named, given] = split(process.argv.slice(2))
@@ -45,12 +45,13 @@ process.exitCode = results.every(({ passed }) => passed) ? 0 : 1
 function ofNodeItself(): string[] {
   const paths = [...UNIT.map(name => `test/${name}`), ...NETNS]
   for (const path of paths)
-    if (!existsSync(join(root, path))) throw new Error(`${path} is gone: scripts/matrix.ts names it`)
+    if (!existsSync(join(root, path)))
+      throw new Error(`scripts/matrix.ts lists ${path}, which does not exist: correct the list`)
   return ['--project', 'unit', '--project', 'netns', ...paths]
 }
 
 function vitest(node: string, args: string[]): boolean {
-  // What tests start by name is this Node too.
+  // Programs that tests start as `node` use this Node too.
   const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` }
   return (
     spawnSync(node, ['node_modules/vitest/vitest.mjs', 'run', ...args], { cwd: root, env, stdio: 'inherit' }).status ===
@@ -58,7 +59,7 @@ function vitest(node: string, args: string[]): boolean {
   )
 }
 
-/** The path of a Node of this major version. */
+/** The path of a Node binary of this major version. */
 function install(major: string): string {
   if (process.versions.node.startsWith(`${major}.`)) return process.execPath
   const folder = join(root, 'build-nodes', major)
@@ -72,7 +73,7 @@ function install(major: string): string {
   return node
 }
 
-/** The Nodes named first, or all; then what is vitest's. */
+/** The named Nodes, or all; and the arguments of vitest. */
 function split(args: string[]): [string[], string[]] {
   const end = args.findIndex(arg => !NODES.includes(arg))
   const names = end < 0 ? args : args.slice(0, end)

@@ -1,6 +1,6 @@
 /**
- * Puts the live page beside its server, with what it needs from elsewhere: dist/cli/watch/page. Part of `npm run build:lib`.
- * The chart library is one file of a development dependency, so that no device has to install it.
+ * Copies the live page and its chart library to dist/cli/watch/page, beside the server. Part of `npm run build:lib`.
+ * The chart library is a development dependency, so that devices do not have to install it.
  */
 import { copyFileSync, cpSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'

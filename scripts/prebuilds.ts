@@ -1,10 +1,10 @@
 /**
- * Makes the package's prebuilt binaries, the addon and the link emulator, for the systems named, or for those that Debian
- * has compilers for:
+ * Makes the package's prebuilt binaries, the addon and the link emulator, for the named systems, or for those for which Debian has
+ * compilers:
  *
  *   npm run prebuilds [-- linux-x64 linux-arm64 linux-arm linuxmusl-x64 linuxmusl-arm64]
  *
- * into prebuilds/SYSTEM/. The names are Node's own: its platform, `musl` where that is the C library, and its arch.
+ * into prebuilds/SYSTEM/. The names are Node's platform, `musl` if that is the C library, and Node's arch.
  * For musl, `ZIG` has to name a zig compiler (0.11 was tried).
  */
 import { execFileSync } from 'node:child_process'
@@ -26,30 +26,30 @@ type System = keyof typeof SYSTEMS
 const root = fileURLToPath(new URL('../', import.meta.url))
 const require = createRequire(import.meta.url)
 
-/** Node 20 and later ask for this themselves. */
+/** Node 20 and later need this version themselves. */
 const GLIBC = '2.28'
 
 const asked = process.argv.slice(2)
 for (const name of asked.length > 0 ? asked : Object.keys(SYSTEMS).filter(name => !name.includes('musl'))) {
-  if (!(name in SYSTEMS)) fail(`${name} is none of ${Object.keys(SYSTEMS).join(', ')}`)
+  if (!(name in SYSTEMS)) fail(`unknown system ${name}: there are ${Object.keys(SYSTEMS).join(', ')}`)
   build(name as System)
 }
 
 function build(name: System): void {
   const { compiler, from, ...system } = SYSTEMS[name]
   const found = run('sh', ['-c', 'command -v "$0" || true', compiler]).trim()
-  if (found === '') fail(`${name}: there is no ${compiler}; it comes with ${from}`)
+  if (found === '') fail(`${name} needs the compiler ${compiler}, which is not installed: it is in ${from}`)
 
   const folder = join(root, `build-prebuilt/${name}`)
-  // What is in CMake's cache of an earlier compiler is not wanted.
+  // CMake's cache may be of another compiler.
   rmSync(folder, { recursive: true, force: true })
   const headers = [require('node-api-headers').include_dir, dirname(require.resolve('node-addon-api'))]
   run('cmake', [
     ...['-S', join(root, 'native'), '-B', folder],
     ...['-D', 'PREBUILT=ON', '-D', 'CMAKE_BUILD_TYPE=Release', '-D', `CMAKE_JS_INC=${headers.join(';')}`],
-    // All sources of a file as one: half the time, most of which goes into headers.
+    // Compile all sources of a binary as one: it takes half the time, most of which goes into headers.
     ...['-D', 'CMAKE_UNITY_BUILD=ON'],
-    // A system named is a system not this one: CMake then runs nothing that it has built.
+    // With a system name CMake cross-compiles, and runs nothing that it has built.
     ...['-D', 'CMAKE_SYSTEM_NAME=Linux', '-D', `CMAKE_CXX_COMPILER=${found}`],
     ...('zig' in system ? ['-D', `CMAKE_CXX_COMPILER_ARG1=c++ -target ${system.zig}`] : []),
   ])
@@ -63,7 +63,9 @@ function build(name: System): void {
     const needed = versionsNeeded(run('readelf', ['--version-info', '--wide', join(into, file)]))
     const newest = needed.at(-1)
     if (newest !== undefined && newerThan(newest, GLIBC))
-      fail(`${name}/${file} needs glibc ${newest}; not newer than ${GLIBC} is wanted (native/addon/old-glibc.cc)`)
+      fail(
+        `${name}/${file} needs glibc ${newest}, but may need ${GLIBC} at most: wrap the newer functions in native/addon/old-glibc.cc`,
+      )
     console.log(`prebuilds/${name}/${file}${newest === undefined ? '' : `: glibc ${newest}`}`)
   }
 }

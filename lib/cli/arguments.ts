@@ -1,8 +1,8 @@
-/** Command lines: options as a table, their help, and what is wrong with a command line in one line. */
+/** Command lines: tables of options, their help, and one-line messages about mistakes. */
 import { parseArgs } from 'node:util'
 import { nearest } from '../input/check.js'
 
-/** One option: what `parseArgs` needs to know, and what the help says. */
+/** One option, for `parseArgs` and for the help. */
 export interface Option {
   type: 'string' | 'boolean'
   short?: string
@@ -11,14 +11,14 @@ export interface Option {
   value?: string
   /** What it does. */
   help: string
-  /** What holds when the option is not given; from the constant that decides it, where there is one. */
+  /** The default that the help shows, taken from the constant that defines it if there is one. */
   unset?: string | number
 }
 
 /** A command's options by name, in the order of its help. */
 export type OptionTable = Readonly<Record<string, Option>>
 
-/** A line of help for each option; more where its text is long. */
+/** One line of help for each option, or more if its text is long. */
 export function optionLines(table: OptionTable): string {
   return Object.entries(table)
     .flatMap(([name, { short, value, help, multiple, unset }]) => {
@@ -31,7 +31,7 @@ export function optionLines(table: OptionTable): string {
     .join('\n')
 }
 
-/** Characters before an option's text, and in a line of help. */
+/** The column of the options' texts, and the length of a line of help. */
 const COLUMN = 29
 const LINE = 118
 
@@ -49,16 +49,16 @@ function wrapped(text: string): string[] {
 /** The command line is wrong: the caller prints the message, and exits with status 2. */
 export class UsageError extends Error {}
 
-/** `--help` stands among the options: the caller prints the command's help, and exits with status 0. */
+/** `--help` is among the options: the caller prints the command's help, and exits with status 0. */
 export class HelpWanted extends Error {}
 
 /**
- * `parseArgs`, strict; every command has `--help` and `-h` beside its own options. Throws `UsageError`, `HelpWanted`.
+ * Strict `parseArgs`. Every command takes `--help` and `-h` in addition to its own options. Throws `UsageError`, `HelpWanted`.
  *
- * @param allowPositionals whether there may be words that are no options
+ * @param allowPositionals whether words that are not options are allowed
  */
 export function parseArguments<const T extends OptionTable>(args: string[], options: T, allowPositionals = false) {
-  // Also beside a mistake: who asks for help gets it.
+  // Help is shown even if the rest of the line is wrong.
   if (ownWords(args).some(word => word === '--help' || word === '-h')) throw new HelpWanted()
   try {
     return parseArgs({ args, options, allowPositionals, strict: true })
@@ -71,13 +71,13 @@ export function parseArguments<const T extends OptionTable>(args: string[], opti
   }
 }
 
-/** Those before `--`: what follows belongs to another program. */
+/** The words before `--`: those after it belong to another program. */
 function ownWords(args: string[]): string[] {
   const end = args.indexOf('--')
   return end < 0 ? args : args.slice(0, end)
 }
 
-/** A whole number, not negative. Throws `UsageError`. */
+/** Parses a whole number that is not negative. Throws `UsageError`. */
 export function wholeNumber(name: string, text: string): number {
   if (!/^\d+$/.test(text)) throw new UsageError(`--${name} must be a whole number, 0 or more; it is '${text}'`)
   return Number(text)

@@ -1,4 +1,4 @@
-/** `atsss bench`: what one's own two accesses carry, alone, together, and across a handover. */
+/** `atsss bench`: measures what your two accesses carry, alone, together, and across a handover. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AtsssRule, MaPduSession, SessionOptions } from '../index.js'
 import type { AccessType } from '../policy/rules/rule.js'
@@ -41,7 +41,7 @@ export async function run(args: string[]): Promise<number> {
   const options = viaOptions(values)
   if (options.accesses === undefined)
     throw new UsageError(
-      'two accesses are needed: give --3gpp INTERFACE and --non-3gpp INTERFACE, or a configuration with them',
+      'no accesses are given: use --3gpp INTERFACE and --non-3gpp INTERFACE, or a configuration that has them',
     )
 
   const busy = progress()
@@ -81,7 +81,7 @@ function urlOf([text, ...more]: string[]): URL {
 interface Measurement extends Download {
   name: string
   mbitPerSecond: number
-  /** Of the bytes received, in percent. */
+  /** The share of the bytes received, in percent. */
   share: Record<AccessType, number>
   handovers: number
   /** How much can be steered here: see `session.ready`. */

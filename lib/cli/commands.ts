@@ -6,13 +6,13 @@ export interface Command {
   help: string
   /**
    * @param args the words after the command's name
-   * @returns the exit status: 0 it did what was asked, 1 it could not, or found something wrong
+   * @returns the exit status: 0 done, 1 failed or found something wrong
    * @throws UsageError for a wrong command line (status 2); errors with a `code` are printed in one line (status 1)
    */
   run(args: string[]): Promise<number>
 }
 
-/** By name; the order is the one of `atsss --help`. */
+/** By name, in the order of `atsss --help`. */
 export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
   doctor: {
     summary: 'what is missing on this machine, why it matters, how to fix it',

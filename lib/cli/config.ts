@@ -1,4 +1,4 @@
-/** The configuration file, `atsss.json`, as the commands see it: the preload's. */
+/** Reads the preload's configuration, `atsss.json`, for the commands. */
 import { existsSync } from 'node:fs'
 import type { AtsssError } from '../errors.js'
 import type { MptcpOptions } from '../input/options.js'
@@ -11,7 +11,7 @@ import { resolveSession, type SessionOptions } from '../session/options.js'
 import { UsageError } from './arguments.js'
 
 export interface Config {
-  /** With `accesses` a session's options, else those of `connect()`. */
+  /** A session's options if there are `accesses`, else those of `connect()`. */
   options: Partial<SessionOptions> & MptcpOptions
   /** The interface of each access; `undefined` without a session. */
   accesses: Readonly<Record<AccessType, string>> | undefined

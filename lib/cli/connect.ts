@@ -1,4 +1,4 @@
-/** `atsss connect`: standard input and output over a connection. */
+/** `atsss connect`: connects standard input and output to a destination. */
 
 import { once } from 'node:events'
 import { isIP, type Socket } from 'node:net'
@@ -73,7 +73,7 @@ export async function run(args: string[]): Promise<number> {
   }
 }
 
-/** Both ways, each to its end. */
+/** Copies in both directions, each until its end. */
 async function relay(stream: Socket, keepOpen: boolean): Promise<void> {
   process.stdin.on('error', () => stream.end())
   process.stdin.pipe(stream, { end: !keepOpen })

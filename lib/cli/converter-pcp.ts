@@ -82,7 +82,7 @@ const NUMBERS = {
 
 type Values = { [name in keyof typeof PCP_OPTIONS]?: string | boolean | string[] | undefined }
 
-/** `undefined` without any of the options: then no client is reached from outside. */
+/** `undefined` if none of the options is given: then clients are not reachable from outside. */
 export function pcpOptions(values: Values): PcpOptions | undefined {
   const given = Object.keys(PCP_OPTIONS).filter(name => values[name as keyof Values] !== undefined)
   if (given.length === 0) return undefined
@@ -100,7 +100,7 @@ export function pcpOptions(values: Values): PcpOptions | undefined {
   return options
 }
 
-/** @param print a sentence, the event's name, and what it is about */
+/** @param print takes a sentence, the event's name, and its details */
 export function reportIncoming(
   converter: Converter,
   place: (place: Target) => string,

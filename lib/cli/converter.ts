@@ -1,4 +1,4 @@
-/** `atsss converter`: runs a Transport Converter until it is told to end. */
+/** `atsss converter`: runs a Transport Converter until a signal ends it. */
 
 import {
   type ConnectionInfo,
@@ -182,22 +182,22 @@ export async function run(args: string[]): Promise<number> {
   const converter = createConverter(options)
   const print = values.json ? printJson : printText
   report(converter, print, values.quiet ?? false)
-  const told = signal()
+  const signalled = signal()
   await converter.listen()
-  await told
+  await signalled
   await converter.close({ grace })
   const stats = converter.stats()
   print(totals(stats), 'ended', stats)
   return 0
 }
 
-/** An event as a sentence, and as an object. */
+/** Prints an event as a sentence, or as JSON. */
 type Print = (text: string, event: string, about: object) => void
 
 const printText: Print = text => void process.stdout.write(`${text}\n`)
 
 const printJson: Print = (_text, event, about) => {
-  // Bytes in hexadecimal. A Buffer comes as what its toJSON makes of it; as itself it is in `this`.
+  // Bytes become hexadecimal. The replacer gets a Buffer as the result of its toJSON; the Buffer itself is in `this`.
   function hex(this: Record<string, unknown>, key: string, value: unknown): unknown {
     const own = this[key]
     return own instanceof Uint8Array ? Buffer.from(own).toString('hex') : value

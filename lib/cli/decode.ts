@@ -1,4 +1,4 @@
-/** `atsss decode`: messages as a tree of fields. */
+/** `atsss decode`: prints messages as trees of fields. */
 import { type Capture, isCapture, readCapture } from '../lab/capture.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { bytesOf } from './decode/input.js'

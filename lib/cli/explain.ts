@@ -1,4 +1,4 @@
-/** `atsss explain`: what would become of a connection, and why. */
+/** `atsss explain`: which rule would apply to a connection, which access it would use, and why. */
 
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
@@ -83,7 +83,7 @@ const NO_CONFIG: Config = {
 }
 
 interface Outcome {
-  /** For the first subflow, in order. */
+  /** The accesses for the first subflow, in order. */
   accesses: AccessType[]
   why: string
   /** Why it is refused. */
@@ -109,7 +109,7 @@ function rulesNamed(name: string): readonly Rule[] {
   return rulesIn(preset ?? readNamedFile('--rules', name), name).rules
 }
 
-/** As the links show them now; without interfaces to look at, both are taken for there. */
+/** The accesses as the links show them now. Without interfaces, both count as available. */
 async function accessesNow(interfaces: Readonly<Record<AccessType, string>> | undefined): Promise<Accesses> {
   const never = Number.NEGATIVE_INFINITY
   const rest = {

@@ -74,7 +74,7 @@ export async function run(args: string[]): Promise<number> {
   if (needsUserNamespace()) return await runInUserNamespace(['lab', ...args], values.web ? port : undefined)
 
   const [json, quiet, command] = [values.json ?? false, values.quiet ?? false, positionals.length > 0]
-  using busy = progress() // also where it cannot be opened
+  using busy = progress() // stopped even if opening fails
   if (!quiet) busy.say('opening the lab')
   await using lab = await openLab(scenario)
   await using view = values.web ? await openLiveView(lab, inheritedListener() ?? port) : undefined
@@ -83,21 +83,21 @@ export async function run(args: string[]): Promise<number> {
   busy.end()
   const say = saying(json, quiet, command)
   say(banner(lab, scenario, config, !command), { event: 'open', ...inside(lab), config })
-  // Also with --quiet: whoever asks for a page wants to know where it is.
+  // Even with --quiet: the address of the page is needed.
   if (view) saying(json, false, command)(`  live page  ${view.url}`, { event: 'view', url: view.url })
 
   const end = new AbortController()
-  const told = signal(end)
+  const signalled = signal(end)
   const playing = playTrace(scenario, lab.link, end.signal, ({ link, set, note = '' }) => {
     say(`${link}: ${note || JSON.stringify(set)}`, { event: 'change', link, set, note })
     view?.linkChanged(link, set, note)
   })
-  playing.catch(() => {}) // whoever waits for it is told
+  playing.catch(() => {}) // those that await it get the error
   try {
     const [program, ...rest] = positionals
     if (program !== undefined) return await Promise.race([asUe(lab, program, rest, config), failing(playing)])
     if (view) visit(lab, config)
-    await Promise.race([told, failing(playing)])
+    await Promise.race([signalled, failing(playing)])
     return 0
   } finally {
     end.abort()
@@ -128,7 +128,7 @@ function parseJson(origin: string, text: string): unknown {
   }
 }
 
-/** For ATSSS_CONFIG: the first access of each type. */
+/** The value of ATSSS_CONFIG, with the first access of each type. */
 function configOf({ accesses, converterAddress }: Lab, rules: string): object {
   const first = (type: string) => Object.values(accesses).find(({ access }) => access === type)?.interface
   const [cellular, other] = [first('3gpp'), first('non-3gpp')]
@@ -137,7 +137,7 @@ function configOf({ accesses, converterAddress }: Lab, rules: string): object {
   return { accesses: { '3gpp': cellular, 'non-3gpp': other }, converters, rules }
 }
 
-/** What runs in it, and a UE that may steer each connection by itself. */
+/** Starts the lab's programs, and lets the UE steer each connection separately. */
 async function prepare(lab: Lab): Promise<void> {
   const userspace = pathManagerSetting('userspace')
   if (userspace) await lab.ue.sysctl(userspace.name, userspace.value)
@@ -161,34 +161,34 @@ async function prepare(lab: Lab): Promise<void> {
   ])
 }
 
-/** What `node` is given to run a program of this folder, from the sources as from what is built of them. */
+/** The arguments of `node` that run a program of this folder, from the sources or from the build. */
 function node(name: string): string[] {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return [...process.execArgv, fileURLToPath(new URL(`./${name}.${extension}`, import.meta.url))]
 }
 
-/** Resolves once the program has said something. */
+/** Resolves with the program's first output. */
 async function ready(child: ChildProcess): Promise<void> {
   let complaint = ''
   child.stderr?.on('data', text => (complaint = (complaint + text).slice(-1000)))
   const ended = once(child, 'exit').then(([code]) => {
     throw new AtsssError('ERR_LAB_FAILED', `a program of the lab ended with ${code}: ${complaint.trim()}`)
   })
-  ended.catch(() => {}) // after the first word nobody waits
+  ended.catch(() => {}) // after the first output it is no longer awaited
   await Promise.race([once(child.stdout!, 'data'), ended])
   child.stdout!.resume()
 }
 
-/** A command as the UE: its exit status. */
+/** Runs a command as the UE. @returns its exit status */
 async function asUe({ ue }: Lab, command: string, args: string[], config: object): Promise<number> {
   const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
   const child = ue.spawn(command, args, { stdio: 'inherit', env })
-  process.on('SIGTERM', () => child.kill('SIGTERM')) // ^C reaches it by the terminal
+  process.on('SIGTERM', () => child.kill('SIGTERM')) // the terminal sends ^C to both
   const [code, by] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
   return code ?? 128 + constants.signals[by!]
 }
 
-/** The lab's own application, as the UE, for as long as there is a lab. */
+/** Runs the lab's own application as the UE, until the lab is closed. */
 function visit({ ue, serverAddress }: Lab, config: object): void {
   const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
   ue.spawn(process.execPath, [...node('lab/visitor'), serverAddress.v4], {
@@ -197,13 +197,13 @@ function visit({ ue, serverAddress }: Lab, config: object): void {
   })
 }
 
-/** Never resolves; a trace that has ended is no reason for the lab to end. */
+/** Rejects if the trace fails, and never resolves: the end of the trace does not end the lab. */
 async function failing(playing: Promise<void>): Promise<never> {
   await playing
   return await new Promise(() => {})
 }
 
-/** The first SIGINT, SIGTERM, or SIGHUP of a terminal that is closed. A command is told too, and its status tells. */
+/** Resolves at the first SIGINT, SIGTERM, or SIGHUP (of a closed terminal). A command gets the signal too, and ends with its own status. */
 function signal(end: AbortController): Promise<void> {
   return new Promise(resolve => {
     const told = () => {
@@ -216,7 +216,7 @@ function signal(end: AbortController): Promise<void> {
 
 function saying(json: boolean, quiet: boolean, command: boolean): (text: string, about: object) => void {
   if (quiet && command) return () => {}
-  // The command's output is the command's.
+  // Standard output belongs to the command, if there is one.
   const stream = command ? process.stderr : process.stdout
   return (text, about) => void stream.write(json ? `${JSON.stringify(about)}\n` : `${text}\n`)
 }
@@ -232,7 +232,7 @@ function inside({ ue, converter, server, accesses, converterAddress, serverAddre
   }
 }
 
-/** @param forHelp whether there is somebody who has to be told how to go on */
+/** @param forHelp whether to print how to go on */
 function banner(
   lab: Lab,
   { description = 'a topology of your own' }: Scenario,

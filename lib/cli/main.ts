@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `atsss`: finds the command, runs it, and turns what it throws into a line and an exit status. */
+/** `atsss`: finds the command, runs it, and prints errors in one line with an exit status. */
 import { readFileSync } from 'node:fs'
 import { didYouMean, HelpWanted, UsageError } from './arguments.js'
 import { COMMANDS, type Command } from './commands.js'
@@ -7,7 +7,7 @@ import { COMMANDS, type Command } from './commands.js'
 process.exitCode = await main(process.argv.slice(2))
 
 async function main([first, ...rest]: string[]): Promise<number> {
-  // The reader of our output may close it: there is nothing left to print then.
+  // The reader of our output closed it: printing more is useless.
   process.stdout.on('error', () => process.exit(0))
   if (first === '--version' || first === '-v') return say(`${version()}\n`)
   if (first === '--help' || first === '-h' || (first === 'help' && rest[0] === undefined)) return say(help())
@@ -25,7 +25,7 @@ async function main([first, ...rest]: string[]): Promise<number> {
   } catch (error) {
     const { code, message, stack } = error as NodeJS.ErrnoException
     if (error instanceof UsageError || code === 'ERR_ATSSS_OPTION') return complain(message, ` ${name}`)
-    // A system error says what failed and where. One without a code is a bug of ours: its stack is printed.
+    // Errors with a code say what failed and where. An error without a code is a bug of ours: its stack is printed.
     process.stderr.write(`atsss ${name}: ${code === undefined ? stack : message}\n`)
     return 1
   }

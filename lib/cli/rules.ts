@@ -1,4 +1,4 @@
-/** `atsss rules check`: whether rules can be, and what the product understands by them. */
+/** `atsss rules check`: whether rules are valid, and what they mean to this package. */
 import { readFileSync } from 'node:fs'
 import { rulesToJson } from '../policy/rules/json.js'
 import { refusalOfRule, unsteeredBecause } from '../policy/rules/permit.js'

@@ -1,4 +1,4 @@
-/** `atsss run`: runs a command, and every Node in it goes over MPTCP and the session of a configuration. */
+/** `atsss run`: runs a command. Every Node process in it uses MPTCP, and the session of a configuration. */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -49,7 +49,7 @@ Examples:
   atsss run --3gpp wwan0 --non-3gpp wlan0 --converter 192.0.2.1:5124 -- npm start
 `
 
-/** Option of the command line to property of the configuration. */
+/** Maps options of the command line to properties of the configuration. */
 const PROPERTIES = { rules: 'rules', converter: 'converters', fallback: 'fallback', exclude: 'exclude' } as const
 
 export async function run(args: string[]): Promise<number> {
@@ -59,7 +59,7 @@ export async function run(args: string[]): Promise<number> {
   return await runWith(command, rest, configuration(values))
 }
 
-/** What to put into ATSSS_CONFIG: a path or JSON, which have been checked. */
+/** The value for ATSSS_CONFIG: a path or JSON, already checked. */
 function configuration(values: { config?: string } & Record<string, unknown>): string {
   const given: Record<string, unknown> = {}
   if (values['3gpp'] !== undefined || values['non-3gpp'] !== undefined) {
@@ -85,7 +85,7 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
   return JSON.stringify(all)
 }
 
-/** Where nothing is configured, there are the options. */
+/** As `findConfig`. If there is no configuration at all, the error also names the options. */
 function found(env: NodeJS.ProcessEnv): ReturnType<typeof findConfig> {
   try {
     return findConfig(env, process.cwd())
@@ -97,15 +97,15 @@ function found(env: NodeJS.ProcessEnv): ReturnType<typeof findConfig> {
 }
 
 function runWith(command: string, args: string[], config: string): Promise<number> {
-  // --require where --import would do but for worker threads made of a text (`eval: true`), which no --import reaches.
+  // --require instead of --import, which does not reach worker threads made from a string (`eval: true`).
   const register = fileURLToPath(new URL('../preload/register.js', import.meta.url)).replace(/["\\]/g, '\\$&')
   const NODE_OPTIONS = [process.env.NODE_OPTIONS, `--require="${register}"`].filter(Boolean).join(' ')
   const pass = (signal: NodeJS.Signals) => {
-    // The terminal tells all processes in front of it.
+    // The terminal sends SIGINT to all processes in its foreground.
     if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  // Before there is a command that could do without us: a signal is handled in a later turn.
+  // Before the command starts, so that no signal leaves it running alone. Signals are handled in a later turn.
   for (const signal of signals) process.on(signal, pass)
   const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, NODE_OPTIONS, [CONFIG]: config } })
   return new Promise((resolve, reject) => {
@@ -117,7 +117,7 @@ function runWith(command: string, args: string[], config: string): Promise<numbe
     child.once('close', (code, signal) => {
       for (const each of signals) process.off(each, pass)
       if (signal === null) return resolve(code ?? 1)
-      // Whoever waits for us shall see what became of the command, as a shell shows it.
+      // Our parent sees how the command ended, as from a shell.
       resolve(128 + constants.signals[signal])
     })
   })

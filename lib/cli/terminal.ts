@@ -1,4 +1,4 @@
-/** How output looks on a terminal, and how it does not look elsewhere: colours, and progress. */
+/** Colours and progress, which are shown on terminals only. */
 import type { WriteStream } from 'node:tty'
 
 export interface Colours {
@@ -17,18 +17,18 @@ export function coloursFor(stream: { isTTY?: boolean }): Colours {
   return { good: sgr(32, 39), bad: sgr(31, 39), warning: sgr(33, 39), faint: sgr(2, 22), strong: sgr(1, 22) }
 }
 
-/** Says on stderr what is under way, once that has taken longer than `PATIENCE` altogether. */
+/** Shows progress on stderr, once everything together has taken longer than `PATIENCE`. */
 interface Progress extends Disposable {
-  /** What is being done now. */
+  /** Sets the text: what is being done now. */
   say(what: string): void
-  /** Nothing is under way any more; a line on a terminal is wiped. */
+  /** Ends the progress. On a terminal its line is erased. */
   end(): void
 }
 
 /** Milliseconds of silence before progress is shown. */
 const PATIENCE = 2000
 
-/** On a terminal one line that changes; elsewhere a line for each thing. */
+/** On a terminal one line that changes; elsewhere a line for each step. */
 export function progress(stream: WriteStream | NodeJS.WriteStream = process.stderr): Progress {
   let said = ''
   let visible = false

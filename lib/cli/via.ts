@@ -1,4 +1,4 @@
-/** How a command reaches the network: a configuration, and the options that stand in place of what it says. */
+/** How a command connects: by a configuration, and options that override it. */
 import { existsSync } from 'node:fs'
 import { connect, MaPduSession, type MptcpOptions, type MptcpSocket, type SessionOptions } from '../index.js'
 import { resolveOptions } from '../input/options.js'
@@ -63,7 +63,7 @@ interface ViaValues {
   'allow-loopback'?: boolean | undefined
 }
 
-/** The options of a session when there are accesses, else those of `connect()`. Throws `UsageError`. */
+/** The options of a session if there are accesses, else those of `connect()`. Throws `UsageError`. */
 export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOptions {
   const fromFile = (values.config ?? process.env[CONFIG]) !== undefined || existsSync(defaultPath(process.cwd()))
   const options: Record<string, unknown> = fromFile ? { ...readConfig(values.config).options } : {}
@@ -80,7 +80,7 @@ export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOp
   return options
 }
 
-/** What makes connections: a session, or `connect()` with its options. */
+/** Makes connections: a session, or `connect()` with its options. */
 export interface Via {
   session: MaPduSession | undefined
   connect(options: { host: string; port: number; allowHalfOpen?: boolean }): MptcpSocket

@@ -1,4 +1,4 @@
-/** `atsss watch`: a session of a running process, live. */
+/** `atsss watch`: shows a session of a running process, live. */
 import { AtsssError } from '../errors.js'
 import type { Snapshot, WatchEvent } from '../runtime/watch/messages.js'
 import { EVERY } from '../runtime/watch/server.js'
@@ -83,7 +83,7 @@ async function printMessages(client: WatchClient, once: boolean): Promise<number
   return Promise.race([interrupted(), ended(client)])
 }
 
-/** After two snapshots: rates need both. */
+/** Prints after the second snapshot, because rates need two. */
 async function printOnce(client: WatchClient): Promise<number> {
   let history: History = NO_HISTORY
   for (let i = 0; i < 2; i++) history = next(history, await nextSnapshot(client))
@@ -93,7 +93,7 @@ async function printOnce(client: WatchClient): Promise<number> {
   return 0
 }
 
-/** Throws ERR_ATSSS_WATCH when the session goes before. */
+/** Throws ERR_ATSSS_WATCH if the session ends first. */
 function nextSnapshot(client: WatchClient): Promise<Snapshot> {
   const gone = client.ended.then((): never => {
     throw new AtsssError('ERR_ATSSS_WATCH', 'the session has ended')
@@ -101,10 +101,10 @@ function nextSnapshot(client: WatchClient): Promise<Snapshot> {
   return Promise.race([new Promise<Snapshot>(resolve => client.once('snapshot', resolve)), gone])
 }
 
-/** How many happenings are remembered. */
+/** The most events that are kept. */
 const REMEMBERED = 200
 
-/** q, Ctrl-C and Ctrl-D, which a terminal in raw mode hands on. */
+/** q, Ctrl-C and Ctrl-D: a terminal in raw mode passes them on. */
 const QUIT = ['q', '\u0003', '\u0004']
 
 async function showLive(client: WatchClient): Promise<number> {
@@ -126,7 +126,7 @@ async function showLive(client: WatchClient): Promise<number> {
     happenings.push(happening)
     happenings.splice(0, happenings.length - REMEMBERED)
   })
-  // The other screen, without a cursor: what was on this one is there again at the end.
+  // Use the alternate screen, without a cursor; the old content comes back at the end.
   const leave = () => stdout.write('\x1b[?25h\x1b[?1049l')
   stdout.write('\x1b[?1049h\x1b[?25l')
   process.once('exit', leave)

@@ -1,6 +1,6 @@
 /**
- * Debian's kernels as files: the newest package of a version, fetched by an apt with a state of its own, so that nothing
- * is installed and the machine's own package lists stay as they are.
+ * Fetches Debian's kernels as files, the newest package of a version. It uses apt with a separate state, so that nothing is installed
+ * and the machine's own package lists do not change.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
@@ -23,21 +23,21 @@ export interface Kernel {
   initrd: string
 }
 
-/** Every suite that has had a kernel with MPTCP. */
+/** The suites that have, or once had, a kernel with MPTCP. */
 const SUITES = ['bookworm', 'bookworm-backports', 'trixie', 'trixie-backports', 'sid']
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
-/** What the guest's first program, the lab and the tests need. What is built in, or absent, is passed over. */
+/** The modules that the guest's first program, the lab and the tests need. Those that are built in, or absent, are skipped. */
 const MODULES = [
   ...['virtio_pci', 'virtio_rng', '9pnet_virtio', '9p', 'overlay', 'veth', 'tun', 'dummy', 'af_packet'],
   ...['inet_diag', 'tcp_diag', 'mptcp_diag', 'unix_diag', 'sch_fq', 'sch_netem', 'sch_tbf', 'tcp_bbr'],
 ]
 
 /**
- * The kernel, from the cache or from Debian.
+ * Gets the kernel from the cache or from Debian.
  *
  * @param version the beginning of its version: `6.1`, `6.12`, `7.3`
- * @param cache a folder that keeps what was fetched
+ * @param cache the folder for downloads
  */
 export function debianKernel(version: string, cache: string): Kernel {
   const folder = join(cache, version)
@@ -87,7 +87,7 @@ function unpack(release: string, cache: string): string {
   return root
 }
 
-/** Runs a command with an apt that has its lists and its cache in `cache`, and takes packages from the machine's own mirrors. */
+/** Runs a command with an apt whose lists and cache are in `cache`, and whose mirrors are the machine's own. */
 function apt(cache: string, command: string, ...args: string[]): string {
   const folder = join(cache, 'apt')
   const configuration = join(folder, 'apt.conf')
@@ -122,7 +122,9 @@ function sources(): string {
       ?.map(line => line.replace(/^URIs:\s*/, '')) ?? []
   const archive = mirrors.find(mirror => !mirror.includes('security'))
   if (archive === undefined)
-    throw new Error(`${directory} names no mirror of Debian's archive; kernels come from there (deb822 sources)`)
+    throw new Error(
+      `${directory} has no mirror of Debian's archive, where kernels come from: add one as deb822 sources`,
+    )
   const security = mirrors.find(mirror => mirror.includes('security')) ?? `${archive}-security`
   const stanza = (uri: string, suites: string[]) =>
     `Types: deb\nURIs: ${uri}\nSuites: ${suites.join(' ')}\nComponents: main\nSigned-By: ${KEYRING}\n\n`
@@ -177,7 +179,7 @@ function unpackModule(file: string, into: string): void {
   run('sh', ['-c', `${unpacker} "$1" >"$2"`, 'sh', file, into])
 }
 
-/** A module's own list: `depends=a,b` in its .modinfo section. */
+/** The dependencies that a module lists: `depends=a,b` in its .modinfo section. */
 function dependencies(module: Buffer): string[] {
   const at = module.indexOf('\0depends=')
   if (at < 0) return []
@@ -192,7 +194,7 @@ function find(folder: string, ...expression: string[]): string {
   const [first] = run('find', [folder, ...expression])
     .trim()
     .split('\n')
-  if (!first) throw new Error(`${folder} holds nothing that matches ${expression.join(' ')}`)
+  if (!first) throw new Error(`${folder} has no file that matches ${expression.join(' ')}`)
   return first
 }
 

@@ -1,6 +1,6 @@
 /**
- * The device of the kernels' trial. Each line on standard input is a call, `{"call":"stats","args":[]}`; each answer is a line
- * `{"value":…}` or `{"error":…}`. What the session reports is kept for `reports()`.
+ * The device in the kernels' trial. Each line on standard input is a call, `{"call":"stats","args":[]}`; each answer is a line
+ * `{"value":…}` or `{"error":…}`. `reports()` returns what the session has reported.
  */
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -50,7 +50,7 @@ const calls = {
   update(rules: RulesInput) {
     session.update(rules)
   },
-  /** Opens a connection under a name; `line` is what the server shall do, `write` what this end sends, and how often. */
+  /** Opens a connection under a name. `line` is the server's instruction; `write` is what this end sends, and how often. */
   async open(name: string, line: string, write?: { bytes: number; every: number }) {
     const flow: Flow = { gap: 0, last: performance.now(), bytes: 0, done: false }
     const socket = session.connect({ host: HOST, port: PORT, noDelay: true })
@@ -71,7 +71,7 @@ const calls = {
     await within(once(socket, 'connect'), 8000)
     if (write !== undefined) void writeOn(socket, write)
   },
-  /** The longest time without a byte from the server, since the call before. */
+  /** The longest time without a byte from the server, since the previous call. */
   arrived(name: string) {
     const { flow } = sockets.get(name)!
     const { bytes, error, done } = flow

@@ -1,8 +1,8 @@
 /**
- * A guest with another kernel and this machine's files: QEMU without hardware virtualisation, so that it runs anywhere.
+ * Runs a guest with another kernel and this machine's files, in QEMU without hardware virtualisation, so that it runs anywhere.
  *
- * The guest's clock counts instructions (`-icount`), 1 ns each: it is a slow machine by our clock and a steady one by its
- * own, however busy this one is. So its times can be compared, and no timeout has to be raised.
+ * The guest's clock counts instructions (`-icount`), 1 ns each. By our clock the guest is slow; by its own clock it runs at a steady
+ * speed, however busy this machine is. So its times can be compared, and timeouts need not be raised.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,20 +11,20 @@ import { join } from 'node:path'
 import type { Kernel } from './debian-kernel.js'
 
 export interface GuestRun {
-  /** The command's own; `timeout` or `no-boot` where there is none. */
+  /** The command's exit status; `timeout` or `no-boot` if there is none. */
   status: number | 'timeout' | 'no-boot'
   stdout: string
   stderr: string
-  /** Warnings and faults of the kernel itself. */
+  /** The kernel's own warnings and faults. */
   oopses: string
   /** Seconds, by this machine's clock. */
   seconds: number
 }
 
 export interface GuestOptions {
-  /** The folder that the command runs in. It sees this machine's files, and may write anywhere: nothing of it remains. */
+  /** The command's working folder. The command sees this machine's files and may write anywhere; its changes are discarded. */
   directory: string
-  /** A folder for what remains: the output, the kernel's log, and what the command writes to /run/out. */
+  /** The folder for results: the output, the kernel's log, and what the command writes to /run/out. */
   out: string
   /** @defaultValue 1800 */
   limitSeconds?: number
@@ -32,7 +32,7 @@ export interface GuestOptions {
   memoryMiB?: number
 }
 
-/** Boots the kernel, runs the command, and waits for its end. The guest has no network but what it makes. */
+/** Boots the kernel, runs the command, and waits for its end. The guest only has the networks that it creates. */
 export async function runInGuest(kernel: Kernel, command: readonly string[], options: GuestOptions): Promise<GuestRun> {
   const { directory, out, limitSeconds = 1800, memoryMiB = 3072 } = options
   rmSync(out, { recursive: true, force: true })
@@ -65,7 +65,7 @@ function script(directory: string, command: readonly string[]): string {
   const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`
   return [
     'export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 USER=root NO_COLOR=1',
-    // The Node that runs this one, wherever it is.
+    // The Node that runs this script, wherever it is.
     `export PATH=${quoted(join(process.execPath, '..'))}:$PATH`,
     `cd ${quoted(directory)}`,
     command.map(quoted).join(' '),

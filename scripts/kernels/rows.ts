@@ -1,6 +1,6 @@
-/** The rows of the table kernel × capability: what is looked at, and what it should be. */
+/** The rows of the table kernel × capability: what is tried, and what is expected. */
 
-/** What a row found: shown as it is. `good` says whether it is as the documentation promises. */
+/** The result of a row, as it is printed. `good`: it is as documented. */
 export interface Found {
   row: RowName
   shown: string

@@ -1,15 +1,15 @@
 /**
- * The server of the kernels' trial: `node server.js ADDRESS PORT`. The first line of a connection says what it does:
- * `push BYTES EVERY` sends so many bytes every so many milliseconds, `send BYTES` sends them at once and ends,
- * `take` takes what comes. Each line on standard input, a connection's remote port, is answered with the longest time
- * in which that connection brought nothing, in milliseconds, and starts the next measurement.
+ * The server of the kernels' trial: `node server.js ADDRESS PORT`. The first line of a connection is an instruction:
+ * `push BYTES EVERY` sends BYTES bytes every EVERY milliseconds, `send BYTES` sends them at once and ends, `take` only reads. Each line on
+ * standard input is a connection's remote port. The answer is the longest time without a byte from that connection, in milliseconds; then
+ * the next measurement begins.
  */
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 
 const [address, port] = process.argv.slice(2)
-/** By the name that the device gives a connection. */
+/** By the device's name for the connection. */
 const arrivals = new Map<string, { gap: number; last: number; bytes: number }>()
 
 const server = createServer({ noDelay: true }, socket => {

@@ -1,6 +1,6 @@
 /**
- * What this kernel can do: a lab of two accesses, a converter and a server, all on the kernel that runs this. Prints one JSON
- * line for each row of `rows.ts`. `node trial.js [userspace | kernel]`: under which path manager.
+ * Tries what this kernel can do, in a lab of two accesses, a converter and a server on this kernel. Prints one JSON line for each row of
+ * `rows.ts`. `node trial.js [userspace | kernel]` selects the path manager.
  */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import { type Capture, MPTCP_SUBTYPE, openLab, type Packet } from 'atsss/lab'
 import type { Calls } from './device.js'
 import type { RowName } from './rows.js'
 
-/** Milliseconds: a gap above it is no handover, but a wait for a timeout of TCP. */
+/** In milliseconds. A longer gap is not a handover, but a timeout of TCP. */
 const LONGEST_GAP = 500
 const SPARSE = { bytes: 200, every: 50 }
 
@@ -86,7 +86,7 @@ async function withKernelPathManager(): Promise<void> {
   found('kernelLevel', ready.level === 'kernel' && gap < LONGEST_GAP, `${ready.level}, ${milliseconds(gap)}`)
 }
 
-/** @returns whether 0-RTT was had */
+/** @returns whether 0-RTT succeeded */
 async function connections(): Promise<boolean> {
   let zeroRtt = false
   try {
@@ -122,7 +122,7 @@ async function asDoctorSays(zeroRtt: boolean): Promise<void> {
   found('doctor', says === zeroRtt, says ? 'says 0-RTT' : 'says no 0-RTT')
 }
 
-/** Where the second subflow leaves, its backup bit, and whether the bit changes. */
+/** The interface of the second subflow, its backup bit, and whether the bit changes. */
 async function subflows(): Promise<void> {
   const [wifi, cell] = await Promise.all(
     ['wifi', 'cell'].map(name => lab.link(name).capture(`/tmp/kernels-${name}.pcap`)),
@@ -149,7 +149,7 @@ async function subflows(): Promise<void> {
 async function standby(): Promise<void> {
   await call('update', activeStandby('NON_3GPP_ACCESS', '3GPP_ACCESS'))
   const carried = async () => await lab.link('cell').stats()
-  // The second subflow is there before anything is to be carried.
+  // Wait for the second subflow before sending anything.
   await call('open', 'down', 'push 100 1000')
   await wait(1000)
   const before = await carried()
@@ -254,7 +254,7 @@ async function call<Call extends keyof Calls>(
 ): Promise<Awaited<ReturnType<Calls[Call]>>> {
   device.stdin.write(`${JSON.stringify({ call: name, args })}\n`)
   const { value: line, done } = await answers.next()
-  if (done) throw new Error('the device has ended')
+  if (done) throw new Error('the device ended early')
   const { value, error } = JSON.parse(line)
   if (error !== undefined) throw new Error(error)
   return value
@@ -274,7 +274,7 @@ async function uplink(): Promise<{ wifi: number; cell: number }> {
 async function until(condition: () => Promise<boolean>, limit: number): Promise<void> {
   const end = performance.now() + limit
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`not within ${limit} ms`)
+    if (performance.now() > end) throw new Error(`it did not happen within ${limit} ms`)
     await wait(20)
   }
 }

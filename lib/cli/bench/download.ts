@@ -1,4 +1,4 @@
-/** Downloads that are measured while they run. */
+/** Measures downloads while they run. */
 import { once } from 'node:events'
 import { type ClientRequestArgs, get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
@@ -10,15 +10,15 @@ export interface Download {
   bytes: number
   /** Milliseconds from the first octet of an answer to the last. */
   duration: number
-  /** The longest time without an octet, in milliseconds, from the first one on. */
+  /** The longest time without an octet, in milliseconds, after the first one. */
   longestGap: number
 }
 
 /**
- * Fetches the URL over the session, again and again when it is short, until the time is over.
+ * Downloads the URL over the session until the time is over, repeatedly if the file is short.
  *
  * @param ms how long, from the first octet on
- * @throws ERR_ATSSS_OPTION for an answer that is no download; what the connection fails with
+ * @throws ERR_ATSSS_OPTION for an answer without a download; the errors of the connection
  */
 export async function download(session: MaPduSession, url: URL, ms: number): Promise<Download> {
   let bytes = 0
@@ -36,19 +36,22 @@ export async function download(session: MaPduSession, url: URL, ms: number): Pro
       if (now - first >= ms) break
     }
     response.destroy()
-    if (first === undefined) throw new AtsssError('ERR_ATSSS_OPTION', `${url} has nothing to download`)
+    if (first === undefined) throw new AtsssError('ERR_ATSSS_OPTION', `${url} is empty: give the URL of a large file`)
   }
   return { bytes, duration: last - first, longestGap }
 }
 
 async function request(session: MaPduSession, url: URL): Promise<IncomingMessage> {
-  // Without an agent: beside one, even `false`, createConnection is not asked.
+  // No `agent`, not even `false`: Node would not call createConnection.
   const options: ClientRequestArgs = { createConnection: () => connection(session, url) }
   const sent = (url.protocol === 'https:' ? getHttps : getHttp)(url, options)
   const [response] = (await once(sent, 'response')) as [IncomingMessage]
   if (response.statusCode === 200) return response
   response.destroy()
-  throw new AtsssError('ERR_ATSSS_OPTION', `${url} answers ${response.statusCode}: name the URL of a large file`)
+  throw new AtsssError(
+    'ERR_ATSSS_OPTION',
+    `${url} answered with status ${response.statusCode}: give the URL of a large file`,
+  )
 }
 
 function connection(session: MaPduSession, { protocol, hostname, port }: URL) {

@@ -1,4 +1,4 @@
-/** Where bytes come from: hexadecimal or base64 on the command line, in a file or on standard input; or a file of bytes. */
+/** Reads bytes: hexadecimal or base64 from the command line, a file or standard input; or binary files. */
 import { existsSync, readFileSync } from 'node:fs'
 import { UsageError } from '../arguments.js'
 
@@ -15,13 +15,13 @@ export async function bytesOf(words: readonly string[]): Promise<Uint8Array> {
   throw new UsageError(`'${first.slice(0, 60)}' is not a file, and neither hexadecimal nor base64`)
 }
 
-/** Of a text the bytes that it writes; anything else is bytes itself. */
+/** The bytes that a text denotes; content that is not such a text is returned as it is. */
 export function bytesIn(content: Uint8Array): Uint8Array {
   const text = Buffer.from(content).toString('latin1')
   return (/^[\t\n\r -~]*$/.test(text) ? fromText(text) : undefined) ?? new Uint8Array(content)
 }
 
-/** Hexadecimal digits, however separated, with `# comments`; the dumps of xxd, hexdump -C and tcpdump -x; base64. */
+/** Parses hexadecimal digits with any separators and `# comments`, dumps of xxd, hexdump -C and tcpdump -x, and base64. */
 export function fromText(text: string): Uint8Array | undefined {
   const lines = text
     .replace(/#.*$/gm, '')
@@ -32,16 +32,16 @@ export function fromText(text: string): Uint8Array | undefined {
     .join(' ')
     .replace(/\b0x|\\x/gi, ' ')
     .replace(/[\s:,-]/g, '')
-  // An odd number of digits is a mistake, and not base64 that happens to have no other letters.
+  // An odd number of hexadecimal digits is a mistake, not base64.
   if (/^[0-9a-f]+$/i.test(digits)) return digits.length % 2 === 0 ? bytesOfText(digits, 'hex') : undefined
   const letters = lines.join('').replace(/\s/g, '')
-  // Of one letter over a group of four no octet can be made.
+  // One letter more than groups of four is not valid base64.
   if (/^[A-Za-z0-9+/_-]+={0,2}$/.test(letters) && letters.replaceAll('=', '').length % 4 !== 1)
     return bytesOfText(letters, 'base64')
   return undefined
 }
 
-/** An offset, then groups of digits, then what they are as text. */
+/** A line of a dump: an offset, groups of digits, and the text column. */
 const DUMP = /^\s*(?:0x)?[0-9a-f]{4,8}(?::| )\s+?((?:[0-9a-f]{2,4} {1,2})*[0-9a-f]{2,4})(?:\s*$|\s{2,}.*$|\s+\|.*$)/i
 
 function bytesOfText(text: string, encoding: 'hex' | 'base64'): Uint8Array {

@@ -12,17 +12,17 @@ import { PCP_VERSION } from '../../wire/pcp/index.js'
 import { UsageError } from '../arguments.js'
 
 interface Kind {
-  /** In words. */
+  /** The name that is printed. */
   title: string
-  /** Whether bytes that are broken would be this rather than something else. */
+  /** Whether malformed bytes are most likely of this kind. */
   looksLike(bytes: Uint8Array): boolean
-  /** Of the errors that the codec throws. */
+  /** The code of the errors that the codec throws. */
   code: WireCode
-  /** The codec's own reading. Throws `WireError`. */
+  /** Calls the codec. Throws `WireError`. */
   read(from: Reader): unknown
 }
 
-/** In the order in which they are tried. */
+/** The kinds, in the order in which they are tried. */
 export const KINDS = {
   convert: {
     title: 'Convert (RFC 8803)',
@@ -70,13 +70,13 @@ export interface Decoded {
   kind: KindName
   title: string
   fields: Field[]
-  /** What the codec made of the bytes, when it accepts them. */
+  /** The decoded value, if the codec accepts the bytes. */
   value?: unknown
-  /** Why it does not, and where. */
+  /** Otherwise what is wrong, and where. */
   error?: { code: string; message: string; offset: number }
 }
 
-/** Decodes the bytes as far as they go. Throws `UsageError` when their kind cannot be recognised. */
+/** Decodes the bytes as far as possible. Throws `UsageError` if their kind cannot be recognised. */
 export function decodeAs(bytes: Uint8Array, name: KindName | undefined): Decoded {
   const kind = name ?? recognise(bytes)
   const { title, code, read }: Kind = KINDS[kind]
@@ -85,7 +85,7 @@ export function decodeAs(bytes: Uint8Array, name: KindName | undefined): Decoded
   return { kind, title, fields, error: { code: error.code, message: error.message, offset: error.offset } }
 }
 
-/** The first kind that the bytes are without a fault; else the first that they look like. */
+/** The first kind that accepts the bytes; otherwise the first kind that they resemble. */
 function recognise(bytes: Uint8Array): KindName {
   const names = Object.keys(KINDS) as KindName[]
   const found = names.find(name => isWhole(KINDS[name], bytes)) ?? names.find(name => KINDS[name].looksLike(bytes))

@@ -1,4 +1,4 @@
-/** The messages in the packets of a capture: at the start of TCP streams, and in UDP datagrams. */
+/** Finds the messages in the packets of a capture: at the start of TCP streams, and in UDP datagrams. */
 import { hostAndPort } from '../../input/addresses.js'
 import type { Captured } from '../../lab/capture.js'
 import type { Packet, Tcp } from '../../lab/index.js'
@@ -20,8 +20,8 @@ export interface Message {
 }
 
 /**
- * Convert messages stand at the very start of each direction of a connection (RFC 8803 §6). What a direction carries is put
- * in the order of its sequence numbers, as far as a message can reach.
+ * Convert messages are at the very start of each direction of a connection (RFC 8803 §6). The segments of each direction are put into
+ * the order of their sequence numbers, up to the length of the longest message.
  */
 export function messagesIn(packets: readonly Captured[]): Message[] {
   const streams = new Map<string, Stream>()
@@ -34,7 +34,7 @@ export function messagesIn(packets: readonly Captured[]): Message[] {
     const from = hostAndPort(packet.source, tcp.sourcePort)
     const to = hostAndPort(packet.destination, tcp.destinationPort)
     const key = `${from} ${to}`
-    // A SYN's own number is one octet before the first one; a connection caught half-way begins where it is seen.
+    // A SYN's sequence number is one before that of the first octet. If the capture has no SYN, the stream begins where it is first seen.
     const first = tcp.sequence + (tcp.flags.syn ? 1 : 0)
     let stream = streams.get(key)
     if (stream === undefined || (tcp.flags.syn && stream.start !== first >>> 0)) {
@@ -60,7 +60,7 @@ export function messagesIn(packets: readonly Captured[]): Message[] {
   return messages
 }
 
-/** What a UDP datagram from or to the ports of PCP holds. RFC 6887 §19.1. */
+/** The message in a UDP datagram from or to a port of PCP. RFC 6887 §19.1. */
 function pcpDatagram({ protocol, version, bytes, source, destination }: Packet) {
   const start = version === 4 ? (bytes[0]! & 0x0f) * 4 : 40
   if (protocol !== UDP || bytes.length < start + UDP_HEADER) return undefined
@@ -77,15 +77,15 @@ const UDP_HEADER = 8
 interface Stream {
   start: number
   bytes: Uint8Array
-  /** How many octets from the start on are known. */
+  /** How many octets are known, from the start of the stream. */
   there: number
-  /** Its message has been found. */
+  /** Whether its message has been found. */
   found: boolean
 }
 
 function take(stream: Stream, sequence: number, payload: Uint8Array): void {
   const at = (sequence - stream.start) | 0
-  // Behind a gap it is left for the packet to come again; captures of one end have it in order.
+  // After a gap, skip the segment until it is retransmitted. Captures at one end of a connection are mostly in order.
   if (at < 0 || at > stream.there) return
   const room = payload.subarray(0, stream.bytes.length - at)
   stream.bytes.set(room, at)

@@ -1,4 +1,4 @@
-/** Prints what a codec read as a tree, one line for each field. */
+/** Prints the fields that a codec read as a tree, one line each. */
 import type { Field } from '../../wire/bytes/trace.js'
 import type { Colours } from '../terminal.js'
 
@@ -7,7 +7,7 @@ export function problems(fields: readonly Field[]): Field[] {
   return fields.flatMap(field => [...(field.problem === undefined ? [] : [field]), ...problems(field.fields ?? [])])
 }
 
-/** A line for each field: where it begins, its first octets, what it is. */
+/** A line for each field: its offset, its first octets, its name and value. */
 export function treeLines(fields: readonly Field[], bytes: Uint8Array, colours: Colours, depth = 0): string[] {
   return fields.flatMap(({ offset, length, name, value, problem, fields: inside }) => {
     const some = bytes.subarray(offset, offset + Math.min(length, SHOWN))
@@ -19,6 +19,6 @@ export function treeLines(fields: readonly Field[], bytes: Uint8Array, colours: 
   })
 }
 
-/** Octets shown of a field on its line. */
+/** The most octets shown on the line of a field. */
 const SHOWN = 6
 const OCTETS_WIDTH = SHOWN * 3 + 1

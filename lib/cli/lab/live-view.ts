@@ -8,14 +8,14 @@ import { WatchClient } from '../watch/client.js'
 import { type Page, startPage } from '../watch/page-server.js'
 
 interface LiveView extends Pick<Page, 'url' | 'linkChanged'>, AsyncDisposable {
-  /** What the configuration of the session is to have besides. */
+  /** Additional properties of the session's configuration. */
   watch: { path: string; control: true }
 }
 
-/** How often it is looked whether a session is there, in milliseconds. */
+/** Milliseconds between two checks for a session. */
 const LOOK = 100
 
-/** Shows one session after the other, until it is closed. */
+/** Shows one session after another, until it is closed. */
 export async function openLiveView({ accesses }: Lab, port: number | { fd: number }): Promise<LiveView> {
   const page = await startPage({ port, links: accesses })
   const folder = mkdtempSync(join(tmpdir(), 'atsss-lab-view-'))

@@ -1,27 +1,27 @@
-/** Being root where one is not: the command again, in a user namespace of its own. */
+/** Runs the command again as root of a new user namespace. */
 import { type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { AtsssError } from '../../errors.js'
 import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../../runtime/kernel/constants.js'
 import { native } from '../../runtime/kernel/native.js'
 
-/** Set in the second run, which does not try a third. */
+/** Set in the second run, so that it does not start a third. */
 const MARK = 'ATSSS_LAB_UNSHARED'
-/** Set beside it when the second run has been given a socket, which listens where the first one is. */
+/** Also set if the second run inherits a socket that listens in the network namespace of the first. */
 const LISTENER = 'ATSSS_LAB_LISTENER'
 
-/** Whether making namespaces needs another run of this command. */
+/** Whether the command has to run again in order to create namespaces. */
 export function needsUserNamespace(): boolean {
   return process.geteuid?.() !== 0 && process.env[MARK] === undefined
 }
 
-/** What others have to run first to be where this process is. */
+/** The command by which other shells enter the namespaces of this process. */
 export function entering(): string {
   if (process.env[MARK] === undefined) return process.geteuid?.() === 0 ? '' : 'sudo '
   return `nsenter --target ${process.pid} --user --net --mount --preserve-credentials `
 }
 
-/** The socket that the first run has opened for this one: a namespace's 127.0.0.1 is another one than the browser's. */
+/** The socket that the first run opened for this one: this namespace's 127.0.0.1 is not the browser's. */
 export function inheritedListener(): { fd: number } | undefined {
   const fd = process.env[LISTENER]
   delete process.env[LISTENER] // the commands of the lab have no such descriptor
@@ -31,9 +31,9 @@ export function inheritedListener(): { fd: number } | undefined {
 /**
  * Runs `atsss` with these arguments as root of a new user namespace, with its own network and mounts.
  *
- * @param port of a socket on 127.0.0.1 that it shall find listening, 0 for any; undefined: none
+ * @param port that the second run gets a listening socket for, on 127.0.0.1; 0: any port; undefined: no socket
  * @returns its exit status
- * @throws ERR_LAB_PRIVILEGE where the system does not allow such namespaces, with what to do
+ * @throws ERR_LAB_PRIVILEGE with a remedy, if the system does not allow such namespaces
  */
 export async function runInUserNamespace(args: readonly string[], port?: number): Promise<number> {
   const unshare = ['--user', '--map-root-user', '--net', '--mount']
@@ -53,13 +53,13 @@ export async function runInUserNamespace(args: readonly string[], port?: number)
   const stdio: StdioOptions = ['inherit', 'inherit', 'inherit', ...(listener === undefined ? [] : [listener])]
   const child = spawn('unshare', [...unshare, ...again], { stdio, env })
   if (listener !== undefined) native().close(listener)
-  // The terminal tells both; this one waits for the other to clear up.
+  // The terminal sends signals to both. This process waits until the other has cleaned up.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void child.kill(signal))
   const [code] = await once(child, 'close')
   return code ?? 1
 }
 
-/** The descriptor behind standard input, output and error. */
+/** The first descriptor after standard input, output and error. */
 const FOURTH = 3
 
 /** Throws EADDRINUSE, EACCES. */

@@ -1,13 +1,13 @@
 /**
- * The lab's own application, a program of its own for `atsss lab --web`: over a session that ATSSS_CONFIG describes, a
- * download that never ends at the speed of a film, and a message every fifth of a second on another connection.
+ * The lab's own application, a separate program for `atsss lab --web`. Over a session that ATSSS_CONFIG configures, it downloads
+ * endlessly at the rate of a film, and sends a message every fifth of a second on another connection.
  */
 import { Agent, get, request } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { MaPduSession } from '../../index.js'
 
 const HOST = process.argv[2]!
-/** Of the download. */
+/** The rate of the download. */
 const MBPS = 15
 const MESSAGE = Buffer.alloc(400, 'How is it going? ')
 
@@ -16,7 +16,7 @@ await session.ready
 void again(film)
 void again(chat)
 
-/** For ever; what has failed is tried again. */
+/** Repeats it for ever, also after a failure. */
 async function again(one: () => Promise<void>): Promise<never> {
   for (;;) {
     await one().catch((error: Error) => process.stderr.write(`${error.message}\n`))
@@ -24,7 +24,7 @@ async function again(one: () => Promise<void>): Promise<never> {
   }
 }
 
-/** Reads as fast as it watches, so that the server waits. */
+/** Reads at the rate of the film, so that the server has to wait. */
 function film(): Promise<void> {
   return new Promise((resolve, reject) => {
     const createConnection = () => session.connect(80, HOST)
@@ -34,7 +34,7 @@ function film(): Promise<void> {
       for await (const chunk of response) {
         bytes += chunk.length
         const ahead = (bytes * 8) / (MBPS * 1000) - (performance.now() - began)
-        // A film that has stood still goes on where it was; it does not hurry.
+        // After a stall the film goes on at its own rate, and does not catch up.
         if (ahead > 20) await wait(ahead)
       }
       resolve()

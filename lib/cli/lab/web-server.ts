@@ -8,7 +8,7 @@ const HELP = `This is the lab's web server.
 GET  /bytes/N   N octets
 POST /echo      the request's body
 `
-/** Octets; each piece of a long answer. */
+/** The size of each piece of a long answer, in octets. */
 const PIECE = Buffer.alloc(65_536, 'The quick brown fox jumps over the lazy dog. ')
 
 const [port, ...addresses] = process.argv.slice(2)
@@ -19,7 +19,7 @@ for (const address of addresses) {
     if (count !== undefined) return void send(Number(count), response)
     response.writeHead(request.url === '/' ? 200 : 404, { 'content-type': 'text/plain' }).end(HELP)
   })
-  // Node's server treats a client that has sent everything (`atsss connect` at the end of its input) as gone.
+  // Node's server otherwise treats a client that has ended its side (`atsss connect` at the end of its input) as disconnected.
   allowHalfOpenHttp(server)
   server.listen(Number(port), address)
   await once(server, 'listening')

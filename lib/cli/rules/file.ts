@@ -1,4 +1,4 @@
-/** Rules in a file: JSON, or a configuration that has them; a container or a NAS message with one, as bytes or as text. */
+/** Reads rules from a file: JSON, a configuration that has them, or a container or NAS message as bytes or text. */
 import { AtsssError } from '../../errors.js'
 import type { RuleUpdate } from '../../policy/rules/container.js'
 import { parseRules } from '../../policy/rules/json.js'
@@ -10,13 +10,13 @@ import { bytesIn } from '../decode/input.js'
 
 export interface RulesFile extends Pick<RuleUpdate, 'problems'> {
   rules: readonly Rule[]
-  /** What was in it. */
+  /** The kind of content. */
   source: 'JSON' | 'a preset' | 'an ATSSS container' | 'a NAS message'
 }
 
 /**
  * @param origin where the content is from, for the messages
- * @throws ERR_ATSSS_RULE with every rule that cannot be, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED
+ * @throws ERR_ATSSS_RULE with every invalid rule, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED
  */
 export function rulesIn(content: Uint8Array, origin: string): RulesFile {
   const text = Buffer.from(content)
@@ -57,7 +57,7 @@ function rulesOfJson(json: unknown, origin: string): RulesFile {
   }
 }
 
-/** One error with a line for each rule that cannot be, instead of the first one's. */
+/** An error with a line for each invalid rule, not only for the first. */
 function allThatIsWrong(given: unknown, first: AtsssError): AtsssError {
   if (first.code !== 'ERR_ATSSS_RULE' || !Array.isArray(given)) return first
   const lines = given.flatMap((rule, index) => {
@@ -68,6 +68,6 @@ function allThatIsWrong(given: unknown, first: AtsssError): AtsssError {
       return [(error as Error).message.replace(/^rules\[0\]/, `rules[${index}]`)]
     }
   })
-  // Each can be, but not together.
+  // Each rule is valid by itself, but they conflict.
   return lines.length === 0 ? first : new AtsssError('ERR_ATSSS_RULE', lines.join('\n'))
 }

@@ -8,7 +8,7 @@ export function titleOf({ id, precedence }: Rule): string {
   return id === undefined ? `the rule of precedence ${precedence}` : `rule '${id}', precedence ${precedence}`
 }
 
-/** What the rule is about: kinds that must all be so, each with its alternatives. */
+/** The rule's traffic descriptor: criteria that must all match, each with its alternatives. */
 export function trafficInWords({ traffic }: Pick<Rule, 'traffic'>): string {
   const { matchAll, ...lists } = trafficToJson(traffic) as { matchAll?: true } & Record<string, unknown[]>
   const parts = Object.entries(lists).map(([kind, items]) => `${KINDS[kind]} ${items.map(shown).join(' or ')}`)

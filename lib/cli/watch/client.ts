@@ -1,4 +1,4 @@
-/** The other end of a session's socket: what it says, and what it is asked. */
+/** The client of a session's watch socket: receives snapshots and events, and sends requests. */
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
@@ -18,17 +18,17 @@ import {
 interface WatchClientEvents {
   snapshot: [snapshot: Snapshot]
   event: [happening: WatchEvent]
-  /** The session has gone; with an error when what it said made no sense. */
+  /** The session has ended; with an error if its messages could not be read. */
   close: [error: Error | undefined]
 }
 
-/** What to ask; the id is ours to choose. */
+/** A request, without its id. */
 export type Wish = { do: 'every'; milliseconds: number } | { do: 'update'; rules: unknown }
 
 export class WatchClient extends EventEmitter<WatchClientEvents> {
   readonly hello: Hello
   readonly path: string
-  /** Resolves when the session has ended, even if that was before anybody asked. */
+  /** Resolves when the session has ended, also if it has ended already. */
   readonly ended: Promise<void>
   readonly #socket: Socket
   readonly #answers = new Map<number, (error: string | undefined) => void>()
@@ -42,7 +42,7 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
     this.ended = new Promise(resolve => this.once('close', () => resolve()))
   }
 
-  /** Throws ERR_ATSSS_WATCH: nobody listens there, or what does is no session of this version. */
+  /** Throws ERR_ATSSS_WATCH if no process listens there, or it is not a session of this version. */
   static async open(path: string): Promise<WatchClient> {
     const socket = connect(path).setEncoding('utf8')
     await once(socket, 'connect').catch((error: Error) => {
@@ -52,16 +52,19 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
       const lines = new Lines()
       let client: WatchClient | undefined
       let wrong: Error | undefined
-      const hear = (message: WatchMessage) => {
-        if (client) return client.#hear(message)
+      const take = (message: WatchMessage) => {
+        if (client) return client.#take(message)
         if (message.type !== 'hello' || message.version !== WATCH_VERSION)
-          throw new AtsssError('ERR_ATSSS_WATCH', `${path} is no session of this version of atsss`)
+          throw new AtsssError(
+            'ERR_ATSSS_WATCH',
+            `${path} is not the watch socket of a session of this version of atsss`,
+          )
         client = new WatchClient(path, socket, message)
         resolve(client)
       }
       socket.on('data', (text: unknown) => {
         try {
-          for (const line of lines.push(String(text))) hear(JSON.parse(line) as WatchMessage)
+          for (const line of lines.push(String(text))) take(JSON.parse(line) as WatchMessage)
         } catch (error) {
           wrong = error as Error
           socket.destroy()
@@ -77,7 +80,7 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
     })
   }
 
-  /** Rejects with what the session has against it. */
+  /** Sends a request. Rejects with the session's reason if it refuses. */
   ask(wish: Wish): Promise<void> {
     if (this.#socket.destroyed) return Promise.reject(new AtsssError('ERR_ATSSS_WATCH', GONE))
     const id = ++this.#lastId
@@ -92,7 +95,7 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
     this.#socket.destroy()
   }
 
-  #hear(message: WatchMessage): void {
+  #take(message: WatchMessage): void {
     if (message.type === 'snapshot') this.emit('snapshot', message)
     else if (message.type === 'event') this.emit('event', message)
     else if (message.type === 'answer') {
@@ -111,11 +114,11 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
 function whyNot({ code, message }: NodeJS.ErrnoException): string {
   switch (code) {
     case 'ENOENT':
-      return 'there is no such socket: the session needs the option "watch", and its process has to be running'
+      return 'there is no such socket: start the process, and give its session the option "watch: true"'
     case 'ECONNREFUSED':
-      return 'nobody listens there any more: its process has ended'
+      return 'its process has ended'
     case 'EACCES':
-      return "it is another user's: watch it as that user"
+      return 'it belongs to another user: run atsss watch as that user'
     default:
       return message
   }
@@ -124,8 +127,8 @@ function whyNot({ code, message }: NodeJS.ErrnoException): string {
 const GONE = 'the session has ended'
 
 /**
- * Where to look: a path as it is; a process id, or nothing, in the user's own folder. Throws ERR_ATSSS_WATCH when there is
- * not exactly one.
+ * The path of the socket. `wanted` is the path itself, or a process id; without it, the only socket in the user's own folder. Throws
+ * ERR_ATSSS_WATCH if there is none, or more than one.
  */
 export function findSocket(wanted: string | undefined): string {
   if (wanted !== undefined && !/^\d+(-\d+)?$/.test(wanted)) return wanted
@@ -138,13 +141,13 @@ export function findSocket(wanted: string | undefined): string {
   throw new AtsssError(
     'ERR_ATSSS_WATCH',
     only === undefined
-      ? `no session of this user can be watched: give one the option "watch: true" (there is no socket in ${folder}; what ` +
-          'another user runs, root for one, is watched as that user)'
-      : `several sessions can be watched: say which: ${ids}`,
+      ? `there is no session to watch: ${folder} has no socket of a running process. Give the session the option "watch: true"; ` +
+          'watch the session of another user, such as root, as that user'
+      : `there are several sessions to watch: name one of ${ids}`,
   )
 }
 
-/** Those of processes that are alive. */
+/** The sockets of running processes. */
 function socketsIn(folder: string): string[] {
   try {
     return readdirSync(folder).filter(name => /^\d+(-\d+)?\.sock$/.test(name) && isAlive(Number.parseInt(name, 10)))

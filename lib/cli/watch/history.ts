@@ -1,4 +1,4 @@
-/** Snapshots, one after the other, as rates over time. Pure. */
+/** Turns successive snapshots into rates over time. Pure. */
 import type { AccessType } from '../../policy/rules/rule.js'
 import type { Snapshot, WatchedAccess, WatchedConnection } from '../../runtime/watch/messages.js'
 import { openOnes } from './words.js'
@@ -9,7 +9,7 @@ export interface Rates {
   down: number
 }
 
-/** One moment. */
+/** The state at one moment. */
 interface Moment {
   /** Milliseconds since 1970. */
   at: number
@@ -18,19 +18,19 @@ interface Moment {
 }
 
 export interface History {
-  /** The oldest first; at most `MOMENTS`. */
+  /** At most `MOMENTS`, the oldest first. */
   moments: readonly Moment[]
-  /** Of each connection and access, now. */
+  /** The present rates of each connection and access. */
   connections: ReadonlyMap<number, Record<AccessType, Rates>>
   last: Snapshot | undefined
 }
 
-/** How many are kept: two minutes at the usual pace. */
+/** The most moments that are kept: two minutes at the default interval. */
 export const MOMENTS = 480
 
 export const NO_HISTORY: History = { moments: [], connections: new Map(), last: undefined }
 
-/** Counters that have gone back are of another session: no rate. */
+/** No rate if a counter went back: it is another session's. */
 export function next({ moments, last, connections }: History, snapshot: Snapshot): History {
   const seconds = last ? (snapshot.at - last.at) / 1000 : 0
   if (!last || seconds <= 0) return { moments, connections, last: snapshot }
@@ -49,8 +49,8 @@ export function next({ moments, last, connections }: History, snapshot: Snapshot
 }
 
 /**
- * What has gone over to the other access since the snapshot before, in words. Load balancing by percentages goes over all the
- * time: that is no news.
+ * Describes what has moved to the other access since the previous snapshot. Load balancing by percentages moves connections all the
+ * time, so its moves are left out.
  */
 export function handoverBetween(before: Snapshot | undefined, now: Snapshot): string | undefined {
   const divides = (rule?: Snapshot['rules'][number]) => rule?.steering?.mode === 'load-balancing'
@@ -68,13 +68,13 @@ export function handoverBetween(before: Snapshot | undefined, now: Snapshot): st
   return count === 1 ? `handover${where}` : `${count} handovers${where}`
 }
 
-/** The share of an access in what both carry in a direction, percent; undefined while they carry nothing. */
+/** An access' share of what both carry in a direction, in percent; undefined while they carry nothing. */
 export function shareOf(access: AccessType, { rates }: Moment, direction: keyof Rates): number | undefined {
   const all = rates['3gpp'][direction] + rates['non-3gpp'][direction]
   return all === 0 ? undefined : (100 * rates[access][direction]) / all
 }
 
-/** What was measured before an access was lost is none of now. */
+/** A lost access has no present measurements. */
 export function rttNow({ available, rttMs }: WatchedAccess): number | undefined {
   return available ? rttMs : undefined
 }

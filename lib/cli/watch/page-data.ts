@@ -1,4 +1,4 @@
-/** A snapshot as the page shows it: words and numbers, ready to be put into tables. Pure. */
+/** Turns a snapshot into words and numbers for the tables of the page. Pure. */
 import { hostAndPort } from '../../input/addresses.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { Snapshot } from '../../runtime/watch/messages.js'
@@ -16,7 +16,7 @@ interface PageData {
     title: string
     cells: string[]
     isTcp: boolean
-    /** Why it is TCP. */
+    /** Why the connection uses TCP. */
     fallback: string | undefined
     subflows: { access: string; kind: 'in use' | 'backup' | 'joining'; cells: string[] }[]
   }[]

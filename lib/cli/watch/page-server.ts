@@ -1,6 +1,6 @@
 /**
- * The live page: on a loopback address, only for who has its token, and without anything from the network. It shows one session
- * after the other; the links of a lab, where it is given them, can be changed from it.
+ * Serves the live page on a loopback address, to browsers that have its token. The page loads nothing from the network. It shows one
+ * session after another, and can change the links of a lab.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
@@ -15,24 +15,24 @@ import type { WatchClient } from './client.js'
 import { type PageLink, Story } from './page-story.js'
 
 interface PageOptions {
-  /** 0: any. A descriptor: a socket that listens already, on a loopback address. */
+  /** A port; 0: any. Or the descriptor of a socket that already listens on a loopback address. */
   port?: number | { fd: number }
-  /** Those of a lab, by name: they may be changed from the page. */
+  /** The links of a lab, by name, which the page may change. */
   links?: Readonly<Record<string, PageLink>>
 }
 
 export interface Page {
-  /** With its token. */
+  /** Includes the token. */
   url: string
-  /** From now on this session, until it has gone; before the first one, and between two, the page says that there is none. */
+  /** Shows this session from now on, until it ends. While there is no session, the page says so. */
   show(client: WatchClient): void
-  /** A link has changed otherwise than by the page. */
+  /** Reports that a link was changed, but not by the page. */
   linkChanged(name: string, change: LinkChange, why?: string): void
   close(): Promise<void>
 }
 
 const HOST = '127.0.0.1'
-/** A request's body longer than this is refused, in bytes. */
+/** The longest accepted body of a request, in bytes. */
 const LONGEST_BODY = 262_144
 
 export async function startPage({ port = 0, links = {} }: PageOptions = {}): Promise<Page> {
@@ -45,10 +45,10 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? '/', `http://${HOST}`)
-    // A page of elsewhere whose name has come to mean loopback says that name.
+    // DNS rebinding: a foreign page whose name now resolves to loopback sends that name.
     if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ''))
       return refuse(response, 403, 'this address does not serve the page: open the one that atsss printed')
-    // Cookies are of a host, whatever the port: pages of two sessions are open side by side.
+    // Browsers send cookies to every port of a host, so the name has the port: several pages may be open at a time.
     const cookie = `atsss-${request.socket.localPort}`
     if (!isToken(searchParams.get('token') ?? cookieOf(request, cookie), token))
       return refuse(response, 403, 'the token is missing or wrong: open the address that atsss printed, with its token')
@@ -97,7 +97,7 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
   }
 }
 
-/** Only what it brings itself; styles of its own elements are the chart's. */
+/** Only the page's own files. The chart library sets inline styles. */
 const POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 interface PageFile {
@@ -108,7 +108,7 @@ interface PageFile {
 const SCRIPT = 'text/javascript; charset=utf-8'
 const SCRIPTS = ['page.js', 'charts.js', 'links.js', 'wishes.js']
 
-/** Of uPlot, in its folder dist/: scripts/page.ts copies them beside the page. */
+/** The files of uPlot's folder dist/ that scripts/page.ts copies beside the page. */
 export const CHART_FILES = ['uPlot.iife.min.js', 'uPlot.min.css'] as const
 
 function pageFiles(): Record<string, PageFile> {
@@ -116,7 +116,7 @@ function pageFiles(): Record<string, PageFile> {
   const own = (name: string) => readFileSync(join(folder, name))
   const chart = (name: (typeof CHART_FILES)[number]) => {
     const built = join(folder, name)
-    // Beside the sources there is none: a checkout has the development dependency.
+    // When run from the sources, they come from the development dependency.
     return readFileSync(existsSync(built) ? built : createRequire(import.meta.url).resolve(`uplot/dist/${name}`))
   }
   return {

@@ -1,4 +1,4 @@
-/** What a page is told: what has been until now, when it is opened, and then what comes. */
+/** The events that a page receives: first the history, then what happens. */
 import type { ServerResponse } from 'node:http'
 import type { Access, Link, LinkChange } from '../../lab/index.js'
 import type { Snapshot } from '../../runtime/watch/messages.js'
@@ -7,7 +7,7 @@ import { type History, handoverBetween, MOMENTS, NO_HISTORY, next } from './hist
 import { describeSnapshot } from './page-data.js'
 import { happeningInWords } from './words.js'
 
-/** The link of an access of a lab: shown as it is, and changed. */
+/** The link of an access of a lab, which the page shows and changes. */
 export interface PageLink extends Pick<Access, 'access'> {
   link: Pick<Link, 'set' | 'present'>
 }
@@ -18,9 +18,9 @@ interface Noted {
   kind: string
 }
 
-/** How many happenings a page that is opened late gets. */
+/** The most past events that a newly opened page gets. */
 const HAPPENINGS = 200
-/** One who does not read is left out once so many bytes wait for him. */
+/** A page that does not read is skipped once this many bytes are queued for it. */
 const MOST_WAITING = 1_048_576
 
 export class Story {
@@ -34,17 +34,17 @@ export class Story {
     this.#links = links
   }
 
-  /** The session that is shown; undefined: there is none. */
+  /** The session that is shown; undefined while there is none. */
   get client(): WatchClient | undefined {
     return this.#client
   }
 
-  /** From now on this session, instead of another one or none, until it has gone. */
+  /** Shows this session from now on, until it ends. */
   show(client: WatchClient): void {
     this.#client = client
     this.#history = NO_HISTORY
     this.#send('past', this.#past())
-    client.on('snapshot', snapshot => this.#hear(snapshot))
+    client.on('snapshot', snapshot => this.#take(snapshot))
     client.on('event', happening =>
       this.#note({ at: happening.at, text: happeningInWords(happening), kind: happening.event }),
     )
@@ -55,7 +55,7 @@ export class Story {
     })
   }
 
-  /** @param why what it stands for, where somebody has said so */
+  /** @param why the reason, if one was given */
   linkChanged(name: string, change: LinkChange, why?: string): void {
     this.#note({ at: Date.now(), text: `link ${name}: ${why || inWords(change)}`, kind: 'link' })
     this.#send('links', this.#linksNow())
@@ -78,7 +78,7 @@ export class Story {
     return Object.entries(this.#links).map(([name, { access, link }]) => ({ name, access, ...link.present }))
   }
 
-  #hear(snapshot: Snapshot): void {
+  #take(snapshot: Snapshot): void {
     const handover = handoverBetween(this.#history.last, snapshot)
     if (handover !== undefined) this.#note({ at: snapshot.at, text: handover, kind: 'handover' })
     this.#history = next(this.#history, snapshot)

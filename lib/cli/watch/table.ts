@@ -1,4 +1,4 @@
-/** The live table: what is known of a session, as lines of text. Pure. */
+/** The live table: a session as lines of text. Pure. */
 
 import { hostAndPort } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
@@ -32,7 +32,7 @@ export function table(view: View): string[] {
   return [...head, ...connections, '', ...eventLines(view, rest)].slice(0, height).map(line => cut(line, width))
 }
 
-/** A row of numbers for each access, and under it what it has carried over time. */
+/** For each access a row of numbers, and under it a graph of its rate. */
 function accessLines(view: View, last: Snapshot): string[] {
   const { history, colours, width } = view
   const rows = BOTH.map(access => accessCells(history, last, access))
@@ -63,7 +63,7 @@ function accessLines(view: View, last: Snapshot): string[] {
   ]
 }
 
-/** Rows from which on there is room for more than what is needed. */
+/** From this many rows on, the table has room for more than the necessary. */
 const TALL = 30
 
 const HEADINGS = ['ACCESS', 'INTERFACE', 'STATE', 'RTT', 'LOSS', 'UP', 'SHARE', 'DOWN', 'SHARE']
@@ -90,7 +90,7 @@ function accessCells(history: History, last: Snapshot, access: AccessType): stri
   ]
 }
 
-/** Columns of the longest rate but for a moment's: so that nothing jumps. */
+/** The width of almost every rate, so that columns do not jump. */
 const RATE = '12.3 Mbit/s'.length
 
 function sumOf({ up, down }: Rates): number {
@@ -99,7 +99,7 @@ function sumOf({ up, down }: Rates): number {
 
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
-/** What both directions carried, against the most that either access carried in that time. */
+/** The rate of both directions together, relative to the highest of either access in that time. */
 export function sparkline({ moments }: History, access: AccessType, columns: number): string {
   const shown = moments.slice(-columns)
   const most = Math.max(1, ...shown.flatMap(({ rates }) => BOTH.map(each => sumOf(rates[each]))))
@@ -165,7 +165,7 @@ function connectionBlock({ colours, history }: View, connection: WatchedConnecti
   return [`  ${colours.strong(`#${id} ${hostAndPort(host, port)}`)} ${facts.join(' · ')}`, ...subflows]
 }
 
-/** The last ones, in at most so many lines. */
+/** The last events, in at most this many lines. */
 function eventLines({ happenings, colours }: View, room: number): string[] {
   const lines = happenings.map(happening => {
     const text = happeningInWords(happening)
@@ -176,7 +176,7 @@ function eventLines({ happenings, colours }: View, room: number): string[] {
   return room < 2 || lines.length === 0 ? [] : [colours.faint('EVENTS'), ...lines.slice(1 - room)]
 }
 
-/** To so many columns, colours left whole. */
+/** Cuts the line to this many columns, and keeps colours intact. */
 export function cut(line: string, width: number): string {
   let columns = 0
   let text = ''

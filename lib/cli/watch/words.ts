@@ -1,4 +1,4 @@
-/** Quantities and happenings in words. */
+/** Quantities and events in words. */
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { WatchEvent, WatchedConnection } from '../../runtime/watch/messages.js'
 
@@ -47,12 +47,12 @@ export function happeningInWords(happening: WatchEvent): string {
   }
 }
 
-/** Without a destroyed first subflow, which the kernel keeps. */
+/** The subflows, without a destroyed first one, which the kernel keeps. */
 export function openOnes({ subflows }: WatchedConnection): WatchedConnection['subflows'] {
   return subflows.filter(({ state }) => state !== 'closed')
 }
 
-/** Bytes of a connection over both accesses. */
+/** The bytes of a connection over both accesses. */
 export function totalOf({ carried }: WatchedConnection): { sent: number; received: number } {
   const sum = (name: 'bytesSent' | 'bytesReceived') => BOTH.reduce((total, access) => total + carried[access][name], 0)
   return { sent: sum('bytesSent'), received: sum('bytesReceived') }

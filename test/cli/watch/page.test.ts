@@ -189,7 +189,7 @@ describe('atsss watch', () => {
       'nothing there',
       ['/nowhere.sock'],
       1,
-      /no session can be watched at \/nowhere\.sock: there is no such socket: .*"watch"/,
+      /no session can be watched at \/nowhere\.sock: there is no such socket: .*"watch: true"/,
     ],
     ['none at all', [], 1, /watch: true/],
     ['two', ['1', '2'], 2, /expected one session, got also '2'/],

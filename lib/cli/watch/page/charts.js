@@ -1,13 +1,13 @@
-/** The charts: curves over time, and what happened marked on them. */
+/** Draws the charts: curves over time, with marks for events. */
 /* global uPlot */
 
 /** The class of each access. */
 export const COLOURS = { '3gpp': 'gpp', 'non-3gpp': 'wifi' }
 
-/** Happenings that charts mark: not each subflow's. */
+/** The kinds of events that charts mark. Those of single subflows are left out. */
 const MARKED = new Set(['access', 'handover', 'rules', 'link', 'problem', 'degraded'])
 
-/** A colour of the style sheet, as it is now: a canvas does not know `light-dark()`. */
+/** The present value of a colour in the style sheet. A canvas does not support `light-dark()`. */
 const probe = document.body.appendChild(document.createElement('i'))
 probe.hidden = true
 const style = name => {
@@ -20,7 +20,7 @@ export function line(label, colour, dash = []) {
   return { label, stroke: () => style(colour), width: 2, dash, points: { show: false } }
 }
 
-/** @param happenings all that have happened, as they come to be */
+/** @param happenings all events; the list grows */
 export function chart(element, data, series, happenings) {
   const axis = {
     stroke: () => style('--faint'),
@@ -36,7 +36,7 @@ export function chart(element, data, series, happenings) {
         { ...axis, values: (_, ats) => ats.map(at => time(at * 1000).slice(0, 8)), space: 80, size: 28 },
         { ...axis, size: 48 },
       ],
-      // Above the curves there is room for what happened.
+      // Leave room above the curves for the labels of events.
       scales: { y: { range: (_, __, top) => [0, Math.max(1, (top ?? 0) * 1.4)] } },
       cursor: { y: false },
       legend: { markers: { width: 2, dash: (_, index) => (series[index - 1]?.dash.length ? 'dashed' : 'solid') } },
@@ -56,12 +56,12 @@ function rounded(series) {
 /** Rows of labels above the curves. */
 const ROWS = 3
 
-/** A line across the chart for each thing that happened; what it was, as far as there is room: the list has it all. */
+/** Draws a line across the chart for each event, with a label if there is room. The list shows all of them. */
 function mark(plot, happenings) {
   const { ctx, bbox } = plot
   const [from, to] = [plot.scales.x.min * 1000, plot.scales.x.max * 1000]
   const seen = happenings.filter(({ at, kind }) => MARKED.has(kind) && at >= from && at <= to)
-  // The newest first, and what the links did only where the rest has left room.
+  // Label the newest events first. Changes of links get the room that is left.
   const ordered = [
     ...seen.filter(({ kind }) => kind === 'link'),
     ...seen.filter(({ kind }) => kind !== 'link'),
@@ -98,7 +98,7 @@ function mark(plot, happenings) {
   ctx.restore()
 }
 
-/** Right of the line, or else left of it, in the first row where nothing is; undefined: there is no room. */
+/** A free place for a label, right of the line or else left of it, in the first possible row; undefined if there is no room. */
 function placeFor(taken, x, width, { left: least, width: most }) {
   for (const [row, there] of taken.entries())
     for (const left of [x + 2, x - 2 - width]) {
@@ -116,13 +116,13 @@ function colourOf({ kind, text }) {
   return style(kind === 'handover' || kind === 'rules' ? '--text' : '--faint')
 }
 
-/** Without the reason, which the list has. */
+/** The label: the text without the reason, which the list shows. */
 function briefly({ kind, text }) {
   const [first, second] = text.replace(/^link /, '').split(': ')
   return (kind === 'link' && second !== undefined ? `${first}: ${second}` : first).slice(0, 40)
 }
 
-/** Local time, to a tenth of a second. */
+/** The local time, in tenths of a second. */
 export function time(at) {
   const date = new Date(at)
   const part = (value, width = 2) => String(value).padStart(width, '0')

@@ -1,8 +1,8 @@
-/** Controls for the links of a lab, which show what each link is like. */
+/** Controls that show and change the links of a lab. */
 import { COLOURS } from './charts.js'
 import { attempt, post } from './wishes.js'
 
-/** By name: shows what a link is like now. */
+/** By name, the function that shows the present settings of a link. */
 export const shown = new Map()
 
 export function controlsOf(link) {
@@ -74,7 +74,7 @@ function slider(text, unit, [min, max, step], read, change) {
   const input = Object.assign(document.createElement('input'), { type: 'range', min, max, step, ariaLabel: text })
   const output = document.createElement('output')
   const say = value => {
-    // 0 Mbit/s is none to obey.
+    // 0 Mbit/s means no limit.
     output.textContent = value < min ? 'no limit' : `${value} ${unit}`
   }
   let held = false
@@ -86,7 +86,7 @@ function slider(text, unit, [min, max, step], read, change) {
     held = false
     change(Number(input.value))
   }
-  // One that is back where it was tells of no change.
+  // A control that is back at its old value sends no change.
   input.onblur = input.onpointerup = () => {
     held = false
   }

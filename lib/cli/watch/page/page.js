@@ -1,16 +1,16 @@
-/** The live page: what comes over /events, shown. */
+/** The live page: shows what arrives over /events. */
 import { COLOURS, chart, line, time } from './charts.js'
 import { controlsOf, shown } from './links.js'
 import { $ } from './wishes.js'
 
 const GONE = 'the session has ended'
 
-/** Happenings. */
+/** Events. */
 const KEPT = 200
 
 let most = 480
 const happenings = []
-/** Columns: seconds, then each series; as uPlot wants them. */
+/** The columns that uPlot expects: the seconds, then each series. */
 const throughput = [[], [], [], [], []]
 const rtt = [[], [], []]
 
@@ -34,12 +34,12 @@ on('past', past => {
   happenings.length = 0
   $('happenings').replaceChildren()
   for (const moment of moments) add(moment)
-  for (const happening of past.happenings) tell(happening)
+  for (const happening of past.happenings) list(happening)
   $('change').hidden = !hello?.control
   $('controls').hidden = links.length === 0
   $('links').replaceChildren(...links.map(controlsOf))
   if (hello) state('connected')
-  else nobody('no session yet: it is shown once there is one', false)
+  else showNone('waiting for a session', false)
   draw()
 })
 on('moment', data => {
@@ -48,17 +48,17 @@ on('moment', data => {
   show(data)
 })
 on('happening', happening => {
-  tell(happening)
+  list(happening)
   draw()
 })
 on('links', links => {
   for (const link of links) shown.get(link.name)?.(link)
 })
-on('gone', () => nobody(GONE))
-events.onerror = () => nobody($('state').textContent === GONE ? GONE : 'no connection to atsss')
+on('gone', () => showNone(GONE))
+events.onerror = () => showNone($('state').textContent === GONE ? GONE : 'no connection to atsss: is it still running?')
 
-function on(name, hear) {
-  events.addEventListener(name, ({ data }) => hear(JSON.parse(data)))
+function on(name, take) {
+  events.addEventListener(name, ({ data }) => take(JSON.parse(data)))
 }
 
 function state(text, gone = false) {
@@ -66,8 +66,8 @@ function state(text, gone = false) {
   $('state').className = gone ? 'gone' : ''
 }
 
-/** What is no more is not shown as if it were; what has been stays. */
-function nobody(text, bad = true) {
+/** Empties the tables of the present state; charts and events stay. */
+function showNone(text, bad = true) {
   state(text, bad)
   $('counts').textContent = ''
   $('change').hidden = true
@@ -92,7 +92,7 @@ function draw() {
   charts.rtt.setData(rtt)
 }
 
-function tell(happening) {
+function list(happening) {
   happenings.push(happening)
   if (happenings.length > KEPT) happenings.shift()
   const item = document.createElement('li')
@@ -145,7 +145,7 @@ function fill(id, rows) {
   $(id).tBodies[0].replaceChildren(...(rows.length > 0 ? rows : [nothing]))
 }
 
-/** Each cell a text, or [text, class, title, columns]. */
+/** Each cell is a text, or [text, class, title, columns]. */
 function row(cells) {
   const element = document.createElement('tr')
   for (const cell of cells) {

@@ -1,14 +1,14 @@
-/** What is asked for: posted, and what is wrong with it said. The form for rules. */
+/** Posts requests, and shows why one was refused. The form for rules. */
 
 export const $ = id => document.getElementById(id)
 
-/** Rejects with what atsss has against it. */
+/** Rejects with the reason that atsss gives. */
 export async function post(path, wish) {
   const answer = await fetch(path, { method: 'POST', body: JSON.stringify(wish) })
   if (!answer.ok) throw new Error(await answer.text())
 }
 
-/** What is wrong is said in the element `id`, until it goes well. */
+/** Shows the error of a request in the element `id`, until a request succeeds. */
 export async function attempt(id, change) {
   try {
     await change()
