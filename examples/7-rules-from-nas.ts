@@ -7,26 +7,19 @@
  */
 import { readFileSync } from 'node:fs'
 import { MaPduSession } from 'atsss'
-import { decodeContainer, decodeSessionMessage } from 'atsss/wire'
 
 const [cellular = 'wwan0', wifi = 'wlan0', file = 'examples/session-accept.hex'] = process.argv.slice(2)
-
 const message = Buffer.from(readFileSync(file, 'utf8').replace(/#.*|\s/g, ''), 'hex')
-const { type, pduSessionId, atsssContainer } = decodeSessionMessage(message)
-if (!atsssContainer) throw new Error(`no ATSSS container in this ${type}: this is not a multi-access session`)
 
-const converters: string[] = []
-for (const parameter of decodeContainer(atsssContainer).parameters)
-  if (parameter.type === 'network-steering')
-    for (const { address, port } of parameter.proxies) {
-      if (address.ipv4) converters.push(`${address.ipv4}:${port}`)
-      if (address.ipv6) converters.push(`[${address.ipv6}]:${port}`)
-    }
-console.log(`${type} of PDU session ${pduSessionId}; converters: ${converters.join(', ') || 'none'}`)
-
-const session = new MaPduSession({ accesses: { '3gpp': cellular, 'non-3gpp': wifi }, converters, rules: [] })
+const session = new MaPduSession({
+  accesses: { '3gpp': cellular, 'non-3gpp': wifi },
+  converters: 'network', // those in the message
+  rules: message,
+})
 session.on('problem', ({ message }) => console.error(message))
-for (const { change, rule } of session.update(message).changes) console.log(change, rule)
 
+const converters = session.network?.converters.map(({ host, port }) => `${host}:${port}`) ?? []
+console.log(`converters: ${converters.join(', ') || 'none'}`)
+for (const rule of session.rules) console.log(rule)
 for (const host of ['video.example', 'anything.example']) console.log(`${host}: ${session.explain(host, 443).why}`)
 session.close()

@@ -32,6 +32,7 @@ export type {
   ThresholdValue,
 } from './policy/rules/json.js'
 export type { TrafficDescriptor } from './policy/rules/json-traffic.js'
+export type { NetworkInformation } from './policy/rules/network.js'
 export { PRESETS, type Preset } from './policy/rules/presets.js'
 export type { RulesInput } from './policy/rules/read.js'
 export type { AccessType, Rule, Steering, SteeringFunctionality, Thresholds } from './policy/rules/rule.js'

@@ -168,7 +168,8 @@ export interface MptcpOptions {
 /** A converter, or the domain to look one up in, with every option decided. */
 export interface ConverterSpec {
   name: string
-  where: { host: string; port: number } | { domain: string }
+  /** `network`: those that the network has named to the session; here it has not named any. */
+  where: { host: string; port: number } | { domain: string } | { network: true }
   convert: ConvertForm
   pipelining: boolean
   cookie: Uint8Array | undefined
@@ -208,8 +209,15 @@ const DEFAULTS = {
   attemptDelay: 250,
 } as const
 
-/** Checks the options that are ours and leaves net.connect's to Node. Throws `ERR_ATSSS_OPTION`. */
-export function resolveOptions(options: MptcpOptions & object): Settings {
+/** The converters that the network names to a session, in place of addresses. */
+export const NETWORK_CONVERTERS = 'network'
+
+/**
+ * Checks the options that are ours and leaves net.connect's to Node. Throws `ERR_ATSSS_OPTION`.
+ *
+ * @param isOfSession whether `converters` may be 'network'
+ */
+export function resolveOptions(options: MptcpOptions & object, isOfSession = false): Settings {
   OURS.refuseMisspelled(options)
   const convert = oneOf('convert', options.convert, ['auto', '0rtt', '1rtt'], DEFAULTS.convert)
   const pipelining = flag('pipelining', options.pipelining, true)
@@ -217,7 +225,7 @@ export function resolveOptions(options: MptcpOptions & object): Settings {
   return {
     // A hole in an array is an undefined item, which `map` would pass over.
     converters: Array.from(isList(inputs) ? inputs : [inputs], (input, index) =>
-      converterSpec(input, `converters[${index}]`, convert, pipelining),
+      converterSpec(input, `converters[${index}]`, convert, pipelining, isOfSession),
     ),
     interface: options.interface === undefined ? undefined : interfaceName('interface', options.interface),
     mptcp: oneOf('mptcp', options.mptcp, ['prefer', 'require', 'off'], DEFAULTS.mptcp),
@@ -236,7 +244,15 @@ export function resolveOptions(options: MptcpOptions & object): Settings {
   }
 }
 
-function converterSpec(input: unknown, path: string, convert: ConvertForm, pipelining: boolean): ConverterSpec {
+function converterSpec(
+  input: unknown,
+  path: string,
+  convert: ConvertForm,
+  pipelining: boolean,
+  isOfSession: boolean,
+): ConverterSpec {
+  if (input === NETWORK_CONVERTERS && isOfSession)
+    return { name: NETWORK_CONVERTERS, where: { network: true }, convert, pipelining, cookie: undefined }
   if (typeof input === 'string') return { ...parseConverter(input, path), convert, pipelining, cookie: undefined }
   if (typeof input !== 'object' || input === null) throw invalid(path, 'a string or an object', input)
   const given = input as Partial<ConverterAddress & ConverterDomain>

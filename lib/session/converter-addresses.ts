@@ -8,7 +8,7 @@ import { findConverters } from '../runtime/connect/resolve.js'
 const LOOK_UP_EVERY = 60_000
 
 export class ConverterAddresses {
-  readonly #specs: readonly ConverterSpec[]
+  #specs: readonly ConverterSpec[]
   readonly #changed: () => void
   /** By converter: what the last look-up that succeeded has found. */
   readonly #found = new Map<ConverterSpec, readonly string[]>()
@@ -50,6 +50,15 @@ export class ConverterAddresses {
     })
   }
 
+  /** Other converters from now on. */
+  replace(specs: readonly ConverterSpec[]): void {
+    const before = this.all.join()
+    this.#specs = specs
+    void this.#lookUp(specs).then(() => {
+      if (!this.#isClosed && this.all.join() !== before) this.#changed()
+    })
+  }
+
   close(): void {
     this.#isClosed = true
     clearInterval(this.#timer)
@@ -68,6 +77,6 @@ export class ConverterAddresses {
 
   /** Those whose addresses may change. */
   get #named(): readonly ConverterSpec[] {
-    return this.#specs.filter(({ where }) => 'domain' in where || isIP(where.host) === 0)
+    return this.#specs.filter(({ where }) => 'domain' in where || ('host' in where && isIP(where.host) === 0))
   }
 }

@@ -2,6 +2,7 @@
 
 import type { RuleChange, UpdateProblem } from '../policy/rules/container.js'
 import type { Match } from '../policy/rules/match.js'
+import type { NetworkInformation } from '../policy/rules/network.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import type { Action } from '../policy/steering/plan.js'
 import type { Report } from '../runtime/steering/messages.js'
@@ -30,6 +31,8 @@ export interface SessionUpdate {
    * new rule steers them. TCP connections (`socket.mptcp.protocol`) count under their new rule, and stay on their access.
    */
   moved: { socket: MptcpSocket; from: Rule | undefined; to: Rule | undefined }[]
+  /** The network's converters and addresses, as it last named them; undefined: it has not. */
+  network: NetworkInformation | undefined
 }
 
 /** What would become of a connection. */

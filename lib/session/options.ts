@@ -2,19 +2,33 @@
 
 import { AtsssError } from '../errors.js'
 import { integer, interfaceName, invalid, OptionNames, oneOf, text } from '../input/check.js'
-import type { MptcpOptions } from '../input/options.js'
+import type { ConverterInput, MptcpOptions } from '../input/options.js'
 import type { PermitPolicy } from '../policy/rules/permit.js'
 import type { RulesInput } from '../policy/rules/read.js'
 import type { AccessType } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import type { Assistance } from '../policy/steering/modes.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
+import type { DecodeContainerOptions } from '../wire/atsss/container.js'
 import { UUID } from '../wire/atsss/fields.js'
 import { resolveWatch, type WatchOptions } from './watch-options.js'
 
-export interface SessionOptions extends Omit<MptcpOptions, 'interface'> {
+export interface SessionOptions extends Omit<MptcpOptions, 'interface' | 'converters'> {
   /** The interface of each access, by name. It may come and go. */
   accesses: Readonly<Record<AccessType, string | { interface: string }>>
+  /**
+   * As for `connect()`; `'network'`, alone or in the list, stands for the Transport Converters that the network names in an ATSSS
+   * container or NAS message (`rules`, `update()`). When it names others, new connections use those, and live ones stay. As long as it
+   * has named none, there is no such converter: connections fail with `ERR_CONVERT_NOT_FOUND`, unless `fallback` is `direct`.
+   *
+   * @defaultValue none: connections go to their destinations directly
+   */
+  converters?: 'network' | ConverterInput | readonly ('network' | ConverterInput)[]
+  /**
+   * How the rules of ATSSS containers are laid out, where that is known. Two layouts have been published, and a rule's length is read
+   * in two ways (TS 24.193 §6.1.3). What is left out is found out; the event `problem` says so if it had to be guessed.
+   */
+  container?: DecodeContainerOptions
   /**
    * What steers the session's connections.
    *
@@ -62,6 +76,7 @@ type Unenforceable = NonNullable<SessionOptions['unenforceable']>
 export interface SessionSettings extends PermitPolicy {
   accesses: Record<AccessType, AccessConfig>
   application: { osId?: string; osAppId?: string }
+  container: DecodeContainerOptions
   controller: 'worker' | 'inline'
   watch: WatchOptions | undefined
 }
@@ -70,6 +85,7 @@ const OF_THE_SESSION: readonly string[] = [
   'accesses',
   'rules',
   'application',
+  'container',
   'unmatched',
   'unenforceable',
   'controller',
@@ -78,6 +94,7 @@ const OF_THE_SESSION: readonly string[] = [
 const NAMES = new OptionNames(OF_THE_SESSION, ['rule'])
 const OF_ASSISTANCE = new OptionNames(['percent3gpp', 'why'])
 const OF_APPLICATION = new OptionNames(['osId', 'osAppId'])
+const OF_A_CONTAINER = new OptionNames(['layout', 'ruleLength'])
 
 /** @throws ERR_ATSSS_OPTION */
 export function resolveSession(options: SessionOptions): SessionSettings {
@@ -87,6 +104,7 @@ export function resolveSession(options: SessionOptions): SessionSettings {
   return {
     accesses: { '3gpp': access(options, '3gpp'), 'non-3gpp': access(options, 'non-3gpp') },
     application: application(options.application),
+    container: resolveContainer(options.container),
     unmatched: oneOf('unmatched', options.unmatched, ['any', 'refuse'], 'any'),
     unenforceable:
       options.unenforceable === undefined
@@ -123,6 +141,17 @@ export function resolveAssistance(wish: Assistance | undefined): Assistance | un
   if (typeof wish !== 'object' || wish === null) throw invalid('wish', 'an object or undefined', wish)
   OF_ASSISTANCE.refuseMisspelled(wish)
   return { percent3gpp: integer('percent3gpp', wish.percent3gpp, 0, 100), why: text('why', wish.why) }
+}
+
+/** @throws ERR_ATSSS_OPTION */
+export function resolveContainer(given: DecodeContainerOptions | undefined): DecodeContainerOptions {
+  if (given === undefined) return {}
+  if (typeof given !== 'object' || given === null) throw invalid('container', 'an object', given)
+  OF_A_CONTAINER.refuseMisspelled(given)
+  return {
+    layout: oneOf('container.layout', given.layout, ['g00', 'rule-id', 'auto'], 'auto'),
+    ruleLength: oneOf('container.ruleLength', given.ruleLength, ['exclusive', 'inclusive', 'auto'], 'auto'),
+  }
 }
 
 function refuseInterface(options: object): void {

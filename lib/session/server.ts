@@ -55,7 +55,8 @@ export type Refusals = Partial<Record<RefusalReason | 'by-rule', number>>
 /** What a server needs of its session. */
 export interface ServerHost {
   steering: SessionSteering
-  converters: readonly ConverterSpec[]
+  /** As they are now: the network may name others. */
+  converters(): readonly ConverterSpec[]
   allowLoopback: boolean
   /** Those of the session that listen, which `session.close()` closes. */
   servers: Set<SessionServer>
@@ -88,13 +89,18 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
   constructor(host: ServerHost, options: SessionServerOptions = {}, listener?: ConnectionListener) {
     super()
     this.#settings = resolveServer(options)
-    if (host.converters.length === 0)
+    if (host.converters().length === 0)
       throw new AtsssError(
         'ERR_ATSSS_OPTION',
         'A server is reached through converters, and its session has none: give new MaPduSession() the option "converters"',
       )
     this.#host = host
     if (listener) this.on('connection', listener)
+  }
+
+  /** The session has other converters now. @internal */
+  convertersReplaced(): void {
+    this.#converters?.replace(this.#host.converters())
   }
 
   get listening(): boolean {
@@ -212,7 +218,7 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     const hold = setInterval(() => {}, 60_000) // keeps the process until there is a socket that does
     try {
       native()
-      const converters = new ConverterAddresses(this.#host.converters, () => this.#convertersMoved())
+      const converters = new ConverterAddresses(this.#host.converters(), () => this.#convertersMoved())
       const links = await converters
         .open()
         .then(() => openLinkMonitor())

@@ -2,7 +2,8 @@
 import type { Socket } from 'node:net'
 import { EventEmitter } from 'eventemitter3'
 import { emitToApplication } from '../input/application.js'
-import { type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
+import { type MptcpOptions, NETWORK_CONVERTERS, resolveOptions, type Settings } from '../input/options.js'
+import type { NetworkInformation } from '../policy/rules/network.js'
 import { DEFAULT_RULES } from '../policy/rules/presets.js'
 import type { RulesInput } from '../policy/rules/read.js'
 import type { Rule } from '../policy/rules/rule.js'
@@ -14,8 +15,15 @@ import type { WatchServer } from '../runtime/watch/server.js'
 import { callForm } from '../socket/call-form.js'
 import { connectAs } from '../socket/connect.js'
 import { type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from '../socket/socket.js'
+import type { DecodeContainerOptions } from '../wire/atsss/container.js'
 import type { Explanation, SessionEvents, SessionUpdate } from './events.js'
-import { refuseSessionOptions, resolveAssistance, resolveSession, type SessionOptions } from './options.js'
+import {
+  refuseSessionOptions,
+  resolveAssistance,
+  resolveContainer,
+  resolveSession,
+  type SessionOptions,
+} from './options.js'
 import { SessionServer } from './server.js'
 import { type ServerForm, serverForm } from './server-options.js'
 import type { SessionStats } from './stats.js'
@@ -37,8 +45,10 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
    * @internal
    */
   readonly ownEvents = new EventEmitter<SessionEvents>()
-  readonly #options: SessionOptions
-  readonly #socketSettings: Settings
+  readonly #given: SessionOptions
+  /** Of its connections: those that were given, with the converters of the network in place of 'network'. */
+  #options: MptcpOptions
+  #socketSettings: Settings
   readonly #steering: SessionSteering
   readonly #watch: WatchServer | undefined
   /** Those that listen, or are about to. */
@@ -48,9 +58,14 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   constructor(options: SessionOptions) {
     super()
     const settings = resolveSession(options)
-    this.#socketSettings = resolveOptions(options)
-    this.#options = options
-    this.#steering = new SessionSteering(settings, options.rules ?? DEFAULT_RULES, this.#emit)
+    resolveOptions(options, true)
+    this.#given = options
+    this.#steering = new SessionSteering(settings, options.rules ?? DEFAULT_RULES, this.#emit, () => {
+      this.#useNetwork()
+      for (const server of this.#servers) server.convertersReplaced()
+    })
+    this.#options = this.#withNetwork(options)
+    this.#socketSettings = resolveOptions(this.#options, true)
     const { watch } = settings
     const watchFailed = ({ message }: Error) => this.#emit('degraded', { what: 'watch', message })
     this.#watch = watch && watchSession(this, watch, watchFailed)
@@ -63,6 +78,11 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
 
   get rules(): readonly Rule[] {
     return this.#steering.rules
+  }
+
+  /** The converters and link-specific addresses that the network has named; undefined: it has not. */
+  get network(): NetworkInformation | undefined {
+    return this.#steering.network
   }
 
   /** The path of the socket where the session can be watched; undefined unless `watch` asks for one. Rejects with `ERR_ATSSS_WATCH`. */
@@ -79,7 +99,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     refuseWhenClosed(this.#steering)
     const [options, listener] = callForm(args)
     refuseSessionOptions(options ?? {})
-    const all = { ...this.#options, ...options } as MptcpConnectOptions
+    const all = { ...this.#options, ...this.#withNetwork(options ?? {}) } as MptcpConnectOptions
     return connectAs(
       all,
       given => this.#makeSocket(given),
@@ -98,7 +118,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   createSocket(options: SocketConstructorOpts & MptcpOptions = {}): MptcpSocket {
     refuseWhenClosed(this.#steering)
     refuseSessionOptions(options)
-    return this.#makeSocket({ ...this.#options, ...options } as SocketConstructorOpts & MptcpOptions)
+    return this.#makeSocket({ ...this.#options, ...this.#withNetwork(options) } as SocketConstructorOpts & MptcpOptions)
   }
 
   /** The options that its connections have unless they say otherwise. @internal */
@@ -129,7 +149,8 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
    */
   createServer(...args: ServerForm): SessionServer {
     refuseWhenClosed(this.#steering)
-    const { converters, allowLoopback } = this.#socketSettings
+    const { allowLoopback } = this.#socketSettings
+    const converters = () => this.#socketSettings.converters
     const degraded = (message: string) => this.#emit('degraded', { what: 'fast-open', message })
     const host = { steering: this.#steering, converters, allowLoopback, servers: this.#servers, degraded }
     return new SessionServer(host, ...serverForm(args))
@@ -142,12 +163,13 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
 
   /**
    * Replaces the rules, or applies to them what the network sent: an ATSSS container, or the NAS message that has it. All changes take
-   * effect at once; live connections follow.
+   * effect at once; live connections follow. With `converters: 'network'`, new connections use the converters that it names.
    *
+   * @param container how the rules of a container are laid out, in place of the session's option
    * @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED: then nothing is changed
    */
-  update(input: RulesInput): SessionUpdate {
-    return this.#steering.update(input)
+  update(input: RulesInput, container?: DecodeContainerOptions): SessionUpdate {
+    return this.#steering.update(input, container === undefined ? undefined : resolveContainer(container))
   }
 
   /**
@@ -196,6 +218,21 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const own: { emit(event: string, ...args: unknown[]): boolean } = this.ownEvents // what TypeScript cannot match: an event and the arguments of the same one
     own.emit(event, ...args)
     emitToApplication(this, event, ...args)
+  }
+
+  #useNetwork(): void {
+    this.#options = this.#withNetwork(this.#given)
+    this.#socketSettings = resolveOptions(this.#options, true)
+  }
+
+  /** These options with what the network has named in place of 'network'. If it has named nothing, 'network' stays. */
+  #withNetwork<T extends object>(options: T): T & MptcpOptions {
+    const { converters } = options as Pick<SessionOptions, 'converters'>
+    const named = this.#steering.network?.converters ?? []
+    if (converters === undefined || named.length === 0) return options
+    const list = Array.isArray(converters) ? converters : [converters]
+    if (!list.includes(NETWORK_CONVERTERS)) return options
+    return { ...options, converters: list.flatMap(each => (each === NETWORK_CONVERTERS ? named : [each])) }
   }
 
   #makeSocket(options: SocketConstructorOpts & MptcpOptions): MptcpSocket {

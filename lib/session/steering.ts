@@ -5,6 +5,7 @@
 import { AtsssError } from '../errors.js'
 import type { Candidate } from '../policy/connect/candidates.js'
 import { type Match, match } from '../policy/rules/match.js'
+import type { NetworkInformation } from '../policy/rules/network.js'
 import { type Permit, permit, refusalBecause, unsteeredBecause } from '../policy/rules/permit.js'
 import { type RulesInput, readRules } from '../policy/rules/read.js'
 import type { AccessType, Rule, Steering } from '../policy/rules/rule.js'
@@ -19,6 +20,7 @@ import type { Steered } from '../runtime/steering/connection.js'
 import { type ControllerHost, startController } from '../runtime/steering/host.js'
 import type { Report, SteeringLevel } from '../runtime/steering/messages.js'
 import type { MptcpSocket } from '../socket/socket.js'
+import type { DecodeContainerOptions } from '../wire/atsss/container.js'
 import { SessionConnections } from './connections.js'
 import { degradedBy, type Explanation, type SessionEvents, type SessionUpdate } from './events.js'
 import { FirstAccess, routeBy } from './first-access.js'
@@ -38,14 +40,21 @@ export class SessionSteering {
   readonly #controller: ControllerHost
   readonly #connections = new SessionConnections()
   readonly #firstAccess = new FirstAccess()
+  readonly #networkChanged: () => void
+  #network: NetworkInformation | undefined
   #rules: readonly Rule[]
   #accesses: Accesses = UNSEEN
   #level: SteeringLevel['level'] | undefined
   #isClosed = false
 
-  /** @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED */
-  constructor(settings: SessionSettings, rules: RulesInput, emit: EmitSessionEvent) {
-    const first = readRules([], rules)
+  /**
+   * @param networkChanged called when the network has named its converters, before the application hears of it
+   * @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED
+   */
+  constructor(settings: SessionSettings, rules: RulesInput, emit: EmitSessionEvent, networkChanged: () => void) {
+    this.#networkChanged = networkChanged
+    const first = readRules([], rules, settings.container)
+    this.#network = first.network
     this.#settings = settings
     this.#rules = first.rules
     this.#emit = emit
@@ -74,6 +83,11 @@ export class SessionSteering {
 
   get rules(): readonly Rule[] {
     return this.#rules
+  }
+
+  /** What the network has said of its converters and addresses; undefined: nothing yet. */
+  get network(): NetworkInformation | undefined {
+    return this.#network
   }
 
   get accesses(): Readonly<Record<AccessType, AccessConfig>> {
@@ -147,12 +161,16 @@ export class SessionSteering {
   }
 
   /** Replaces or changes the rules; see `MaPduSession.update`. */
-  update(input: RulesInput): SessionUpdate {
-    const { rules, changes, problems } = readRules(this.#rules, input)
+  update(input: RulesInput, container: DecodeContainerOptions = this.#settings.container): SessionUpdate {
+    const { rules, changes, problems, network } = readRules(this.#rules, input, container)
     this.#rules = rules
+    if (network) {
+      this.#network = network
+      this.#networkChanged()
+    }
     const moved = this.#connections.reassign(destination => this.match(destination).rule)
     this.#sendRules()
-    const update = { rules, changes, problems, moved }
+    const update = { rules, changes, problems, moved, network: this.#network }
     for (const problem of problems) this.#emit('problem', problem)
     this.#emit('update', update)
     return update

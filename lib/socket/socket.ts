@@ -47,7 +47,7 @@ export class MptcpSocket extends Socket {
   /** @internal A session's; applications call its `connect`. */
   constructor(options: SocketConstructorOpts & MptcpOptions, steerer: Steerer)
   constructor(options?: SocketConstructorOpts & MptcpOptions, steerer?: Steerer) {
-    const settings = resolveOptions(options ?? {})
+    const settings = resolveOptions(options ?? {}, steerer !== undefined)
     super(options)
     this.#settings = settings
     this.#defaults = options ?? {}
@@ -114,7 +114,7 @@ export class MptcpSocket extends Socket {
   #settingsFor(options: MptcpOptions): Settings {
     const known = options === this.#defaults ? this.#settings : undefined
     this.#settings = undefined
-    return known ?? resolveOptions({ ...this.#defaults, ...options })
+    return known ?? resolveOptions({ ...this.#defaults, ...options }, this.#steerer !== undefined)
   }
 
   /** Options that net.Socket's constructor takes, and its `connect` does not. */

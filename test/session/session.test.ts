@@ -8,6 +8,7 @@ import type { AtsssRule } from '../../lib/policy/rules/json.js'
 import type { RulesInput } from '../../lib/policy/rules/read.js'
 import type { SessionOptions } from '../../lib/session/options.js'
 import { MaPduSession } from '../../lib/session/session.js'
+import { connect } from '../../lib/socket/connect.js'
 import { hex } from '../support/hex.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -479,5 +480,97 @@ describe('what the network sends', () => {
     expect(session.update(bytes)).toMatchObject({ changes: [], problems: [{ message }] })
     expect(heard).toEqual([expect.stringMatching(message)])
     expect(session.rules).toMatchObject([{ id: '5' }])
+  })
+
+  describe("the network's converters", () => {
+    /** Network steering functionalities information, TS 24.193 §6.1.4; each proxy is an IPv4 address, a port and a type. */
+    const steering = (...proxies: [address: string, port: number, type: number][]) => {
+      const list = proxies.flatMap(([address, port, type]) => [
+        1, // IPv4
+        ...address.split('.').map(Number),
+        port >>> 8,
+        port & 0xff,
+        type, // 1: Transport Converter
+      ])
+      const contents = [
+        ...[1, 10, 45, 0, 2], // address of the UE over 3GPP: IPv4 10.45.0.2
+        ...[1, 10, 46, 0, 2], // over non-3GPP: IPv4 10.46.0.2
+        list.length,
+        ...list,
+      ]
+      return new Uint8Array([2, 0, contents.length, ...contents])
+    }
+    const tried = (socket: net.Socket) => once(socket, 'error').then(([{ address, port }]) => `${address}:${port}`)
+
+    test('only Transport Converters with a port, beside those that are given; followed when they move', async () => {
+      const first = steering(['127.0.0.1', 9, 1], ['127.0.0.2', 9, 7], ['127.0.0.3', 0, 1])
+      const session = sessionOf({ converters: 'network', rules: command(...element(first)) })
+      const problems: string[] = []
+      session.on('problem', ({ message }) => problems.push(message))
+      expect(session.network).toEqual({
+        converters: [{ host: '127.0.0.1', port: 9 }],
+        addresses: { '3gpp': { ipv4: '10.45.0.2' }, 'non-3gpp': { ipv4: '10.46.0.2' } },
+      })
+      expect(await tried(session.connect(1, '198.51.100.1'))).toBe('127.0.0.1:9')
+      expect(problems).toEqual([
+        'the MPTCP proxy 127.0.0.2 is not used: its type, 7, is not that of a Transport Converter',
+        'the MPTCP proxy 127.0.0.3 is not used: it has no port',
+      ])
+      const { network, rules } = session.update(command(...element(steering(['127.0.0.5', 9, 1]))))
+      expect([network!.converters, rules]).toEqual([[{ host: '127.0.0.5', port: 9 }], session.rules])
+      expect(await tried(session.connect(1, '198.51.100.1'))).toBe('127.0.0.5:9')
+      expect(await tried(session.createSocket().connect(1, '198.51.100.1'))).toBe('127.0.0.5:9')
+      expect(session.socketSettings.converters.map(({ name }) => name)).toEqual(['127.0.0.5:9'])
+      // JSON says nothing of converters.
+      session.update('handover')
+      expect(session.socketSettings.converters.map(({ name }) => name)).toEqual(['127.0.0.5:9'])
+      expect(problems).toHaveLength(2)
+    })
+
+    test('beside given ones, in the order of the list', () => {
+      const converters = ['192.0.2.9:1', 'network', '192.0.2.10:1'] as const
+      const session = sessionOf({ converters, rules: steering(['192.0.2.1', 5124, 1]) })
+      const names = () => session.socketSettings.converters.map(({ name }) => name)
+      expect(names()).toEqual(['192.0.2.9:1', '192.0.2.1:5124', '192.0.2.10:1'])
+      session.update(steering())
+      expect(names()).toEqual(['192.0.2.9:1', 'network', '192.0.2.10:1'])
+    })
+
+    test('none named yet: an error that says so, or directly where that is allowed', async () => {
+      const { port } = await new Promise<net.AddressInfo>(resolve => {
+        const server = net
+          .createServer(socket => socket.end())
+          .listen(0, '127.0.0.1', () => {
+            open.push(server)
+            resolve(server.address() as net.AddressInfo)
+          })
+      })
+      const [error] = await once(sessionOf({ converters: 'network' }).connect(port, '127.0.0.1'), 'error')
+      expect(error).toMatchObject({
+        code: 'ERR_CONVERT_NOT_FOUND',
+        message: expect.stringContaining('the network has not named one'),
+      })
+      const socket = sessionOf({ converters: 'network', fallback: 'direct' }).connect(port, '127.0.0.1')
+      await once(socket, 'connect')
+      socket.destroy()
+    })
+
+    test('outside of a session there is no such converter', () => {
+      expect(() => connect({ port: 1, converters: 'network' })).toThrow(
+        expect.objectContaining({ code: 'ERR_ATSSS_OPTION' }),
+      )
+    })
+  })
+
+  test('the layout can be given, and a guess is a problem', () => {
+    // 02: delete, read as g00 too: `00 04` length, `02 02`, or precedence 2 and so on. See test/wire/atsss/rules.test.ts.
+    const session = sessionOf({ rules: [], container: { layout: 'rule-id', ruleLength: 'inclusive' } })
+    const deletion = container('00 04 07 02') // length 4 with itself, rule identifier 7, delete
+    expect(session.update(deletion).problems).toMatchObject([{ message: expect.stringContaining('is not there') }])
+    const other = session.update(deletion, { layout: 'g00' })
+    expect(other.problems.map(({ message }) => message).join()).not.toContain('is not there')
+    expect(() => session.update(deletion, { layout: 'g01' as never })).toThrow(
+      expect.objectContaining({ code: 'ERR_ATSSS_OPTION', message: expect.stringContaining('container.layout') }),
+    )
   })
 })

@@ -10,6 +10,7 @@ import type {
   RulesParameter,
   WireSteeringMode,
 } from '../../wire/atsss/container.js'
+import { type NetworkInformation, networkFrom } from './network.js'
 import { byPrecedence, nameOf, type Rule, type Steering, type SteeringFunctionality, unusableBecause } from './rule.js'
 
 export interface RuleUpdate {
@@ -18,6 +19,8 @@ export interface RuleUpdate {
   /** What is different from before. A rule that was sent again as it was is not. */
   changes: RuleChange[]
   problems: UpdateProblem[]
+  /** The network's converters and addresses, if the container has them. */
+  network?: NetworkInformation
 }
 
 export type RuleChange =
@@ -56,7 +59,9 @@ export function applyContainer(rules: readonly Rule[], container: AtsssContainer
     after = applyRules(after, parameter.rules, problems)
   }
   const distinct = withoutClashes(after, problems)
-  return { rules: byPrecedence(distinct), changes: changesBetween(rules, distinct), problems }
+  const { network, problems: ofProxies } = networkFrom(container)
+  problems.push(...ofProxies.map(problem))
+  return { rules: byPrecedence(distinct), changes: changesBetween(rules, distinct), problems, ...(network && { network }) }
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Rules in any of the forms that a session takes. Pure: rules in, rules out. */
-import { decodeContainer } from '../../wire/atsss/container.js'
+import { type DecodeContainerOptions, decodeContainer } from '../../wire/atsss/container.js'
 import { decodeSessionMessage, isNasMessage } from '../../wire/atsss/nas.js'
 import { applyContainer, changesBetween, type RuleUpdate } from './container.js'
 import { type AtsssRule, parseRules } from './json.js'
@@ -18,30 +18,41 @@ import type { Rule } from './rule.js'
 export type RulesInput = 'handover' | 'interactive' | 'aggregate' | readonly AtsssRule[] | Uint8Array
 
 /**
- * The rules after `input`, and what is different from `before`. Bytes without any rules change nothing; `problems` says so.
+ * The rules after `input`, and what is different from `before`. Bytes with neither rules nor converters change nothing; `problems`
+ * says so.
  *
+ * @param framing how the rules of a container are to be read, where that is known
  * @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED
  */
-export function readRules(before: readonly Rule[], input: RulesInput): RuleUpdate {
-  if (input instanceof Uint8Array) return readBytes(before, input)
+export function readRules(
+  before: readonly Rule[],
+  input: RulesInput,
+  framing: DecodeContainerOptions = {},
+): RuleUpdate {
+  if (input instanceof Uint8Array) return readBytes(before, input, framing)
   const rules = typeof input === 'string' ? presetRules(input) : parseRules(input)
   return { rules, changes: changesBetween(before, rules), problems: [] }
 }
 
-function readBytes(before: readonly Rule[], bytes: Uint8Array): RuleUpdate {
-  if (!isNasMessage(bytes)) return readContainer(before, bytes, 'The ATSSS container')
+function readBytes(before: readonly Rule[], bytes: Uint8Array, framing: DecodeContainerOptions): RuleUpdate {
+  if (!isNasMessage(bytes)) return readContainer(before, bytes, 'The ATSSS container', framing)
   const { type, pduSessionId, atsssContainer } = decodeSessionMessage(bytes)
   const message = `The ${MESSAGE_NAMES[type]} of PDU session ${pduSessionId}`
   if (atsssContainer === undefined)
     return unchanged(before, `${message} has no ATSSS container: the rules stay as they are`)
-  return readContainer(before, atsssContainer, message)
+  return readContainer(before, atsssContainer, message, framing)
 }
 
 /** @param name of what the container came in, for a message */
-function readContainer(before: readonly Rule[], bytes: Uint8Array, name: string): RuleUpdate {
-  const container = decodeContainer(bytes)
+function readContainer(
+  before: readonly Rule[],
+  bytes: Uint8Array,
+  name: string,
+  framing: DecodeContainerOptions,
+): RuleUpdate {
+  const container = decodeContainer(bytes, framing)
   const update = applyContainer(before, container)
-  if (container.parameters.some(({ type }) => type === 'rules')) return update
+  if (update.network || container.parameters.some(({ type }) => type === 'rules')) return update
   const { problems } = unchanged(before, `${name} has no ATSSS rules: the rules stay as they are`)
   return { ...update, problems: [...update.problems, ...problems] }
 }

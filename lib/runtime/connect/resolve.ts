@@ -116,6 +116,8 @@ export async function findConverters(specs: readonly ConverterSpec[]): Promise<E
 
 async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
   if ('host' in where) return addressesOf(where.host, where.port)
+  if ('network' in where)
+    throw new Error('the network has not named one: give the message that names it to session.update()')
   const records = byPriority(await dns.resolveSrv(`_convert._tcp.${where.domain}`), Math.random)
   // "A Target of "." means that the service is decidedly not available at this domain" (RFC 2782).
   const targets = records.filter(record => record.name !== '' && record.name !== '.')
