@@ -173,6 +173,43 @@ asCaptured('calls', () => {
   })
 })
 
+asCaptured('whether the kernel obeys the interface and flag of a new subflow', () => {
+  const subflow = { token: 0x70d5b910, localId: 2, local: { address: '10.9.0.2', interfaceIndex: 1 } }
+
+  test.each([
+    [22, 'invalid addr flags', true],
+    [22, 'families mismatch', false],
+    [97, undefined, false], // before the families were compared, 6.2
+    [22, 'invalid token', undefined],
+    [22, undefined, undefined],
+    [1, undefined, undefined],
+    [0, undefined, undefined],
+  ])('errno %i, "%s": %s', async (errno, words, obeys) => {
+    const { manager } = await managerOf(request => [acknowledge(request, errno, words)])
+    expect(await manager.keepsInterface(subflow)).toBe(obeys)
+  })
+
+  test.each([
+    ['10.9.0.2', 10],
+    ['2001:db8::2', 2],
+  ])('asks from %s for a remote address of another family', async (address, family) => {
+    const { manager, kernel } = await managerOf(request => [acknowledge(request, 22)])
+    await manager.keepsInterface({ ...subflow, local: { address, interfaceIndex: 1 } })
+    const { command, attributes } = decodeGeneric(kernel.requests.at(-1)!.payload)
+    expect(command).toBe(10)
+    expect(attributes.nested(6)!.u16(1)).toBe(family)
+    expect(attributes.nested(1)!.u32(6)).toBe(1) // signal, which no subflow may be
+  })
+
+  test('an announcement may say that subflows from the address are standbys', async () => {
+    const { manager, kernel } = await managerOf(accept)
+    await manager.announce({ token: 1, localId: 4, address: '10.9.0.2', interfaceIndex: 7, backup: true })
+    const { attributes } = decodeGeneric(kernel.requests.at(-1)!.payload)
+    expect(attributes.nested(1)!.u32(6)).toBe(0x1 | 0x4)
+    expect(attributes.nested(1)!.s32(7)).toBe(7)
+  })
+})
+
 asCaptured('events', () => {
   test('one by one, also when they come together; those of others are left out', async () => {
     const { manager, kernel } = await managerOf(accept)
