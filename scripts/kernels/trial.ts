@@ -27,7 +27,7 @@ const milliseconds = (value: number) => `${Math.round(value)} ms`
 
 const lab = await openLab()
 await setPathManager()
-// Both ends may use Fast Open, as README says of a converter's host.
+// Allow Fast Open at both ends, as README requires for the host of a converter.
 for (const host of [lab.ue, lab.converter]) await host.sysctl('net.ipv4.tcp_fastopen', 3)
 const converter = lab.converter.spawn(process.execPath, [
   ...[cli, 'converter', '--json', '--quiet', '--allow', '0.0.0.0/0', '--allow', '::/0'],

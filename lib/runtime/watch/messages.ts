@@ -1,4 +1,4 @@
-/** What a process with a session sends to its watchers, and what they may ask: lines of JSON over a Unix socket. */
+/** The messages from a session to its watchers, and their requests: lines of JSON over a Unix socket. */
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AccessType, Rule, Steering } from '../../policy/rules/rule.js'
@@ -7,11 +7,11 @@ import type { AccessState } from '../../policy/steering/snapshot.js'
 import type { MptcpReport } from '../connect/report.js'
 import type { Carried, CarriedByAccess, SubflowReport } from '../steering/subflow-report.js'
 
-/** Of these messages. A watcher refuses other versions. */
+/** The version of these messages. A watcher refuses others. */
 export const WATCH_VERSION = 1
 /** Longest message in characters; a longer line is an error. */
 export const LONGEST_LINE = 4_194_304
-/** Most connections in a snapshot: the ones that have carried the most. */
+/** The most connections in a snapshot: those that have carried the most. */
 export const CONNECTIONS_SHOWN = 200
 
 export interface Hello {
@@ -63,7 +63,7 @@ export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'conve
   id: number
   host: string
   port: number
-  /** Its precedence; undefined when no rule matches. */
+  /** The precedence of its rule; undefined if no rule matches. */
   rule: number | undefined
   protocol: 'mptcp' | 'tcp'
   /** `name` of the converter that it goes through. */
@@ -90,7 +90,7 @@ export interface Answer {
 
 export type WatchMessage = Hello | Snapshot | WatchEvent | Answer
 
-/** What a watcher may ask. */
+/** A watcher's request. */
 export type WatchRequest =
   /** Milliseconds between two snapshots: 50…60,000; 250 by default. */
   | { do: 'every'; id: number; milliseconds: number }
@@ -105,7 +105,7 @@ export function watchFolder(): string {
   return user === undefined ? join(homedir(), '.atsss') : join(tmpdir(), `atsss-${user}`)
 }
 
-/** Takes text as it comes, and returns the lines that are complete. Throws a RangeError for a line longer than `longest`. */
+/** Splits incoming text into lines, and returns the complete ones. Throws a RangeError for a line longer than `longest`. */
 export class Lines {
   readonly #longest: number
   #rest = ''

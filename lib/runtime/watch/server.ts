@@ -1,4 +1,4 @@
-/** Shows a session to other processes of its user: a Unix socket with mode 0600, which sends snapshots and events. */
+/** Serves snapshots and events of a session to other processes of its user, over a Unix socket with mode 0600. */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, linkSync, lstatSync, mkdirSync, renameSync, type Stats, unlinkSync } from 'node:fs'
 import { createServer, connect as open, type Server, type Socket } from 'node:net'
@@ -26,7 +26,7 @@ const MOST_WATCHERS = 16
 export interface Watched {
   hello(): Hello
   snapshot(): Snapshot
-  /** Replaces the rules; throws what is wrong with them. Undefined: watchers may not do that. */
+  /** Replaces the rules; throws if they are invalid. Undefined: watchers may not replace them. */
   update: ((rules: unknown) => void) | undefined
 }
 
@@ -36,14 +36,14 @@ interface Watcher {
 }
 
 export class WatchServer {
-  /** Where it listens; rejects when it cannot. */
+  /** Resolves with the path of the socket; rejects if it cannot listen. */
   readonly listening: Promise<string>
   readonly #watched: Watched
   readonly #server: Server
   readonly #watchers = new Set<Watcher>()
   readonly #removeAtExit = () => this.close()
   #path: string | undefined
-  /** Of our socket's file. */
+  /** Identifies our socket's file. */
   #file: Stats | undefined
   #closed = false
 
@@ -63,7 +63,7 @@ export class WatchServer {
     for (const { socket } of this.#watchers) send(socket, event)
   }
 
-  /** The socket is removed at once. */
+  /** Removes the socket at once. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -119,7 +119,7 @@ export class WatchServer {
     const lines = new Lines(LONGEST_REQUEST)
     this.#watchers.add(watcher)
     socket.setEncoding('utf8').unref()
-    socket.on('error', () => {}) // a watcher that goes away is no problem
+    socket.on('error', () => {}) // a watcher may disconnect at any time
     socket.on('close', () => {
       clearInterval(watcher.timer)
       this.#watchers.delete(watcher)
@@ -149,7 +149,7 @@ export class WatchServer {
     }
     if (request.do !== 'update') return answer('"do" must be "every" or "update"')
     if (!this.#watched.update)
-      return answer('This session does not let watchers change its rules: it needs watch: { control: true }')
+      return answer('This session does not let watchers replace its rules: give it the option watch: { control: true }')
     try {
       this.#watched.update(request.rules)
     } catch (error) {
@@ -169,7 +169,7 @@ function send(socket: Socket, message: WatchMessage): void {
   if (!socket.destroyed && socket.writableLength < MOST_QUEUED) socket.write(`${JSON.stringify(message)}\n`)
 }
 
-/** A folder that only this user can use. @throws ERR_ATSSS_WATCH when the folder is not like that */
+/** The folder of the sockets, created if needed. @throws ERR_ATSSS_WATCH if others can use it */
 function ownFolder(): string {
   const folder = watchFolder()
   mkdirSync(dirname(folder), { recursive: true })
@@ -182,7 +182,7 @@ function ownFolder(): string {
   if (uid !== process.getuid?.() || (mode & 0o170_077) !== 0o040_000)
     throw new AtsssError(
       'ERR_ATSSS_WATCH',
-      `${folder} is not a folder that only this user can use: remove it, or choose a path: watch: { path: '…' }`,
+      `The folder ${folder} belongs to another user, or is open to others: remove it, or choose another path with watch: { path: '…' }`,
     )
   return folder
 }
@@ -225,7 +225,7 @@ async function claim(name: string, path: string): Promise<string> {
 /** Several processes may take away the same socket, and one of them is the first to put its own there. */
 const CLAIMS = 5
 
-/** Removes the file that was found at the path, and not one that another process has put there since. */
+/** Removes the file that was found at the path, but not one that another process has put there since. */
 function takeAway(path: string, found: Stats, aside: string): void {
   try {
     renameSync(path, aside)
@@ -264,6 +264,6 @@ function remove(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // It is gone already.
+    // It does not exist any more.
   }
 }

@@ -13,7 +13,7 @@ export class Reader {
   readonly bytes: Uint8Array
   offset: number
   end: number
-  /** Of the errors that the reader throws. */
+  /** The code of the errors that the reader throws. */
   readonly code: WireCode
   readonly trace: Trace | undefined
 
@@ -82,7 +82,7 @@ export class Reader {
     return at
   }
 
-  /** A window on the next `length` bytes, which are passed over. */
+  /** A window on the next `length` bytes. This reader skips them. */
   window(length: number, name: string): Reader {
     const window = this.part(name)
     window.limit(length)
@@ -91,8 +91,8 @@ export class Reader {
   }
 
   /**
-   * A window from here to the end of this one, for something that says its own length: `limit` ends it there, and the
-   * caller goes on behind it.
+   * A window from here to the end of this one, for something that contains its own length: `limit` sets its end, and the
+   * caller continues after it.
    *
    * @param code of the errors that the window throws
    */
@@ -104,7 +104,7 @@ export class Reader {
   /** Ends the window `length` bytes from here. */
   limit(length: number): void {
     if (length > this.left) {
-      // What reaches beyond its window is wrong. What reaches beyond all bytes is cut short: a trace goes on to their end.
+      // A length beyond the window is wrong. A length beyond all bytes means that they are cut short: a trace goes on to their end.
       if (this.trace === undefined || this.trace.bounded)
         throw new WireError(`${length} bytes needed, ${this.left} left`, this.offset, 'framing', this.code)
       const missing = this.offset + length - this.bytes.length

@@ -1,4 +1,4 @@
-/** Runs a codec's own reading with a trace: what it makes of the bytes, what stands where, and what is wrong where. */
+/** Runs a codec with a trace: what it decodes, which fields are where, and what is wrong where. */
 import { type WireCode, WireError } from '../../errors.js'
 import { Reader } from './cursor.js'
 import { type Field, Trace } from './trace.js'
@@ -35,7 +35,7 @@ export function dissect<T>(bytes: Uint8Array, code: WireCode, read: (from: Reade
 function fill(fields: Field[], start: number, end: number): void {
   let at = start
   for (const field of fields.splice(0)) {
-    // What a window beyond the bytes would have held.
+    // Fields of a window that ends beyond the bytes.
     if (field.offset > end) break
     field.length = Math.max(0, Math.min(field.length, end - field.offset))
     if (field.offset > at) fields.push(notRead(at, field.offset))
@@ -50,7 +50,7 @@ function notRead(offset: number, end: number): Field {
   return { offset, length: end - offset, name: 'Not read' }
 }
 
-/** Puts what is wrong at the innermost field there, unless a problem stands there already. */
+/** Notes the problem at the innermost field there, unless it has one already. */
 function mark(fields: readonly Field[], error: WireError): void {
   const field = fields.findLast(({ offset }) => offset <= error.offset) ?? fields[0]
   if (field === undefined) return

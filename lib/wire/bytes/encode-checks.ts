@@ -1,4 +1,4 @@
-/** What encoders check of their values. Errors are `WireError`s with the code of the format. */
+/** The checks that encoders make of their values. Errors are `WireError`s with the code of the format. */
 import { types } from 'node:util'
 import { type WireCode, WireError, type WireReason } from '../../errors.js'
 

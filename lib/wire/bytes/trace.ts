@@ -1,5 +1,5 @@
 /**
- * What a codec read, as a tree of fields: where each one stands, how long it is, what it is called and what it says.
+ * What a codec read, as a tree of fields: the offset, length, name and value of each.
  * A `Reader` fills it when it has one, so that a codec's only description of a layout is also its dissection.
  */
 import type { WireError } from '../../errors.js'
@@ -27,7 +27,7 @@ export class Trace {
   readonly #group: Field | undefined
   /** What was wrong although the reading went on, in order; of all windows. */
   readonly errors: WireError[]
-  /** Whether a length has said where the window ends, or one around it. */
+  /** Whether a length has set the end of this window, or of one around it. */
   bounded: boolean
 
   constructor(bytes: Uint8Array, group?: Field, errors: WireError[] = [], bounded = false) {
@@ -58,20 +58,20 @@ export class Trace {
     return inside
   }
 
-  /** Where the group ends, now that it is known. */
+  /** Sets the end of the group, once it is known. */
   bound(end: number): void {
     this.bounded = true
     if (this.#group !== undefined) this.#group.length = end - this.#group.offset
   }
 
-  /** The name of the group, and what it says. */
+  /** Sets the name of the group, and its value in words. */
   title(name: string, value?: string | number): void {
     if (this.#group === undefined) return
     this.#group.name = name
     if (value !== undefined) this.#group.value = value
   }
 
-  /** What is wrong with the field that was read last. */
+  /** Notes a problem of the field that was read last. */
   problem(text: string): void {
     const field = this.fields.at(-1) ?? this.#group
     if (field !== undefined) field.problem ??= text

@@ -1,4 +1,4 @@
-/** What the Convert encoder checks of its values: the errors have the code `ERR_CONVERT_ENCODE`. */
+/** The checks of the Convert encoder: their errors have the code `ERR_CONVERT_ENCODE`. */
 import { EncodeChecks } from '../bytes/encode-checks.js'
 
 const checks = new EncodeChecks('ERR_CONVERT_ENCODE')

@@ -18,8 +18,8 @@ import {
 /**
  * The message at the start of `bytes`, and its length in bytes; `undefined` when more bytes are needed.
  * Throws `WireError` for what is not a message: about the header as soon as a wrong byte is there, about the TLVs
- * once the message is whole. Unknown types are values; so are addresses and ports that make no sense: whoever acts on
- * them has to refuse them (`forbiddenTarget`). Nothing in the result shares memory with `bytes`.
+ * once the message is whole. Unknown types are values; so are addresses and ports that make no sense, which
+ * callers have to refuse (`forbiddenTarget`). Nothing in the result shares memory with `bytes`.
  */
 export function decode(bytes: Uint8Array): { tlvs: Tlv[]; length: number } | undefined {
   return readMessage(new Reader(bytes))
@@ -46,7 +46,7 @@ export function readMessage(from: Reader): { tlvs: Tlv[]; length: number } | und
     const words = tlv.u8('Length', showWords)
     // RFC 8803 §6.2.2: "Type 0x0 is a reserved value."
     if (code === 0) throw new WireError('TLV of the reserved type 0', at, 'reserved-type')
-    // What does not advance would never end.
+    // A TLV without a length would make this loop endless.
     if (words === 0) throw new WireError(`TLV ${code} of length 0`, at + TLV.length, 'tlv-length')
     // RFC 8803 §9: "An implementation MUST check that the Convert TLVs are properly framed within the boundary
     // indicated by the Total Length".
@@ -74,7 +74,7 @@ export function messageLength(header: Uint8Array): number {
 
 /**
  * The length in bytes of the message; `undefined` when more bytes are needed. Checks as much of the header as there is,
- * so that the answer does not depend on how the bytes came.
+ * so that the result does not depend on how the bytes were split.
  */
 function readHeader(from: Reader): number | undefined {
   if (from.left === 0) return undefined

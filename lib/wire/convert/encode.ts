@@ -17,12 +17,12 @@ import {
 import { checkTcpOptions, writeTcpOptions } from './tcp-options.js'
 
 export interface EncodeOptions {
-  /** Lets a Connect name a loopback address, against RFC 8803 §6.2.5: for tests on one host. Default false. */
+  /** Allows a loopback address in a Connect TLV, against RFC 8803 §6.2.5: for tests on one host. Default false. */
   allowLoopback?: boolean
 }
 
 /**
- * The message of these TLVs; without any it is the bare header with which a converter says yes.
+ * The message with these TLVs. Without any, it is the bare header by which a converter reports success.
  * Throws `WireError` with the code `ERR_CONVERT_ENCODE` for what a message cannot carry.
  */
 export function encode(tlvs: readonly Tlv[], options?: EncodeOptions): Uint8Array {

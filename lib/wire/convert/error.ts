@@ -1,5 +1,5 @@
 /**
- * What the Error TLV says: its code and the meaning of its value. RFC 8803 §6.2.8.
+ * The meaning of the Error TLV: its code and value. RFC 8803 §6.2.8.
  *
  *   +---------------+---------------+----------------+--------------+
  *   |     Type=0x1E |     Length    |    Error Code  |  Zeros       |
@@ -14,11 +14,11 @@ import { type ErrorTlv, HEADER_LENGTH, MAX_MESSAGE_LENGTH, WORD } from './messag
 export type ConvertErrorValue =
   /** "The highest commonly supported version number MUST be used" from now on. */
   | { name: 'unsupported-version'; versions: number[] }
-  /** The message that could not be parsed, as far as it fits; padding cannot be told from it. */
+  /** The message that could not be parsed, as far as it fits; it cannot be distinguished from padding. */
   | { name: 'malformed-message'; echo: Uint8Array }
   /** The same, of a message with a TLV that the converter does not know. */
   | { name: 'unsupported-message'; echo: Uint8Array }
-  /** To be sent from now on; empty when the converter put it into a Cookie TLV instead (§6.2.7 can be read so). */
+  /** The cookie to send from now on; empty if the converter put it into a Cookie TLV instead (§6.2.7 can be read so). */
   | { name: 'missing-cookie'; cookie: Uint8Array }
   | { name: 'not-authorized' }
   /** The TCP options that the converter does not send for a client. */

@@ -89,7 +89,7 @@ export interface ConnectTlv {
   port: number
   /** To be put into the SYN to the server; `[]` makes the Base Connect. */
   tcpOptions: TcpOption[]
-  /** An Extended Connect although there are no options: it has one word of padding. Its answer has the Extended TCP Header. */
+  /** Makes an Extended Connect without options, with one word of padding. The answer to it has the Extended TCP Header. */
   isExtended?: true
 }
 
@@ -140,12 +140,12 @@ export interface SupportedTcpExtensionsTlv {
  */
 export interface CookieTlv {
   type: 'cookie'
-  /** Its length is known in words only, so that the padding belongs to it. */
+  /** Includes the padding, because the length is known in words only. */
   cookie: Uint8Array
 }
 
 /**
- * Says why not.
+ * Reports why the converter refuses.
  *
  *   +---------------+---------------+----------------+--------------+
  *   |     Type=0x1E |     Length    |    Error Code  |  Value       |

@@ -72,7 +72,7 @@ const NO_OPERATION = 1
 const TIMESTAMP = 8
 const MULTIPATH = 30
 
-/** A kind, and what it is called. */
+/** A kind and its name. */
 export function kindInWords(kind: number): string {
   const name = KIND_NAMES[kind]
   return name === undefined ? `kind ${kind}` : `${kind} (${name})`

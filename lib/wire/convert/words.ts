@@ -5,7 +5,7 @@ import { decodeErrorValue, ERROR_CODES } from './error.js'
 import { TLV_CODES, WORD } from './message.js'
 import { kindInWords } from './tcp-options.js'
 
-/** What a TLV is called. */
+/** The name of a TLV. */
 export function tlvName(code: number): string {
   return TLV_NAMES.get(code) ?? `TLV of unknown type ${code}`
 }
@@ -39,7 +39,7 @@ export function showKind(kind: number): string {
   return kind === 0 ? '0 (padding)' : kindInWords(kind)
 }
 
-/** An error's code, and what it is called. */
+/** An error's code and name. */
 export function showErrorCode(code: number): string {
   return `${code} (${ERROR_NAMES.get(code) ?? 'unknown'})`
 }

@@ -22,7 +22,7 @@ interface MptcpInfo {
   fallback: boolean | undefined
   /** The peer's key is known: MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED. */
   remoteKeyReceived: boolean | undefined
-  /** What names the connection to the path manager. RFC 8684 §3.2. */
+  /** Identifies the connection to the path manager. RFC 8684 §3.2. */
   token: number | undefined
   /** Data sequence number of the next byte to be written. */
   writeSeq: bigint | undefined

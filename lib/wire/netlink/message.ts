@@ -37,7 +37,7 @@ export const NLMSG_DONE = 3
 
 export const NLM_F_REQUEST = 0x1
 export const NLM_F_ACK = 0x4
-/** What is dumped has changed meanwhile: the dump may be inconsistent. */
+/** The data changed during the dump, which may be inconsistent. */
 export const NLM_F_DUMP_INTR = 0x10
 export const NLM_F_DUMP = 0x300
 /** Of NLMSG_ERROR: the request is not repeated in it. */
@@ -63,7 +63,7 @@ export function encodeMessage(
   return bytes
 }
 
-/** All messages of a datagram. Throws EPROTO for what is none. */
+/** All messages of a datagram. Throws EPROTO if it is malformed. */
 export function decodeMessages(bytes: Uint8Array): NetlinkMessage[] {
   const view = viewOf(bytes)
   const messages: NetlinkMessage[] = []
@@ -83,9 +83,9 @@ export function decodeMessages(bytes: Uint8Array): NetlinkMessage[] {
   return messages
 }
 
-/** What NLMSG_ERROR and NLMSG_DONE say. */
+/** The content of NLMSG_ERROR and NLMSG_DONE. */
 interface Acknowledgement {
-  /** Positive, as in errno.h; 0: it went well. */
+  /** Positive, as in errno.h; 0: success. */
   errno: number
   /** The kernel's own words, where it has some. */
   message: string | undefined
@@ -132,7 +132,7 @@ const ATTRIBUTE_HEADER = 4
 
 /** Attributes by their type; the last of several counts, as in the kernel. Throws EPROTO for a value of another size. */
 export class Attributes {
-  /** All, in their order, those that nobody knows included. */
+  /** All attributes in their order, including unknown ones. */
   readonly list: readonly Attribute[]
 
   constructor(list: readonly Attribute[]) {
@@ -237,7 +237,7 @@ export function text(value: string): Uint8Array {
   return Buffer.from(`${value}\0`)
 }
 
-/** Bytes from the kernel that are not what they should be. */
+/** The error for malformed bytes from the kernel. */
 export function malformed(offset: number, why: string): SystemError {
   const error = systemError(constants.errno.EPROTO, 'netlink')
   error.message += `: ${why}, at byte ${offset}`

@@ -178,7 +178,7 @@ interface SubflowEvent {
   resetFlags: number | undefined
 }
 
-/** What the group `mptcp_pm_events` says; each kind with the fields that the kernel gives it. */
+/** The events of the group `mptcp_pm_events`; each kind with the fields that the kernel gives it. */
 export type MptcpEvent =
   /** A connection has begun; more subflows cannot be made yet. */
   | ({ type: 'created' } & ConnectionEvent)
@@ -187,11 +187,11 @@ export type MptcpEvent =
   | { type: 'closed'; token: number }
   /** The peer has announced an address. The port is the connection's where it announced none. */
   | { type: 'announced'; token: number; remoteId: number; address: string; family: 4 | 6; port: number | undefined }
-  /** The peer has taken an address back. */
+  /** The peer has withdrawn an address. */
   | { type: 'removed'; token: number; remoteId: number }
   | ({ type: 'subflow-established' } & SubflowEvent)
   | ({ type: 'subflow-closed' } & SubflowEvent)
-  /** The backup flag has changed at the peer's wish. */
+  /** The peer has changed the backup flag. */
   | ({ type: 'subflow-priority' } & SubflowEvent)
   | { type: 'listener-created'; local: AddressPort }
   | { type: 'listener-closed'; local: AddressPort }
@@ -239,7 +239,7 @@ const EVENT = {
 /** MPTCP_PM_EV_FLAG_*. */
 const EVENT_FLAG = { denyJoinId0: 0x1, serverSide: 0x2 } as const
 
-/** Throws EPROTO for an event without what belongs to it. */
+/** Throws EPROTO for an event that lacks a field. */
 export function decodeEvent({ command, attributes }: GenericMessage): MptcpEvent {
   const token = () => attributes.u32(EVENT.token) ?? missing('a token')
   const remoteId = () => attributes.u8(EVENT.remoteId) ?? missing('an id')

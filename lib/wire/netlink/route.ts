@@ -10,7 +10,7 @@ export interface LinkInfo {
   name: string
   /** Administratively up: IFF_UP. */
   up: boolean
-  /** The medium is there: IFLA_CARRIER. */
+  /** The link has a carrier: IFLA_CARRIER. */
   carrier: boolean
   operstate: Operstate
   /** All bits: IFF_* of net/if.h. */
@@ -45,13 +45,13 @@ export interface DefaultRoute {
   table: number
 }
 
-/** What a message says. `gone`: it was deleted. Of routes, only default ones that lead somewhere. */
+/** The content of a message. `gone`: deleted. Of routes, only default ones that are not blackholes or the like are read. */
 export type RtnetlinkMessage =
   | { type: 'link'; gone: boolean; link: LinkInfo }
   | { type: 'address'; gone: boolean; interfaceIndex: number; address: LinkAddress }
   | { type: 'route'; gone: boolean; routes: DefaultRoute[] }
 
-/** `undefined` for a message of another type, or of a family (bridges, MPLS, multicast routing) that is none of ours. */
+/** `undefined` for a message of another type, or of a family (bridges, MPLS, multicast routing) that we do not read. */
 export function decodeRtnetlink(message: NetlinkMessage): RtnetlinkMessage | undefined {
   // All three structures start with the family.
   const family = message.payload[0] ?? AF_UNSPEC
@@ -101,7 +101,7 @@ const RTEXT_FILTER_SKIP_STATS = 0x8
 const IFINFOMSG = { index: 4, flags: 8, length: 16 } as const
 const IFLA = { name: 3, mtu: 4, operstate: 16, extMask: 29, carrier: 33 } as const
 
-/** What to dump of each kind: everything, but for the statistics of links. */
+/** What to dump of each kind: everything except the statistics of links. */
 export const DUMPS: readonly { type: number; payload: Uint8Array }[] = [
   { type: RTM.getLink, payload: linkRequest(0) },
   { type: RTM.getAddress, payload: new Uint8Array(8) },

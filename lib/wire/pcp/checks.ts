@@ -1,4 +1,4 @@
-/** What the PCP encoder checks of its values: the errors have the code `ERR_PCP_ENCODE`. */
+/** The checks of the PCP encoder: their errors have the code `ERR_PCP_ENCODE`. */
 import type { WireError } from '../../errors.js'
 import { ADDRESS_LENGTH, formatAddress, isMappedAddress, parseAddress } from '../bytes/address.js'
 import type { Writer } from '../bytes/cursor.js'

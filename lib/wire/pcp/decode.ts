@@ -22,7 +22,7 @@ import {
 import { readAddress, readOptions } from './options.js'
 
 /**
- * The request that a datagram is. Throws `WireError`, of what is wrong in the order of RFC 6887 §8.2: `pcp-direction`,
+ * Decodes a request. Throws a `WireError` for the first fault in the order of RFC 6887 §8.2: `pcp-direction`,
  * `version`, `framing` (too short, too long, or no multiple of 4), `pcp-option`. Nothing in the result shares memory with
  * `bytes`.
  */
@@ -41,8 +41,8 @@ export function clientAddressOf(request: Uint8Array): string {
 }
 
 /**
- * The response that a datagram is; of one with the result UNSUPP_VERSION in another version's layout only the version and
- * the opcode are read. Throws `WireError` for what RFC 6887 §8.3 says to ignore.
+ * Decodes a response. If its result is UNSUPP_VERSION and its layout is another version's, only the version and the opcode are
+ * read. Throws `WireError` for what RFC 6887 §8.3 says to ignore.
  */
 export function decodePcpResponse(bytes: Uint8Array): PcpResponse {
   return readResponse(readerOf(bytes))

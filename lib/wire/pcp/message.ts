@@ -196,7 +196,7 @@ export interface PreferFailureOption {
 }
 
 /**
- * Lets these peers in, beside those of other filters, and nobody else.
+ * Only these peers may connect, and those of other filters.
  *
  *   +---------------+---------------+-------------------------------+
  *   |    Reserved   | Prefix Length |      Remote Peer Port         |   IPv4's prefixes are 96 longer here
