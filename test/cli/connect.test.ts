@@ -68,7 +68,7 @@ test('TLS, checked against the authority given; with another one it fails', asyn
   expect([insecure.status, insecure.stdout]).toEqual([0, '6 bytes\nsecret'])
 }, 20_000)
 
-test('nobody there: one line, status 1, also while standard input is open', async () => {
+test('a refused connection: one line, status 1, even while standard input is open', async () => {
   const server = net.createServer()
   const port = await listening(server)
   await new Promise(resolve => server.close(resolve))

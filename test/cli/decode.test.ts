@@ -34,7 +34,7 @@ describe('what is text', () => {
     expect(fromText(text)).toEqual(bytes)
   })
 
-  test.each(['', 'hello, world', '0102 030', 'x', '{"a":1}'])('%j is none', text => {
+  test.each(['', 'hello, world', '0102 030', 'x', '{"a":1}'])('%j is not hexadecimal or base64', text => {
     expect(fromText(text)).toBeUndefined()
   })
 })
@@ -75,7 +75,7 @@ test('from standard input, from a file of bytes, and as JSON', async () => {
   })
 }, 15_000)
 
-test('broken bytes: the tree as far as it goes, then where and why; status 1', async () => {
+test('malformed bytes: the tree up to the fault, then where and what it is; status 1', async () => {
   const [cut, zero] = await Promise.all([
     atsss(['decode', CONNECT.slice(0, 24)]),
     atsss(['decode', '01022263 0a000000', '--json']),

@@ -12,7 +12,7 @@ vi.mock('../../lib/runtime/kernel/native.js', async original => {
 })
 
 requires('the addon', addon)(
-  'where the kernel lets us put no filter on TCP sockets: what that takes, and nothing is left open',
+  'without the right to filter TCP sockets: the error says what it needs, and nothing stays open',
   async () => {
     // As Linux 6.18 says it without CAP_NET_ADMIN.
     refuse.mockImplementation(() => {

@@ -119,7 +119,7 @@ describe('several', () => {
     const names = specs(['b:2', { host: 'a', port: 1 }, '_convert._tcp.c']).map(({ name }) => name)
     expect(names).toEqual(['b:2', 'a:1', '_convert._tcp.c'])
   })
-  test('a single one needs no list, and no list is none', () => {
+  test('a single converter needs no list; an empty list means no converter', () => {
     expect(where('a:1')).toEqual({ host: 'a', port: 1 })
     expect(specs([])).toEqual([])
     expect(specs(undefined)).toEqual([])

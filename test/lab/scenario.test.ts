@@ -71,7 +71,7 @@ describe('playing a trace', () => {
     expect(changes.map(([name]) => name)).toEqual(['wifi', 'cell', 'wifi', 'cell', 'wifi'])
   })
 
-  test('what a link refuses is told', async () => {
+  test('a link that refuses a change rejects the trace', async () => {
     const refusing = () => ({ set: () => Promise.reject(new Error('gone')) }) as unknown as Link
     await expect(playTrace({ trace }, refusing, new AbortController().signal)).rejects.toThrow('gone')
   })

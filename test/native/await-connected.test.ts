@@ -41,7 +41,7 @@ for (const [name, protocol] of [
       addon.close(fd)
     })
 
-    test('a connection put off until there is something to send is none, though it may be written to', async () => {
+    test('a connection that is deferred until there is data is not connected, although it is writable', async () => {
       await using server = await serve(addon, { protocol })
       const fd = addon.socket(4, protocol)
       for (const option of [TCP_FASTOPEN_NO_COOKIE, TCP_FASTOPEN_CONNECT])
@@ -55,7 +55,7 @@ for (const [name, protocol] of [
       addon.close(fd)
     })
 
-    test('nobody has asked for a connection', async () => {
+    test('a socket that never called connect', async () => {
       const fd = addon.socket(4, protocol)
       expect(await completions.next(reactor.awaitConnected(fd))).toMatchObject({ status: ENOTCONN })
       addon.close(fd)

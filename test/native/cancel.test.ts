@@ -105,7 +105,7 @@ for (const [name, end] of Object.entries(ends))
       })
   })
 
-test('the bytes that a cancelled wait has not taken are still there; those it took are gone with it', async () => {
+test('bytes that a cancelled wait has not read stay in the socket; those that it read are lost', async () => {
   await using server = await serve(addon, { protocol: TCP }, socket => socket.on('data', data => socket.write(data)))
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)

@@ -60,7 +60,7 @@ for (const [name, protocol] of [
       addon.close(fd)
     })
 
-    test('more than a SYN can carry: what was taken is said, the rest can follow', async () => {
+    test('more than a SYN can carry: returns how much was taken; the rest can follow', async () => {
       await using server = await listener()
       const fd = socket()
       const sent = Buffer.alloc(100_000, 'atsss')

@@ -65,7 +65,7 @@ test('every function, on a socket of its own, with random other arguments', () =
   expect({ code, out, err }).toEqual({ code: 0, out: 'alive\n', err: '' })
 })
 
-test('what is wrong is said', () => {
+test('the error names the wrong argument', () => {
   const { out } = runScript(`
     const reactor = new addon.Reactor(() => {})
     const fd = addon.socket(4, 6)

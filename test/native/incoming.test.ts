@@ -94,7 +94,7 @@ describe('accept', () => {
     ['MPTCP over IPv4', MPTCP, 4],
     ['MPTCP over IPv6', MPTCP, 6],
   ] as const)
-    mptcpTest(`${name}: whoever waits, in order, then nobody`, async () => {
+    mptcpTest(`${name}: returns the waiting connections in order, then none`, async () => {
       const { fd, address, port } = listener(protocol, family)
       expect(addon.accept(fd)).toBeUndefined()
       const peers = [net.connect(port, address), net.connect(port, address)]
@@ -126,7 +126,7 @@ describe('accept', () => {
     peer.destroy()
   })
 
-  test('a peer that has gone before it was accepted', async () => {
+  test('a peer that disconnected before it was accepted', async () => {
     const { fd, address, port } = listener(TCP)
     const peer = net.connect(port, address)
     await once(peer, 'connect')
@@ -191,7 +191,7 @@ requires('filters on TCP sockets', tcpFilters).describe('attachFilter', () => {
     server.close()
   })
 
-  test('programs that are none: EINVAL, and the socket is as it was', async () => {
+  test('invalid programs: EINVAL, and the socket is unchanged', async () => {
     const { fd, address, port } = listener(TCP)
     const long = (instructions: number) => Buffer.concat(Array.from({ length: instructions }, () => PASS))
     const jumpBeyond = Buffer.concat([instruction(0x05, 100), PASS])
@@ -215,7 +215,7 @@ requires('filters on TCP sockets', tcpFilters).describe('attachFilter', () => {
     peer.on('error', () => {}).destroy()
   })
 
-  test('what is no program, and descriptors that are none', () => {
+  test('arguments that are not programs, or not descriptors', () => {
     const fd = addon.socket(4, TCP)
     for (const wrong of [
       undefined,

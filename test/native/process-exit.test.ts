@@ -44,7 +44,7 @@ test('the event loop ends with everything open', () => {
   expect(ended(`reactor.keepAlive(false)`)).toMatchObject({ code: 0, err: '' })
 })
 
-test('a delivery in the exit handler is none', () => {
+test('nothing is delivered in the exit handler', () => {
   expect(
     ended(`reactor.keepAlive(false)
     globalThis.delivered = () => {}
@@ -104,7 +104,7 @@ test('no signal is for the reactor: its thread has them all blocked', () => {
   expect(out).toMatch(/^fffffff[0-9a-f][7f]ffbfeff$/m)
 })
 
-test('signals are heard in JavaScript while the reactor runs', () => {
+test('JavaScript receives signals while the reactor runs', () => {
   expect(
     ended(`process.on('SIGUSR2', () => process.exit(6))
     setTimeout(() => process.kill(process.pid, 'SIGUSR2'), 10)`),

@@ -85,7 +85,7 @@ describe('a connection', () => {
     server.close()
   })
 
-  test('send says 0 when nothing can be taken now', async () => {
+  test('send returns 0 if the kernel can take nothing now', async () => {
     await using server = await serve(addon, { protocol: TCP }, socket => socket.pause())
     const fd = addon.socket(4, TCP)
     addon.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, int(4096))
@@ -97,7 +97,7 @@ describe('a connection', () => {
     addon.reset(fd)
   })
 
-  test('send after the peer has gone is EPIPE or ECONNRESET, and no signal', async () => {
+  test('send after the peer has closed fails with EPIPE or ECONNRESET, without a signal', async () => {
     await using server = await serve(addon, { protocol: TCP }, socket => socket.resetAndDestroy())
     const fd = addon.socket(4, TCP)
     await connected(fd, server.address, server.port)
@@ -111,7 +111,7 @@ describe('a connection', () => {
     ['TCP', TCP],
     ['MPTCP', MPTCP],
   ] as const)
-    mptcpTest(`reset is heard as a reset: ${name}`, async () => {
+    mptcpTest(`the peer sees a reset: ${name}`, async () => {
       let heard: Promise<unknown> | undefined
       await using server = await serve(addon, { protocol }, socket => {
         heard = once(socket.resume(), 'error').then(([error]) => error)
@@ -148,7 +148,7 @@ describe('a connection', () => {
     addon.close(fd)
   })
 
-  mptcpTest('a socket can be reset before it is anything', () => {
+  mptcpTest('a socket can be reset before it is connected', () => {
     for (const protocol of [TCP, MPTCP]) addon.reset(addon.socket(4, protocol))
   })
 })
@@ -180,7 +180,7 @@ describe('addresses', () => {
     '::1::',
   ]
   for (const literal of [...bad, '127.0.0.1%lo', '1.2.3.4/8', '::ffff:1.2.3', '%lo'])
-    test(`${JSON.stringify(literal)} is none`, () => {
+    test(`${JSON.stringify(literal)} is not an address`, () => {
       const socket = fd()
       expect(failure(() => addon.bind(socket, literal, 1))).toMatchObject({ code: 'EINVAL', syscall: 'bind' })
       addon.close(socket)
@@ -236,14 +236,14 @@ describe('errors are shaped as those of Node', () => {
     expect(failure(() => addon.socket(4, 17))).toEqual(expected(EPROTONOSUPPORT, 'socket'))
   })
 
-  test('Node says the same of a refused connection', async () => {
+  test('Node reports a refused connection in the same way', async () => {
     const [refused] = await once(net.connect(1, '127.0.0.1'), 'error')
     expect(plain(refused)).toEqual(expected(111, 'connect', '127.0.0.1', 1))
   })
 })
 
 describe('options', () => {
-  test('are as long as the kernel says, and no longer than asked for', () => {
+  test('are as long as the kernel returns them, and no longer than requested', () => {
     const socket = addon.socket(4, TCP)
     expect(addon.getsockopt(socket, SOL_SOCKET, SO_TYPE, 64)).toEqual(Buffer.from(int(SOCK_STREAM)))
     expect(addon.getsockopt(socket, SOL_SOCKET, SO_TYPE, 2)).toEqual(Buffer.from(int(SOCK_STREAM)).subarray(0, 2))

@@ -72,7 +72,7 @@ test('libuv reads on beside it, and misses nothing', async () => {
   reactor.cancel(id)
 })
 
-test('what is there already is the first edge; data that nobody reads is no second', async () => {
+test('data that is there already is the first edge; unread data is not a second one', async () => {
   await using server = await serve(addon, { protocol: TCP }, socket => socket.write('unread'))
   const fd = addon.socket(4, TCP)
   addon.connect(fd, server.address, server.port)

@@ -87,7 +87,7 @@ test('terminated with waits pending: its descriptors are closed, its thread has 
   await expect.poll(descriptors).toBeLessThanOrEqual(before.descriptors)
 })
 
-test('terminated before anything was waited for', async () => {
+test('terminated before the first wait', async () => {
   await using server = await echo()
   const before = descriptors()
   const worker = start(`connect(); say('open'); parentPort.ref()`, server.port)

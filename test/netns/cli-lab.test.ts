@@ -46,7 +46,7 @@ labTest('a kernel without MPTCP: it says so, and which one is needed', async () 
   expect(status).toBe(1)
 })
 
-labTest('without a command: it says how to use it, and ^C takes it away', async () => {
+labTest('without a command: it prints how to use it, and ^C removes it', async () => {
   const running = lab('--json', '--profile', 'train')
   const open = await line(running, /"event":"open"/)
   expect(open).toMatchObject({

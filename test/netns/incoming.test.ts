@@ -193,35 +193,38 @@ labTest.describe('a service of the UE', () => {
     expect(ue.of('refused')).toMatchObject([{ name: 'http', why: 'by-rule', address: HOST.v6 }])
   })
 
-  labTest('who is no converter, says nothing, garbage or a lie is reset; other connections do not notice', async () => {
-    const ue = await rig.ue(['echo'], { messageTimeout: 500 })
-    await rig.reachable(ue, 1)
-    const honest = rig.run<Ends[]>(rig.lab.server, echoes('192.0.2.1', PORTS.echo, { bytes: 1_000_000, pace: 20 }))
-    const wifi = rig.lab.accesses.wifi!.address.v4
-    const connect = (address: string, port = '01bb') => `010622630a05${port}${address}`
-    const mapped = (tail: string) => `00000000000000000000ffff${tail}`
-    for (const [from, host, bytes, why] of [
-      [HOST.v4, rig.lab.server, connect(mapped('c6336402')), 'wrong-source'],
-      ['192.0.2.1', rig.lab.converter, Buffer.from('GET / HTTP/1.1\r\n').toString('hex'), 'not-convert'],
-      ['192.0.2.1', rig.lab.converter, '01022263 01010000'.replaceAll(' ', ''), 'not-convert'],
-      ['192.0.2.1', rig.lab.converter, connect(mapped('7f000001')), 'forbidden-address'],
-      ['192.0.2.1', rig.lab.converter, connect(mapped('e0000001')), 'forbidden-address'],
-      ['192.0.2.1', rig.lab.converter, connect(mapped('c6336402'), '0000'), 'forbidden-address'],
-      ['192.0.2.1', rig.lab.converter, '0106', 'timeout'],
-    ] as const) {
-      const before = ue.of('refused').length
-      const { how, heard } = await rig.run<{ how: string; heard: string }>(
-        host,
-        intruder(from, wifi, PORTS.echo, bytes),
-      )
-      expect({ how, heard, why }).toEqual({ how: 'ECONNRESET', heard: '', why })
-      expect(await ue.heard('refused', before + 1)).toMatchObject({ why, address: from })
-    }
-    expect(await honest).toMatchObject([{ received: 1_000_000, whole: true }])
-    expect(await ue.asks('stats', 'stats')).toMatchObject({
-      refusals: { echo: { 'wrong-source': 1, 'not-convert': 2, 'forbidden-address': 3, timeout: 1 } },
-    })
-  })
+  labTest(
+    'peers that are not converters, are silent, or send garbage or false addresses are reset; other connections are not affected',
+    async () => {
+      const ue = await rig.ue(['echo'], { messageTimeout: 500 })
+      await rig.reachable(ue, 1)
+      const honest = rig.run<Ends[]>(rig.lab.server, echoes('192.0.2.1', PORTS.echo, { bytes: 1_000_000, pace: 20 }))
+      const wifi = rig.lab.accesses.wifi!.address.v4
+      const connect = (address: string, port = '01bb') => `010622630a05${port}${address}`
+      const mapped = (tail: string) => `00000000000000000000ffff${tail}`
+      for (const [from, host, bytes, why] of [
+        [HOST.v4, rig.lab.server, connect(mapped('c6336402')), 'wrong-source'],
+        ['192.0.2.1', rig.lab.converter, Buffer.from('GET / HTTP/1.1\r\n').toString('hex'), 'not-convert'],
+        ['192.0.2.1', rig.lab.converter, '01022263 01010000'.replaceAll(' ', ''), 'not-convert'],
+        ['192.0.2.1', rig.lab.converter, connect(mapped('7f000001')), 'forbidden-address'],
+        ['192.0.2.1', rig.lab.converter, connect(mapped('e0000001')), 'forbidden-address'],
+        ['192.0.2.1', rig.lab.converter, connect(mapped('c6336402'), '0000'), 'forbidden-address'],
+        ['192.0.2.1', rig.lab.converter, '0106', 'timeout'],
+      ] as const) {
+        const before = ue.of('refused').length
+        const { how, heard } = await rig.run<{ how: string; heard: string }>(
+          host,
+          intruder(from, wifi, PORTS.echo, bytes),
+        )
+        expect({ how, heard, why }).toEqual({ how: 'ECONNRESET', heard: '', why })
+        expect(await ue.heard('refused', before + 1)).toMatchObject({ why, address: from })
+      }
+      expect(await honest).toMatchObject([{ received: 1_000_000, whole: true }])
+      expect(await ue.asks('stats', 'stats')).toMatchObject({
+        refusals: { echo: { 'wrong-source': 1, 'not-convert': 2, 'forbidden-address': 3, timeout: 1 } },
+      })
+    },
+  )
 
   labTest('the converter restarts and forgets: it announces it, and is asked for the same again', async () => {
     const ue = await rig.ue(['http'])
@@ -239,7 +242,7 @@ labTest.describe('a service of the UE', () => {
     expect(ue.of('mapping').map(({ change }) => change)).toEqual(['made', 'made'])
   })
 
-  labTest('closed: the mapping is deleted, and its port says nothing any more', async () => {
+  labTest('closed: the mapping is deleted, and its port no longer answers', async () => {
     const ue = await rig.ue(['http'])
     await rig.reachable(ue, 1)
     const ended = rig.converter.of('mapping').filter(({ change }) => change === 'ended').length
@@ -251,7 +254,7 @@ labTest.describe('a service of the UE', () => {
     expect(stderr).toContain('timed out')
   })
 
-  labTest('filters: a host that they do not name hears nothing', async () => {
+  labTest('filters: other hosts get no answer', async () => {
     const ue = await rig.ue(['http'], {
       filters: [{ address: '198.51.100.3' }, { address: '2001:db8:d::', prefixLength: 64 }],
     })

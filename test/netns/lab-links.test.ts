@@ -124,7 +124,7 @@ labTest.describe('a link', () => {
     expect(await lost(8)).not.toEqual(first)
   })
 
-  labTest('keeps the order in spite of jitter, unless told otherwise', async () => {
+  labTest('keeps the order in spite of jitter, unless reordering is on', async () => {
     await lab.link('wifi').set({ delayMs: 10, jitterMs: 5 })
     const { uplink } = await travelTimes(() => result(lab.ue, udpCount(gateway, 200, { burst: 1 })))
     const inOrder = Array.from({ length: 200 }, (_, i) => i)
@@ -137,7 +137,7 @@ labTest.describe('a link', () => {
     expect(shuffled.toSorted((a, b) => a - b)).toEqual(inOrder)
   })
 
-  labTest('is silent when down: nothing passes, and the UE is not told', async () => {
+  labTest('is a black hole when down: nothing passes, and the UE does not notice', async () => {
     await lab.link('wifi').set({ down: true })
     const before = await lab.link('wifi').stats()
     expect(await result(lab.ue, udpPing(gateway, 2))).toEqual([])
@@ -149,7 +149,7 @@ labTest.describe('a link', () => {
     expect(await result(lab.ue, udpPing(gateway, 2))).toHaveLength(2)
   })
 
-  labTest('loses what is under way when it goes down', async () => {
+  labTest('loses the packets in flight when it goes down', async () => {
     await lab.link('wifi').set({ delayMs: 500 })
     await using capture = await lab.link('wifi').capture(join(folder, 'under-way.pcap'))
     const ping = result(lab.ue, udpPing(gateway, 1))

@@ -94,7 +94,7 @@ labTest.describe('a middlebox', () => {
 })
 
 labTest.describe('both accesses', () => {
-  labTest('carry one MPTCP connection, with a kernel path manager that has been told', async () => {
+  labTest('carry one MPTCP connection, with a configured kernel path manager', async () => {
     await using lab = await openLab()
     await lab.ue.run('ip', ['mptcp', 'endpoint', 'add', lab.accesses.cell!.address.v4, 'dev', 'cell', 'subflow'])
     await start(lab.converter, mptcpEcho)

@@ -136,7 +136,7 @@ labTest.describe('a lab ends', () => {
     await once(living.process, 'exit')
   })
 
-  labTest('with the programs in it, which are told nothing', async () => {
+  labTest('with its programs, which get no warning', async () => {
     const lab = await openLab()
     const child = lab.ue.spawn('sleep', ['1000'])
     const run = lab.server.run('sleep', ['1000'])
@@ -167,7 +167,7 @@ labTest.describe('without being root', () => {
     expect(attempt(['unshare', '-Urnm'])).toMatch(/^wifi .*\ncell /m)
   })
 
-  labTest('nothing less is, and the error says so', () => {
+  labTest('less is not enough, and the error says so', () => {
     for (const less of ['-Urn', '-U'])
       expect(attempt(['unshare', less])).toMatch(/^ERR_LAB_PRIVILEGE .*needs root.*unshare -Urnm/)
   })

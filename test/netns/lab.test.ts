@@ -91,7 +91,7 @@ labTest.describe('the lab’s options', () => {
     expect((await result<number[]>(other.ue, udpPing('10.1.0.1')))[0]).toBeLessThan(15)
   })
 
-  labTest('what cannot be is refused before anything is made', async () => {
+  labTest('an impossible topology is refused before anything is created', async () => {
     const link = {}
     const refused: [object, RegExp][] = [
       [{ accesses: [] }, /1 to 200/],

@@ -65,7 +65,7 @@ monitorTest.describe('the link monitor', () => {
     ['at any time, when the links are watched', 1200, undefined],
     ['at any time, when only two of them are', 1200, ['wifi', 'cell']],
   ] as const)
-    monitorTest(`a carrier lost is heard in milliseconds ${title}`, async () => {
+    monitorTest(`a lost carrier is noticed within milliseconds ${title}`, async () => {
       if (spacing > 1000) await ue.call('watch', 10, interfaces && [...interfaces])
       const delays: number[] = []
       for (let i = 0; i < 5; i++) {

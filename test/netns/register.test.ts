@@ -222,7 +222,7 @@ mptcpTest.describe('atsss run', () => {
     expect(await run(both)).toEqual({ code: 0, out: 'node\n', err: '' })
   }, 20_000)
 
-  test('what is wrong with it is said once, and nothing is run', async () => {
+  test('a mistake is reported once, and nothing runs', async () => {
     const wrong: [string[], RegExp, number][] = [
       [['--rules', 'hndover', '--3gpp', 'a', '--non-3gpp', 'b', ...shell('echo run')], /did you mean 'handover'\?/, 1],
       [['--3gpp', 'a', ...shell('echo run')], /--3gpp and --non-3gpp must be given together/, 2],

@@ -74,7 +74,7 @@ labTest.describe('active-standby', () => {
     await ue.whole(number)
   })
 
-  labTest('a black hole, of which nobody is told, and its end', async () => {
+  labTest('a black hole without any notification, and its end', async () => {
     const { ue, number } = await steered()
     await rig.lab.link('wifi').set({ down: true })
     await ue.until('non-3gpp', false)

@@ -223,7 +223,7 @@ labTest.describe('a session', () => {
     await expect(strict.sparse()).rejects.toMatchObject({ code: 'ERR_ATSSS_NO_RULE' })
   })
 
-  labTest('a rule that cannot be had is refused, or done as well as can be', async () => {
+  labTest('a rule that cannot be enforced is refused, or obeyed as far as possible', async () => {
     const redundant = rules({ steerModeValue: 'REDUNDANT' })
     const ue = await rig.ue({ rules: redundant })
     await expect(ue.sparse()).rejects.toMatchObject({ code: 'ERR_ATSSS_STEERING' })

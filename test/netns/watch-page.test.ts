@@ -41,7 +41,7 @@ pageTest.describe('the page of a session', () => {
     rmSync(folder, { recursive: true })
   })
 
-  pageTest('shows what happens, changes links and rules, and asks nobody else', async () => {
+  pageTest('shows what happens, changes links and rules, and contacts no other host', async () => {
     const tab = await chrome.newPage()
     const wrong: string[] = []
     const asked: string[] = []

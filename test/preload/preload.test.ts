@@ -165,7 +165,7 @@ mptcpTest.describe('through a converter', () => {
     expect(await text(socket)).toBe('a secret')
   })
 
-  test('a subclass with a _write of its own is asked for it', async () => {
+  test('a subclass’s own _write is called', async () => {
     await using server = await echoServer()
     taking(through(converter.name))
     class Loud extends net.Socket {
@@ -291,7 +291,7 @@ mptcpTest.describe('connections of a session, at rest in a pool', () => {
       client.close()
     })
 
-  test('what the application lets go of by itself is its own affair', async () => {
+  test('a connection that the application itself unrefs is not treated as idle', async () => {
     const session = new StubSession()
     release = preload(session as never, { includeLocal: true })
     await using server = await echoServer()

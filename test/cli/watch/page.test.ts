@@ -64,7 +64,7 @@ const portOf = () => new URL(page.url).port
 const cookie = () => ({ Cookie: `atsss-1=${'f'.repeat(32)}; atsss-${portOf()}=${tokenOf()}` })
 
 describe('the page', () => {
-  test('for who has the token, by the address or the cookie that it leaves', async () => {
+  test('only with the token, from the address or from the cookie that the page sets', async () => {
     const { status, text, headers } = await get(page.url)
     expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
     expect(headers['content-security-policy']).toMatch(/default-src 'self'/)
@@ -111,7 +111,7 @@ describe('the page', () => {
     expect(moment.moment.rates['non-3gpp']).toBeDefined()
   })
 
-  test('rules and links can be changed; what is wrong is said', async () => {
+  test('rules and links can be changed; errors are reported', async () => {
     const post = (where: string, wish: unknown) =>
       get(where, { method: 'POST', headers: cookie(), body: JSON.stringify(wish) })
     expect(await post('/rules', { rules: 'aggregate' })).toMatchObject({ status: 204 })

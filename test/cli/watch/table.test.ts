@@ -38,7 +38,7 @@ describe('rates', () => {
     expect(shareOf('3gpp', back.moments[0]!, 'up')).toBeUndefined()
   })
 
-  test('are kept so many, and no more', () => {
+  test('are limited in number', () => {
     let history = NO_HISTORY
     for (let i = 0; i <= MOMENTS + 10; i++) history = next(history, snapshot(i * 250, carried(sent(0), sent(i * 1000))))
     expect(history.moments).toHaveLength(MOMENTS)
@@ -76,7 +76,7 @@ describe('the table', () => {
   const view = (width = 160, height = 40, happenings: WatchEvent[] = []) =>
     table({ hello: HELLO, history: two(), happenings, width, height, colours: plain })
 
-  test('says what there is', () => {
+  test('shows accesses, rules and connections', () => {
     const text = view().join('\n')
     expect(text).toMatch(/\/srv\/app\.js process 4711/)
     expect(text).toMatch(/3gpp +wwan0 +available +– +– +2\.0 Mbit\/s +20 % +4\.0 Mbit\/s +100 %/)
@@ -91,7 +91,7 @@ describe('the table', () => {
     expect(text).toMatch(/3gpp +backup, 20\.4 ms, 2\.0 Mbit\/s up, 4\.0 Mbit\/s down 10\.2\.0\.2:40002/)
   })
 
-  test('says what happened, the last at the bottom', () => {
+  test('lists events, the last one at the bottom', () => {
     const at = 0
     const lines = view(160, 40, [
       { type: 'event', at, event: 'access', access: 'non-3gpp', available: false, why: 'wlan0 has no carrier' },
@@ -116,7 +116,7 @@ describe('the table', () => {
     if (height === 40) expect(lines.join('\n')).toMatch(/and 24\d more/)
   })
 
-  test('has something to say before anything is known', () => {
+  test('can be drawn before anything is known', () => {
     const lines = table({ hello: HELLO, history: NO_HISTORY, happenings: [], width: 80, height: 24, colours: plain })
     expect(lines.at(-1)).toBe('nothing is known yet')
   })

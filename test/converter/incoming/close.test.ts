@@ -10,7 +10,7 @@ const joins = vi.hoisted(() => ({ close: vi.fn(async () => {}) }))
 vi.mock('../../../lib/converter/incoming/join-endpoints.js', () => ({ openJoinEndpoints: async () => joins }))
 
 requires('MPTCP, and filters on TCP sockets', all(mptcp, tcpFilters))(
-  'where clients join goes when the last connection has: the kernel ends what has joined there',
+  'the join endpoint is removed after the last connection, because the kernel then ends the subflows that joined there',
   async () => {
     const { converter, pcpPort } = await incomingRig()
     const client = await clientListener(hex('01 01 22 63'), socket => socket.pipe(socket))

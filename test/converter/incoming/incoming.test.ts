@@ -20,7 +20,7 @@ const needsFilters = requires('filters on TCP sockets', tcpFilters)
 const YES = hex('01 01 22 63')
 
 needsFilters.describe('a remote host and a client', () => {
-  test('the client hears who it is; bytes go both ways, and both ends', async () => {
+  test('the client gets the address of the remote host; bytes and the ends of both streams are relayed', async () => {
     const { pcpPort, heard, converter } = await incomingRig()
     const client = await clientListener(YES, socket => socket.pipe(socket))
     const { port, lifetime, result } = await (await pcpClient(pcpPort)).map(client.port)
@@ -102,7 +102,7 @@ needsFilters.describe('a remote host and a client', () => {
     expect(host.text()).toBe('one two')
   })
 
-  test('filters: whom they do not name hears not a word', async () => {
+  test('filters: other hosts get no answer at all', async () => {
     const { pcpPort } = await incomingRig()
     const client = await clientListener(YES, socket => socket.end('you may'))
     const pcp = await pcpClient(pcpPort)
@@ -149,7 +149,7 @@ needsFilters.describe('a client that is not as it should be', () => {
   test('an end', () => fails(hex(''), 'refused'))
   test('silence', () => fails(undefined, 'timeout', { connectTimeout: 200 }))
 
-  test('nobody listens there', async () => {
+  test('the client does not listen', async () => {
     const { pcpPort, heard } = await incomingRig()
     const { port } = await (await pcpClient(pcpPort)).map(1)
     const host = remote(port)
@@ -174,7 +174,7 @@ needsFilters.describe('a client that is not as it should be', () => {
     await first.ended()
   })
 
-  test('a remote host that goes at once costs nothing', async () => {
+  test('a remote host that disconnects at once leaves nothing behind', async () => {
     const { pcpPort, heard, converter } = await incomingRig()
     const client = await clientListener(YES, socket => socket.resume().on('end', () => socket.end()))
     const { port } = await (await pcpClient(pcpPort)).map(client.port)
@@ -202,7 +202,7 @@ needsFilters('a request from port 0, which nobody can be answered at, is ignored
 })
 
 needsFilters(
-  'a remote host that cannot be accepted, for lack of descriptors say: it is told of, and harms nobody',
+  'a remote host that cannot be accepted, for example for lack of descriptors, is reported, and other connections go on',
   async () => {
     const listening = vi.spyOn(Server.prototype, 'listen')
     closing(() => listening.mockRestore())
@@ -222,7 +222,7 @@ needsFilters.describe('a restart', () => {
     return join(directory, 'state.json')
   }
 
-  test('with a state file: the mapping is there, the epoch goes on', async () => {
+  test('with a state file: mapping and epoch continue', async () => {
     const [file, ports] = [stateFile(), somePorts()]
     let now = 1_000_000_000_000
     const options = { now: () => now }
@@ -244,7 +244,7 @@ needsFilters.describe('a restart', () => {
     expect(again).toMatchObject({ result: 0, epoch: 60, port })
   })
 
-  test('of two mappings one is no longer to be had: the other one lets in at once', async () => {
+  test('one of two mappings is no longer available: the other accepts connections at once', async () => {
     const [file, ports] = [stateFile(), somePorts(2)]
     const [low, high] = ports.split('-').map(Number)
     const first = await incomingRig({ stateFile: file, ports: [ports] })
@@ -277,7 +277,7 @@ needsFilters.describe('a restart', () => {
     return { low, high, client, pcp, again, told: () => pcp.heard.slice(1) }
   }
 
-  test('with a state file, and its port no longer to be had: moved, and told three times (RFC 6887 §14.2)', async () => {
+  test('with a state file, but its port is taken: the mapping is moved, and the client is notified three times (RFC 6887 §14.2)', async () => {
     const filter: PcpOption = { type: 'filter', address: '127.0.0.1', prefixLength: 32, port: 0 }
     const { low, high, client, again, told } = await restart([filter])
     const { converter, heard } = await again()
@@ -301,7 +301,7 @@ needsFilters.describe('a restart', () => {
     expect(converter.mappings).not.toContainEqual(expect.objectContaining({ external: { port: low } }))
   })
 
-  test('told no more once the client has asked', async () => {
+  test('no more notifications once the client has sent a request', async () => {
     const { high, client, pcp, again, told } = await restart([])
     const { pcpPort } = await again()
     await until(() => told().length === 1)
@@ -313,7 +313,7 @@ needsFilters.describe('a restart', () => {
     expect(told()).toHaveLength(heard)
   })
 
-  test('where the client wants no other (PREFER_FAILURE): ended, and told so', async () => {
+  test('if the client accepts no other (PREFER_FAILURE): the mapping ends, and the client is notified', async () => {
     const { low, client, again, told } = await restart([{ type: 'prefer-failure' }])
     const { converter, heard } = await again()
     expect(heard.mappings).toEqual([`ended ${low}`])
@@ -329,7 +329,7 @@ needsFilters.describe('a restart', () => {
     })
   })
 
-  test('under another external address: the epoch begins anew (§8.5)', async () => {
+  test('with another external address: the epoch is reset (§8.5)', async () => {
     const { low, again, told } = await restart([])
     await again({ external: ['127.0.0.2'], ports: [String(low)] })
     await until(() => told().length === 3)
@@ -339,7 +339,7 @@ needsFilters.describe('a restart', () => {
     })
   })
 
-  test('and none left to move to: its client is told of the loss, the epoch begins anew', async () => {
+  test('and no port is left: the client is notified of the loss, and the epoch is reset', async () => {
     const { again, told } = await restart([], true)
     const { heard } = await again({ external: ['::1'], ports: [somePorts(1)] })
     expect(heard.mappings).toMatchObject([expect.stringContaining('ended')])
@@ -354,7 +354,7 @@ needsFilters.describe('a restart', () => {
     ...['', '{}', 'no JSON', '{"format":"atsss-pcp-1","epochStart":0,"mappings":[{}]}'],
     // Which would not fit into an answer.
     '{"format":"atsss-pcp-1","epochStart":-1e13,"mappings":[]}',
-  ])('with a file that is none: %s', async text => {
+  ])('with an invalid file: %s', async text => {
     const file = stateFile()
     writeFileSync(file, text)
     const { heard, pcpPort } = await incomingRig({ stateFile: file })

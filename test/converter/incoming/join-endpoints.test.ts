@@ -44,7 +44,7 @@ const lines = (text: string | undefined) =>
     .map(line => line.trim().replace(/ id \d+/, ''))
     .sort()
 
-joinTest('an endpoint for each place, with its port; closed, all are gone', () => {
+joinTest('an endpoint for each address, with its port; close() removes all', () => {
   const { endpoints, degraded } = inNamespace(`
     const opened = await open(places)
     see('open')
@@ -70,7 +70,7 @@ joinTest('what an administrator has added is used, and stays; so does what is an
   expect(lines(endpoints.closed)).toEqual(others)
 })
 
-joinTest('an address that is not here: said, with what to do; the others are there all the same', () => {
+joinTest('an address of another host is reported with a remedy; the other endpoints are made nevertheless', () => {
   const { endpoints, degraded } = inNamespace(`
     const opened = await open([{ address: '192.0.2.1', port: 5400 }, ...places])
     see('open')
@@ -87,7 +87,7 @@ joinTest('an address that is not here: said, with what to do; the others are the
   expect(endpoints.closed).toBe('')
 })
 
-joinTest('more than the kernel takes (8): each that it refuses is said, the others go when closed', () => {
+joinTest('more than the kernel allows (8): each refusal is reported, and close() removes the others', () => {
   const { endpoints, degraded } = inNamespace(`
     const opened = await open(Array.from({ length: 10 }, (_, i) => ({ address: '127.0.0.1', port: 5400 + i })))
     see('open')

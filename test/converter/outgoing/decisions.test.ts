@@ -107,7 +107,7 @@ describe('requests', () => {
     })
   })
 
-  test('nothing is said before the magic number is there', () => {
+  test('no answer before the magic number has arrived', () => {
     for (const text of ['02', '0200', '020022', '0100', '010022']) expect(readRequest(hex(text)), text).toBeUndefined()
     expect(readRequest(hex('02002264'))).toEqual({ ignored: 'magic' })
     expect(readRequest(hex('02002263'))).toEqual({ ignored: 'total-length' })

@@ -40,7 +40,7 @@ describe('what is answered', () => {
       expect(await client(message(...tlvs)).hears(12)).toMatch(/^0103226315020000/)
   })
 
-  test('a cookie nobody asked for is passed over', async () => {
+  test('an unsolicited cookie is ignored', async () => {
     const { client } = await rig()
     expect(await client(message(hex('1602 0000 01020304'))).hearsAll()).toBe('01012263')
   })

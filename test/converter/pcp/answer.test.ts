@@ -119,7 +119,7 @@ describe('granted', () => {
     expect(table.all).toEqual([])
   })
 
-  test('for a third party, to who may', () => {
+  test('for a third party, if the client is allowed to', () => {
     const third = withOptions('01 00 00 10 00 00 00 00 00 00 00 00 00 00 ff ff 0a 01 00 03')
     const { said, table } = answer(third, CLIENT, ['10.1.0.2'])
     expect(decodePcpResponse(said!)).toMatchObject({

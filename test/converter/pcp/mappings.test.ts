@@ -81,7 +81,7 @@ describe('assigning', () => {
     expect(given(ask({ from: '10.1.0.3' }))).toBe('192.0.2.1:443')
   })
 
-  test('until there is none', () => {
+  test('until no port is left', () => {
     // Five ports on each of two IPv4 addresses and one IPv6 address.
     const assigned = Array.from({ length: 15 }, (_, i) => given(ask({ from: `10.1.0.${i + 2}`, nonce: nonce(i + 2) })))
     const places = LIMITS.external.flatMap(address =>
@@ -162,7 +162,7 @@ describe('lifetimes', () => {
 })
 
 describe('deleting (§15.1)', () => {
-  test('the suggestion comes back, the mapping is gone, and is gone again', () => {
+  test('the answer repeats the suggestion, the mapping is deleted, and deleting it again succeeds', () => {
     ask({ externalPort: 20000 })
     for (let i = 0; i < 2; i++)
       expect(ask({ lifetime: 0, externalAddress: '::' })).toMatchObject({
@@ -176,12 +176,12 @@ describe('deleting (§15.1)', () => {
       expect(ask({ lifetime: 0, options: [option] })).toEqual({ result: 'malformed-option', lifetime: 1800 })
   })
 
-  test('all ports, or all protocols, of which there are none', () => {
+  test('all ports, or all protocols, without any mapping', () => {
     expect(ask({ lifetime: 0, internalPort: 0 })).toMatchObject({ result: 'success' })
     expect(ask({ lifetime: 0, internalPort: 0, protocol: 0 })).toMatchObject({ result: 'success' })
   })
 
-  test("the port is nobody else's for a while (§15), but its own at once", () => {
+  test('other clients cannot get the port for a while (§15), its own client at once', () => {
     ask({ externalPort: 20000 })
     ask({ lifetime: 0 })
     expect(
@@ -330,7 +330,7 @@ describe('moving what cannot be restored (§14.2)', () => {
   })
 })
 
-test('restoring: what is still to be had', () => {
+test('restoring what is still available', () => {
   ask({ externalPort: 20000 })
   const [mapping] = table.all
   const again = new Mappings(LIMITS)

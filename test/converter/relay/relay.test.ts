@@ -52,7 +52,7 @@ function relays(clients: 'tcp' | 'mptcp', servers: 'tcp' | 'mptcp'): void {
   }
 
   describe('the end', () => {
-    test('the client half-closes: the server hears of it, and may go on', async () => {
+    test('the client half-closes: the server sees the end, and may go on sending', async () => {
       const { client, server, closed } = await pair()
       client.socket.end('last words')
       server.resume()
@@ -65,7 +65,7 @@ function relays(clients: 'tcp' | 'mptcp', servers: 'tcp' | 'mptcp'): void {
       expect((await closed()).bytes).toEqual({ fromClient: 10, fromServer: 10 })
     })
 
-    test('the server half-closes: the client hears of it, and may go on', async () => {
+    test('the server half-closes: the client sees the end, and may go on sending', async () => {
       const { client, server, closed } = await pair()
       server.end('bye')
       await client.hearsAll()
@@ -129,7 +129,7 @@ function relays(clients: 'tcp' | 'mptcp', servers: 'tcp' | 'mptcp'): void {
       await closed()
     })
 
-    test('by the converter, when nothing is said for long', async () => {
+    test('by the converter, after a long silence', async () => {
       const { client, server, closed } = await pair({ idleTimeout: 100 })
       const failed = once(server, 'error')
       server.resume()

@@ -7,7 +7,7 @@ import { endpoint, errorTlv as tlv, via, way } from '../../support/candidates.js
 const server = endpoint('192.0.2.1')
 const converter = via('198.51.100.1')
 
-describe('what the user is told', () => {
+describe('errors for the user', () => {
   test("a server's refusal looks like net.connect's, with the converter's word as cause", () => {
     const { error } = react(tlv({ name: 'connection-reset' }), way(server, converter), false)
     expect(error).toMatchObject({
@@ -21,7 +21,7 @@ describe('what the user is told', () => {
     expect(error.cause).toBeInstanceOf(ConvertError)
   })
 
-  test('the converter by its name and its address, and what it said', () => {
+  test('names the converter with its address, and the converter’s reason', () => {
     const named = { ...converter, name: 'converter.example:5124' }
     const { error } = react(tlv({ name: 'resource-exceeded', delaySeconds: 0 }), way(server, named), false)
     expect(error).toMatchObject({

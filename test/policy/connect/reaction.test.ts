@@ -219,7 +219,7 @@ describe('failures without an Error TLV', () => {
     expect(react(failure, way(server), false)).toEqual({ scope, error: expect.objectContaining({ code }) })
   })
 
-  test('unanswered SYNs show the one who was asked: the converter, or the server', () => {
+  test('unanswered SYNs: the error has the address they were sent to, the converter’s or the server’s', () => {
     const { error } = react({ kind: 'unanswered' }, way(server, converter), false)
     expect(error).toMatchObject({ address: '198.51.100.1', port: 5124, syscall: 'connect' })
     expect(react({ kind: 'unanswered' }, way(server), false).error).toMatchObject({ address: '192.0.2.1', port: 443 })

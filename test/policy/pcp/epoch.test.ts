@@ -28,6 +28,6 @@ test.each<[string, number, number, boolean]>([
   expect(isEpochValid(before, { client: before.client + client, server: before.server + server })).toBe(valid)
 })
 
-test('mappings are made anew after 0 to 5 seconds', () => {
+test('mappings are requested again after 0 to 5 seconds', () => {
   expect([0, 0.5, 1].map(recreationDelay)).toEqual([0, 2500, 5000])
 })

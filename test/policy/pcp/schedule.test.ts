@@ -173,7 +173,7 @@ describe('refusals (§7.4, §8.3)', () => {
     expect(refused(begin(NOW), RESULTS['no-resources'], 1, NOW).dueAt).toBe(NOW + 4_000)
   })
 
-  test('a server that comes to have room', () => {
+  test('a server that has room again', () => {
     const { requests, held } = simulate(
       at => (at < HOUR ? { result: RESULTS['no-resources'], lifetime: 30 } : { result: 0, lifetime: 7200 }),
       2 * HOUR,
@@ -185,14 +185,14 @@ describe('refusals (§7.4, §8.3)', () => {
 })
 
 describe('a server that has lost its state (§8.5, §14.1.3)', () => {
-  test('is asked anew when told, and again until it answers; the mapping is taken for held meanwhile', () => {
+  test('is requested again, repeatedly until the server answers; meanwhile the mapping counts as held', () => {
     const schedule = disturbed(granted(FRESH, 7200, NOW, 0), NOW + 1000, 2_500)
     expect(schedule).toMatchObject({ pace: 'ask', dueAt: NOW + 3_500 })
     expect(isHeld(schedule, NOW + 3_500)).toBe(true)
     expect(sent(schedule, NOW + 3_500, 0.5).dueAt).toBe(NOW + 6_500)
   })
 
-  test('its end is told while it is asked for', () => {
+  test('its end is reported while it is being requested', () => {
     const schedule = sent(disturbed(granted(FRESH, 2, NOW, 0), NOW, 0), NOW, 0.5)
     expect(wakeAt(schedule, NOW)).toBe(NOW + 2_000)
     expect(wakeAt(schedule, NOW + 2_000)).toBe(NOW + 3_000)

@@ -274,7 +274,7 @@ mptcpTest.describe('answers', () => {
       ['nothing', []],
       ['half of the answer', [send('01 04 22 63 00')]],
     ] as const)
-      test(`destroyed when ${title} of the answer is there: the converter is reset, nobody is told`, async () => {
+      test(`destroyed when ${title} of the answer has arrived: the converter is reset, and no event follows`, async () => {
         converter = await hostileConverter([[message, ...steps]])
         const socket = connect({ ...SERVER, converters: converter.name, convert: '1rtt' })
         const events: string[] = []

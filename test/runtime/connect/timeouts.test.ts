@@ -32,7 +32,7 @@ async function deaf(): Promise<{ port: number } & AsyncDisposable> {
   }
 }
 
-mptcpTest.describe('a converter that takes the connection and says nothing', () => {
+mptcpTest.describe('a converter that accepts the connection and does not answer', () => {
   test('converterTimeout', async () => {
     await using silent = await server(() => {})
     const name = `127.0.0.1:${silent.port}`

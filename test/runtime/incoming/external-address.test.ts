@@ -184,7 +184,7 @@ afterEach(async () => {
   expect(network.hearing.filter(each => each.open)).toEqual([])
 })
 
-test('one address, two ways to it: told once; the nonce is the server’s, the internal address each its own', async () => {
+test('one external address over two accesses: reported once; one nonce for the server, an internal address for each access', async () => {
   const rig = await open(state([WIFI, CELL]))
   expect(rig.heard).toEqual([['made', '192.0.2.1 20000', expect.any(String)]])
   expect(rig.external.externals).toEqual([{ address: CONVERTER, port: 20000 }])
@@ -202,7 +202,7 @@ test('one address, two ways to it: told once; the nonce is the server’s, the i
   expect([...network.open].sort()).toEqual(['cell 10.2.0.2 192.0.2.1', 'wifi 10.1.0.2 192.0.2.1'])
 })
 
-test('both families: each address asks the server of its own, with another nonce', async () => {
+test('both families: each address asks the server of its family, with another nonce', async () => {
   const rig = await open(state([link(3, 'wifi', '10.1.0.2', '2001:db8:1::2'), CELL]))
   expect(rig.heard.map(([what, where]) => `${what} ${where}`).sort()).toEqual([
     'made 192.0.2.1 20000',
@@ -293,7 +293,7 @@ test('the preferred access is refused: it is not asked again when the others are
   expect(rig.from()).toEqual(['10.2.0.2', '10.1.0.2', '10.2.0.2'])
 })
 
-test('the preferred access loses its carrier: the other asks at once, nothing is told; back, it asks last again', async () => {
+test('the preferred access loses its carrier: the other asks at once, without an event; when it is back, it asks last again', async () => {
   const rig = await open(state([WIFI, CELL]))
   await pass(5_000)
   let since = rig.asked.length
@@ -311,7 +311,7 @@ test('the preferred access loses its carrier: the other asks at once, nothing is
   expect(rig.heard).toHaveLength(1)
 })
 
-test('the one address goes: lost, not deleted; back, what it had is suggested', async () => {
+test('the only address disappears: lost, not deleted; when it is back, its former external address is suggested', async () => {
   const rig = await open(state([WIFI]))
   rig.links.become(state([link(3, 'wifi')]))
   await pass(100)
@@ -325,7 +325,7 @@ test('the one address goes: lost, not deleted; back, what it had is suggested', 
   expect(rig.heard.at(-1)).toEqual(['made', '192.0.2.1 20000', 'non-3gpp'])
 })
 
-test('one of two addresses goes: peers still reach us, so nothing is told', async () => {
+test('one of two addresses disappears: peers still reach us, so there is no event', async () => {
   const rig = await open(state([WIFI, CELL]))
   rig.links.become(state([CELL]))
   await pass(100)
@@ -366,7 +366,7 @@ test('the server moves it, and says so to each of our addresses (§14.2): change
   expect(rig.external.mappings.map(({ external }) => external?.port)).toEqual([20005, 20005])
 })
 
-test('the server says so to one of our addresses: the other asks, and nothing else is told', async () => {
+test('the server notifies only one of our addresses: the other asks, and there is no other event', async () => {
   const rig = await open(state([WIFI, CELL]))
   await pass(HOUR / 2)
   const since = rig.asked.length
@@ -411,7 +411,7 @@ test('a port is required: back, the address that there was is suggested, and giv
   expect(rig.heard.slice(-1)).toEqual([['made', '192.0.2.9 20000', 'non-3gpp']])
 })
 
-test('two routers as servers: a mapping from each, and each tells of its own end', async () => {
+test('two routers as servers: a mapping from each, and the end of each is reported', async () => {
   const routers: [number, string][] = [
     [3, '10.1.0.1'],
     [4, '10.2.0.1'],
@@ -432,7 +432,7 @@ test('two routers as servers: a mapping from each, and each tells of its own end
   expect(rig.external.externals).toEqual([{ address: '192.0.2.1', port: 20002 }])
 })
 
-test('nobody to ask: said once; and again when there was somebody in between', async () => {
+test('no server: reported once; and again if there was one in between', async () => {
   const rig = await open(state([WIFI]), { servers: { configured: [], converters: [] } })
   const code = 'ERR_PCP_NO_SERVER'
   expect(rig.heard).toEqual([['problem', code]])
@@ -447,7 +447,7 @@ test('nobody to ask: said once; and again when there was somebody in between', a
   expect(rig.heard.slice(-2).map(([what]) => what)).toEqual(['lost', 'problem'])
 })
 
-test('no address at all is nobody’s fault', async () => {
+test('no address at all is not a problem to report', async () => {
   const rig = await open(state([]))
   expect(rig.heard).toEqual([])
   rig.links.become(state([WIFI]))
@@ -465,7 +465,7 @@ test('a refusal is a problem; the other access’s mapping is there all the same
   expect(rig.external.externals).toEqual([{ address: CONVERTER, port: 20000 }])
 })
 
-test('an interface that goes while its socket is opened: a problem, and tried again when links change', async () => {
+test('an interface that disappears while its socket is opened: a problem, and tried again when links change', async () => {
   network.failing = Object.assign(new Error('bind ENODEV'), { code: 'ENODEV' })
   const rig = await open(state([WIFI]))
   expect(rig.heard).toEqual([['problem', 'ENODEV']])
@@ -475,7 +475,7 @@ test('an interface that goes while its socket is opened: a problem, and tried ag
   expect(rig.heard.at(-1)![0]).toBe('made')
 })
 
-test('an announced restart is heard from the server only, and all is asked for anew', async () => {
+test('a restart counts only if the server itself announces it; then all mappings are requested again', async () => {
   const rig = await open(state([WIFI, CELL]))
   await pass(60_000)
   const since = rig.asked.length
@@ -491,7 +491,7 @@ test('an announced restart is heard from the server only, and all is asked for a
   expect(rig.heard).toHaveLength(1)
 })
 
-test('announcements are heard on the interfaces that there are', async () => {
+test('announcements are received on the existing interfaces', async () => {
   const rig = await open(state([WIFI]))
   expect(network.hearing.at(-1)!.interfaces).toEqual([{ name: 'wifi', address: '10.1.0.2' }])
   const { length } = network.hearing

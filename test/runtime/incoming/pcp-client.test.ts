@@ -153,7 +153,7 @@ describe('a server that does as it should', () => {
       ])
   })
 
-  test('is told to delete, with the same nonce; again after 300 ms, and not for longer than a second', async () => {
+  test('gets deletions with the same nonce, again after 300 ms, for a second at most', async () => {
     const rig = new Rig()
     rig.map()
     await pass(100)
@@ -216,7 +216,7 @@ describe('a server that does as it should', () => {
 })
 
 describe('a server that is silent, or slow', () => {
-  test('asked after 3, 6, 12 … seconds, up to 1024; told after the second', async () => {
+  test('requests after 3, 6, 12 … seconds, up to 1024; reported after the second retransmission', async () => {
     const rig: Rig = new Rig(() => undefined)
     const start = performance.now()
     rig.map()
@@ -270,7 +270,7 @@ describe('a server that was not there', () => {
 })
 
 describe('a server that restarts', () => {
-  test('announces it: mappings are asked for again within 5 seconds, with what they had', async () => {
+  test('announces it: mappings are requested again within 5 seconds, with their former addresses', async () => {
     const rig = new Rig()
     rig.map()
     rig.map({ internalPort: 8081, nonce: new Uint8Array(12) })
@@ -336,7 +336,7 @@ describe('a server that updates a mapping without being asked (§14.2)', () => {
     expect(rig.heard.at(-1)).toEqual(['changed', '192.0.2.1:20007', '192.0.2.1:20000'])
   })
 
-  test('its lifetime counts from then on; told three times, it is one change', async () => {
+  test('its lifetime counts from then on; three notifications are one change', async () => {
     const rig = new Rig()
     const mapping = rig.map()
     await pass(HOUR)
@@ -359,7 +359,7 @@ describe('a server that updates a mapping without being asked (§14.2)', () => {
     expect(rig.heard.at(-1)).toEqual(['lost', '192.0.2.1:20000', 'the server has deleted it'])
   })
 
-  test('renumbered, so that its epoch begins anew (§8.5): asked, and believed then', async () => {
+  test('renumbered, with a reset epoch (§8.5): accepted after a request confirms it', async () => {
     const rig = new Rig()
     rig.map()
     await pass(60_000)
@@ -380,7 +380,7 @@ describe('a server that updates a mapping without being asked (§14.2)', () => {
     ['a PEER', (rig, request) => rig.receive(peerAnswer(rig, request), SERVER)],
   ]
 
-  test.each(forged)('or who says so: %s is not believed', async (_, forge) => {
+  test.each(forged)('or %s: ignored', async (_, forge) => {
     const rig = new Rig()
     const mapping = rig.map()
     await pass(1000)
@@ -409,7 +409,7 @@ describe('a server that updates a mapping without being asked (§14.2)', () => {
     expect(rig.heard.filter(([what]) => what === 'changed')).toHaveLength(1)
   })
 
-  test('an earlier answer that was overtaken on its way is not believed, and nobody is asked', async () => {
+  test('an earlier answer that was overtaken is ignored, without a request', async () => {
     const rig = new Rig()
     const mapping = rig.map()
     await pass(60_000)
@@ -435,7 +435,7 @@ describe('a server that updates a mapping without being asked (§14.2)', () => {
   })
 })
 
-describe('who lies is not believed', () => {
+describe('false answers are ignored', () => {
   const lies: [string, (rig: Rig, request: PcpRequest, bytes: Uint8Array) => void][] = [
     ['another address', (rig, request) => rig.receive(rig.grant(request), { ...SERVER, address: '192.0.2.2' })],
     ['another port', (rig, request) => rig.receive(rig.grant(request), { ...SERVER, port: 5352 })],
@@ -515,7 +515,7 @@ describe('what is required, and what there was', () => {
       : rig.refuse(bytes, RESULTS['cannot-provide-external'], 1800)
   }
 
-  test('a port, of whatever address: the one that there is when renewed; another one at once when that has gone', async () => {
+  test('a port at any address: the present address when renewed; another one at once if that is lost', async () => {
     const rig: Rig = new Rig((request, bytes) => only(rig, '192.0.2.1')(request, bytes))
     const mapping = rig.map(REQUIRED)
     await pass(2 * HOUR)
@@ -537,7 +537,7 @@ describe('what is required, and what there was', () => {
     ])
   })
 
-  test('what was there before the access went, and has gone: what is required, at once', async () => {
+  test('the former address is no longer available after an outage: the required one is requested at once', async () => {
     const rig: Rig = new Rig((request, bytes) => only(rig, '192.0.2.9')(request, bytes))
     const mapping = rig.map({ ...REQUIRED, former: { address: '192.0.2.1', port: 443 } })
     await pass(100)
@@ -573,7 +573,7 @@ describe('what is required, and what there was', () => {
     expect(rig.heard.at(-1)).toEqual(['changed', '192.0.2.9:443', '192.0.2.1:443'])
   })
 
-  test('an update to another port: not believed, but the server is asked, and says', async () => {
+  test('an update to another port is ignored, but a request asks the server', async () => {
     const rig: Rig = new Rig(request => rig.grant(request, { externalPort: 443 }))
     rig.map(REQUIRED)
     await pass(1000)
@@ -668,7 +668,7 @@ describe('a server that refuses', () => {
   })
 })
 
-describe('an access that goes away', () => {
+describe('an access that goes down', () => {
   test('nothing is sent; back, the mapping is asked for at once', async () => {
     const rig = new Rig()
     const mapping = rig.map()

@@ -64,7 +64,7 @@ mptcpTest.describe('a socket is opened', () => {
   })
 })
 
-describe('what cannot be opened is closed again, and says why', () => {
+describe('a socket that cannot be set up is closed again, with the reason', () => {
   test.each<[string, 4 | 6, Partial<SocketPlan>, object]>([
     [
       'no such address',

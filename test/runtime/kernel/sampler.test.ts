@@ -181,7 +181,7 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
     addon.close(fd)
   })
 
-  test('many at once, in their order, with one that is none in the middle', async () => {
+  test('many at once, in their order, with an invalid one in the middle', async () => {
     await using server = await serve(addon, {}, socket => socket.resume())
     const fds = await Promise.all(Array.from({ length: 50 }, () => connection(server.port)))
     const file = openSync('/dev/null', 'r')

@@ -60,7 +60,7 @@ asCaptured('the monitor', () => {
     ])
   })
 
-  test('rung, reads again at once, and says what has changed', async () => {
+  test('after a message, reads again at once, and reports what has changed', async () => {
     const { kernel, messages, opened } = monitored([LO, NO_CARRIER, IPV4])
     const monitor = await opened
     const changes: unknown[] = []
@@ -94,7 +94,7 @@ asCaptured('the monitor', () => {
     expect(readings(kernel)).toBe(3)
   })
 
-  test('says nothing when nothing has changed', async () => {
+  test('reports nothing if nothing has changed', async () => {
     const { kernel, opened } = monitored([LO])
     const monitor = await opened
     const before = monitor.state
@@ -105,7 +105,7 @@ asCaptured('the monitor', () => {
     expect(await monitor.refresh()).toBe(before)
   })
 
-  test('a link whose carrier has come or gone is looked at for a second', async () => {
+  test('after a carrier change the links are polled for a second', async () => {
     const { kernel, messages, opened } = monitored([LO, NO_CARRIER])
     const monitor = await opened
     const heard: string[] = []
@@ -226,7 +226,7 @@ asCaptured('the monitor', () => {
     expect(order).toEqual(['change', 'refreshed'])
   })
 
-  test('that cannot read says so, and keeps what it has', async () => {
+  test('that cannot read reports it, and keeps the last state', async () => {
     let errno = 0
     const { kernel, opened } = monitored([LO], () => errno)
     const monitor = await opened

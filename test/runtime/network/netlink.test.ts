@@ -120,7 +120,7 @@ describe('a dump', () => {
     await expect(client.dump(99, PAYLOAD, 'list')).rejects.toMatchObject({ code: 'EINVAL', syscall: 'list' })
   })
 
-  test('that is interrupted is begun anew', async () => {
+  test('that is interrupted is started again', async () => {
     const { client, kernel } = clientOf(request => [
       part(request, Uint8Array.of(request.sequence), 99, request.sequence < 3 ? 0x10 : 0),
       done(request),
@@ -151,7 +151,7 @@ describe('a dump', () => {
 })
 
 requires('the addon', addon).describe('this kernel', () => {
-  test('tells its links to anyone, and of what it does not know', async () => {
+  test('gives its links to any process, and a reason for unknown requests', async () => {
     const before = native().counts()
     const client = new NetlinkClient(NETLINK_ROUTE)
     const links = (await client.dump(DUMPS[0]!.type, DUMPS[0]!.payload, 'rtnetlink dump')).map(decodeRtnetlink)
