@@ -27,8 +27,10 @@ export function connect(port: number, host?: string, connectionListener?: Listen
 export function connect(port: number, connectionListener?: Listener): MptcpSocket
 export function connect(path: string, connectionListener?: Listener): MptcpSocket
 export function connect(...args: unknown[]): MptcpSocket {
-  const [options] = callForm(args)
-  const start = (socket: MptcpSocket) => (socket.connect as (...args: unknown[]) => MptcpSocket)(...args)
+  const [options, listener] = callForm(args)
+  // The constructor checks `options`, and connect() does not check the same object again. Other arguments are for Node to judge.
+  const given = typeof args[0] === 'number' ? [options, listener] : args
+  const start = (socket: MptcpSocket) => (socket.connect as (...args: unknown[]) => MptcpSocket)(...given)
   return connectAs(options, given => new MptcpSocket(given), start)
 }
 

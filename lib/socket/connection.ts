@@ -18,6 +18,9 @@ export interface ConnectionHooks {
   closing?(): void
 }
 
+/** One for all: a connection lives as long as its socket, so it is kept small. */
+const NO_HOOKS: ConnectionHooks = {}
+
 export class Connection {
   readonly #socket: Socket
   readonly #steerer: Steerer | undefined
@@ -39,7 +42,7 @@ export class Connection {
     options: TcpNetConnectOpts,
     settings: Settings,
     steerer: Steerer | undefined,
-    hooks: ConnectionHooks = {},
+    hooks: ConnectionHooks = NO_HOOKS,
   ): Connection {
     const connection = new Connection(socket, steerer, hooks)
     const memory = memoryOf(settings.cookies)
@@ -51,7 +54,7 @@ export class Connection {
 
   /** A connection that has come in. */
   static accepted(socket: Socket, report: Partial<MptcpReport>, steerer: Steerer): Connection {
-    const connection = new Connection(socket, steerer, {})
+    const connection = new Connection(socket, steerer, NO_HOOKS)
     connection.#report = report
     return connection
   }
