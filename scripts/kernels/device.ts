@@ -10,6 +10,7 @@ import { connect, isSupported, MaPduSession, type MptcpConnectOptions, type Rule
 const HOST = '198.51.100.2'
 const PORT = 80
 const CONVERTER = '192.0.2.1:5124'
+const CONVERTERS = [CONVERTER, '[2001:db8:c::1]:5124']
 
 export interface Flow {
   gap: number
@@ -19,7 +20,7 @@ export interface Flow {
   done: boolean
 }
 
-const session = new MaPduSession({ accesses: { '3gpp': 'cell', 'non-3gpp': 'wifi' }, converters: CONVERTER })
+const session = new MaPduSession({ accesses: { '3gpp': 'cell', 'non-3gpp': 'wifi' }, converters: CONVERTERS })
 const reported: string[] = []
 session.on('degraded', what => reported.push(`degraded: ${JSON.stringify(what)}`))
 session.on('problem', error => reported.push(`problem: ${error.message}`))
@@ -93,17 +94,17 @@ const calls = {
     }
   },
   reports: () => reported.splice(0),
-  /** Accepts one connection from outside, which it echoes. */
+  /** Accepts connections from outside, which it echoes. @returns where: for each IP version */
   async serve(port: number) {
     const server = session.createServer(socket => {
       socket.on('error', () => {})
       socket.pipe(socket)
     })
     server.on('problem', error => reported.push(`incoming problem: ${error.message}`))
-    const mapped = once(server as unknown as NodeJS.EventEmitter, 'mapping')
     server.listen(port)
-    const [{ external }] = await within(mapped, 10_000)
-    return external
+    const end = performance.now() + 10_000
+    while (server.externalAddresses().length < 2 && performance.now() < end) await wait(50)
+    return server.externalAddresses()
   },
 }
 export type Calls = typeof calls

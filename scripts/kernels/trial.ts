@@ -4,11 +4,13 @@
  */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { isIPv4, isIPv6 } from 'node:net'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { RulesInput } from 'atsss'
 import { type Capture, MPTCP_SUBTYPE, openLab, type Packet } from 'atsss/lab'
+import type { Finding } from '../../lib/cli/doctor/finding.js'
 import type { Calls } from './device.js'
 import type { RowName } from './rows.js'
 
@@ -66,9 +68,12 @@ async function withUserspacePathManager(): Promise<void> {
   await attempt('carrierSparseDown', () =>
     sparse({ carrier: false }, { carrier: true }, 'carrierSparseDown', 'carrierSparseUp'),
   )
-  await attempt('carrierBulkDown', () => bulk('down', 'carrierBulkDown'))
-  await attempt('carrierBulkUp', () => bulk('up', 'carrierBulkUp'))
+  const carrier = [{ carrier: false }, { carrier: true }] as const
+  await attempt('carrierBulkDown', () => bulk('down', ...carrier, 'carrierBulkDown'))
+  await attempt('carrierBulkUp', () => bulk('up', ...carrier, 'carrierBulkUp'))
   await attempt('holeSparseDown', () => sparse({ down: true }, { down: false }, 'holeSparseDown', 'holeSparseUp'))
+  await attempt('holeBulkDown', () => bulk('down', { down: true }, { down: false }, 'holeBulkDown'))
+  await attempt('holeBulkUp', () => bulk('up', { down: true }, { down: false }, 'holeBulkUp'))
   await attempt('incoming', incoming)
   const reports = await call('reports')
   found('reports', reports.length === 0, reports.length === 0 ? 'none' : reports.join('; '))
@@ -105,19 +110,13 @@ async function connections(): Promise<boolean> {
 }
 
 async function asDoctorSays(zeroRtt: boolean): Promise<void> {
+  const args = ['doctor', '--json', '--converter', '192.0.2.1:5124', '--3gpp', 'cell', '--non-3gpp', 'wifi']
   const { stdout } = await lab.ue
-    .run(process.execPath, [
-      cli,
-      'doctor',
-      '--json',
-      '--converter',
-      '192.0.2.1:5124',
-      '--3gpp',
-      'cell',
-      '--non-3gpp',
-      'wifi',
-    ])
+    .run(process.execPath, [cli, ...args])
     .catch((error: { stdout?: string }) => ({ stdout: error.stdout ?? '' }))
+  for (const { state, title, found } of (JSON.parse(stdout) as { findings: Finding[] }).findings)
+    if (state !== 'good' || title.startsWith('Converter'))
+      process.stdout.write(`# doctor: ${state}: ${title}: ${found}\n`)
   const says = /0-RTT\b/.test(stdout) && /SYN data acknowledged/.test(stdout)
   found('doctor', says === zeroRtt, says ? 'says 0-RTT' : 'says no 0-RTT')
 }
@@ -175,6 +174,15 @@ async function aggregate(): Promise<void> {
   const rate = (4_000_000 * 8) / (performance.now() - start) / 1000
   const { bytes } = await call('arrived', 'bulk')
   found('aggregateDown', bytes === 4_000_000, `${rate.toFixed(0)} Mbit/s`)
+  await call('open', 'wide', 'take wide', { bytes: 65_536, every: 0 })
+  await wait(500)
+  const before = await uplink()
+  await wait(1000)
+  const after = await uplink()
+  await call('close', 'wide')
+  const [wifi, cell] = [after.wifi - before.wifi, after.cell - before.cell]
+  const up = ((wifi + cell) * 8) / 1e6
+  found('aggregateUp', wifi > 0 && cell > 0, `${up.toFixed(0)} Mbit/s`)
 }
 
 async function balance(): Promise<void> {
@@ -210,17 +218,17 @@ async function sparse(lost: Change, back: Change, rowDown: RowName, rowUp: RowNa
   await wait(3000)
 }
 
-async function bulk(direction: 'up' | 'down', row: RowName): Promise<void> {
+async function bulk(direction: 'up' | 'down', lost: Change, back: Change, row: RowName): Promise<void> {
   await call('update', activeStandby('NON_3GPP_ACCESS', '3GPP_ACCESS'))
   if (direction === 'down') await call('open', 'bulk', 'send 100000000')
   else await call('open', 'bulk', `take ${row}`, { bytes: 65_536, every: 0 })
   const gap = async () => (direction === 'down' ? await call('arrived', 'bulk') : await serverGap(row)).gap
   await wait(1500)
   await gap()
-  await lab.link('wifi').set({ carrier: false })
+  await lab.link('wifi').set(lost)
   await wait(1500)
   const longest = await gap()
-  await lab.link('wifi').set({ carrier: true })
+  await lab.link('wifi').set(back)
   await call('close', 'bulk')
   found(row, longest < LONGEST_GAP, milliseconds(longest))
   await wait(3000)
@@ -228,8 +236,25 @@ async function bulk(direction: 'up' | 'down', row: RowName): Promise<void> {
 
 async function incoming(): Promise<void> {
   await call('update', activeStandby('NON_3GPP_ACCESS', '3GPP_ACCESS'))
-  const external = await call('serve', 8080)
-  const { address, port } = external
+  const places = await call('serve', 8080)
+  await visit(
+    places.find(({ address }) => isIPv4(address)),
+    'incoming',
+    'incomingJoin',
+  )
+  await visit(
+    places.find(({ address }) => isIPv6(address)),
+    undefined,
+    'incomingJoin6',
+  )
+}
+
+async function visit(place: { address: string; port: number } | undefined, row: RowName | undefined, rowJoin: RowName) {
+  if (place === undefined) {
+    found(row ?? rowJoin, false, 'no mapping')
+    return
+  }
+  const { address, port } = place
   const script = `exec 3<>/dev/tcp/${address}/${port}; for i in $(seq 20); do echo "hello $i" >&3; head -1 <&3 || exit 1; sleep 0.1; done`
   const visitor = lab.server.spawn('bash', ['-c', script])
   let text = ''
@@ -240,8 +265,8 @@ async function incoming(): Promise<void> {
   const { subflows: all } = await call('stats')
   await once(visitor, 'close')
   const lines = text.split('\n').length - 1
-  found('incoming', lines === 20, `${lines} of 20 answers`)
-  found('incomingJoin', all.length === 2, `${all.length} subflows`)
+  if (row !== undefined) found(row, lines === 20, `${lines} of 20 answers`)
+  found(rowJoin, all.length === 2, `${all.length} subflows`)
 }
 
 async function attempt(row: RowName, trial: () => Promise<void>): Promise<void> {
