@@ -1,13 +1,15 @@
 /**
  * Tries the package on other kernels:
  *
- *   npm run kernels [-- 6.1 6.12] [-- --only trial]
+ *   npm run kernels                          all of scripts/kernels/versions.json
+ *   npm run kernels -- 6.1 newest            these; a version that is not in that file is fetched too
+ *   npm run kernels -- 6.1 --only tests      the tests that depend on the kernel most, there
+ *   npm run kernels -- 6.1 --test test/…     any tests, there
+ *   npm run kernels -- --if-changed          nothing, unless code that meets the kernel has changed (CI)
  *
- * boots each kernel of scripts/kernels/versions.json, or the named ones, on emulated hardware (Debian's packages
- * qemu-system-x86, busybox-static and xz-utils), and runs there: `trial`, which tries each capability in a lab;
- * `doctor`; and `tests`, those of test/netns/ that depend on the kernel most. It prints a table kernel × capability, and ends
- * with status 1 if something is not as README says. Needs a built checkout. Kernels are kept in
- * `KERNELS_CACHE` (/var/tmp/atsss-kernels).
+ * boots each kernel on emulated hardware (Debian's packages qemu-system-x86, busybox-static and xz-utils), and runs there, by
+ * default, the trial: a lab in which each capability is tried, and doctor. It prints a table kernel × capability, and ends with
+ * status 1 if something is not as README says. Needs a built checkout. Kernels are kept in `KERNELS_CACHE` (/var/tmp/atsss-kernels).
  */
 import { existsSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +17,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import { compile as compileTests } from '../test/support/compile.js'
+import { kernelFacingChanges } from './kernels/changed.js'
 import { debianKernel, hasProgram } from './kernels/debian-kernel.js'
 import { runInGuest } from './kernels/guest.js'
 import { type Found, ROWS, type RowName } from './kernels/rows.js'
@@ -45,14 +48,27 @@ interface Version {
 const { values, positionals } = parseArgs({
   args: process.argv.slice(2),
   allowPositionals: true,
-  options: { only: { type: 'string', multiple: true }, test: { type: 'string', multiple: true, default: [] } },
+  options: {
+    only: { type: 'string', multiple: true },
+    test: { type: 'string', multiple: true, default: [] },
+    'if-changed': { type: 'boolean' },
+  },
 })
 const parts = (values.only ?? (values.test.length > 0 ? ['tests'] : ['trial'])).map(part => {
   if (part in PARTS) return part as Part
   return fail(`--only takes ${Object.keys(PARTS).join(', ')}; it is '${part}'`)
 })
 const all = versions as Record<string, Version>
-const asked = positionals.length > 0 ? positionals : Object.keys(all)
+const newest = Object.keys(all).at(-1)!
+const asked = positionals.length > 0 ? positionals.map(name => (name === 'newest' ? newest : name)) : Object.keys(all)
+if (values['if-changed']) {
+  const changed = kernelFacingChanges(root)
+  if (changed?.length === 0) {
+    console.log('No code that meets the kernel has changed: nothing to try.')
+    process.exit(0)
+  }
+  console.log(`Changed: ${changed === undefined ? 'not known' : `${changed.length} files, ${changed[0]} and others`}`)
+}
 for (const program of ['qemu-system-x86_64', 'busybox', 'xz', 'dpkg-deb'])
   if (!hasProgram(program))
     fail(`${program} is missing: apt-get install --no-install-recommends qemu-system-x86 busybox-static xz-utils`)

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
 import { native } from '../../lib/runtime/kernel/native.js'
 import { Completions, int, leavesNothing, MPTCP, pause, refusingPort, serve, TCP } from '../support/native-addon.js'
-import { mptcp } from '../support/probes.js'
+import { mptcp, mptcpFastOpen } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 const IPPROTO_TCP = 6
@@ -84,23 +84,27 @@ for (const [name, protocol] of [
       addon.close(fd)
     })
 
-    test('a SYN that is not answered is waited for, also one with data in it', async () => {
-      const full = await fullListener(protocol)
-      const plain = addon.socket(4, protocol)
-      addon.connect(plain, '127.0.0.1', full.port)
-      const fast = addon.socket(4, protocol)
-      addon.setsockopt(fast, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
-      expect(addon.sendFastOpen(fast, '127.0.0.1', full.port, Buffer.from('early'))).toBe(5)
-      const waits = [reactor.awaitConnected(plain), reactor.awaitConnected(fast)]
-      await pause(300)
-      expect(waits.flatMap(id => completions.of(id))).toEqual([])
+    requires('Fast Open on MPTCP sockets', mptcpFastOpen)(
+      'a SYN that is not answered is waited for, also one with data in it',
+      async () => {
+        const full = await fullListener(protocol)
+        const plain = addon.socket(4, protocol)
+        addon.connect(plain, '127.0.0.1', full.port)
+        const fast = addon.socket(4, protocol)
+        addon.setsockopt(fast, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))
+        expect(addon.sendFastOpen(fast, '127.0.0.1', full.port, Buffer.from('early'))).toBe(5)
+        const waits = [reactor.awaitConnected(plain), reactor.awaitConnected(fast)]
+        await pause(300)
+        expect(waits.flatMap(id => completions.of(id))).toEqual([])
 
-      // The kernel sends the SYNs again after a second.
-      const answers = Promise.all(waits.map(id => completions.next(id)))
-      await full.makeRoom()
-      expect((await answers).map(({ status }) => status)).toEqual([0, 0])
-      for (const fd of [plain, fast]) addon.close(fd)
-    }, 20_000)
+        // The kernel sends the SYNs again after a second.
+        const answers = Promise.all(waits.map(id => completions.next(id)))
+        await full.makeRoom()
+        expect((await answers).map(({ status }) => status)).toEqual([0, 0])
+        for (const fd of [plain, fast]) addon.close(fd)
+      },
+      20_000,
+    )
   })
 
 /** Resets what it accepts, from a thread of its own: as soon as can be. */

@@ -12,7 +12,7 @@ import {
   TCP,
   until,
 } from '../support/native-addon.js'
-import { mptcp } from '../support/probes.js'
+import { mptcpFastOpen } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 const IPPROTO_TCP = 6
@@ -31,7 +31,7 @@ for (const [name, protocol] of [
   ['TCP', TCP],
   ['MPTCP', MPTCP],
 ] as const)
-  requires('MPTCP', mptcp).describe(name, () => {
+  requires('Fast Open on MPTCP sockets', mptcpFastOpen).describe(name, () => {
     function socket(cookie: 'no cookie' | 'cookie' = 'no cookie') {
       const fd = addon.socket(4, protocol)
       if (cookie === 'no cookie') addon.setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, int(1))

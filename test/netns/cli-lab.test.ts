@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { start } from '../cli/atsss.js'
-import { all, mptcp, netns, root } from '../support/probes.js'
+import { all, mptcp, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
-const labTest = requires('network namespaces and MPTCP', all(root, netns, mptcp))
+const labTest = requires(
+  'network namespaces and MPTCP and Fast Open on MPTCP sockets',
+  all(root, netns, mptcp, mptcpFastOpen),
+)
 const BUILT = [process.execPath, 'dist/cli/main.js'] as const
 const atsss = `${BUILT.join(' ')}`
 

@@ -7,13 +7,16 @@ import type { Finding } from '../../lib/cli/doctor/finding.js'
 import { pathManagerSetting } from '../../lib/runtime/kernel/sysctl.js'
 import { cert, key } from '../support/certificate.js'
 import { CONVERTER, type Laptop, openLaptop, SERVER } from '../support/laptop.js'
-import { all, mptcp, netns, root } from '../support/probes.js'
+import { all, mptcp, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 /** As this kernel calls it. */
 const userspace = pathManagerSetting('userspace')!
 
-const laptopTest = requires('network namespaces and MPTCP', all(root, netns, mptcp))
+const laptopTest = requires(
+  'network namespaces and MPTCP and Fast Open on MPTCP sockets',
+  all(root, netns, mptcp, mptcpFastOpen),
+)
 
 /** Answers every connection with what it got, once the client has ended its side. */
 const ANSWER = `

@@ -16,11 +16,11 @@ import {
   SUCCESS,
   send,
 } from '../support/hostile-converter.js'
-import { all, netns, root } from '../support/probes.js'
+import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import type { Task } from './programs/client.js'
 
-const labTest = requires('network namespaces', all(root, netns))
+const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 /** Longer than the third ACK takes: what is written before it is not sent (by an MPTCP listener on Linux). */
 const established = pause(150)
 

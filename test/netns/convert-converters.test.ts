@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, expect } from 'vitest'
 import { ConvertLab, expectNoLeak, isSyn } from '../support/convert-lab.js'
 import { answer, clientEnd, echo, end, errorTlv, message, pause, SUCCESS, send } from '../support/hostile-converter.js'
-import { all, netns, root } from '../support/probes.js'
+import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import type { Task } from './programs/client.js'
 import { ECHO, NOBODY } from './programs/server.js'
 
-const labTest = requires('network namespaces', all(root, netns))
+const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 /** Packets for it vanish at the converter's host. */
 const SILENT = '192.0.2.66'
 

@@ -7,12 +7,12 @@ import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { MPTCP_SUBTYPE } from '../../lib/lab/packet.js'
 import { ConvertLab, expectNoLeak } from '../support/convert-lab.js'
 import { behind, clientEnd, echo, end, message, pause, SUCCESS, send } from '../support/hostile-converter.js'
-import { all, netns, root } from '../support/probes.js'
+import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import type { Task } from './programs/client.js'
 import { ECHO } from './programs/server.js'
 
-const labTest = requires('network namespaces', all(root, netns))
+const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 /** From the SYN on: it is repeated after a second, as is the SYN+ACK, and the ACK comes within 50 ms then. */
 const established = pause(1200)
 /** The kernel repeats the SYN, or the SYN+ACK, before we send a fresh one. */

@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, expect } from 'vitest'
 import type { Packet } from '../../lib/lab/index.js'
 import { ConvertLab, isSyn, isSynAck, roundTrips } from '../support/convert-lab.js'
-import { all, netns, root } from '../support/probes.js'
+import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { ECHO } from './programs/server.js'
 
-const labTest = requires('network namespaces', all(root, netns))
+const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 /** In milliseconds. Programs may take half of it: they count as no round trip. */
 const ROUND_TRIP = 150
 const MP_CAPABLE = 0

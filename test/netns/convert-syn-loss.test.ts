@@ -2,12 +2,12 @@
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import type { Mangling, Packet } from '../../lib/lab/index.js'
 import { ConvertLab, expectNoLeak, isSyn } from '../support/convert-lab.js'
-import { all, netns, root } from '../support/probes.js'
+import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import type { Task } from './programs/client.js'
 import { ECHO } from './programs/server.js'
 
-const labTest = requires('network namespaces', all(root, netns))
+const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 const MP_CAPABLE = 0
 /**
  * The kernel repeats a SYN every second, and turns to TCP with the third repetition. A socket is given up before the second

@@ -1,12 +1,12 @@
 /** Which way a connection takes: address families, interfaces, and a UE without MPTCP. */
 import { afterAll, beforeAll, expect } from 'vitest'
 import { ConvertLab, expectNoLeak, isSyn } from '../support/convert-lab.js'
-import { all, netns, root } from '../support/probes.js'
+import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import type { Task } from './programs/client.js'
 import { ECHO } from './programs/server.js'
 
-const labTest = requires('network namespaces', all(root, netns))
+const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 
 labTest.describe('a connection', () => {
   let rig: ConvertLab

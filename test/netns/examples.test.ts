@@ -8,12 +8,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Lab, openLab } from '../../lib/lab/index.js'
 import { compiled } from '../support/compiled.js'
 import { Program } from '../support/convert-lab.js'
-import { all, mptcp, netns, root } from '../support/probes.js'
+import { all, mptcp, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
 const example = (name: string) => ['--import', 'tsx', join(project, 'examples', name)]
-const needs = requires('MPTCP and network namespaces', all(mptcp, root, netns))
+const needs = requires(
+  'MPTCP and network namespaces and Fast Open on MPTCP sockets',
+  all(mptcp, root, netns, mptcpFastOpen),
+)
 
 describe('the demo', () => {
   const report = join(project, 'demo-report/steering.svg')

@@ -8,13 +8,16 @@ import { afterAll, beforeAll, expect } from 'vitest'
 import { pathManagerSetting } from '../../lib/runtime/kernel/sysctl.js'
 import { start } from '../cli/atsss.js'
 import { type Laptop, openLaptop, SERVER } from '../support/laptop.js'
-import { all, mptcp, netns, root } from '../support/probes.js'
+import { all, mptcp, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
 /** As this kernel calls it. */
 const userspace = pathManagerSetting('userspace')!
 
-const labTest = requires('network namespaces and MPTCP', all(root, netns, mptcp))
+const labTest = requires(
+  'network namespaces and MPTCP and Fast Open on MPTCP sockets',
+  all(root, netns, mptcp, mptcpFastOpen),
+)
 const project = fileURLToPath(new URL('../../', import.meta.url))
 const guide = readFileSync(join(project, 'docs/guide.md'), 'utf8')
 const directory = mkdtempSync(join(tmpdir(), 'atsss-guide-'))

@@ -3,10 +3,10 @@ import { readFileSync, rmSync, statSync } from 'node:fs'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { echoes, IncomingLab, intruder, PORTS } from '../support/incoming-lab.js'
 import { hashOf, LARGE_PAGE } from '../support/large-page.js'
-import { all, netns, root } from '../support/probes.js'
+import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
-const labTest = requires('network namespaces', all(root, netns))
+const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 const HOST = { v4: '198.51.100.2', v6: '2001:db8:d::2' }
 const pause = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds))
 

@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { type Lab, type Mangling, MPTCP_SUBTYPE, openLab, type Packet } from '../../lib/lab/index.js'
 import { mptcpEcho, mptcpHello, result, start } from '../support/lab-programs.js'
-import { all, mptcp, netns, root } from '../support/probes.js'
+import { all, mptcp, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
-const labTest = requires('network namespaces and MPTCP', all(root, netns, mptcp))
+const labTest = requires(
+  'network namespaces and MPTCP and Fast Open on MPTCP sockets',
+  all(root, netns, mptcp, mptcpFastOpen),
+)
 
 const text = (packet: Packet | undefined) => Buffer.from(packet?.tcp?.payload ?? []).toString()
 const isSyn = ({ tcp }: Packet) => tcp?.flags.syn === true && !tcp.flags.ack

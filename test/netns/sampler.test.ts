@@ -4,7 +4,7 @@ import { type Lab, openLab } from '../../lib/lab/index.js'
 import { compiled } from '../support/compiled.js'
 import { Program } from '../support/convert-lab.js'
 import { pause } from '../support/native-addon.js'
-import { all, mptcp, netns, root } from '../support/probes.js'
+import { all, byteCounters, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { traffic, Ue } from '../support/ue.js'
 import { SINK } from './programs/server.js'
@@ -52,33 +52,38 @@ samplerTest.describe('the sampler', () => {
     expect(wifi!.minRtt).toBeLessThan(40_000)
     expect(cell!.minRtt).toBeGreaterThan(59_900)
     expect(cell!.minRtt).toBeLessThan(90_000)
-    expect(await sample()).toMatchObject({ errno: 0, outstanding: 0, bytesSent: 1, bytesAcked: 1 })
+    expect((await sample()).errno).toBe(0)
+    if (byteCounters() === undefined)
+      expect(await sample()).toMatchObject({ outstanding: 0, bytesSent: 1, bytesAcked: 1 })
   })
 
-  samplerTest('counts on each subflow what its link carries, and on the connection what the peer has', async () => {
-    const bytes = traffic(lab)
-    await ue.call('flood', fd)
-    await pause(1000)
-    await bytes()
-    const before = await sample()
-    await pause(1500)
-    const after = await sample()
-    const { wifi, cell } = await bytes()
-    const grown = after.subflows.map((subflow, i) => subflow.bytesAcked - before.subflows[i]!.bytesAcked)
-    for (const [acked, carried] of [
-      [grown[0]!, wifi!.uplink],
-      [grown[1]!, cell!.uplink],
-    ] as const) {
-      // Looked at one after the other, on a machine that may be busy.
-      expect(acked / carried).toBeGreaterThan(0.7)
-      expect(acked / carried).toBeLessThan(1.3)
-    }
-    const acked = after.bytesAcked! - before.bytesAcked!
-    expect(acked / (grown[0]! + grown[1]!)).toBeGreaterThan(0.7)
-    expect(acked / (grown[0]! + grown[1]!)).toBeLessThan(1.3)
-    expect(after.outstanding).toBeGreaterThan(0)
-    expect(after.subflows[0]!.deliveryRate).toBeGreaterThan(20e6 / 8 / 4)
-  })
+  requires("MPTCP's counters of bytes in network namespaces", all(root, netns, byteCounters))(
+    'counts on each subflow what its link carries, and on the connection what the peer has',
+    async () => {
+      const bytes = traffic(lab)
+      await ue.call('flood', fd)
+      await pause(1000)
+      await bytes()
+      const before = await sample()
+      await pause(1500)
+      const after = await sample()
+      const { wifi, cell } = await bytes()
+      const grown = after.subflows.map((subflow, i) => subflow.bytesAcked - before.subflows[i]!.bytesAcked)
+      for (const [acked, carried] of [
+        [grown[0]!, wifi!.uplink],
+        [grown[1]!, cell!.uplink],
+      ] as const) {
+        // Looked at one after the other, on a machine that may be busy.
+        expect(acked / carried).toBeGreaterThan(0.7)
+        expect(acked / carried).toBeLessThan(1.3)
+      }
+      const acked = after.bytesAcked! - before.bytesAcked!
+      expect(acked / (grown[0]! + grown[1]!)).toBeGreaterThan(0.7)
+      expect(acked / (grown[0]! + grown[1]!)).toBeLessThan(1.3)
+      expect(after.outstanding).toBeGreaterThan(0)
+      expect(after.subflows[0]!.deliveryRate).toBeGreaterThan(20e6 / 8 / 4)
+    },
+  )
 
   samplerTest('a black hole: silence, segments in flight, timeouts', async () => {
     await lab.link('wifi').set({ down: true })

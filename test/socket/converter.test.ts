@@ -6,13 +6,14 @@ import { native } from '../../lib/runtime/kernel/native.js'
 import { connect } from '../../lib/socket/connect.js'
 import { echoServer, server } from '../support/echo-server.js'
 import { leavesNothingOpen } from '../support/open-things.js'
-import { mptcp } from '../support/probes.js'
+import { mptcp, mptcpFastOpen } from '../support/probes.js'
 import { seeded } from '../support/random.js'
 import { referenceConverter, takesSynData, through } from '../support/reference-converter.js'
 import { requires } from '../support/requires.js'
 import { diary, ours, plain } from '../support/same-as-net.js'
 
 const mptcpTest = requires('MPTCP', mptcp)
+const fastOpenTest = requires('Fast Open on MPTCP sockets', mptcpFastOpen)
 
 leavesNothingOpen()
 
@@ -25,33 +26,36 @@ async function received(socket: net.Socket): Promise<string> {
 mptcpTest.describe('a connection through a converter', () => {
   for (const convert of ['auto', '0rtt', '1rtt'] as const)
     for (const family of [4, 6] as const)
-      test(`shows its destination, over IPv${family}, ${convert}`, async () => {
-        await using echo = await echoServer({ family })
-        await using converter = await referenceConverter()
-        const socket = connect({ host: echo.address, port: echo.port, ...through(converter), convert })
-        await once(socket, 'connect')
-        expect(socket).toMatchObject({
-          remoteAddress: echo.address,
-          remotePort: echo.port,
-          remoteFamily: `IPv${family}`,
-        })
-        expect(socket.localAddress).toBe('127.0.0.1')
-        const inSyn = convert === '0rtt' || (convert === 'auto' && takesSynData)
-        expect(socket.mptcp).toMatchObject({
-          // A kernel whose SYN data is not taken turns to TCP; `auto` dials anew.
-          protocol: convert === '0rtt' && !takesSynData ? 'tcp' : 'mptcp',
-          converter: { name: converter.name, address: '127.0.0.1', port: converter.port },
-          converterError: undefined,
-          convert: inSyn ? '0rtt' : '1rtt',
-          synDataAccepted: inSyn ? takesSynData : undefined,
-          attempts: convert === 'auto' && !takesSynData ? 2 : 1,
-          lessons: convert !== '1rtt' && !takesSynData ? ['syn-data-not-acknowledged'] : [],
-          answer: [],
-        })
-        socket.end('hello')
-        expect(await received(socket)).toBe('hello')
-        expect(converter.connections.at(-1)?.target).toEqual({ address: echo.address, port: echo.port })
-      })
+      (convert === '1rtt' ? mptcpTest : fastOpenTest)(
+        `shows its destination, over IPv${family}, ${convert}`,
+        async () => {
+          await using echo = await echoServer({ family })
+          await using converter = await referenceConverter()
+          const socket = connect({ host: echo.address, port: echo.port, ...through(converter), convert })
+          await once(socket, 'connect')
+          expect(socket).toMatchObject({
+            remoteAddress: echo.address,
+            remotePort: echo.port,
+            remoteFamily: `IPv${family}`,
+          })
+          expect(socket.localAddress).toBe('127.0.0.1')
+          const inSyn = convert === '0rtt' || (convert === 'auto' && takesSynData)
+          expect(socket.mptcp).toMatchObject({
+            // A kernel whose SYN data is not taken turns to TCP; `auto` dials anew.
+            protocol: convert === '0rtt' && !takesSynData ? 'tcp' : 'mptcp',
+            converter: { name: converter.name, address: '127.0.0.1', port: converter.port },
+            converterError: undefined,
+            convert: inSyn ? '0rtt' : '1rtt',
+            synDataAccepted: inSyn ? takesSynData : undefined,
+            attempts: convert === 'auto' && !takesSynData ? 2 : 1,
+            lessons: convert !== '1rtt' && !takesSynData ? ['syn-data-not-acknowledged'] : [],
+            answer: [],
+          })
+          socket.end('hello')
+          expect(await received(socket)).toBe('hello')
+          expect(converter.connections.at(-1)?.target).toEqual({ address: echo.address, port: echo.port })
+        },
+      )
 
   test('has the events of a direct one', async () => {
     await using echo = await echoServer()
@@ -122,27 +126,30 @@ mptcpTest.describe('what is written before the connection is there', () => {
       ['more than may leave early', 65_537],
       ['far more', 3_000_000],
     ] as const)
-      test(`${name}: ${size} arrives once, in order, and its callbacks come`, async () => {
-        await using echo = await echoServer()
-        await using converter = await referenceConverter()
-        const random = seeded(bytes)
-        const sent = Buffer.from(Uint8Array.from({ length: bytes }, () => random() * 256))
-        const socket = connect({ host: '127.0.0.1', port: echo.port, ...through(converter), ...options })
-        const calls: string[] = []
-        socket.write(sent, () => calls.push('first'))
-        socket.write('more', () => calls.push('more'))
-        expect(socket.bytesWritten).toBe(bytes + 4)
-        socket.write(Buffer.from('and more'), () => calls.push('and more'))
-        socket.end('end', () => calls.push('end'))
-        const chunks: Buffer[] = []
-        for await (const chunk of socket) chunks.push(chunk)
-        const whole = Buffer.concat([sent, Buffer.from('moreand moreend')])
-        expect(Buffer.concat(chunks).equals(whole)).toBe(true)
-        expect(calls).toEqual(['first', 'more', 'and more', 'end'])
-        expect(socket.bytesWritten).toBe(whole.length)
-        expect(socket.bytesRead).toBe(whole.length)
-        if (bytes === 5) expect(socket.mptcp.pipelinedBytes > 0).toBe(name !== 'without pipelining')
-      })
+      ('convert' in options && options.convert === '0rtt' ? fastOpenTest : mptcpTest)(
+        `${name}: ${size} arrives once, in order, and its callbacks come`,
+        async () => {
+          await using echo = await echoServer()
+          await using converter = await referenceConverter()
+          const random = seeded(bytes)
+          const sent = Buffer.from(Uint8Array.from({ length: bytes }, () => random() * 256))
+          const socket = connect({ host: '127.0.0.1', port: echo.port, ...through(converter), ...options })
+          const calls: string[] = []
+          socket.write(sent, () => calls.push('first'))
+          socket.write('more', () => calls.push('more'))
+          expect(socket.bytesWritten).toBe(bytes + 4)
+          socket.write(Buffer.from('and more'), () => calls.push('and more'))
+          socket.end('end', () => calls.push('end'))
+          const chunks: Buffer[] = []
+          for await (const chunk of socket) chunks.push(chunk)
+          const whole = Buffer.concat([sent, Buffer.from('moreand moreend')])
+          expect(Buffer.concat(chunks).equals(whole)).toBe(true)
+          expect(calls).toEqual(['first', 'more', 'and more', 'end'])
+          expect(socket.bytesWritten).toBe(whole.length)
+          expect(socket.bytesRead).toBe(whole.length)
+          if (bytes === 5) expect(socket.mptcp.pipelinedBytes > 0).toBe(name !== 'without pipelining')
+        },
+      )
 
   test('leaves before the converter has answered', async () => {
     let arrived = 0

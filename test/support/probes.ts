@@ -1,16 +1,17 @@
 /** Probes for `requires`: each tries the thing itself and gives `undefined`, or why it does not work. */
 import { spawnSync } from 'node:child_process'
+import { release } from 'node:os'
 import { ignoreAll } from '../../lib/converter/incoming/socket-filter.js'
-import { IPPROTO_TCP } from '../../lib/runtime/kernel/constants.js'
+import { INFO_MAX, IPPROTO_TCP, MPTCP_INFO, SOL_MPTCP } from '../../lib/runtime/kernel/constants.js'
+import { clientFastOpen } from '../../lib/runtime/kernel/fast-open.js'
 import { native } from '../../lib/runtime/kernel/native.js'
+import { mptcpSocket } from '../../lib/runtime/kernel/support.js'
+import { decodeMptcpInfo } from '../../lib/wire/kernel/mptcp-info.js'
 
-const IPPROTO_MPTCP = 262
-
-/** The addon loads, and the kernel opens MPTCP sockets with it. */
+/** The addon loads, and the kernel opens MPTCP sockets with it, and says which connections are MPTCP. */
 export function mptcp(): string | undefined {
   return whyNot(() => {
-    const addon = native()
-    addon.close(addon.socket(4, IPPROTO_MPTCP))
+    native().close(mptcpSocket(4))
   })
 }
 
@@ -48,6 +49,41 @@ export function netns(): string | undefined {
       'ip link add probe0 type veth peer name probe1 && ip tuntap add dev probe2 mode tun && ip link set probe2 up',
     ),
   )
+}
+
+/** MPTCP connections can have data in their SYN, and MPTCP listeners take it. */
+export function mptcpFastOpen(): string | undefined {
+  return whyNot(() => {
+    const how = clientFastOpen()
+    if (how === 'no-kernel') throw new Error('MPTCP sockets take no data for their SYN (before Linux 6.2)')
+    if (how === 'off') throw new Error('net.ipv4.tcp_fastopen has no bit 1')
+  })
+}
+
+/** The kernel counts the bytes of an MPTCP connection. */
+export function byteCounters(): string | undefined {
+  return whyNot(() => {
+    const fd = mptcpSocket(4)
+    try {
+      const { bytesAcked } = decodeMptcpInfo(native().getsockopt(fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX))
+      if (bytesAcked === undefined) throw new Error('MPTCP_INFO has no counters of bytes (before Linux 6.5)')
+    } finally {
+      native().close(fd)
+    }
+  })
+}
+
+/**
+ * What cannot be tried without a lab: by the kernel's version. `what` came with it.
+ *
+ * @param version `6.9`
+ */
+export function linux(version: string, what: string): () => string | undefined {
+  const number = (text: string) => {
+    const [major = 0, minor = 0] = text.split(/[.-]/).map(Number)
+    return major * 1000 + minor
+  }
+  return () => (number(release()) >= number(version) ? undefined : `${what} (before Linux ${version})`)
 }
 
 /** A C compiler is installed. */

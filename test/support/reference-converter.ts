@@ -54,5 +54,5 @@ export function through(...converters: (Running | NonNullable<MptcpOptions['conv
   return { converters: named as string[], allowLoopback: true, cookies: new Map() }
 }
 
-/** Whether listeners of this namespace take the data of SYNs: bit 0x2 of the sysctl. */
+/** Whether listeners of this namespace take the data of SYNs: bit 0x2 of the sysctl. (Whether they are sent: `mptcpFastOpen`.) */
 export const takesSynData = (Number(readFileSync('/proc/sys/net/ipv4/tcp_fastopen', 'utf8')) & 2) !== 0

@@ -7,7 +7,7 @@ import { server } from '../../support/echo-server.js'
 import { MPTCP } from '../../support/native-addon.js'
 import { leavesNothingOpen } from '../../support/open-things.js'
 import { outcomeOf } from '../../support/outcome.js'
-import { mptcp } from '../../support/probes.js'
+import { mptcp, mptcpFastOpen } from '../../support/probes.js'
 import { referenceConverter, through } from '../../support/reference-converter.js'
 import { requires } from '../../support/requires.js'
 
@@ -63,19 +63,23 @@ mptcpTest.describe('a converter that accepts the connection and does not answer'
 })
 
 mptcpTest.describe('SYNs that are not answered', () => {
-  test('fresh ones follow, to a converter', async () => {
-    await using listener = await deaf()
-    const options = {
-      ...through(`127.0.0.1:${listener.port}`),
-      mptcp: 'require' as const,
-      convert: '0rtt' as const,
-      synTimeout: 100,
-      synRetries: 2,
-    }
-    const { error, socket } = await outcomeOf({ host: '127.0.0.1', port: 9, ...options })
-    expect(error).toMatchObject({ code: 'ETIMEDOUT', address: '127.0.0.1', port: listener.port })
-    expect(socket.mptcp.attempts).toBe(3)
-  }, 15_000)
+  requires('Fast Open on MPTCP sockets', mptcpFastOpen)(
+    'fresh ones follow, to a converter',
+    async () => {
+      await using listener = await deaf()
+      const options = {
+        ...through(`127.0.0.1:${listener.port}`),
+        mptcp: 'require' as const,
+        convert: '0rtt' as const,
+        synTimeout: 100,
+        synRetries: 2,
+      }
+      const { error, socket } = await outcomeOf({ host: '127.0.0.1', port: 9, ...options })
+      expect(error).toMatchObject({ code: 'ETIMEDOUT', address: '127.0.0.1', port: listener.port })
+      expect(socket.mptcp.attempts).toBe(3)
+    },
+    15_000,
+  )
 
   test('to a destination: the error of net.connect', async () => {
     await using listener = await deaf()

@@ -14,7 +14,7 @@ import {
 import { decodeMptcpInfo } from '../../../lib/wire/kernel/mptcp-info.js'
 import { decodeTcpInfo, TCP_STATES } from '../../../lib/wire/kernel/tcp-info.js'
 import { leavesNothing, MPTCP, pause, serve, TCP, until } from '../../support/native-addon.js'
-import { mptcp } from '../../support/probes.js'
+import { byteCounters, mptcp } from '../../support/probes.js'
 import { requires } from '../../support/requires.js'
 
 const EBADF = 9
@@ -109,6 +109,8 @@ describe('records', () => {
   })
 })
 
+const countersTest = requires("MPTCP's counters of bytes", byteCounters)
+
 requires('MPTCP', mptcp).describe('of this kernel', () => {
   const addon = native()
   leavesNothing(addon)
@@ -135,51 +137,52 @@ requires('MPTCP', mptcp).describe('of this kernel', () => {
     return server
   }
 
-  test.each([
+  for (const [name, asking] of [
     ['whole', ASKING.whole],
     ['in parts', ASKING.inParts],
-  ])('a connection, asked %s, says what MPTCP_INFO and TCP_INFO say', async (_name, asking) => {
-    await using server = await serve(addon, {}, socket => socket.resume())
-    const fd = await connection(server.port)
-    await pause(20)
-    const out = new Structs(8192)
-    expect(addon.sample(Int32Array.of(fd), out.bytes, asking)).toBe(1)
-    const samples: SocketSample[] = []
-    out.decode(1, samples)
-    const [sample] = samples
-    const mptcpInfo = decodeMptcpInfo(addon.getsockopt(fd, 284, 1, 512))
-    const tcpInfo = decodeTcpInfo(addon.getsockopt(fd, TCP, 11, 512))
-    const { token, bytesSent, bytesReceived, bytesAcked, bytesRetrans, retransmits } = mptcpInfo
-    expect(sample).toMatchObject({
-      fd,
-      errno: 0,
-      token,
-      bytesSent,
-      bytesReceived,
-      bytesAcked,
-      bytesRetrans,
-      retransmits,
-    })
-    expect(sample).toMatchObject({ bytesSent: 1000, bytesAcked: 1000, outstanding: 0 })
-    near(sample!, mptcpInfo, ['lastDataSent', 'lastDataRecv', 'lastAckRecv'])
-    const [subflow, ...others] = sample!.subflows
-    expect(others).toEqual([])
-    const { state, unacked, lost, rtt, rttvar, minRtt, sndCwnd, totalRetrans, notsentBytes } = tcpInfo
-    expect(subflow).toMatchObject({ state, unacked, lost, rtt, rttvar, minRtt, sndCwnd, totalRetrans, notsentBytes })
-    const { pacingRate, deliveryRate } = tcpInfo
-    expect(subflow).toMatchObject({ pacingRate, deliveryRate, bytesAcked: 1001, bytesSent: 1000, bytesReceived: 0 })
-    near(subflow!, tcpInfo, ['lastDataSent', 'lastDataRecv', 'lastAckRecv'])
-    const [alone] = withoutSubflows(new Sampler(), Int32Array.of(fd))
-    const { lastDataSent, lastDataRecv, lastAckRecv, subflows, ...same } = sample!
-    expect(alone).toEqual(same)
-    expect(subflow!.localPort).toBe(addon.getsockname(fd).port)
+  ] as const)
+    countersTest(`a connection, asked ${name}, says what MPTCP_INFO and TCP_INFO say`, async () => {
+      await using server = await serve(addon, {}, socket => socket.resume())
+      const fd = await connection(server.port)
+      await pause(20)
+      const out = new Structs(8192)
+      expect(addon.sample(Int32Array.of(fd), out.bytes, asking)).toBe(1)
+      const samples: SocketSample[] = []
+      out.decode(1, samples)
+      const [sample] = samples
+      const mptcpInfo = decodeMptcpInfo(addon.getsockopt(fd, 284, 1, 512))
+      const tcpInfo = decodeTcpInfo(addon.getsockopt(fd, TCP, 11, 512))
+      const { token, bytesSent, bytesReceived, bytesAcked, bytesRetrans, retransmits } = mptcpInfo
+      expect(sample).toMatchObject({
+        fd,
+        errno: 0,
+        token,
+        bytesSent,
+        bytesReceived,
+        bytesAcked,
+        bytesRetrans,
+        retransmits,
+      })
+      expect(sample).toMatchObject({ bytesSent: 1000, bytesAcked: 1000, outstanding: 0 })
+      near(sample!, mptcpInfo, ['lastDataSent', 'lastDataRecv', 'lastAckRecv'])
+      const [subflow, ...others] = sample!.subflows
+      expect(others).toEqual([])
+      const { state, unacked, lost, rtt, rttvar, minRtt, sndCwnd, totalRetrans, notsentBytes } = tcpInfo
+      expect(subflow).toMatchObject({ state, unacked, lost, rtt, rttvar, minRtt, sndCwnd, totalRetrans, notsentBytes })
+      const { pacingRate, deliveryRate } = tcpInfo
+      expect(subflow).toMatchObject({ pacingRate, deliveryRate, bytesAcked: 1001, bytesSent: 1000, bytesReceived: 0 })
+      near(subflow!, tcpInfo, ['lastDataSent', 'lastDataRecv', 'lastAckRecv'])
+      const [alone] = withoutSubflows(new Sampler(), Int32Array.of(fd))
+      const { lastDataSent, lastDataRecv, lastAckRecv, subflows, ...same } = sample!
+      expect(alone).toEqual(same)
+      expect(subflow!.localPort).toBe(addon.getsockname(fd).port)
 
-    expect(addon.subflowAddresses(fd, asking)).toEqual([
-      { id: subflow!.id, local: addon.getsockname(fd), remote: addon.getpeername(fd) },
-    ])
-    expect(subflow!.id > 2 ** 32).toBe(asking === ASKING.inParts)
-    addon.close(fd)
-  })
+      expect(addon.subflowAddresses(fd, asking)).toEqual([
+        { id: subflow!.id, local: addon.getsockname(fd), remote: addon.getpeername(fd) },
+      ])
+      expect(subflow!.id > 2 ** 32).toBe(asking === ASKING.inParts)
+      addon.close(fd)
+    })
 
   test('many at once, in their order, with an invalid one in the middle', async () => {
     await using server = await serve(addon, {}, socket => socket.resume())
