@@ -139,7 +139,7 @@ async function subflows(): Promise<void> {
   await call('update', activeStandby('3GPP_ACCESS', 'NON_3GPP_ACCESS'))
   await wait(1500)
   const packets = [...(await wifi!.packets()), ...(await cell!.packets())]
-  const prios = packets.filter(packet => packet.tcp?.mptcp?.subtype === MPTCP_SUBTYPE.MP_PRIO)
+  const prios = packets.filter(hasPriority)
   found('prio', prios.length > 0, `${prios.length} MP_PRIO`)
   await Promise.all([wifi!.stop(), cell!.stop()])
   await call('close', 'flags')
@@ -318,6 +318,11 @@ function option(packet: Packet): Uint8Array | undefined {
 
 function isJoin({ tcp }: Packet): boolean {
   return tcp?.mptcp?.subtype === MPTCP_SUBTYPE.MP_JOIN && tcp.flags.syn && !tcp.flags.ack
+}
+
+/** MP_PRIO comes behind the DSS option of the same packet, and is not the packet's first MPTCP option. */
+function hasPriority({ tcp }: Packet): boolean {
+  return tcp?.options.some(({ kind, value }) => kind === 30 && value[0]! >> 4 === MPTCP_SUBTYPE.MP_PRIO) ?? false
 }
 
 /** Whether the packet has the address of this access. */
