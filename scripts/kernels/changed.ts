@@ -12,9 +12,9 @@ const KERNEL_FACING = [
 ]
 
 /**
- * Since the branch left origin/main; on origin/main itself, since the last tag, or without a tag since the commit before.
+ * Since the branch left origin/main; on origin/main itself, since the last tag.
  *
- * @returns the files; `undefined` where that cannot be known, as without git or in a shallow clone
+ * @returns the files; `undefined` where that cannot be known: without git, without a tag, in a shallow clone
  */
 export function kernelFacingChanges(root: string): readonly string[] | undefined {
   const git = (...args: string[]) => {
@@ -23,10 +23,7 @@ export function kernelFacingChanges(root: string): readonly string[] | undefined
   }
   const head = git('rev-parse', 'HEAD')
   const left = git('merge-base', 'HEAD', 'origin/main')
-  const base =
-    left !== undefined && left !== head
-      ? left
-      : (git('describe', '--tags', '--abbrev=0') ?? git('rev-parse', '--verify', 'HEAD^'))
+  const base = left !== undefined && left !== head ? left : git('describe', '--tags', '--abbrev=0')
   if (base === undefined) return undefined
   return git('diff', '--name-only', base, '--', ...KERNEL_FACING, 'scripts/kernels.ts')
     ?.split('\n')
