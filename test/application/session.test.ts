@@ -24,7 +24,7 @@ const PROBLEM = new Uint8Array([1, 0, 17, ...hex('00 0d 05 01 14 00 03 50 01 bb 
 
 const lines = (uncaught: Uncaught[]) => uncaught.map(({ origin, message }) => `${origin} ${message}`)
 
-/** In reports.test.ts; 'connection' is in test/session/server-application.test.ts. All are emitted in the same way: inventory.test.ts. */
+/** In reports.test.ts and server.test.ts. */
 const ELSEWHERE = {
   session: ['access', 'action'] satisfies (keyof SessionEvents)[],
   server: ['connection', 'drop', 'mapping'] satisfies (keyof SessionServerEvents)[],
