@@ -2,7 +2,7 @@
 import dns from 'node:dns'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
-import type { MptcpConnectOptions, MptcpSocket } from '../socket/socket.js'
+import { type MptcpConnectOptions, MptcpSocket } from '../socket/socket.js'
 import { type ConnectionSource, connectFrom, isSession } from './source.js'
 
 export type { ConnectionSource } from './source.js'
@@ -58,6 +58,7 @@ export function overCarrier<S extends Socket>(
   const carrier = connectFrom(source, { ...options, lookup: gate.lookup })
   try {
     const secure = secureOver(carrier)
+    MptcpSocket.secure(carrier, secure as Socket as TLSSocket)
     gate.open()
     return secure
   } catch (error) {

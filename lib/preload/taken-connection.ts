@@ -3,6 +3,7 @@
  * this one socket.
  */
 import { Socket, type TcpNetConnectOpts } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { IdleConnections } from '../agents/idle.js'
 import type { Settings } from '../input/options.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
@@ -41,6 +42,7 @@ export function takeConnection<T>(
   taken.set(socket, connection)
   try {
     const result = connection.begin(connectAsNode)
+    if ((socket as Partial<TLSSocket>).encrypted) connection.secure(socket as TLSSocket)
     before?.cancel()
     return result
   } catch (error) {

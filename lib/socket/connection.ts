@@ -1,5 +1,6 @@
 /** A connection that is made our way, of a socket of either kind: a `MptcpSocket`, or a net.Socket that the preload has taken. */
 import type { Socket, TcpNetConnectOpts } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { CookieStore, Settings } from '../input/options.js'
 import { ConverterMemory } from '../policy/connect/converter-memory.js'
 import { Connecting, protocolNow } from '../runtime/connect/connecting.js'
@@ -29,6 +30,9 @@ export class Connection {
   #report: Partial<MptcpReport> = {}
   /** Until the connection is there: it lives longer than what made it. */
   #connecting: Connecting | undefined
+  #secure: TLSSocket | undefined
+  /** Whether the handle has counted what left before `'connect'`. */
+  #isCounted = false
 
   private constructor(socket: Socket, steerer: Steerer | undefined, hooks: ConnectionHooks) {
     this.#socket = socket
@@ -68,8 +72,16 @@ export class Connection {
     return this.#connecting
   }
 
+  /** TLS is to be spoken over the connection. @param secure the socket itself, or a TLSSocket above it */
+  secure(secure: TLSSocket): void {
+    if (!this.#connecting) return
+    this.#secure = secure
+    this.#connecting.secure(secure)
+  }
+
   /** Bytes that did not leave through the socket's handle. */
   get dispatched(): number {
+    if (this.#isCounted || this.#connecting?.isSecure) return 0
     return this.#connecting?.pending.length ?? this.#report.pipelinedBytes ?? 0
   }
 
@@ -106,8 +118,12 @@ export class Connection {
   }
 
   #opened(): void {
+    this.#isCounted = this.#connecting?.isSecure === true
     this.#connecting = undefined
     setOptionsOnHandle(this.#socket)
+    // What was set on it did not reach the connection, which was not there.
+    if (this.#isCounted && this.#secure && this.#secure !== this.#socket) setOptionsOnHandle(this.#secure)
+    this.#secure = undefined
   }
 }
 

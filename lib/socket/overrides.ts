@@ -87,11 +87,14 @@ function methods(table: Record<string, (this: Socket, ...args: never[]) => unkno
   )
 }
 
-/** Node keeps the value, and sets it on its handle at once: while we connect, that has no descriptor to set it on. */
+/**
+ * Node keeps the value, and sets it on its handle at once: while we connect, that has no descriptor, or one that stands
+ * in for the connection. */
 function withoutDescriptor(socket: Socket, set: () => unknown): void {
   try {
     set()
   } catch (error) {
-    if (!socket.connecting || (error as NodeJS.ErrnoException).code !== 'EBADF') throw error
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (!socket.connecting || !['EBADF', 'EOPNOTSUPP'].includes(code)) throw error
   }
 }

@@ -6,6 +6,7 @@ import {
   type SocketConstructorOpts,
   type TcpNetConnectOpts,
 } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
 import { emptyReport, type MptcpReport } from '../runtime/connect/report.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
@@ -70,6 +71,16 @@ export class MptcpSocket extends Socket {
     socket.#connection = Connection.accepted(socket, report, steerer)
     showPeer(socket, peer)
     return socket
+  }
+
+  /**
+   * TLS has been put above a socket that is being connected: its ClientHello may leave before `'connect'`.
+   *
+   * @param carrier one of another copy of this package is left as it is
+   * @internal
+   */
+  static secure(carrier: Socket, secure: TLSSocket): void {
+    if (#connection in carrier) (carrier as MptcpSocket).#connection?.secure(secure)
   }
 
   static {

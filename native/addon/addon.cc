@@ -20,7 +20,7 @@ namespace atsss {
 namespace {
 
 /** What native.ts wants to find (`REVISION`): raise both with every change of these functions. */
-constexpr int kRevision = 3;
+constexpr int kRevision = 4;
 
 /** Bytes; more than any socket option is long. */
 constexpr double kMaxOption = 1 << 20;
@@ -44,6 +44,8 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::send>("send"),
                              entry<&Environment::shutdown>("shutdown"),
                              entry<&Environment::duplicate>("duplicate"),
+                             entry<&Environment::replace>("replace"),
+                             entry<&Environment::socketPair>("socketPair"),
                              entry<&Environment::unread>("unread"),
                              entry<&Environment::listen>("listen"),
                              entry<&Environment::accept>("accept"),
@@ -117,6 +119,21 @@ class Environment : public Napi::Addon<Environment> {
 
   /** Of any descriptor; this environment owns the copy. */
   Napi::Value duplicate(Info info) { return owned(info, duplicateDescriptor(intAt(info, 0))); }
+
+  /** Of any descriptors: who owns them does not change. */
+  Napi::Value replace(Info info) {
+    replaceDescriptor(intAt(info, 0), intAt(info, 1));
+    return info.Env().Undefined();
+  }
+
+  /** This environment owns both ends. */
+  Napi::Value socketPair(Info info) {
+    auto [one, other] = openSocketPair();
+    const Napi::Array ends = Napi::Array::New(info.Env(), 2);
+    ends.Set(0u, owned(info, std::move(one)));
+    ends.Set(1u, owned(info, std::move(other)));
+    return ends;
+  }
 
   Napi::Value listen(Info info) {
     listenSocket(ownedAt(info, 0, "listen"), intAt(info, 1));

@@ -81,6 +81,17 @@ void shutdownSocket(int fd) {
 
 Descriptor duplicateDescriptor(int fd) { return opened(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl"); }
 
+void replaceDescriptor(int fd, int over) {
+  if (retried([&] { return ::dup3(fd, over, O_CLOEXEC); }) < 0) throw SystemError(errno, "dup3");
+}
+
+std::pair<Descriptor, Descriptor> openSocketPair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+    throw SystemError(errno, "socketpair");
+  return {Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
 int unreadBytes(int fd) {
   int bytes = 0;
   if (::ioctl(fd, FIONREAD, &bytes) < 0) throw SystemError(errno, "ioctl");

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../descriptor.h"
@@ -33,6 +34,10 @@ size_t sendBytes(int fd, Bytes bytes);
 void shutdownSocket(int fd);
 /** Close-on-exec. */
 Descriptor duplicateDescriptor(int fd);
+/** Makes the number `over` name what `fd` names, close-on-exec; what it named before is closed. */
+void replaceDescriptor(int fd, int over);
+/** AF_UNIX, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC. */
+std::pair<Descriptor, Descriptor> openSocketPair();
 /** FIONREAD: how many bytes have been received and not read. */
 int unreadBytes(int fd);
 void listenSocket(int fd, int backlog);

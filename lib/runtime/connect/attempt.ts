@@ -18,7 +18,7 @@ import { otherEnd } from '../../policy/connect/half-fallback.js'
 import type { Failure } from '../../policy/connect/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../../wire/convert/index.js'
 import { decodeTcpInfo, type TcpInfo } from '../../wire/kernel/tcp-info.js'
-import { INFO_MAX, SOL_TCP, TCP_ESTABLISHED, TCP_INFO } from '../kernel/constants.js'
+import { EPOLLOUT, INFO_MAX, SOL_TCP, TCP_ESTABLISHED, TCP_INFO } from '../kernel/constants.js'
 import { allowSynData, lacksFastOpen } from '../kernel/fast-open.js'
 import { native } from '../kernel/native.js'
 import { fixReceiveBuffer, openSocket, type Protocol, protocolOf, type SocketPlan } from '../kernel/open-socket.js'
@@ -123,18 +123,41 @@ export class Attempt {
 
   /** Whether bytes have left that must not arrive twice. */
   get delivered(): boolean {
-    return this.sent > this.early
+    return this.sent > this.early && !this.#pending.areHello
   }
 
-  /** Hands the descriptor to `open`, which returns 0 or a negative errno. On an error the connection is reset. */
-  handOver(open: (fd: number) => number): number {
+  /**
+   * Sends what has not left of the ClientHello, on the connection that is there.
+   *
+   * @param done called once the kernel has all of it, mostly before this returns; or the connection is gone, as the next
+   * thing that is read will show
+   */
+  sendRest(done: () => void): void {
+    const bytes = this.#pending.from(this.sent)
+    const taken = bytes.length === 0 ? 0 : sendIfThere(this.fd, bytes)
+    this.sent += taken ?? 0
+    if (taken === undefined || taken === bytes.length) return done()
+    const wait = reactor().watchEdges(this.fd, EPOLLOUT, () => {
+      wait.cancel()
+      this.sendRest(done)
+    })
+    this.#wait = wait
+  }
+
+  /**
+   * Hands the descriptor to `open`, which returns 0 or a negative errno. On an error the connection is reset.
+   *
+   * @param copied whether `open` makes a copy of the descriptor
+   */
+  handOver(open: (fd: number) => number, copied = false): number {
     this.#stop()
     const status = open(this.fd)
     if (status < 0) {
       this.#closeSocket()
       return status
     }
-    native().release(this.fd)
+    if (copied) native().close(this.fd)
+    else native().release(this.fd)
     this.fd = -1
     return status
   }
@@ -347,6 +370,15 @@ export class Attempt {
 /** The first byte of struct tcp_info, tcpi_state. */
 function tcpState(fd: number): number {
   return native().getsockoptInt(fd, SOL_TCP, TCP_INFO)! & 0xff
+}
+
+/** `undefined`: the peer is gone. */
+function sendIfThere(fd: number, bytes: Uint8Array): number | undefined {
+  try {
+    return native().send(fd, bytes)
+  } catch {
+    return undefined
+  }
 }
 
 const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the path may drop them'

@@ -6,6 +6,7 @@
 import dns from 'node:dns'
 import { type BlockList, isIP, type LookupFunction, Socket, type TcpNetConnectOpts } from 'node:net'
 import { constants } from 'node:os'
+import type { TLSSocket } from 'node:tls'
 import { systemError } from '../../errors.js'
 import { callApplication, emitToApplication } from '../../input/application.js'
 import type { Settings } from '../../input/options.js'
@@ -31,6 +32,7 @@ import {
 import { protocolOf, type SocketPlan } from '../kernel/open-socket.js'
 import type { Attempt } from './attempt.js'
 import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory } from './dial.js'
+import { EarlyHello } from './early-hello.js'
 import { notFound, oneError, timedOut } from './errors.js'
 import { PendingBytes } from './pending-bytes.js'
 import { converterOf, type MptcpReport } from './report.js'
@@ -66,6 +68,13 @@ export class Connecting {
   #several = false
   #over = false
   #refed = true
+  /** The client of TLS above the connection, and its ClientHello once that is known. */
+  #secure: TLSSocket | undefined
+  #hello: EarlyHello | undefined
+  /** Whether the destination is known, and is ours to connect to. */
+  #isResolved = false
+  /** Set while the rest of the ClientHello leaves. */
+  #finishing: Attempt | undefined
   #writes: { end: number; done: WriteDone }[] = []
 
   /**
@@ -119,6 +128,26 @@ export class Connecting {
     return true
   }
 
+  /** TLS is to be spoken over the connection: its ClientHello may leave before `'connect'`. */
+  secure(secure: TLSSocket): void {
+    this.#secure = secure
+    // Not at once: in this turn the caller may still change what the ClientHello says.
+    if (this.#isResolved) process.nextTick(() => this.#prepareHello())
+  }
+
+  /** Whether the socket's handle has counted the bytes that left before `'connect'`. */
+  get isSecure(): boolean {
+    return this.#hello !== undefined
+  }
+
+  #prepareHello(): void {
+    if (this.#over || this.#hello || !this.#secure || this.pending.length > 0) return
+    this.#hello = EarlyHello.begin(this.#secure, this.#socket)
+    if (!this.#hello || this.#over) return
+    this.pending.setHello(this.#hello.bytes)
+    this.#dial?.flush()
+  }
+
   keepAlive(on: boolean): void {
     this.#refed = on
     this.#dial?.keepAlive(on)
@@ -127,6 +156,7 @@ export class Connecting {
   cancel(): void {
     this.#end()
     this.#dial?.cancel()
+    this.#finishing?.abandon()
   }
 
   #end(): void {
@@ -137,6 +167,7 @@ export class Connecting {
   /** Hands Node the bytes that `write` took and that have not left yet. */
   #writeRest(): void {
     const waiting = this.#writes.splice(0)
+    if (this.#hello) return this.pending.clear()
     const bytes = this.pending.from(this.report.pipelinedBytes ?? 0)
     this.pending.clear()
     const done: WriteDone = error => {
@@ -204,6 +235,9 @@ export class Connecting {
   }
 
   #resolved(addresses: Addresses): void {
+    if (this.#over) return
+    this.#isResolved = true
+    this.#prepareHello()
     if (this.#over) return
     const port = Number(this.#options.port)
     const { blockList = (this.#socket as { blockList?: BlockList }).blockList } = this.#options as {
@@ -308,7 +342,6 @@ export class Connecting {
 
   #connected(attempt: Attempt, history: DialHistory): void {
     this.#end()
-    const socket = this.#socket
     const { converterError, attempts, lessons } = history
     const { name, why } = attempt.protocol!
     const { via, interface: device } = attempt.candidate
@@ -327,9 +360,22 @@ export class Connecting {
         answer: attempt.answer,
       }),
     } satisfies Partial<MptcpReport>)
-    const status = attempt.handOver(fd => openHandle(socket, fd) ?? -constants.errno.EBADF)
+    if (!this.#hello) return this.#open(attempt)
+    this.#finishing = attempt
+    attempt.sendRest(() => {
+      this.#finishing = undefined
+      this.#open(attempt)
+    })
+  }
+
+  #open(attempt: Attempt): void {
+    const socket = this.#socket
+    const hello = this.#hello
+    const status = hello
+      ? attempt.handOver(fd => hello.replace(fd), true)
+      : attempt.handOver(fd => openHandle(socket, fd) ?? -constants.errno.EBADF)
     if (status < 0) {
-      socket.destroy(systemError(-status, 'open'))
+      socket.destroy(systemError(-status, hello ? 'dup3' : 'open'))
       return
     }
     markConnected(socket)

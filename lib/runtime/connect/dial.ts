@@ -116,6 +116,7 @@ export class Dial {
 
   /** The application has written more, which may leave now. */
   flush(): void {
+    if (this.#request.pending.areHello) return this.#sendHellos()
     if (this.#triesBothForms()) return
     for (const attempt of this.#active) {
       if (!attempt.candidate.via?.pipelining || !attempt.flush()) continue
@@ -125,6 +126,11 @@ export class Dial {
       this.#events.sent(attempt.sent)
       return
     }
+  }
+
+  /** A ClientHello may leave on every way, once on each. */
+  #sendHellos(): void {
+    for (const attempt of [...this.#active]) if (attempt.candidate.via?.pipelining) attempt.flush()
   }
 
   /**

@@ -55,6 +55,13 @@ export interface Addon {
   shutdown(fd: number): void
   /** `fcntl(2)` F_DUPFD_CLOEXEC of any descriptor; the copy belongs to this environment. */
   duplicate(fd: number): number
+  /**
+   * `dup3(2)` with O_CLOEXEC, of any descriptors: the number `over` names what `fd` names, and what it named before is closed.
+   * Both keep their owners. What epoll watched by the number `over` is not carried over: it must not be watched.
+   */
+  replace(fd: number, over: number): void
+  /** `socketpair(2)` of AF_UNIX with SOCK_STREAM, SOCK_NONBLOCK and SOCK_CLOEXEC. Both ends belong to this environment. */
+  socketPair(): [number, number]
   /** `ioctl(2)` FIONREAD of any descriptor: how many bytes have been received and not read. */
   unread(fd: number): number
   /** `listen(2)`. */
@@ -154,7 +161,7 @@ export interface Support {
 }
 
 /** Of these functions, in native/addon/addon.cc too: raise both with every change. */
-const REVISION = 3
+const REVISION = 4
 
 let loaded: { addon: Addon; path: string } | undefined
 

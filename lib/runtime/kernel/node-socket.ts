@@ -6,8 +6,12 @@
  * a process warning with the code `ATSSS_NODE_INSIDE`, and `ERR_ATSSS_NODE` where nothing works without it.
  */
 import diagnostics from 'node:diagnostics_channel'
+import { openSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { isIPv4, Server, Socket } from 'node:net'
+import { constants } from 'node:os'
 import { AtsssError } from '../../errors.js'
+import { callApplication } from '../../input/application.js'
 
 /**
  * The name of each private field, and the description of each private symbol, as Node 20 to 26 have them.
@@ -36,6 +40,8 @@ export const NAMES = {
   resetting: 'resetAndClosing',
   /** The socket below a TLSSocket. */
   parent: '_parent',
+  /** The method with which a TLSSocket of a client sends its ClientHello: a listener for 'connect'. */
+  start: '_start',
   /** The listener that accepted a socket. */
   server: '_server',
   /** The method of net.Server that binds and listens. */
@@ -118,14 +124,24 @@ export function checkForPools(): void {
   undici.subscribe(onHeaders)
 }
 
-/** Everything that this Node lacks, for `atsss doctor`. Opens no descriptor and sends nothing. */
+/** Checks what TLS before the connection needs, once in each thread, and warns about what is missing. */
+function checkForTls(): boolean {
+  if (startable === undefined) {
+    const missing = missingFrom(FOR_TLS, undefined)
+    warn(missing)
+    startable = missing.length === 0
+  }
+  return startable
+}
+
+/** Everything that this Node lacks, for `atsss doctor`. Opens no socket and sends nothing. */
 export function missingInsides(): MissingInside[] {
   const socket = new Socket()
   // Node makes the handle, and then waits for a lookup that never answers.
   socket.connect({ host: 'probe.invalid', port: 1, lookup: () => {} })
   const missing = missingFrom(FOR_CONNECTIONS, socket)
   socket.destroy()
-  return [...missing, ...missingFrom(FOR_LISTENERS, new Server())]
+  return [...missing, ...missingFrom(FOR_TLS, undefined), ...missingFrom(FOR_LISTENERS, new Server())]
 }
 
 // --- the handle -------------------------------------------------------------------------------------------------------
@@ -231,6 +247,77 @@ export function showPeer(socket: Socket, { address, port }: { address: string; p
     }
 }
 
+// --- TLS before the connection is there -------------------------------------------------------------------------------
+
+/**
+ * Whether a TLSSocket of a client that waits for `'connect'` can be started before: by `startTls`, on a stand-in.
+ *
+ * @param carrier the socket whose connection is being made: the TLSSocket itself, or the one below it
+ */
+export function canStartTls(secure: Socket, carrier: Socket): boolean {
+  if (secure.destroyed || carrier.destroyed || !carrier.connecting || !secure.connecting) return false
+  if (typeof handleOf(carrier)?.open !== 'function' || fdOf(carrier) !== undefined || !handleOf(secure)) return false
+  return checkForTls() && secure.listeners('connect').includes(Reflect.get(secure, NAMES.start) as () => void)
+}
+
+/**
+ * Opens the handle of a socket on a descriptor that stands in for the connection. What was set on the handle before cannot
+ * be set on the stand-in: `setOptionsOnHandle` sets it on the connection.
+ *
+ * @returns 0, or a negative errno
+ */
+export function openStandIn(carrier: Socket, fd: number): number {
+  const handle = handleOf(carrier)!
+  handle.setNoDelay?.(false)
+  handle.setKeepAlive?.(false, 0)
+  const status = handle.open?.(fd) ?? -constants.errno.EBADF
+  // As without a stand-in: there is no local address yet.
+  if (status >= 0) handle.getsockname = () => -constants.errno.EBADF
+  return status
+}
+
+/** The connection has taken the place of its stand-in. */
+export function standInReplaced(carrier: Socket): void {
+  Reflect.deleteProperty(handleOf(carrier)!, 'getsockname')
+}
+
+/**
+ * Lets a TLSSocket write its ClientHello to its handle, now. It reads, and writes more, after `'connect'`. An error, as of
+ * options that leave no version of TLS, is reported where Node reports it: with `'connect'`.
+ *
+ * @returns false: there is no ClientHello
+ */
+export function startTls(secure: Socket): boolean {
+  const start = Reflect.get(secure, NAMES.start) as () => void
+  const handle = handleOf(secure)!
+  const { onerror } = handle
+  let failed: { error: unknown } | undefined
+  handle.onerror = error => {
+    failed ??= { error }
+  }
+  // May call the application: for the option `pskCallback`.
+  callApplication(() => {
+    secure.off('connect', start)
+    Reflect.set(secure, NAMES.connecting, false)
+    Reflect.apply(start, secure, [])
+  })
+  handle.onerror = onerror
+  if (secure.destroyed) return false
+  Reflect.set(secure, NAMES.connecting, true)
+  if (failed) {
+    const { error } = failed
+    secure.prependOnceListener('connect', () => void (onerror && Reflect.apply(onerror, handle, [error])))
+  }
+  return failed === undefined
+}
+
+/** The error of a TLSSocket that has been started, and has written nothing. */
+export function noHello(): AtsssError {
+  startable = false
+  warn([HELLO])
+  return nodeError([HELLO])
+}
+
 // --- a socket at its end ----------------------------------------------------------------------------------------------
 
 /** Whether the peer has sent the end of its stream. */
@@ -327,6 +414,8 @@ interface Handle {
   close?(): void
   hasRef?(): boolean
   getpeername?(out: object): number
+  getsockname?(out: object): number
+  onerror?: ((error: unknown) => void) | undefined
   setNoDelay?(on: boolean): number
   setKeepAlive?(on: boolean, ...how: unknown[]): number
   setTypeOfService?(value: number): number
@@ -460,6 +549,33 @@ const FOR_CONNECTIONS: readonly Inside<Socket>[] = [
   },
 ]
 
+const HELLO: MissingInside = {
+  name: 'a TLSSocket that sends its ClientHello at once when it is started',
+  essential: false,
+  lost: "TLS begins after 'connect', which takes a round trip more through a converter",
+}
+
+const FOR_TLS: readonly Inside<undefined>[] = [{ ...HELLO, isThere: sendsHelloAtOnce }]
+
+/** Starts TLS on a descriptor that swallows what is written. */
+function sendsHelloAtOnce(): boolean {
+  // Whoever has a TLSSocket has loaded it already; and most connections need none of it.
+  const { createSecureContext, TLSSocket } = createRequire(import.meta.url)('node:tls') as typeof import('node:tls')
+  const secure = new TLSSocket(undefined as never, { secureContext: createSecureContext({ ca: [] }) })
+  try {
+    const start = Reflect.get(secure, NAMES.start)
+    const handle = handleOf(secure)
+    if (typeof start !== 'function' || handle?.open?.(openSync('/dev/null', 'w')) !== 0) return false
+    Reflect.set(secure, NAMES.connecting, false)
+    Reflect.apply(start, secure, [])
+    // What the handle below has sent: TLS counts only what it encrypts.
+    const below = Reflect.get(handle, NAMES.parent) as { bytesWritten: number }
+    return below.bytesWritten > 0 && typeof handle.onerror === 'function'
+  } finally {
+    secure.destroy()
+  }
+}
+
 const NO_LISTENERS = 'listeners cannot be opened with MPTCP'
 
 const FOR_LISTENERS: readonly Inside<Server>[] = [
@@ -502,6 +618,7 @@ const MARK_OF_UNDICI: MissingInside = {
 /** `true`, or the essential ones that are missing; undefined before the first check of this thread. */
 let connectable: true | readonly MissingInside[] | undefined
 let listenable: true | readonly MissingInside[] | undefined
+let startable: boolean | undefined
 let poolsChecked = false
 /** Those that this thread has been warned about. */
 const warned = new Set<string>()
