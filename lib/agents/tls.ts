@@ -54,8 +54,10 @@ export function overCarrier<S extends Socket>(
   options: MptcpConnectOptions,
   secureOver: (carrier: MptcpSocket) => S,
 ): S {
+  // An abort ends the TLSSocket, with which the connection ends: one error, and 'close' behind it.
+  const { signal: _, ...carried } = options as MptcpConnectOptions & { signal?: AbortSignal }
   const gate = new LookupGate(options.lookup ?? lookupOf(source))
-  const carrier = connectFrom(source, { ...options, lookup: gate.lookup })
+  const carrier = connectFrom(source, { ...carried, lookup: gate.lookup } as MptcpConnectOptions)
   try {
     const secure = secureOver(carrier)
     MptcpSocket.secure(carrier, secure as Socket as TLSSocket)

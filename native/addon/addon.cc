@@ -120,9 +120,9 @@ class Environment : public Napi::Addon<Environment> {
   /** Of any descriptor; this environment owns the copy. */
   Napi::Value duplicate(Info info) { return owned(info, duplicateDescriptor(intAt(info, 0))); }
 
-  /** Of any descriptors: who owns them does not change. */
+  /** Over any descriptor: who owns the two does not change. */
   Napi::Value replace(Info info) {
-    replaceDescriptor(intAt(info, 0), intAt(info, 1));
+    replaceDescriptor(ownedAt(info, 0, "dup3"), intAt(info, 1));
     return info.Env().Undefined();
   }
 

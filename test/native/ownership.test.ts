@@ -48,6 +48,33 @@ test('closed, reset or released: the addon does not own it any more', () => {
   expect(descriptors()).toBe(before)
 })
 
+test('a pair of sockets: both ends are owned, and what is written to one is read from the other', () => {
+  const before = descriptors()
+  const [one, other] = addon.socketPair()
+  expect(addon.counts().descriptors).toBe(2)
+  expect(addon.send(one, Buffer.from('hello'))).toBe(5)
+  expect(addon.unread(other)).toBe(5)
+  for (const fd of [one, other]) addon.close(fd)
+  expect(descriptors()).toBe(before)
+})
+
+test('a descriptor takes the place of another: the number stays, what it named is closed, neither changes its owner', () => {
+  const before = descriptors()
+  const [one, other] = addon.socketPair()
+  const foreign = openSync('/dev/null', 'r')
+  addon.replace(one, foreign)
+  addon.close(one)
+  expect(addon.counts().descriptors).toBe(1)
+  expect(addon.send(other, Buffer.from('hello'))).toBe(5)
+  expect(addon.unread(foreign)).toBe(5) // it is the end that was closed under its first number
+  expect(readFileSync(`/proc/self/fdinfo/${foreign}`, 'utf8')).toMatch(/flags:\s+02\d{6}/) // O_CLOEXEC
+  expect(() => addon.close(foreign)).toThrow('close EBADF')
+  expect(() => addon.replace(foreign, other)).toThrow('dup3 EBADF')
+  addon.close(other)
+  closeSync(foreign)
+  expect(descriptors()).toBe(before)
+})
+
 requires('MPTCP', mptcp)('a thousand sockets, and none is left', () => {
   const before = descriptors()
   for (let round = 0; round < 1000; round++) {

@@ -8,7 +8,9 @@ import http from 'node:http'
 import net from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import tls from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { cert, key } from '../support/certificate.js'
 import { echoServer } from '../support/echo-server.js'
 import { listening } from '../support/mptcp-server.js'
 import { mptcp } from '../support/probes.js'
@@ -72,7 +74,8 @@ async function without(...names: (keyof Names)[]) {
   const { createServer } = await import('../../lib/socket/server.js')
   const { preload } = await import('../../lib/preload/preload.js')
   const { connector } = await import('../../lib/agents/undici.js')
-  return { inside, connect, createServer, preload, connector }
+  const { connectTls } = await import('../../lib/agents/tls.js')
+  return { inside, connect, createServer, preload, connector, connectTls }
 }
 
 let warnings: (Error & { code?: string })[]
@@ -150,6 +153,22 @@ mptcpTest.describe('without a part, a connection is made, and one warning says w
     await new Promise(setImmediate)
   })
 })
+
+for (const name of ['start', 'handleBelow'] as const)
+  mptcpTest(`without ${name}, TLS begins after 'connect'`, async () => {
+    const { inside, connectTls } = await without(name)
+    const server = await listening(tls.createServer({ cert, key }, socket => socket.pipe(socket)))
+    for (let round = 0; round < 2; round++) {
+      const socket = connectTls({}, { port: server.port, host: '127.0.0.1', servername: 'localhost', ca: cert })
+      socket.end('hello')
+      expect(await text(socket)).toBe('hello')
+    }
+    const messages = await warned()
+    expect(messages).toHaveLength(1)
+    expect(messages[0]).toContain("TLS begins after 'connect'")
+    expect(inside.missingInsides()).toHaveLength(1)
+    await server[Symbol.asyncDispose]()
+  })
 
 mptcpTest.describe('without what is essential, a connection is an error with a code', () => {
   const ESSENTIAL: [keyof Names, named: string][] = [

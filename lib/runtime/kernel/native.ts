@@ -56,7 +56,7 @@ export interface Addon {
   /** `fcntl(2)` F_DUPFD_CLOEXEC of any descriptor; the copy belongs to this environment. */
   duplicate(fd: number): number
   /**
-   * `dup3(2)` with O_CLOEXEC, of any descriptors: the number `over` names what `fd` names, and what it named before is closed.
+   * `dup3(2)` with O_CLOEXEC, over any descriptor: the number `over` names what `fd` names, and what it named before is closed.
    * Both keep their owners. What epoll watched by the number `over` is not carried over: it must not be watched.
    */
   replace(fd: number, over: number): void

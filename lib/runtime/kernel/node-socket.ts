@@ -40,6 +40,8 @@ export const NAMES = {
   resetting: 'resetAndClosing',
   /** The socket below a TLSSocket. */
   parent: '_parent',
+  /** The handle below a TLSSocket's. */
+  handleBelow: '_parent',
   /** The method with which a TLSSocket of a client sends its ClientHello: a listener for 'connect'. */
   start: '_start',
   /** The listener that accepted a socket. */
@@ -569,7 +571,7 @@ function sendsHelloAtOnce(): boolean {
     Reflect.set(secure, NAMES.connecting, false)
     Reflect.apply(start, secure, [])
     // What the handle below has sent: TLS counts only what it encrypts.
-    const below = Reflect.get(handle, NAMES.parent) as { bytesWritten: number }
+    const below = Reflect.get(handle, NAMES.handleBelow) as { bytesWritten: number }
     return below.bytesWritten > 0 && typeof handle.onerror === 'function'
   } finally {
     secure.destroy()
