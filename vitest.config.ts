@@ -7,8 +7,8 @@ const builds = ['test/native/builds.test.ts', 'test/native/32-bit.test.ts', 'tes
 /** What tests functions of values: no file leaves anything behind for the next one in the same process. */
 const pure = ['test/wire/**/*.test.ts', 'test/policy/**/*.test.ts']
 
-/** A busy machine takes its time. */
-const patient = { testTimeout: 20_000, hookTimeout: 20_000 }
+/** A busy machine takes its time: these limits are for what hangs. */
+const patient = { testTimeout: 60_000, hookTimeout: 60_000 }
 
 /**
  * `unit`, `pure` and `builds` run for any user; `netns`, after them, makes network namespaces (root, or `unshare -Urnm`).
