@@ -1,5 +1,6 @@
 /** `atsss rules check`: whether rules are valid, and what they mean to this package. */
 import { readFileSync } from 'node:fs'
+import { noteInWords } from '../policy/rules/container.js'
 import { rulesToJson } from '../policy/rules/json.js'
 import { refusalOfRule, unsteeredBecause } from '../policy/rules/permit.js'
 import type { Rule } from '../policy/rules/rule.js'
@@ -50,7 +51,7 @@ export async function run(args: string[]): Promise<number> {
   }))
   if (values.json) printJson(file, findings)
   else printText(file, findings)
-  return file.problems.length === 0 && findings.every(({ why }) => why === undefined) ? 0 : 1
+  return realProblems(file).length === 0 && findings.every(({ why }) => why === undefined) ? 0 : 1
 }
 
 /** What a session does unless its options say otherwise. */
@@ -62,6 +63,12 @@ interface Finding {
   why: string | undefined
   /** Why its connections are left to the system. */
   unsteered: string | undefined
+}
+
+/** Those that are not shown as a note on a rule. */
+function realProblems({ rules, problems }: RulesFile): RulesFile['problems'] {
+  const notes = new Set(rules.flatMap(rule => rule.notes.map(note => noteInWords(rule, note))))
+  return problems.filter(({ message }) => !notes.has(message))
 }
 
 function printJson({ rules, problems }: RulesFile, findings: readonly Finding[]): void {
@@ -80,10 +87,11 @@ function printJson({ rules, problems }: RulesFile, findings: readonly Finding[])
   process.stdout.write(`${JSON.stringify(answer, undefined, 2)}\n`)
 }
 
-function printText({ rules, problems, source }: RulesFile, findings: readonly Finding[]): void {
+function printText(file: RulesFile, findings: readonly Finding[]): void {
+  const { rules, source } = file
   const colours = coloursFor(process.stdout)
   const lines = findings.flatMap(finding => ruleLines(finding, colours))
-  for (const { message, offset } of problems)
+  for (const { message, offset } of realProblems(file))
     lines.push(colours.bad(`Problem${offset === undefined ? '' : ` at octet ${offset}`}: ${message}`))
   const last = rules.at(-1)
   if (last && !last.traffic.some(({ type }) => type === 'match-all'))

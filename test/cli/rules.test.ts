@@ -118,6 +118,16 @@ test('a rule of ATSSS-LL is no error: its connections are left to the system', a
   expect(rest!.stdout).not.toContain('  access ')
 }, 15_000)
 
+test('octets behind the steering mode are a note, in `rules check` and in `decode`', async () => {
+  // Rule 5, create or replace, precedence 10, match-all; access selection of 7: MPTCP, priority-based, high 3GPP, then 01 00 64.
+  const bytes = '01 000f 000f 05 01 0a 0001 01 07 02 04 01 01 00 64'
+  const [checked, decoded] = await Promise.all([check(bytes), atsss(['decode', '--as', 'atsss', ...bytes.split(' ')])])
+  expect(checked.status).toBe(0)
+  expect(checked.stdout).toContain('  note  what follows the steering mode is not known, and has no effect: 010064')
+  expect(checked.stdout).not.toContain('Problem')
+  expect(decoded.stdout).toContain('Of later releases, not known here')
+}, 15_000)
+
 test('a container becomes JSON that means the same', async () => {
   const { status, stdout } = await check(CONTAINER, '--json')
   expect(status).toBe(0)

@@ -50,7 +50,7 @@ export function rulesFromContainer(container: AtsssContainer): Rule[] {
  * §6.3.2.4 has it for QoS rules. It is a problem, and so is deleting a rule that is not there.
  */
 export function applyContainer(rules: readonly Rule[], container: AtsssContainer): RuleUpdate {
-  const problems: UpdateProblem[] = container.problems.map(shownProblem)
+  const problems: UpdateProblem[] = container.problems.map(withPlace)
   const parameters = container.parameters.filter(parameter => parameter.type === 'rules')
   let after = parameters.some(({ layout }) => layout === 'g00') ? [] : [...rules]
   for (const parameter of parameters) {
@@ -61,7 +61,12 @@ export function applyContainer(rules: readonly Rule[], container: AtsssContainer
   const distinct = withoutClashes(after, problems)
   const { network, problems: ofProxies } = networkFrom(container)
   problems.push(...ofProxies.map(problem))
-  return { rules: byPrecedence(distinct), changes: changesBetween(rules, distinct), problems, ...(network && { network }) }
+  return {
+    rules: byPrecedence(distinct),
+    changes: changesBetween(rules, distinct),
+    problems,
+    ...(network && { network }),
+  }
 }
 
 /**
@@ -103,6 +108,8 @@ function applyRules(before: readonly Rule[], entries: readonly RuleEntry[], prob
       const rule = fromEntry(entry)
       if (rule.id !== undefined) remove(rule.id)
       after.push(rule)
+      const beyond = beyondMode(entry.access)
+      if (beyond !== undefined) problems.push(problem(noteInWords(rule, beyond)))
     } else if (entry.type === 'delete' && !remove(String(entry.id)))
       problems.push(problem(`rule '${entry.id}' is to be deleted, but is not there`))
   return after
@@ -113,7 +120,8 @@ function withoutClashes(rules: readonly Rule[], problems: UpdateProblem[]): Rule
   const last = new Map(rules.map(rule => [rule.precedence, rule]))
   return rules.filter(rule => {
     const winner = last.get(rule.precedence)!
-    if (winner !== rule) problems.push(problem(`${shown(rule)} gives way to ${shown(winner)}, of the same precedence`))
+    if (winner !== rule)
+      problems.push(problem(`${nameOrNone(rule)} gives way to ${nameOrNone(winner)}, of the same precedence`))
     return winner === rule
   })
 }
@@ -130,13 +138,26 @@ function fromEntry({ id, precedence, traffic, access }: Extract<RuleEntry, { typ
   }
 }
 
-function notesOn({ functionality, mode, trailing }: AccessSelection): string[] {
+/** A note on a rule as the message of a problem. */
+export function noteInWords(rule: Rule, note: string): string {
+  return `${nameOf(rule)}: ${note}`
+}
+
+function notesOn(access: AccessSelection): string[] {
+  const { functionality, mode } = access
   const notes: string[] = []
   if (typeof functionality === 'number') notes.push(`steering functionality ${functionality} is not known`)
-  if (mode.mode === 'unknown') notes.push(`steering mode ${mode.code} with ${octets(mode.information)} is not known`)
-  if (trailing.length > 0)
-    notes.push(`what follows the steering mode is not known, and without effect: ${octets(trailing)}`)
+  if (mode.mode === 'unknown')
+    notes.push(`steering mode ${mode.code} with ${hexadecimal(mode.information)} is not known`)
+  const beyond = beyondMode(access)
+  if (beyond !== undefined) notes.push(beyond)
   return notes
+}
+
+/** Thresholds and indicators of Release 17 and later, whose layout is not openly published. */
+function beyondMode({ trailing, uncounted = new Uint8Array(0) }: AccessSelection): string | undefined {
+  const digits = Buffer.concat([trailing, uncounted]).toString('hex')
+  return digits === '' ? undefined : `what follows the steering mode is not known, and has no effect: ${digits}`
 }
 
 function toEntry(rule: Rule, layout: RuleFraming['layout']): RuleEntry {
@@ -184,12 +205,12 @@ function problem(message: string): UpdateProblem {
   return { message, offset: undefined, bytes: undefined }
 }
 
-function shownProblem({ parameter, index, message, offset, bytes }: AtsssProblem): UpdateProblem {
+function withPlace({ parameter, index, message, offset, bytes }: AtsssProblem): UpdateProblem {
   const where = index === undefined ? `parameter ${parameter}` : `rule ${index} of parameter ${parameter}`
   return { message: `${where}: ${message}`, offset, bytes }
 }
 
-function shown(rule: Rule): string {
+function nameOrNone(rule: Rule): string {
   return rule.id === undefined ? 'a rule without identifier' : nameOf(rule)
 }
 
@@ -197,6 +218,6 @@ function nameFraming({ layout, ruleLength }: RuleFraming): string {
   return `${layout}, lengths ${ruleLength}`
 }
 
-function octets(bytes: Uint8Array): string {
+function hexadecimal(bytes: Uint8Array): string {
   return bytes.length === 0 ? 'nothing' : Buffer.from(bytes).toString('hex')
 }

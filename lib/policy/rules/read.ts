@@ -64,5 +64,6 @@ function unchanged(rules: readonly Rule[], message: string): RuleUpdate {
 /** As TS 24.501 names them. */
 const MESSAGE_NAMES = {
   'establishment-accept': 'PDU SESSION ESTABLISHMENT ACCEPT',
+  'establishment-reject': 'PDU SESSION ESTABLISHMENT REJECT',
   'modification-command': 'PDU SESSION MODIFICATION COMMAND',
 } as const

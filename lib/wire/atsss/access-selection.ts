@@ -12,29 +12,37 @@ import {
 } from './message.js'
 import { type OctetWriter, refusal } from './octets.js'
 
-/** The descriptor that fills the whole window of `from`, or why it does not. */
-export function readAccessSelection(from: Reader): AccessSelection | string {
+/**
+ * The descriptor that fills the whole window of `from`, or why it does not.
+ *
+ * @param mayBeLonger whether it may have octets behind that its length does not count
+ */
+export function readAccessSelection(from: Reader, mayBeLonger = false): AccessSelection | string {
   const whole = from.left
   if (whole === 0) return 'no access selection descriptor'
   const length = from.u8('Length of access selection descriptor')
-  if (length !== whole || length < LEAST_LENGTH)
+  const uncountedLength = whole - length
+  if (length < LEAST_LENGTH || uncountedLength < 0 || (uncountedLength > 0 && !mayBeLonger))
     return `access selection descriptor of ${length} octets, where ${whole} are left`
   const functionality = from.u8('Steering functionality', showFunctionality)
   const code = from.u8('Steering mode', showMode)
-  const rest = new Uint8Array(from.bytes.subarray(from.offset, from.end))
+  const rest = new Uint8Array(from.bytes.subarray(from.offset, from.end - uncountedLength))
   const { mode, trailing } = parseMode(code, rest)
   from.skip(rest.length - trailing.length, 'Steering mode information', () => modeInWords(mode, rest))
   from.skip(trailing.length, LATER_RELEASES)
-  return { functionality: FUNCTIONALITIES.get(functionality) ?? functionality, mode, trailing }
+  const known = { functionality: FUNCTIONALITIES.get(functionality) ?? functionality, mode, trailing }
+  return uncountedLength === 0 ? known : { ...known, uncounted: from.rest(LATER_RELEASES) }
 }
 
 /** Whether `readAccessSelection` finds a descriptor from `at` to `end`: its length says. */
-export function isAccessSelection(bytes: Uint8Array, at: number, end: number): boolean {
-  return end - at >= LEAST_LENGTH && bytes[at] === end - at
+export function isAccessSelection(bytes: Uint8Array, at: number, end: number, mayBeLonger: boolean): boolean {
+  const length = at < end ? bytes[at]! : 0
+  return length >= LEAST_LENGTH && (mayBeLonger ? length <= end - at : length === end - at)
 }
 
 export function writeAccessSelection(to: OctetWriter, access: AccessSelection): void {
   to.counted(1, 'access selection descriptor', () => writeContents(to, access), 1)
+  if (access.uncounted !== undefined) to.put(access.uncounted, 'uncounted')
 }
 
 /** Octets of a descriptor with functionality and mode only. */

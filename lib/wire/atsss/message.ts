@@ -70,6 +70,8 @@ export interface AccessSelection {
   mode: WireSteeringMode
   /** Behind the steering mode information. Since Release 17 an indicator and thresholds, in a layout not known here. */
   trailing: Uint8Array
+  /** More of that kind, which the descriptor's length does not count, up to the end of the rule. */
+  uncounted?: Uint8Array
 }
 
 /** Name to number, for both directions. */

@@ -1,10 +1,11 @@
 /**
- * The NAS messages that carry an ATSSS container, as far as is needed to find it. TS 24.501 §8.3.2, §8.3.9, §8.2.11.
+ * The NAS messages that carry an ATSSS container, as far as is needed to find it. TS 24.501 §8.3.2, §8.3.3, §8.3.9, §8.2.11.
  *
  *   +------+----+-----+------+-----------------------------+----------------------+
  *   | 0x2e | id | PTI | type | mandatory elements          |  optional elements   |    a session message
  *   +------+----+-----+------+-----------------------------+----------------------+
  *   type 0xc2, establishment accept: SSC mode and session type (1), QoS rules (2, n), session AMBR (1, n)
+ *   type 0xc3, establishment reject: 5GSM cause (1)
  *   type 0xcb, modification command: nothing mandatory
  *
  *   +------+------+------+--------------------+------------+---------------------+----------------------+
@@ -20,7 +21,7 @@ import { Reader } from '../bytes/cursor.js'
 import { readContainer } from './container.js'
 
 export interface SessionMessage {
-  type: 'establishment-accept' | 'modification-command'
+  type: 'establishment-accept' | 'establishment-reject' | 'modification-command'
   pduSessionId: number
   /** Procedure transaction identity; 0 when the network began it. */
   pti: number
@@ -37,7 +38,7 @@ export interface InformationElement {
 }
 
 /**
- * A PDU SESSION ESTABLISHMENT ACCEPT or MODIFICATION COMMAND, alone or inside a DL NAS TRANSPORT, which may be integrity
+ * A PDU SESSION ESTABLISHMENT ACCEPT, ESTABLISHMENT REJECT or MODIFICATION COMMAND, alone or inside a DL NAS TRANSPORT, which may be integrity
  * protected. A ciphered one can be read when the network uses the null algorithm (5G-EA0), as test networks do.
  *
  * Throws `WireError`: with the code `ERR_NAS_CIPHERED` when the contents cannot be seen, otherwise `ERR_NAS_MALFORMED`.
@@ -60,7 +61,12 @@ export function isNasMessage(bytes: Uint8Array): boolean {
 const EPD = { sessionManagement: 0x2e, mobilityManagement: 0x7e } as const
 
 /** TS 24.501 §9.7. */
-const MESSAGE = { downlinkTransport: 0x68, establishmentAccept: 0xc2, modificationCommand: 0xcb } as const
+const MESSAGE = {
+  downlinkTransport: 0x68,
+  establishmentAccept: 0xc2,
+  establishmentReject: 0xc3,
+  modificationCommand: 0xcb,
+} as const
 
 /** TS 24.501 §9.3: 0 is plain, 1 and 3 are integrity protected, 2 and 4 also ciphered. */
 const PLAIN = 0
@@ -120,6 +126,8 @@ function readSessionMessage(from: Reader): SessionMessage {
     from.skip(from.u16('Length of authorized QoS rules'), 'Authorized QoS rules')
     from.skip(from.u8('Length of session AMBR'), 'Session AMBR')
   }
+  // TS 24.501 §8.3.3; since Release 18 it may have an ATSSS container.
+  if (type === 'establishment-reject') from.skip(1, '5GSM cause', ([cause = 0]) => `${cause}`)
   const elements: InformationElement[] = []
   const containers: Reader[] = []
   while (from.left > 0) elements.push(readElement(from, containers))
@@ -132,8 +140,9 @@ function readType(from: Reader): SessionMessage['type'] {
   const at = from.offset
   const type = from.u8('Message type', showType)
   if (type === MESSAGE.establishmentAccept) return 'establishment-accept'
+  if (type === MESSAGE.establishmentReject) return 'establishment-reject'
   if (type === MESSAGE.modificationCommand) return 'modification-command'
-  throw malformedNas(`session message of type 0x${type.toString(16)}: only 0xc2 and 0xcb carry ATSSS`, at)
+  throw malformedNas(`session message of type 0x${type.toString(16)}: only 0xc2, 0xc3 and 0xcb carry ATSSS`, at)
 }
 
 /**
@@ -202,6 +211,7 @@ function showPayload(octet: number): string {
 const MESSAGE_NAMES: Readonly<Record<number, string>> = {
   [MESSAGE.downlinkTransport]: 'DL NAS TRANSPORT',
   [MESSAGE.establishmentAccept]: 'PDU SESSION ESTABLISHMENT ACCEPT',
+  [MESSAGE.establishmentReject]: 'PDU SESSION ESTABLISHMENT REJECT',
   [MESSAGE.modificationCommand]: 'PDU SESSION MODIFICATION COMMAND',
 }
 

@@ -49,15 +49,17 @@ export function readRules(from: Reader, framings: readonly RuleFraming[]): [Rule
   const end = Math.min(from.end, from.bytes.length)
   const again = () => new Reader(from.bytes, from.offset, end, from.code)
   // The lengths alone decide in almost every case, and need no values.
-  const fits = framings.map(framing => ({ framing, unread: countUnread(framing, again()) }))
-  const least = Math.min(...fits.map(({ unread }) => unread))
-  const tied = fits.filter(({ unread }) => unread === least).map(({ framing }) => framing)
-  const doubts = tied.length === 1 ? [0] : tied.map(framing => countDoubts(framing, again()))
+  const strict = closest(framings, framing => countUnread(framing, again(), false))
+  // Octets that a descriptor's length does not count are allowed when everything else closes only with them.
+  const lenient = strict.unread === 0 ? strict : closest(framings, framing => countUnread(framing, again(), true))
+  const mayBeLonger = strict.unread > 0 && lenient.unread === 0
+  const tied = mayBeLonger ? lenient.framings : strict.framings
+  const doubts = tied.length === 1 ? [0] : tied.map(framing => countDoubts(framing, again(), mayBeLonger))
   const fewest = Math.min(...doubts)
   const [best, ...otherwise] = tied.filter((_, index) => doubts[index] === fewest)
-  const { rules, problems } = readAs(best!, again())
+  const { rules, problems } = readAs(best!, again(), mayBeLonger)
   if (from.trace === undefined) from.offset = from.end
-  else readAs(best!, from)
+  else readAs(best!, from, mayBeLonger)
   return [{ type: 'rules', ...best!, rules, otherwise: rules.length === 0 ? [] : otherwise }, problems]
 }
 
@@ -75,8 +77,15 @@ export function writeRules(to: OctetWriter, { layout, ruleLength, rules }: Rules
 /** Octets of a rule's length. */
 const LENGTH = 2
 
+/** The framings under which the fewest octets are unread. */
+function closest(framings: readonly RuleFraming[], count: (framing: RuleFraming) => number) {
+  const counts = framings.map(count)
+  const unread = Math.min(...counts)
+  return { unread, framings: framings.filter((_, index) => counts[index] === unread) }
+}
+
 /** Octets of rules that cannot be read: those in which the lengths do not end where they should. */
-function countUnread({ layout, ruleLength }: RuleFraming, from: Reader): number {
+function countUnread({ layout, ruleLength }: RuleFraming, from: Reader, mayBeLonger: boolean): number {
   const { bytes, end } = from
   const u16 = (at: number) => (bytes[at]! << 8) | bytes[at + 1]!
   let unread = 0
@@ -87,19 +96,19 @@ function countUnread({ layout, ruleLength }: RuleFraming, from: Reader): number 
     const isDelete = layout === 'rule-id' && bytes[contents + 1] !== OPERATIONS['create-or-replace']
     const fields = layout === 'rule-id' ? contents + 2 : contents
     const traffic = fields + 3
-    const isRead =
-      fields <= next && (isDelete || (traffic <= next && isAccessSelection(bytes, traffic + u16(fields + 1), next)))
+    const hasSelection = () => isAccessSelection(bytes, traffic + u16(fields + 1), next, mayBeLonger)
+    const isRead = fields <= next && (isDelete || (traffic <= next && hasSelection()))
     if (!isRead) unread += next - at
   }
   return unread
 }
 
 /** Rules with something in them that is not known. */
-function countDoubts(framing: RuleFraming, from: Reader): number {
+function countDoubts(framing: RuleFraming, from: Reader, mayBeLonger: boolean): number {
   let doubts = 0
   while (from.left > 0) {
     const part = from.part('Rule')
-    const rule = readRule(part, framing)
+    const rule = readRule(part, framing, mayBeLonger)
     from.offset = part.end
     if (typeof rule !== 'string' && doubt(rule) !== undefined) doubts++
   }
@@ -111,12 +120,12 @@ interface Reading {
   problems: RuleProblem[]
 }
 
-function readAs(framing: RuleFraming, from: Reader): Reading {
+function readAs(framing: RuleFraming, from: Reader, mayBeLonger: boolean): Reading {
   const reading: Reading = { rules: [], problems: [] }
   while (from.left > 0) {
     const part = from.part('Rule')
     const offset = part.offset
-    const rule = readRule(part, framing)
+    const rule = readRule(part, framing, mayBeLonger)
     from.offset = part.end
     if (part.trace !== undefined) traceRule(part.trace, rule)
     const message = typeof rule === 'string' ? rule : doubt(rule)
@@ -144,31 +153,31 @@ function traceRule(trace: Trace, rule: RuleEntry | string): void {
 }
 
 /** The rule in the window, which is ended with it, or why it cannot be read; it is all of the window when no one can tell. */
-function readRule(from: Reader, { layout, ruleLength }: RuleFraming): RuleEntry | string {
+function readRule(from: Reader, { layout, ruleLength }: RuleFraming, mayBeLonger: boolean): RuleEntry | string {
   if (from.left < LENGTH) return 'its length is cut short'
   const said = from.u16('Length of rule', ruleLength === 'inclusive' ? showInclusive : showExclusive)
   const length = ruleLength === 'inclusive' ? said - LENGTH : said
   if (length < 0 || length > from.left) return `its length of ${said} does not fit`
   from.reach(length)
-  return layout === 'g00' ? readContents(from, undefined) : readOperation(from)
+  return layout === 'g00' ? readContents(from, undefined, mayBeLonger) : readOperation(from, mayBeLonger)
 }
 
-function readOperation(from: Reader): RuleEntry | string {
+function readOperation(from: Reader, mayBeLonger: boolean): RuleEntry | string {
   if (from.left < 2) return `${from.left} octets, too few for identifier and operation`
   const id = from.u8('Rule identifier')
   const operation = from.u8('Operation', showOperation)
-  if (operation === OPERATIONS['create-or-replace']) return readContents(from, id)
+  if (operation === OPERATIONS['create-or-replace']) return readContents(from, id, mayBeLonger)
   if (operation === OPERATIONS.delete) return { type: 'delete', id, rest: from.rest('Rest') }
   return { type: 'unknown-operation', id, operation, rest: from.rest('Rest') }
 }
 
-function readContents(from: Reader, id: number | undefined): RuleEntry | string {
+function readContents(from: Reader, id: number | undefined, mayBeLonger: boolean): RuleEntry | string {
   if (from.left < 3) return `${from.left} octets, too few for precedence and traffic descriptor`
   const precedence = from.u8('Precedence')
   const length = from.u16('Length of traffic descriptor')
   if (length > from.left) return `traffic descriptor of ${length} octets, where ${from.left} are left`
   const traffic = readTrafficDescriptor(from.window(length, 'Traffic descriptor'))
-  const access = readAccessSelection(from)
+  const access = readAccessSelection(from, mayBeLonger)
   return typeof access === 'string' ? access : { type: 'rule', id, precedence, traffic, access }
 }
 

@@ -61,6 +61,8 @@ export type OpaqueComponentType =
   | 'connection-capabilities'
   | 'regular-expression'
   | 'destination-mac-range'
+  | 'pin-id'
+  | 'connectivity-group-id'
 
 /** Name to number, for both directions. TS 24.526 table 5.2.1. */
 export const COMPONENT_CODES = {
@@ -92,6 +94,8 @@ export const COMPONENT_CODES = {
   'regular-expression': 0x92,
   app: 0xa0,
   'destination-mac-range': 0xa1,
+  'pin-id': 0xa2,
+  'connectivity-group-id': 0xa3,
 } as const
 
 export type ComponentType = keyof typeof COMPONENT_CODES

@@ -118,6 +118,8 @@ const LENGTHS: Record<Exclude<ComponentType, 'ip-tuple'>, number | { counted: nu
   'regular-expression': { counted: 0 },
   app: { counted: 0 },
   'destination-mac-range': 12,
+  'pin-id': { counted: 0 },
+  'connectivity-group-id': { counted: 0 },
 }
 
 /** Octets of the value that starts here: more than are left when it is cut short, infinitely many when that cannot be known. */

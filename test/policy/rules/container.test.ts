@@ -67,9 +67,29 @@ test('what is not understood is noted', () => {
     steering: { mode: 'priority-based', high: 'non-3gpp' },
     notes: [
       'steering functionality 9 is not known',
-      'what follows the steering mode is not known, and without effect: 010064',
+      'what follows the steering mode is not known, and has no effect: 010064',
     ],
   })
+})
+
+test('octets behind the steering mode are a problem, whether the descriptor counts them or not', () => {
+  // Rule 5, create or replace, precedence 10, match-all; access selection: MPTCP, priority-based, high 3GPP, then 01 00 64.
+  const counted = '00 0f 05 01 0a 00 01 01 07 02 04 01 01 00 64'
+  const uncounted = '00 0f 05 01 0a 00 01 01 04 02 04 01 01 00 64'
+  // The next rule is read as well: rule 6, precedence 11, remote port 443, MPTCP, smallest delay.
+  const next = '00 0d 06 01 0b 00 03 50 01 bb 03 02 02'
+  for (const bytes of [counted, uncounted]) {
+    const decoded = container(`${bytes} ${next}`)
+    const { rules, problems } = applyContainer([], decoded)
+    expect(rules).toMatchObject([
+      { id: '5', steering: { mode: 'priority-based', high: '3gpp' }, unusable: undefined },
+      { id: '6', notes: [] },
+    ])
+    expect(problems.map(({ message }) => message)).toEqual([
+      "rule '5': what follows the steering mode is not known, and has no effect: 010064",
+    ])
+    expect(encodeContainer(decoded.parameters).subarray(3)).toStrictEqual(hex(`${bytes} ${next}`))
+  }
 })
 
 test('a rule about what is not understood is there, and matches nothing', () => {

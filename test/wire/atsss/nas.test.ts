@@ -173,6 +173,23 @@ describe('elements not known', () => {
   })
 })
 
+test('PDU SESSION ESTABLISHMENT REJECT, which may have a container since Release 18', () => {
+  const message = decodeSessionMessage(
+    hex(`
+      2e 05 01          # 5GS session management, PDU session 5, procedure transaction 1
+      c3                # ESTABLISHMENT REJECT
+      1a                # 5GSM cause 26: insufficient resources
+      37 01 21          # back-off timer value, 1 octet
+      77 00 05          # ATSSS container, 5 octets:
+      7f 00 02 ab cd    #   a parameter of unknown type 0x7f, 2 octets
+    `),
+  )
+  expect(message).toMatchObject({ type: 'establishment-reject', pduSessionId: 5, pti: 1 })
+  expect(message.elements.map(({ iei }) => iei)).toEqual([0x37, 0x77])
+  expect(message.atsssContainer).toStrictEqual(hex('7f 00 02 ab cd'))
+  expect(decodeSessionMessage(hex('2e 05 01 c3 1a')).atsssContainer).toBeUndefined()
+})
+
 describe('not such a message', () => {
   test.each([
     ['nothing', '', 0],

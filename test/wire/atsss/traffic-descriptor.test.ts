@@ -120,6 +120,8 @@ const VECTORS: [string, string, TrafficComponent][] = [
     'a1 aa bb cc dd ee 00 aa bb cc dd ee ff',
     { type: 'destination-mac-range', value: hex('aa bb cc dd ee 00 aa bb cc dd ee ff') },
   ],
+  ['a PIN', 'a2 03 70 69 6e', { type: 'pin-id', value: hex('70 69 6e') }], // 3 octets: pin
+  ['a connectivity group', 'a3 02 01 02', { type: 'connectivity-group-id', value: hex('01 02') }], // 2 octets
 ]
 
 describe.each(VECTORS)('%s', (_name, text, component) => {
