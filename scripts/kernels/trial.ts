@@ -75,7 +75,9 @@ async function withUserspacePathManager(): Promise<void> {
   await attempt('holeBulkDown', () => bulk('down', { down: true }, { down: false }, 'holeBulkDown'))
   await attempt('holeBulkUp', () => bulk('up', { down: true }, { down: false }, 'holeBulkUp'))
   await attempt('incoming', incoming)
-  const reports = await call('reports')
+  // Without Fast Open a session's server says so, as it should.
+  const expected = (report: string) => !zeroRtt && report.includes('"what":"fast-open"')
+  const reports = (await call('reports')).filter(report => !expected(report))
   found('reports', reports.length === 0, reports.length === 0 ? 'none' : reports.join('; '))
 }
 
