@@ -28,6 +28,9 @@ export interface SessionLine extends Record<string, unknown> {
   error?: string
 }
 
+/** A session's options; `nas`: a NAS message in hexadecimal, in place of `rules`. */
+export type UeOptions = Partial<SessionOptions> & { nas?: string }
+
 /** Of an access whose interface is called so. */
 export const RULES = {
   wifiThenCell: rules({ steerModeValue: 'ACTIVE_STANDBY', active: 'NON_3GPP_ACCESS', standby: '3GPP_ACCESS' }),
@@ -79,7 +82,7 @@ export class SessionUe {
   }
 
   /** @param wrapper a command to run it under, such as `setpriv …` */
-  static async start(rig: SessionLab, options: Partial<SessionOptions>, wrapper: string[] = []): Promise<SessionUe> {
+  static async start(rig: SessionLab, options: UeOptions, wrapper: string[] = []): Promise<SessionUe> {
     const all = { accesses: { '3gpp': 'cell', 'non-3gpp': 'wifi' }, converters: rig.convert.at(rig.port), ...options }
     const [command, ...args] = [
       ...wrapper,
@@ -186,7 +189,7 @@ export class SessionLab {
     return this.convert.close()
   }
 
-  async ue(options: Partial<SessionOptions> = {}, wrapper?: string[]): Promise<SessionUe> {
+  async ue(options: UeOptions = {}, wrapper?: string[]): Promise<SessionUe> {
     const ue = await SessionUe.start(this, options, wrapper)
     this.#ues.push(ue)
     return ue

@@ -1,5 +1,6 @@
 /**
- * A UE with a session that obeys: its argument is the session's options as JSON; each line on its standard input is a call of
+ * A UE with a session that obeys: its argument is the session's options as JSON, with `nas` in place of `rules` for a message in
+ * hexadecimal; each line on its standard input is a call of
  * one of `calls`, `{"id":1,"call":"open","args":[…]}`, the answer is a line with the same id. What the session says by itself is
  * an `event` line, with the milliseconds since the start.
  */
@@ -45,7 +46,8 @@ const at = () => Math.round(performance.now() - start)
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`)
 const about = (error: Error) => ({ code: (error as NodeJS.ErrnoException).code, message: error.message })
 
-const session = new MaPduSession(JSON.parse(process.argv[2]!))
+const { nas, ...options } = JSON.parse(process.argv[2]!)
+const session = new MaPduSession(nas === undefined ? options : { ...options, rules: Buffer.from(nas, 'hex') })
 const streams: Open[] = []
 const numberOf = (socket: MptcpSocket | undefined) => streams.findIndex(stream => stream.socket === socket)
 session.on('access', change => say({ event: 'access', at: at(), ...change }))
