@@ -67,7 +67,8 @@ async function examine(
     return typeof given === 'object' ? given.interface : given
   }
   const accesses = named && { '3gpp': nameOf('3gpp'), 'non-3gpp': nameOf('non-3gpp') }
-  const facts = await gather()
+  const { converters } = resolveOptions(options)
+  const facts = await gather(converters.flatMap(({ where }) => ('host' in where ? [where.host] : [])))
   const all = findings(facts, accesses)
   if (facts.addon !== undefined) return all
 
@@ -75,7 +76,7 @@ async function examine(
   const devices = accesses ? BOTH.map(access => accesses[access]) : [options.interface]
   const allowLoopback = options.allowLoopback ?? false
   const destination = values.destination === undefined ? undefined : parseDestination([values.destination])
-  for (const [index, converter] of resolveOptions(options).converters.entries())
+  for (const [index, converter] of converters.entries())
     for (const device of devices) {
       busy.say(`trying ${converter.name}${device === undefined ? '' : ` over ${device}`}`)
       all.push(aboutPath(await probe({ interface: device, converter, destination, allowLoopback }), index + 1))

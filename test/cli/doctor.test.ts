@@ -7,9 +7,12 @@ import { findings } from '../../lib/cli/doctor/findings.js'
 import { kindOf } from '../../lib/cli/doctor/interfaces.js'
 import { aboutHoles, versionOf } from '../../lib/cli/doctor/known-holes.js'
 import { aboutPath, type Probe, probe } from '../../lib/cli/doctor/probe.js'
+import { type SubflowInterface, trySubflowInterface } from '../../lib/cli/doctor/subflow-trial.js'
 import { resolveOptions } from '../../lib/input/options.js'
 import { dnsServer } from '../support/dns-server.js'
+import { mptcp } from '../support/probes.js'
 import { referenceConverter } from '../support/reference-converter.js'
+import { requires } from '../support/requires.js'
 import { atsss } from './atsss.js'
 
 const wlan: Interface = {
@@ -19,9 +22,16 @@ const wlan: Interface = {
   carrier: true,
   addresses: ['192.0.2.10/24'],
   routes: [{ family: 4, gateway: '192.0.2.1', metric: 600 }],
+  leaving: [{ address: '192.0.2.10', by: 'wlan0', rules: [] }],
   rpFilter: 2,
 }
-const wwan: Interface = { ...wlan, name: 'wwan0', kind: 'wwan', addresses: ['198.51.100.7/30'] }
+const wwan: Interface = {
+  ...wlan,
+  name: 'wwan0',
+  kind: 'wwan',
+  addresses: ['198.51.100.7/30'],
+  leaving: [{ address: '198.51.100.7', by: 'wwan0', rules: [] }],
+}
 
 const GOOD: Facts = {
   node: '22.12.0',
@@ -43,6 +53,7 @@ const GOOD: Facts = {
   pathManager: 'userspace',
   userspaceSetting: { name: 'net.mptcp.path_manager', value: 'userspace' },
   mayAdminister: true,
+  subflowInterface: { is: 'kept' },
   limits: { subflows: 2, addAddrAccepted: 0 },
   endpoints: [],
   networkManager: false,
@@ -235,6 +246,110 @@ describe('what is wrong, how bad that is, and the first fix', () => {
     const found = findings({ ...GOOD, interfaces }, undefined).find(({ id }) => id === 'rp-filter-eth0.7')
     const name = 'net.ipv4.conf.eth0/7.rp_filter'
     expect(found!.fixes).toMatchObject([{ command: `sysctl -w ${name}=2`, action: { do: 'sysctl', name } }])
+  })
+})
+
+describe('the interface of further subflows', () => {
+  const RULES = [
+    'ip route replace default via 198.51.100.5 dev wwan0 table 1003',
+    'ip rule add from 198.51.100.7 table 1003',
+  ]
+  const astray = (by: string | undefined): Interface => ({
+    ...wwan,
+    leaving: [{ address: '198.51.100.7', by, rules: RULES }],
+  })
+  const about = (facts: Partial<Facts>, accesses?: Record<'3gpp' | 'non-3gpp', string>) =>
+    findings({ ...GOOD, ...facts }, accesses).find(({ id }) => id === 'subflow-interface')
+  const ignored = { subflowInterface: { is: 'ignored', refusal: 'mptcp_pm announce EPERM' } } as const
+
+  // Where subflows are bound, it does not matter that the routes lead elsewhere.
+  const elsewhere = { interfaces: [wlan, astray('wlan0')] }
+  test.each<[string, Partial<Facts>, RegExp, RegExp]>([
+    ['a kernel that binds them', {}, /^this kernel binds a subflow/, /whatever the routes prefer/],
+    [
+      'a kernel that binds them if their address was announced',
+      { subflowInterface: { is: 'kept-if-announced' } },
+      /if its address is announced first$/,
+      /^a session does that .* handover and standby work/,
+    ],
+    [
+      "the kernel's path manager, where the advice is to use the other one",
+      { subflowInterface: undefined, pathManager: 'kernel' },
+      /^the kernel's path manager takes it from the endpoint$/,
+      /under the userspace path manager, too: .* announces the address first$/,
+    ],
+    [
+      'a kernel with which it could not be tried',
+      { subflowInterface: { is: 'unknown', why: 'connect ETIMEDOUT' } },
+      /^could not be tried: connect ETIMEDOUT$/,
+      /'degraded' reports/,
+    ],
+  ])('%s', (_name, facts, found, why) => {
+    const finding = about({ ...elsewhere, ...facts })
+    expect(finding).toMatchObject({ state: 'good', fixes: [] })
+    expect(finding!.found).toMatch(found)
+    expect(finding!.why).toMatch(why)
+  })
+
+  test('a kernel that refuses the announcement too: what leaves elsewhere, and all commands that help', () => {
+    const finding = about({ ...elsewhere, ...ignored })!
+    expect(finding).toMatchObject({ state: 'warning', all: true })
+    expect(finding.found).toBe(
+      'this kernel ignores it, and refuses to announce addresses (mptcp_pm announce EPERM); 198.51.100.7 of wwan0 leaves by wlan0',
+    )
+    expect(finding.fixes.map(({ command }) => command)).toEqual(RULES)
+    expect(finding.fixes[1]!.action).toEqual({
+      do: 'run',
+      argv: ['ip', 'rule', 'add', 'from', '198.51.100.7', 'table', '1003'],
+    })
+    expect(about({ ...ignored, interfaces: [wlan, astray(undefined)] })!.found).toMatch(/leaves by no interface$/)
+  })
+
+  test('which interfaces count: the named accesses, else those with a default route', () => {
+    const bridge: Interface = { ...astray('wlan0'), name: 'br0', kind: 'virtual', routes: [] }
+    const home = about({ ...ignored, interfaces: [wlan, wwan, bridge] })
+    expect(home).toMatchObject({ state: 'good', fixes: [] })
+    expect(home!.found).toMatch(/the routes lead each address to its own interface$/)
+    const named = { '3gpp': 'br0', 'non-3gpp': 'wlan0' }
+    expect(about({ ...ignored, interfaces: [wlan, wwan, bridge] }, named)?.state).toBe('warning')
+    expect(about({ ...ignored, ...elsewhere }, { '3gpp': 'wwan1', 'non-3gpp': 'wlan0' })?.state).toBe('good')
+  })
+
+  test('without CAP_NET_ADMIN, or without MPTCP, there are no further subflows', () => {
+    expect(about({ mayAdminister: false, subflowInterface: undefined })).toBeUndefined()
+    expect(about({ mayAdminister: false, subflowInterface: undefined, pathManager: 'kernel' })).toBeUndefined()
+    expect(about({ mptcp: 'off' })).toBeUndefined()
+  })
+})
+
+requires('MPTCP', mptcp).describe('the interface of further subflows is tried on a connection over loopback', () => {
+  const refusal = new Error('mptcp_pm announce EINVAL')
+  test.each<[string, boolean | undefined, Error | undefined, SubflowInterface, string[]]>([
+    ['kept', true, undefined, { is: 'kept' }, ['keepsInterface']],
+    ['kept if announced', false, undefined, { is: 'kept-if-announced' }, ['keepsInterface', 'announce']],
+    ['ignored', false, refusal, { is: 'ignored', refusal: refusal.message }, ['keepsInterface', 'announce']],
+    ['unknown', undefined, undefined, { is: 'unknown', why: 'the kernel does not say' }, ['keepsInterface']],
+  ])('%s', async (_name, kept, refused, result, asked) => {
+    const requests: [string, number][] = []
+    const tried = await trySubflowInterface({
+      async keepsInterface({ token }) {
+        requests.push(['keepsInterface', token])
+        return kept
+      },
+      async announce({ token }) {
+        requests.push(['announce', token])
+        if (refused) throw refused
+      },
+    })
+    expect(tried).toEqual(result)
+    expect(requests.map(([request]) => request)).toEqual(asked)
+    // A connection that exists has a token.
+    expect(requests.every(([, token]) => token > 0)).toBe(true)
+  })
+
+  test('what fails is the answer', async () => {
+    const failing = { keepsInterface: () => Promise.reject(new Error('EBADF')), announce: async () => {} }
+    expect(await trySubflowInterface(failing)).toEqual({ is: 'unknown', why: 'EBADF' })
   })
 })
 

@@ -7,7 +7,7 @@ import { type MissingInside, missingInsides } from '../../runtime/kernel/node-so
 import { isSupported } from '../../runtime/kernel/support.js'
 import { pathManagerSetting, sysctl } from '../../runtime/kernel/sysctl.js'
 import type { DefaultRoute } from '../../runtime/network/link-monitor.js'
-import { type Link, openLinkMonitor } from '../../runtime/network/link-monitor.js'
+import { type Link, type NetworkState, openLinkMonitor } from '../../runtime/network/link-monitor.js'
 import {
   type MptcpEndpoint,
   type MptcpLimits,
@@ -15,6 +15,7 @@ import {
   pathManagerType,
 } from '../../runtime/network/path-manager.js'
 import { type InterfaceKind, kindOf } from './interfaces.js'
+import { type Leaving, leavingOf, type SubflowInterface, trySubflowInterface } from './subflow-trial.js'
 
 export interface Facts {
   node: string
@@ -40,6 +41,8 @@ export interface Facts {
   userspaceSetting: { name: string; value: string } | undefined
   /** Whether the kernel lets this process change subflows: tried. `undefined` when that cannot be known. */
   mayAdminister: boolean | undefined
+  /** Tried. `undefined` where it cannot be: not under the userspace path manager, or without CAP_NET_ADMIN. */
+  subflowInterface: SubflowInterface | undefined
   limits: MptcpLimits | undefined
   endpoints: readonly MptcpEndpoint[]
   networkManager: boolean
@@ -56,6 +59,8 @@ export interface Interface {
   /** Those that reach beyond the link. */
   addresses: readonly string[]
   routes: readonly Pick<DefaultRoute, 'family' | 'gateway' | 'metric'>[]
+  /** One for each address. */
+  leaving: readonly Leaving[]
   /** The larger of the interface's and of `all`: 0 off, 1 strict, 2 loose. */
   rpFilter: number
 }
@@ -70,7 +75,8 @@ const SYSCTLS = [
 ] as const
 type SysctlName = (typeof SYSCTLS)[number]
 
-export async function gather(): Promise<Facts> {
+/** @param remotes the addresses of converters, as far as they are known */
+export async function gather(remotes: readonly string[]): Promise<Facts> {
   const { addon, addonFile } = ofAddon()
   const support = addon === undefined ? isSupported() : { supported: false }
   return {
@@ -89,7 +95,7 @@ export async function gather(): Promise<Facts> {
     ...(addon === undefined ? await ofPathManager() : NOTHING_KNOWN),
     networkManager: existsSync('/run/NetworkManager'),
     blackholes: blackholes(read('/proc/net/netstat') ?? ''),
-    interfaces: addon === undefined ? await interfaces() : [],
+    interfaces: addon === undefined ? await interfaces(remotes) : [],
   }
 }
 
@@ -108,14 +114,24 @@ export function blackholes(netstat: string): Facts['blackholes'] {
   }
 }
 
-const NOTHING_KNOWN = { mayAdminister: undefined, limits: undefined, endpoints: [] }
+type OfPathManager = Pick<Facts, 'mayAdminister' | 'subflowInterface' | 'limits' | 'endpoints'>
 
-async function ofPathManager(): Promise<Pick<Facts, 'mayAdminister' | 'limits' | 'endpoints'>> {
+const NOTHING_KNOWN: OfPathManager = {
+  mayAdminister: undefined,
+  subflowInterface: undefined,
+  limits: undefined,
+  endpoints: [],
+}
+
+async function ofPathManager(): Promise<OfPathManager> {
   try {
     const manager = await openPathManager()
     try {
       const [limits, endpoints] = await Promise.all([manager.kernel.limits(), manager.kernel.endpoints()])
-      return { mayAdminister: manager.mayAdminister, limits, endpoints }
+      const { mayAdminister } = manager
+      const canTry = mayAdminister && pathManagerType() === 'userspace'
+      const subflowInterface = canTry ? await trySubflowInterface(manager) : undefined
+      return { mayAdminister, subflowInterface, limits, endpoints }
     } finally {
       manager.close()
     }
@@ -124,22 +140,18 @@ async function ofPathManager(): Promise<Pick<Facts, 'mayAdminister' | 'limits' |
   }
 }
 
-async function interfaces(): Promise<Interface[]> {
+async function interfaces(remotes: readonly string[]): Promise<Interface[]> {
   const monitor = await openLinkMonitor()
   monitor.close()
-  const { links, defaultRoutes } = monitor.state
-  return [...links.values()]
-    .filter(({ name }) => name !== 'lo')
-    .map(link =>
-      ofLink(
-        link,
-        defaultRoutes.filter(route => route.interfaceIndex === link.index),
-      ),
-    )
+  const { state } = monitor
+  const links = [...state.links.values()].filter(({ name }) => name !== 'lo')
+  return Promise.all(links.map(link => ofLink(link, state, remotes)))
 }
 
-function ofLink({ name, up, carrier, addresses }: Link, routes: readonly DefaultRoute[]): Interface {
+async function ofLink(link: Link, network: NetworkState, remotes: readonly string[]): Promise<Interface> {
+  const { name, up, carrier, addresses } = link
   const usable = addresses.filter(({ scope, tentative }) => scope === 'global' && !tentative)
+  const routes = network.defaultRoutes.filter(route => route.interfaceIndex === link.index)
   const filter = (of: string) => Number(sysctl(`net.ipv4.conf.${of.replaceAll('.', '/')}.rp_filter`) ?? 0)
   return {
     name,
@@ -148,6 +160,7 @@ function ofLink({ name, up, carrier, addresses }: Link, routes: readonly Default
     carrier,
     addresses: usable.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
     routes: routes.map(({ family, gateway, metric }) => ({ family, gateway, metric })),
+    leaving: await leavingOf(network, link, remotes),
     // Linux, ip-sysctl: "The max value from conf/{all,interface}/rp_filter is used".
     rpFilter: Math.max(filter('all'), filter(name)),
   }

@@ -4,6 +4,7 @@ import { aboutAccesses } from './accesses.js'
 import type { Facts } from './facts.js'
 import { type Finding, sysctlFix } from './finding.js'
 import { aboutHoles, versionOf } from './known-holes.js'
+import { aboutSubflowInterface } from './subflow-interface.js'
 
 export function findings(facts: Facts, accesses: Accesses): Finding[] {
   return [
@@ -11,7 +12,9 @@ export function findings(facts: Facts, accesses: Accesses): Finding[] {
     aboutInsides(facts),
     aboutAddon(facts),
     aboutMptcp(facts),
-    ...(facts.mptcp === undefined ? [aboutPathManager(facts), aboutCapability(facts)] : []),
+    ...(facts.mptcp === undefined
+      ? [aboutPathManager(facts), aboutCapability(facts), ...aboutSubflowInterface(facts, accesses)]
+      : []),
     ...aboutFastOpen(facts),
     ...(facts.mptcp === undefined ? [aboutHoles(versionOf(facts.kernel, facts.kernelBuild))] : []),
     aboutBlackhole(facts),
