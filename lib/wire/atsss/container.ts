@@ -71,7 +71,11 @@ export function decodeContainer(bytes: Uint8Array, options: DecodeContainerOptio
   return readContainer(new Reader(bytes, 0, bytes.length, 'ERR_ATSSS_MALFORMED'), options)
 }
 
-/** The same from a reader, to the end of its window; its errors should have the code `ERR_ATSSS_MALFORMED`. */
+/**
+ * The same from a reader, to the end of its window; its errors should have the code `ERR_ATSSS_MALFORMED`.
+ *
+ * @internal for the codec of NAS messages and for `decode`
+ */
 export function readContainer(from: Reader, options: DecodeContainerOptions = {}): AtsssContainer {
   const framings = framingsFor(options.layout ?? 'auto', options.ruleLength ?? 'auto')
   const container: AtsssContainer = { parameters: [], problems: [] }
