@@ -22,7 +22,7 @@ NAS message with a container; the last two as bytes, hexadecimal or base64.
 
 ${optionLines(OPTIONS)}
 
-Exit status: 0 all can be enforced here, 1 some are wrong or cannot be enforced, 2 wrong command line.
+Exit status: 0 valid, 1 a rule is wrong or its connections would be refused here, 2 wrong command line.
 
 Examples:
   atsss rules check rules.json

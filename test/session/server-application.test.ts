@@ -1,11 +1,15 @@
 /** What the application does around a session's server, and what becomes of it: exceptions, signals, the session's end. */
 import { once } from 'node:events'
 import net from 'node:net'
-import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { MaPduSession } from '../../lib/index.js'
+import { IPPROTO_TCP } from '../../lib/runtime/kernel/constants.js'
 import { native } from '../../lib/runtime/kernel/native.js'
+import { reactor } from '../../lib/runtime/kernel/reactor.js'
 import type { SessionServer } from '../../lib/session/server.js'
+import { MptcpSocket } from '../../lib/socket/socket.js'
 import { encode } from '../../lib/wire/convert/index.js'
+import { open, settles } from '../support/open-things.js'
 import { mptcp } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 
@@ -35,9 +39,28 @@ async function bring(port: number): Promise<net.Socket> {
   const socket = net.connect(port, '127.0.0.1').on('error', () => {})
   onTestFinished(() => void socket.destroy())
   await once(socket, 'connect')
-  socket.write(encode([{ type: 'connect', address: '198.51.100.7', port: 80, tcpOptions: [] }]))
+  socket.write(CONNECT)
   return socket
 }
+const CONNECT = encode([{ type: 'connect', address: '198.51.100.7', port: 80, tcpOptions: [] }])
+
+/**
+ * Connects as a converter does, and reads more than the answer. It uses no socket of Node: libuv reads a reset that comes together with
+ * data as the end of the stream.
+ */
+async function fateOf(port: number): Promise<{ errno: number; bytes: Buffer }> {
+  const addon = native()
+  const fd = addon.socket(4, IPPROTO_TCP)
+  try {
+    addon.connect(fd, '127.0.0.1', port)
+    await new Promise<number>(resolve => reactor().awaitConnected(fd, resolve))
+    addon.send(fd, CONNECT)
+    return await new Promise(resolve => reactor().awaitBytes(fd, 100, (errno, bytes) => resolve({ errno, bytes })))
+  } finally {
+    addon.close(fd)
+  }
+}
+const ECONNRESET = 104
 
 /** Runs `act`; returns what has become an uncaught exception, which the test framework must not see. */
 async function uncaughtIn(act: () => Promise<unknown>): Promise<unknown[]> {
@@ -97,6 +120,25 @@ requires('MPTCP', mptcp).describe('a session server', () => {
     })
     await once(remote, 'end')
     expect(text).toContain('hello')
+  })
+
+  test('a connection whose socket cannot be created is reset, nothing of it stays open, and the next one is accepted', async () => {
+    const server = await listening(session())
+    const problems: string[] = []
+    server.on('problem', ({ message }) => problems.push(message))
+    const before = open()
+    const accepted = vi.spyOn(MptcpSocket, 'accepted').mockImplementationOnce(() => {
+      throw new Error('no memory for a socket')
+    })
+    onTestFinished(() => accepted.mockRestore())
+    expect(await fateOf(server.port)).toEqual({ errno: ECONNRESET, bytes: Buffer.from(encode([])) })
+    expect(problems).toEqual(['no memory for a socket'])
+    await settles(before)
+    expect(await new Promise(resolve => server.getConnections((_, count) => resolve(count)))).toBe(0)
+    const [[socket]] = await Promise.all([once(server, 'connection') as Promise<[net.Socket]>, bring(server.port)])
+    expect(socket.remoteAddress).toBe('198.51.100.7')
+    socket.destroy()
+    await server[Symbol.asyncDispose]()
   })
 
   test('the signal of an earlier listen() does not close the next one', async () => {

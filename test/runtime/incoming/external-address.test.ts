@@ -475,6 +475,27 @@ test('an interface that disappears while its socket is opened: a problem, and tr
   expect(rig.heard.at(-1)![0]).toBe('made')
 })
 
+test('a socket that could not be opened is opened a second later, though no link changes', async () => {
+  network.failing = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+  const rig = await open(state([WIFI]))
+  await pass(3_000)
+  // Reported once, however often it is tried.
+  expect(rig.heard).toEqual([['problem', 'EMFILE']])
+  network.failing = undefined
+  await pass(1_100)
+  expect(rig.heard.slice(1)).toEqual([['made', '192.0.2.1 20000', 'non-3gpp']])
+})
+
+test('a socket that could not be opened is not tried again after the end', async () => {
+  network.failing = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+  const rig = await open(state([WIFI]))
+  await rig.external.close()
+  network.failing = undefined
+  await pass(5_000)
+  expect(network.open).toEqual(new Set())
+  expect(rig.heard).toEqual([['problem', 'EMFILE']])
+})
+
 test('a restart counts only if the server itself announces it; then all mappings are requested again', async () => {
   const rig = await open(state([WIFI, CELL]))
   await pass(60_000)
