@@ -279,6 +279,12 @@ describe('the interface of further subflows', () => {
       /under the userspace path manager, too: .* announces the address first$/,
     ],
     [
+      'a kernel that has no other path manager',
+      { subflowInterface: undefined, pathManager: 'kernel', userspaceSetting: undefined },
+      /^the kernel's path manager takes it from the endpoint$/,
+      /^each access has its own subflow, whatever the routes prefer$/,
+    ],
+    [
       'a kernel with which it could not be tried',
       { subflowInterface: { is: 'unknown', why: 'connect ETIMEDOUT' } },
       /^could not be tried: connect ETIMEDOUT$/,

@@ -136,6 +136,10 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
       expect([await read('mptcp/pm_type'), await read('ipv4/conf/usb0/rp_filter')]).toEqual(['1', '2'])
       const { of } = await doctor()
       expect(of('path-manager')).toMatchObject({ state: 'good', found: 'userspace' })
+      expect(of('subflow-interface')).toMatchObject({
+        state: 'good',
+        found: expect.stringMatching(/^this kernel binds /),
+      })
     })
 
     test("endpoints of others under the kernel's path manager; the fix removes them", async () => {
@@ -145,10 +149,12 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
         '-c',
         'echo 0 > /proc/sys/net/mptcp/pm_type; ip mptcp endpoint add 10.2.0.2 dev usb0 subflow',
       )
-      expect((await doctor()).of('endpoints')).toMatchObject({
+      const { of } = await doctor()
+      expect(of('endpoints')).toMatchObject({
         state: 'warning',
         found: expect.stringContaining('10.2.0.2 (id 1, subflow)'),
       })
+      expect(of('subflow-interface')).toMatchObject({ state: 'good', found: expect.stringContaining('endpoint') })
       await laptop.atsss('doctor', '--fix', '--yes')
       expect((await laptop.run('laptop', 'ip', 'mptcp', 'endpoint')).stdout).toBe('')
     })
@@ -170,6 +176,7 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
       const { findings } = JSON.parse(stdout) as { findings: Finding[] }
       const found = findings.find(({ id }) => id === 'capability')
       expect(found).toMatchObject({ state: 'warning' })
+      expect(findings.map(({ id }) => id)).not.toContain('subflow-interface')
       expect(found?.fixes.map(({ command }) => command)).toEqual([
         `setcap cap_net_admin+ep ${process.execPath}`,
         'AmbientCapabilities=CAP_NET_ADMIN',

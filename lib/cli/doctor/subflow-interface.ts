@@ -9,13 +9,17 @@ import type { Leaving } from './subflow-trial.js'
 
 /** Pure. Nothing where this process may make no subflows: the finding about CAP_NET_ADMIN says so. */
 export function aboutSubflowInterface(
-  { pathManager, mayAdminister, subflowInterface, interfaces }: Facts,
+  { pathManager, userspaceSetting, mayAdminister, subflowInterface, interfaces }: Facts,
   accesses: Accesses,
 ): Finding[] {
   if (mayAdminister !== true) return []
   const about = { id: 'subflow-interface', title: 'Interface of further subflows' }
   const good = (found: string, why: string): Finding[] => [{ ...about, state: 'good', found, why, fixes: [] }]
-  if (pathManager === 'kernel') return good("the kernel's path manager takes it from the endpoint", BOTH_MANAGERS)
+  if (pathManager === 'kernel')
+    return good(
+      "the kernel's path manager takes it from the endpoint",
+      userspaceSetting ? BOTH_MANAGERS : EACH_BY_ITS_OWN,
+    )
   switch (subflowInterface?.is) {
     case undefined:
       return []
