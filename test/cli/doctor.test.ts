@@ -316,6 +316,7 @@ describe('the interface of further subflows', () => {
     const home = about({ ...ignored, interfaces: [wlan, wwan, bridge] })
     expect(home).toMatchObject({ state: 'good', fixes: [] })
     expect(home!.found).toMatch(/the routes lead each address to its own interface$/)
+    expect(home!.why).toMatch(/a new standby may carry data until its flag has been changed/)
     const named = { '3gpp': 'br0', 'non-3gpp': 'wlan0' }
     expect(about({ ...ignored, interfaces: [wlan, wwan, bridge] }, named)?.state).toBe('warning')
     expect(about({ ...ignored, ...elsewhere }, { '3gpp': 'wwan1', 'non-3gpp': 'wlan0' })?.state).toBe('good')

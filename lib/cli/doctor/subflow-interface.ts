@@ -4,7 +4,7 @@
  */
 import type { Accesses } from './accesses.js'
 import type { Facts, Interface } from './facts.js'
-import type { Finding } from './finding.js'
+import type { Finding, Fix } from './finding.js'
 import type { Leaving } from './subflow-trial.js'
 
 /** Pure. Nothing where this process may make no subflows: the finding about CAP_NET_ADMIN says so. */
@@ -38,8 +38,7 @@ export function aboutSubflowInterface(
     case 'ignored': {
       const found = `this kernel ignores it, and refuses to announce addresses (${subflowInterface.refusal})`
       const astray = interfaces.filter(each => mayCarry(each, accesses)).flatMap(strays)
-      if (astray.length === 0)
-        return good(`${found}; the routes lead each address to its own interface`, EACH_BY_ITS_OWN)
+      if (astray.length === 0) return good(`${found}; the routes lead each address to its own interface`, ROUTED)
       const where = astray.map(({ name, address, by }) => `${address} of ${name} leaves by ${by ?? 'no interface'}`)
       return [
         {
@@ -48,16 +47,24 @@ export function aboutSubflowInterface(
           found: `${found}; ${where.join(', ')}`,
           why: 'there is no handover to an access whose subflows leave by another one, and a standby may carry data',
           all: true,
-          fixes: astray.flatMap(({ rules }) =>
-            rules.map(command => ({ command, action: { do: 'run' as const, argv: command.split(' ') } })),
-          ),
+          fixes: astray.flatMap(({ rules }) => rules.map(routing)),
         },
       ]
     }
   }
 }
 
+function routing(command: string): Fix {
+  return {
+    command,
+    note: 'until the next boot; again when the address has changed',
+    action: { do: 'run', argv: command.split(' ') },
+  }
+}
+
 const EACH_BY_ITS_OWN = 'each access has its own subflow, whatever the routes prefer'
+/** The kernel drops the backup flag together with the interface; the session then changes it by another command. */
+const ROUTED = 'each access has its own subflow; a new standby may carry data until its flag has been changed (MP_PRIO)'
 const ANNOUNCED =
   'a session does that (ADD_ADDR): handover and standby work. Peers do not connect to these addresses unless they are configured to'
 const BOTH_MANAGERS =
