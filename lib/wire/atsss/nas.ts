@@ -47,7 +47,11 @@ export function decodeSessionMessage(bytes: Uint8Array): SessionMessage {
   return readNas(new Reader(bytes, 0, bytes.length, 'ERR_NAS_MALFORMED'))
 }
 
-/** The same from a reader; its errors should have the code `ERR_NAS_MALFORMED`. A trace also shows what is in containers. */
+/**
+ * The same from a reader; its errors should have the code `ERR_NAS_MALFORMED`. A trace also shows what is in containers.
+ *
+ * @internal for `decode`
+ */
 export function readNas(from: Reader): SessionMessage {
   return from.bytes[from.offset] === EPD.sessionManagement ? readSessionMessage(from) : readProtected(from)
 }
