@@ -43,28 +43,28 @@ describe('silence of a subflow', () => {
   ])('%s: %o', (_name, changes, now, silent) => expect(isSilent(subflow(changes), now)).toBe(silent))
 })
 
-test('half-way to silence there is doubt', () => {
+test('half-way to silence, a subflow is doubtful', () => {
   expect([1050, 1051].map(now => isDoubtful(subflow({}), now))).toEqual([false, true])
   expect([1090, 1091].map(now => isDoubtful(subflow({ rttMs: 60 }), now))).toEqual([false, true])
   expect(isDoubtful(subflow({ outstanding: false }), 9000)).toBe(false)
 })
 
-describe('when to look again', () => {
+describe('when to scan again', () => {
   const never = Number.POSITIVE_INFINITY
   test.each<[string, Partial<SubflowState>[], now: number, inMs: number]>([
-    ['nothing there', [], 1000, never],
+    ['no subflows', [], 1000, never],
     ['nothing is on its way', [{ outstanding: false }], 1000, never],
-    ['its handshake has not been answered', [{ state: 'joining', receivedAt: Number.NEGATIVE_INFINITY }], 1000, never],
-    ['it has been joined, and may yet be refused', [{ state: 'joining' }], 1049, 2],
-    ['and nothing more has come in', [{ state: 'joining' }], 1050, never],
+    ['no answer to its handshake', [{ state: 'joining', receivedAt: Number.NEGATIVE_INFINITY }], 1000, never],
+    ['its join was answered, but may still be refused', [{ state: 'joining' }], 1049, 2],
+    ['nothing has been received since the join', [{ state: 'joining' }], 1050, never],
     ['when it would be doubtful', [{ unacked: 4 }], 1010, 41],
-    ['so little is on its way that doubt is no cause for a question', [{ unacked: 3 }], 1010, 91],
+    ['too little is in flight for doubt to cause a question', [{ unacked: 3 }], 1010, 91],
     ['when it would be silent', [{}], 1060, 41],
     ['silent already', [{}], 1101, never],
-    ['the one that is due first', [{ progressAt: 990 }, {}], 1000, 91],
+    ['the earliest of several', [{ progressAt: 990 }, {}], 1000, 91],
     ['an answer is awaited', [{ outstanding: false, askedAt: 1100, receivedAt: 10 }], 1110, 2],
-    ['it has come', [{ outstanding: false, askedAt: 1100, receivedAt: 1105 }], 1110, never],
-    ['it will not come', [{ outstanding: false, askedAt: 1100, receivedAt: 10 }], 1150, never],
+    ['the answer has arrived', [{ outstanding: false, askedAt: 1100, receivedAt: 1105 }], 1110, never],
+    ['the answer is too late', [{ outstanding: false, askedAt: 1100, receivedAt: 10 }], 1150, never],
   ])('%s', (_name, subflows, now, inMs) => expect(scanAgainIn(subflows.map(subflow), now)).toBe(inMs))
 })
 
@@ -72,16 +72,21 @@ describe('a subflow is lost', () => {
   test.each<[string, Partial<SubflowState>, lostAt: number, boolean]>([
     ['its access has never been lost', {}, Number.NEGATIVE_INFINITY, false],
     ['its access has been lost since', { receivedAt: 1000 }, 1001, true],
-    ['heard since', { receivedAt: 1022 }, 1001, false],
-    ['heard as it went: when is known to some milliseconds', { receivedAt: 1021 }, 1001, true],
-    ['its address has gone', { addressGone: true, receivedAt: 1040 }, Number.NEGATIVE_INFINITY, true],
+    ['something was received since', { receivedAt: 1022 }, 1001, false],
     [
-      'made since, not heard yet',
+      'something was received at the time of the loss, which is known to a few milliseconds',
+      { receivedAt: 1021 },
+      1001,
+      true,
+    ],
+    ['its address has disappeared', { addressGone: true, receivedAt: 1040 }, Number.NEGATIVE_INFINITY, true],
+    [
+      'created since, and nothing received yet',
       { state: 'joining', createdAt: 1002, receivedAt: Number.NEGATIVE_INFINITY },
       1001,
       false,
     ],
-    ['silent on an access that is well', { createdAt: 900, progressAt: 940 }, 800, true],
+    ['silent on a working access', { createdAt: 900, progressAt: 940 }, 800, true],
   ])('%s', (_name, changes, lostAt, lost) => expect(isLost(subflow(changes), { lostAt }, 1050)).toBe(lost))
 })
 
@@ -93,17 +98,17 @@ describe('silence of an access', () => {
     ['no subflows', [], { silent: false, receivedAt: Number.NEGATIVE_INFINITY }],
     ['the only one is silent', [silent], { silent: true, receivedAt: 1000 }],
     [
-      'idle ones say nothing',
+      'idle subflows are no evidence',
       [silent, subflow({ outstanding: false, receivedAt: 400 })],
       { silent: true, receivedAt: 1000 },
     ],
     [
-      'another one hears from its peer: it is one server that is silent',
+      'another subflow receives data: only one server is silent',
       [silent, subflow({ receivedAt: 1090, progressAt: 1090 })],
       { silent: false, receivedAt: 1090 },
     ],
     [
-      'all are, each since a moment of its own',
+      'all are silent, each since a different time',
       [silent, subflow({ progressAt: 1040, receivedAt: 1040 })],
       { silent: true, receivedAt: 1040 },
     ],
@@ -126,15 +131,15 @@ describe('silence of an access', () => {
 
   test.each<[string, Partial<SubflowState>, silent: boolean]>([
     ['left behind when the access went', { createdAt: 100, receivedAt: 900 }, false],
-    ['its address has gone', { createdAt: 950, receivedAt: 1000, addressGone: true }, false],
+    ['its address has disappeared', { createdAt: 950, receivedAt: 1000, addressGone: true }, false],
     ['made since', { createdAt: 950, receivedAt: 1000 }, true],
-    ['heard since', { createdAt: 100, receivedAt: 1000 }, true],
+    ['something was received since', { createdAt: 100, receivedAt: 1000 }, true],
   ])('the access is back, and what is silent was %s', (_name, changes, found) =>
     expect(evidenceOf([subflow({ progressAt: 1000, ...changes })], { lostAt: 920 }, 1150).silent).toBe(found),
   )
 })
 
-/** At a time in milliseconds: the link (up, down), what is heard (silent, or when), and how the access is then. */
+/** At a time in milliseconds: the link (up, down), what was received (silent, or when), and the state of the access then. */
 type Step = [at: number, link: 'up' | 'down', heard: 'silent' | number, is: 'well' | 'away' | 'suspected' | 'settling']
 
 /** Of 3GPP access; the other one is well all the time, or away. */
@@ -243,7 +248,7 @@ describe('link', () => {
     ])
   })
 
-  test('the last resort is not kept waiting', () => {
+  test('the only access left does not have to wait', () => {
     run(
       [
         [0, 'up', 0, 'well'],
@@ -256,7 +261,7 @@ describe('link', () => {
     )
   })
 
-  test('one that settles is relied upon once the other one is lost', () => {
+  test('an access that is still settling is used once the other one is lost', () => {
     const state = run([
       [0, 'up', 0, 'well'],
       [10, 'down', 0, 'away'],

@@ -22,7 +22,7 @@ export const LINKS: Readonly<Record<AccessType, Link>> = {
   'non-3gpp': { mbps: 20, delayMs: 30 },
 }
 
-/** What a control law does: from what is told at a pass to the place of each connection, by token. */
+/** A control law: from the input of a pass to the place of each connection, by token. */
 export type Law = (
   told: readonly ConnectionLoad[],
   now: number,

@@ -137,7 +137,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
   })
 })
 
-/** What is told of a connection: by default that it carries 1000 bytes in a millisecond, over 3GPP access. */
+/** The load of a connection: by default 1000 bytes in a millisecond, over 3GPP access. */
 const told = (token: number, changes: Partial<ConnectionLoad> = {}): ConnectionLoad => ({
   token,
   assigned: { '3gpp': 50_000, 'non-3gpp': 0 },
@@ -168,7 +168,7 @@ function pass(times: number, connections: readonly ConnectionLoad[], percent: nu
   }
   return division!
 }
-/** The same is told in each pass, whatever is wanted. */
+/** Passes with the same load each time, whatever is wanted. */
 const tell = (times: number, changes: Partial<ConnectionLoad>, percent: number, before?: Division) => {
   let division = before
   for (let i = 0; i < times; i++) division = divide(division, [told(1, changes)], percent, (division?.at ?? 0) + 50)
@@ -183,16 +183,16 @@ describe('where connections are put', () => {
     ['all over non-3GPP access', 'bA bA', 0, [told(1), told(2, { assigned: overOther })]],
     ['one that has carried nothing yet: where most goes', 'Ab', 80, [told(1, { assigned: nothing })]],
     ['one that has carried nothing yet, with less over 3GPP', 'bA', 20, [told(1, { assigned: nothing })]],
-    ['one of two is moved', 'bA Ab', 50, [told(1), told(2)]],
-    ['the one that can be', 'Ab bA', 50, [told(1, { movable: false }), told(2)]],
-    ['the one that carries', 'Ab bA', 50, [told(1, { assigned: nothing }), told(2)]],
+    ['one of two connections is moved', 'bA Ab', 50, [told(1), told(2)]],
+    ['the movable one is moved', 'Ab bA', 50, [told(1, { movable: false }), told(2)]],
+    ['the one with traffic is moved', 'Ab bA', 50, [told(1, { assigned: nothing }), told(2)]],
     [
-      'not a backlog, where another one can be',
+      'a connection without a backlog is moved first',
       'Ab bA',
       50,
       [told(1, { queued: { '3gpp': 99_999, 'non-3gpp': 0 } }), told(2)],
     ],
-    ['as many as make the share', 'bA Ab Ab Ab Ab', 80, [1, 2, 3, 4, 5].map(token => told(token))],
+    ['as many as the share needs', 'bA Ab Ab Ab Ab', 80, [1, 2, 3, 4, 5].map(token => told(token))],
     [
       'a large one for a large error',
       'Ab Ab bA',
@@ -203,7 +203,7 @@ describe('where connections are put', () => {
     expect(shown(pass(2, connections, percent))).toBe(uses)
   })
 
-  test('nothing is moved when all is as it should be', () => {
+  test('no connection moves while the shares are right', () => {
     const connections = [
       told(1),
       told(2, { assigned: overOther }),
@@ -220,12 +220,12 @@ describe('where connections are put', () => {
     expect(Math.abs(division.ahead)).toBeLessThan(1)
   })
 
-  test('one that is told no more is forgotten', () => {
+  test('a connection that is no longer reported is forgotten', () => {
     const division = pass(1, [told(2)], 50, pass(3, [told(1), told(2)], 50))
     expect([...division.connections.keys()]).toEqual([2])
   })
 
-  test('what one without a choice carries is made up for by the others', () => {
+  test('other connections compensate for one that cannot move', () => {
     const division = pass(3, [told(1, { movable: false }), told(2), told(3)], 34)
     expect(shown(division)).toBe('Ab bA bA')
   })
@@ -241,33 +241,33 @@ describe('the account', () => {
     expect(later.ahead).toBeCloseTo(5_000)
   })
 
-  test('begins anew with another percentage, and the connections stay where they are', () => {
+  test('starts again when the percentage changes, and the connections stay where they are', () => {
     const before = pass(5, [told(1), told(2)], 50)
     const division = pass(1, [told(1), told(2)], 51, before)
     expect(division.ahead).toBe(0)
     expect(shown(division)).toBe(shown(before))
   })
 
-  test('a pass that comes at once does no harm', () => {
+  test('a second pass at the same time does no harm', () => {
     const before = pass(5, [told(1)], 50)
     const division = divide(before, [told(1, { assigned: nothing })], 50, before.at)
     expect(Number.isFinite(division.ahead) && Number.isFinite(division.connections.get(1)!.rate)).toBe(true)
   })
 })
 
-describe('an access that is as fast as it can be', () => {
+describe('a saturated access', () => {
   const backlog = { '3gpp': 200_000, 'non-3gpp': 200_000 }
   /** Either takes 1000 bytes in a millisecond. */
   const full = (percent: number) =>
     tell(3, { queued: backlog, assigned: { '3gpp': 50_000, 'non-3gpp': 50_000 } }, percent)
 
-  test('is known by what it took while more was queued', () => {
+  test('is recognized by what it carried while more was queued', () => {
     expect(full(50).capacity).toEqual({ '3gpp': 1000, 'non-3gpp': 1000 })
     expect(tell(1, { assigned: nothing }, 50, full(50)).capacity['3gpp']).toBeCloseTo(1000, -1)
     expect(tell(3, {}, 50).capacity, 'nothing was queued').toEqual({ '3gpp': 0, 'non-3gpp': 0 })
   })
 
-  test('and limits the throughput is not held back while enough waits for it', () => {
+  test('that limits the throughput is not held back while enough data waits for it', () => {
     // Non-3GPP access shall carry most, and is ahead all the same.
     const ahead = tell(10, { assigned: overOther, queued: backlog }, 30, full(30))
     expect(shown(ahead)).toBe('AA')

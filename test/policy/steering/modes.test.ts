@@ -27,7 +27,7 @@ function shown(decision: ReturnType<typeof decide>): string {
   return `${letter[uses['3gpp']]}${letter[uses['non-3gpp']]}${share}${measure ? ` measure ${measure}` : ''}`
 }
 
-/** At a time in milliseconds: the state of both accesses from then on, and what is wanted. Measured anew at each step. */
+/** At a time in milliseconds: the state of both accesses from then on, and what is wanted. Measured again at each step. */
 type Step = [at: number, accesses: [cellular: AccessState, other: AccessState], wanted: string]
 
 function run(steering: Steering, steps: readonly Step[]): void {
@@ -88,7 +88,7 @@ describe('active-standby', () => {
       ],
     ],
     [
-      'flapping: what is not available is not used, at any pace',
+      'flapping: an unavailable access is not used, however fast it changes',
       withStandby,
       [
         [0, both, 'bA'],
@@ -273,7 +273,7 @@ describe('load-balancing', () => {
     ],
   ])('%s', (_name, steering, steps) => run(steering, steps))
 
-  test('UE assistance: the percentages, unless the device has a reason of its own', () => {
+  test('UE assistance: the percentages of the rule, unless the device has a reason for others', () => {
     const assisted: Steering = { mode: 'load-balancing', percent3gpp: 70, indicator: 'ue-assistance' }
     const battery = { percent3gpp: 10, why: 'the battery is low' }
     const wanted = (steering: Steering, accesses = both) => shown(decide(steering, at(...accesses), {}, 0, battery))
@@ -335,7 +335,7 @@ describe('the first subflow', () => {
     expect(firstAccesses(steering, decide(steering, at(...accesses), {}, 0)).join(' ')).toBe(order)
   })
 
-  test('of a load balance goes where it is missing most', () => {
+  test('of a load balance begins on the access that lacks most', () => {
     const steering: Steering = { mode: 'load-balancing', percent3gpp: 80 }
     const order = (accesses: [AccessState, AccessState]) =>
       firstAccesses(steering, decide(steering, at(...accesses), {}, 0), '3gpp').join(' ')
@@ -343,7 +343,7 @@ describe('the first subflow', () => {
     expect(order(cellularDown)).toBe('non-3gpp 3gpp')
   })
 
-  test('only where the rule lets it be', () => {
+  test('only on an access that the rule allows', () => {
     expect(allowedAccesses(withoutStandby)).toEqual(['3gpp'])
     expect(allowedAccesses(withStandby)).toEqual(['3gpp', 'non-3gpp'])
     expect(allowedAccesses({ mode: 'smallest-delay' })).toEqual(['3gpp', 'non-3gpp'])

@@ -21,7 +21,7 @@ const SUSPECTED: AccessState = { ...UP, available: false, suspected: true, why: 
 /** It was lost a second ago, and is there again. */
 const BACK: AccessState = { ...UP, lostAt: NOW - 1000 }
 
-/** Made and heard long ago unless said otherwise; nothing on its way. */
+/** By default created and last received from long ago; nothing in flight. */
 const subflow = (id: number, access: AccessType | undefined, changes: Partial<SubflowState> = {}): SubflowState => ({
   id,
   access,
@@ -150,7 +150,7 @@ describe('the active access is lost', () =>
     ],
   ]))
 
-describe('much was on its way on the lost one: the peer is asked over the standby what has arrived', () => {
+describe('much was in flight on the lost access: the peer is asked over the standby what has arrived', () => {
   const much = { outstanding: true, unacked: 61 }
   const standby = { ...backup, receivedAt: NOW - 1050 }
   const asked = { ...standby, askedAt: NOW - 40 }
@@ -187,14 +187,14 @@ describe('much was on its way on the lost one: the peer is asked over the standb
       ['destroy 1', '2 active'],
     ],
     [
-      'only the address has gone: all of it may have arrived',
+      'only the address has disappeared: everything may have arrived',
       '-A',
       [LOST, UP],
       [cellular(1, { ...much, unacked: 31, addressGone: true }), other(2, standby)],
       ['ask 2'],
     ],
     [
-      'not over one that has been heard in the last second: Linux would not ask',
+      'not over a subflow that received something in the last second: Linux would not ask',
       '-A',
       [LOST, UP],
       [cellular(1, much), other(2, { ...backup, receivedAt: NOW - 1049 })],
@@ -222,14 +222,14 @@ describe('much was on its way on the lost one: the peer is asked over the standb
       ['destroy 1', '2 active'],
     ],
     [
-      'one that carries is not asked: it acknowledges all the time',
+      'not over a subflow that carries data: it gets acknowledgements all the time',
       '-A',
       [LOST, UP],
       [cellular(1, much), other(2, { outstanding: true, unacked: 10, receivedAt: NOW - 5 })],
       ['destroy 1'],
     ],
     [
-      'when silence is feared: the answer is to be there when it is certain',
+      'when a subflow is doubtful: the answer should be there once it counts as silent',
       'Ab',
       [UP, UP],
       [cellular(1, { ...much, progressAt: NOW - 51 }), other(2, standby)],
@@ -237,7 +237,7 @@ describe('much was on its way on the lost one: the peer is asked over the standb
     ],
     ['not before', 'Ab', [UP, UP], [cellular(1, { ...much, progressAt: NOW - 50 }), other(2, standby)], []],
     [
-      'a fear that was none, and another one soon after: not again',
+      'a false alarm, and another one soon after: the peer is not asked again',
       'Ab',
       [UP, UP],
       [cellular(1, { ...much, progressAt: NOW - 60 }), other(2, { ...asked, askedAt: NOW - 990 })],
@@ -255,7 +255,7 @@ describe('much was on its way on the lost one: the peer is asked over the standb
   })
 })
 
-describe('the address of a subflow has gone, its access is there by another one', () =>
+describe('the address of a subflow has disappeared, but its access has another one', () =>
   check([
     [
       'the standby carries',
@@ -271,7 +271,7 @@ describe('both lost, and back', () =>
   check([
     ['both are lost', '--', [LOST, LOST], [other(2)], []],
     [
-      'one is back: a new one, and the old one waits for it',
+      'one access is back: a new subflow is created, and the old one stays until it is there',
       'A-',
       [BACK, LOST],
       [cellular(1), other(2)],
@@ -285,7 +285,7 @@ describe('both lost, and back', () =>
       ['destroy 1', 'destroy 2'],
     ],
     [
-      'the kernel was faster: the old one is heard again',
+      'the kernel was faster: the old subflow receives again',
       'A-',
       [BACK, LOST],
       [cellular(1, fresh), other(2)],
@@ -404,7 +404,7 @@ describe('retries', () => {
   })
 })
 
-describe('measuring the one that stands by', () => {
+describe('measuring the standby', () => {
   const measured = (subflows: SubflowState[], one = UP) =>
     plan(
       { uses: uses('bA'), allowed: ['3gpp', 'non-3gpp'], why: 'x', measure: '3gpp', mayAsk: true },

@@ -169,7 +169,7 @@ describe.each<[string, Thresholds | undefined]>([
   ])('%s', (_name, steps) => run(thresholds, steps))
 })
 
-test('loss counts where the rule has a threshold for it', () => {
+test('loss counts if the rule has a threshold for it', () => {
   run({ lossPermille: 10 }, [
     [0, { loss: 5 }, 'Ab'],
     [100, { loss: 11 }, 'Ab'],
@@ -187,7 +187,7 @@ test('loss counts where the rule has a threshold for it', () => {
   ])
 })
 
-test('an access that comes back with a longer way is not congested', () => {
+test('an access that returns with a longer path is not congested', () => {
   run(undefined, [
     [0, 20, 'Ab'],
     [1000, 'down', '-A'],
@@ -198,14 +198,14 @@ test('an access that comes back with a longer way is not congested', () => {
   ])
 })
 
-/** What is measured of the access of high priority at a time; `measuredAt`: not then, but at that time. */
+/** What is measured of the high-priority access at a time. `measuredAt`: the measurement is from that time. */
 interface Seen {
   rttMs: number
   bytesPerSecond: number
   measuredAt?: number
 }
 
-/** When what is wanted changes, looked at every 50 ms for so long; the first look's with it. */
+/** The times at which the wanted accesses change, with a check every 50 ms until `until`; the first entry is the start. */
 function changes(until: number, seen: (now: number) => Seen): string[] {
   const told: string[] = []
   let memory: CongestionMemory | undefined
@@ -224,18 +224,18 @@ describe('without thresholds, a path that changes', () => {
   /** A call's, and a bulk transfer's. */
   const [LITTLE, MUCH] = [12_500, 2_500_000]
 
-  test('longer for good, and little is carried: congested for the ten seconds that it takes to be sure', () => {
+  test('longer for good, with little traffic: congested for the ten seconds until that is certain', () => {
     const longer = changes(600_000, now => ({ rttMs: now < 1_000 ? 20 : 150, bytesPerSecond: LITTLE }))
     expect(longer).toEqual(['0 high', '1.2 both', '13 high'])
   })
 
-  test('and congestion of the longer path is seen again', () => {
+  test('longer for good, and then congested: the congestion is detected', () => {
     const rttMs = (now: number) => (now < 1_000 ? 20 : now < 20_000 ? 150 : 400)
     const seen = changes(60_000, now => ({ rttMs: rttMs(now), bytesPerSecond: now < 20_000 ? LITTLE : MUCH }))
     expect(seen).toEqual(['0 high', '1.2 both', '13 high', '20.2 both'])
   })
 
-  test('of what is longer, the shortest counts', () => {
+  test('the shortest of the longer round-trip times counts', () => {
     const rttMs = (now: number) => (now < 1_000 ? 20 : now < 10_900 ? 150 : now < 11_100 ? 700 : 400)
     const seen = changes(60_000, now => ({ rttMs: rttMs(now), bytesPerSecond: now < 11_100 ? 5_000 : MUCH }))
     expect(seen).toEqual(['0 high', '1.2 both'])
@@ -247,7 +247,7 @@ describe('without thresholds, a path that changes', () => {
     expect(changes(3_600_000, now => ({ rttMs: rttMs(now), bytesPerSecond: MUCH }))).toEqual(['0 high', '1.2 both'])
   })
 
-  test('on a slow link as well', () => {
+  test('a queue that never empties is congestion on a slow link, too', () => {
     // 1 Mbit/s.
     const slow = changes(60_000, now => ({ rttMs: now < 1_000 ? 20 : 300, bytesPerSecond: 125_000 }))
     expect(slow).toEqual(['0 high', '1.2 both'])
@@ -261,7 +261,7 @@ describe('without thresholds, a path that changes', () => {
     expect(seen).toEqual(['0 high', '1.2 both', '72 high'])
   })
 
-  test('what was measured under load is not taken for measured without, when the load has gone', () => {
+  test('a measurement under load does not count as one without load when the load is over', () => {
     const seen = changes(40_000, now => {
       const isOver = now >= 20_000
       const rest = isOver ? { measuredAt: 19_950 } : {}
@@ -271,18 +271,18 @@ describe('without thresholds, a path that changes', () => {
     expect(seen).toEqual(['0 high', '1.2 both'])
   })
 
-  test('one that is short again now and then is as short as that', () => {
+  test('a path that is short again now and then counts as short', () => {
     const rttMs = (now: number) => (now < 1_000 || now % 8_000 === 0 ? 20 : 150)
     const seen = changes(60_000, now => ({ rttMs: rttMs(now), bytesPerSecond: LITTLE }))
     expect(seen).toEqual(['0 high', '1.2 both'])
   })
 
-  test('a little longer, again and again: it is followed', () => {
+  test('a little longer, again and again: not congested', () => {
     const seen = changes(120_000, now => ({ rttMs: 20 + now / 1_000, bytesPerSecond: LITTLE }))
     expect(seen).toEqual(['0 high'])
   })
 
-  test('shorter: at once', () => {
+  test('shorter for good: counts at once', () => {
     const seen = changes(5_000, now => {
       return { rttMs: now < 1_000 ? 300 : now < 2_000 ? 100 : 210, bytesPerSecond: LITTLE }
     })

@@ -36,7 +36,7 @@ function run(steps: readonly Step[]): void {
   }
 }
 
-describe('which one', () => {
+describe('which access', () => {
   test.each<[string, Step[]]>([
     ['the faster one', [[0, 10, 50, 'Ab']]],
     ['the faster one, the other way round', [[0, 50, 10, 'bA']]],
@@ -127,7 +127,7 @@ describe('not too often', () => {
     ],
   ])('%s', (_name, steps) => run(steps))
 
-  test('two accesses that take turns are changed ever more rarely', () => {
+  test('if two accesses take turns at being faster, switches become rarer', () => {
     let memory: DelayMemory | undefined
     let changes = 0
     for (let now = 0; now < 600_000; now += 100) {
@@ -144,7 +144,7 @@ describe('not too often', () => {
   })
 })
 
-describe('one down', () => {
+describe('one access down', () => {
   test.each<[string, Step[]]>([
     [
       'the faster one lost',
@@ -203,7 +203,7 @@ describe('one down', () => {
   ])('%s', (_name, steps) => run(steps))
 })
 
-describe('measuring the one that stands by', () => {
+describe('measuring the standby', () => {
   test.each<[string, Step[]]>([
     [
       'when its time is ten seconds old',

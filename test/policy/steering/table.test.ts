@@ -21,7 +21,7 @@ type Row = Record<keyof typeof SITUATIONS, string>
 
 const RTT_AND_LOSS = { rttMs: 100, lossPermille: 10 }
 
-/** Load-balancing by fixed percentages, whatever the indicator, but for thresholds. */
+/** Load-balancing by fixed percentages, whatever the indicator, except thresholds. */
 const divided = (percent: number, threshold: string): Row => ({
   'both up': `++ AA${percent}`,
   'one down, and back': `++ AA${percent} / +- A- / ++ AA${percent} / -+ -A / ++ AA${percent}`,

@@ -37,7 +37,7 @@ describe('accounts', () => {
   const report = (accounts: Accounts<string>, subflows: SubflowReport[], ended = nothingCarried()) =>
     accounts.update({ event: 'subflows', token: 7, subflows, ended, past: { ...NO_PAST, ended } })
 
-  test('each subflow to its access; one that is not reported yet to the access that it began on', () => {
+  test('each subflow counts on its access; a subflow that is not reported yet, on the access where the connection began', () => {
     const accounts = opened(3, 7)
     samples.set(3, sampleOf(7, subflow(1, 100, 50, 10)))
     expect(accounts.read([]).rules).toEqual([
@@ -56,7 +56,7 @@ describe('accounts', () => {
     })
   })
 
-  test('one that has become TCP is counted on, as what it is', () => {
+  test('a connection that fell back to TCP still counts, as TCP', () => {
     const accounts = opened(3, 7)
     report(accounts, [subflowOf(1, 'non-3gpp')])
     samples.set(3, sampleOf(7, subflow(1, 100)))
@@ -70,7 +70,7 @@ describe('accounts', () => {
     expect(accounts.fallbacks).toBe(1)
   })
 
-  test('what has ended still counts, once, and what is closed too', () => {
+  test('ended subflows and closed connections still count, once', () => {
     const accounts = opened(3, 7)
     report(accounts, [subflowOf(1, 'non-3gpp')])
     samples.set(3, sampleOf(7, subflow(1, 100)))
@@ -87,7 +87,7 @@ describe('accounts', () => {
     expect(rules[0]).toMatchObject({ connections: 0, carried: { '3gpp': sent(35), 'non-3gpp': sent(120) } })
   })
 
-  test('a subflow that has gone and is not told of yet: nothing goes back, and nothing is lost with the connection', () => {
+  test('a subflow that ended before its event: no counter decreases, and nothing is lost when the connection ends', () => {
     const accounts = opened(3, 7)
     report(accounts, [subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp')])
     samples.set(3, sampleOf(7, subflow(1, 100), subflow(2, 30)))
@@ -100,7 +100,7 @@ describe('accounts', () => {
     expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
   })
 
-  test('under another rule: from then on it counts there', () => {
+  test('after a change of rule, new bytes count for the new rule', () => {
     const accounts = opened(3, 7)
     report(accounts, [subflowOf(1, 'non-3gpp')])
     samples.set(3, sampleOf(7, subflow(1, 100)))
@@ -117,7 +117,7 @@ describe('accounts', () => {
     ])
   })
 
-  test('a handover is when everything has gone over; both at once is none', () => {
+  test('a handover is a complete move; using both accesses is none', () => {
     const accounts = opened(3, 7)
     samples.set(3, sampleOf(7))
     const [wifi, cell] = [subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp')]
@@ -130,7 +130,7 @@ describe('accounts', () => {
     expect([connections[0]!.handovers, rules[0]!.handovers]).toEqual([2, 2])
   })
 
-  test('TCP counts on the access that it stays on; a descriptor that is another’s by now counts nothing', () => {
+  test('TCP counts on the access that it stays on; a descriptor that now belongs to another connection does not count', () => {
     const accounts = opened(3, undefined)
     samples.set(3, { ...sampleOf(0, subflow(0, 10)), errno: 95 })
     const { connections, rules } = accounts.read([])
@@ -153,7 +153,7 @@ describe('what the steering loop reports', () => {
     }
   }
 
-  test('only what has changed, and what the closed subflows had carried', () => {
+  test('only changes, and what closed subflows had carried', () => {
     const reporter = new SubflowReporter()
     const both = connection(7, subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp', true))
     expect(reporter.note(both, sampleOf(7, subflow(1, 1), subflow(2, 2)))).toMatchObject({

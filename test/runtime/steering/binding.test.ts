@@ -25,7 +25,7 @@ describe('a kernel that keeps both', () => {
     expect(degraded(world)).toEqual([])
   })
 
-  test('nor where this cannot be learned, since the events show the interface', async () => {
+  test('no address is announced even if no probe can show this, since events show the interface', async () => {
     const world = new World()
     world.admitsDropping = false
     for (const fd of [5, 6, 7, 8, 9]) world.connect(fd)
@@ -158,7 +158,7 @@ describe('a kernel that drops both', () => {
     expect(calls(world)).toEqual(['announce', 'create', 'announce', 'remove'])
   })
 
-  test('and one that it refuses because the connection is too young keeps it', async () => {
+  test('a subflow that the kernel refuses because the connection is too young: its address stays announced', async () => {
     const world = new OldKernel()
     world.refuses = { create: 'ENOTCONN' }
     world.connect(5)
@@ -209,7 +209,7 @@ describe('a kernel that drops both', () => {
   })
 })
 
-test('the id that the kernel has given an address is the one to withdraw and to join with', async () => {
+test('withdrawing and joining use the id that the kernel has given the address', async () => {
   const world = new World()
   const connection = world.connect(5)
   await world.pass(100)

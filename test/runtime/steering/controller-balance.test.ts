@@ -1,9 +1,9 @@
-/** What the steering loop makes of a load balance: flags of each connection by itself, and send buffers. */
+/** How the steering loop carries out a load balance: flags for each connection, and send buffers. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { AccessType } from '../../../lib/policy/rules/rule.js'
 import { type Connection, LOCAL, WIFI_THEN_CELL, World } from '../../support/controlled-world.js'
 
-// Looks are the test's own, at the times of its own clock.
+// The test starts the scans itself, and sets the clock.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
 afterEach(() => void vi.useRealTimers())
 
@@ -22,7 +22,7 @@ function usable(of: World, connection: Connection): AccessType[] {
     .map(({ addresses }) => (addresses.local.address === LOCAL['3gpp'] ? '3gpp' : 'non-3gpp'))
 }
 
-/** Each connection sends so much every 50 ms, where it may; how much each access has carried. */
+/** Each connection sends this much every 50 ms, where it may. Returns how much each access has carried. */
 async function send(of: World, connections: readonly Connection[], bytes: number, looks: number) {
   const carried = { '3gpp': 0, 'non-3gpp': 0 }
   for (let look = 0; look < looks; look++) {
@@ -62,7 +62,7 @@ describe('the bytes of a rule are divided', () => {
     expect(one.of('set-backup')).toHaveLength(before)
   })
 
-  test('one at rest comes back to its place', async () => {
+  test('a connection at rest returns to its place', async () => {
     const one = world(50)
     const [busy, other] = [one.connect(5), one.connect(6)]
     await send(one, [busy, other], 10_000, 20)
@@ -74,7 +74,7 @@ describe('the bytes of a rule are divided', () => {
     expect([usable(one, busy), usable(one, other)]).toEqual(places)
   })
 
-  test('an access goes: everything on the other; it comes back, and has its share', async () => {
+  test('an access is lost: everything uses the other; it returns, and gets its share again', async () => {
     const one = world(50)
     const connections = [5, 6].map(fd => one.connect(fd))
     await send(one, connections, 10_000, 20)
@@ -88,7 +88,7 @@ describe('the bytes of a rule are divided', () => {
     expect(carried['3gpp'] / (carried['3gpp'] + carried['non-3gpp'])).toBeCloseTo(0.5, 1)
   })
 
-  test('where the next connections begin is told', async () => {
+  test('reports on which access the next connections should begin', async () => {
     const one = world(80)
     await one.pass(1000)
     expect(one.told).toContainEqual(expect.objectContaining({ event: 'accesses', newOver3gpp: { 255: 80 } }))
@@ -104,13 +104,13 @@ describe('send buffers', () => {
     await send(one, [connection], 50_000, 20)
   }
 
-  test('of who only trickles are nobody’s business', async () => {
+  test('of connections with little traffic are left alone', async () => {
     const one = world(50)
     await send(one, [one.connect(5)], 10_000, 40)
     expect(one.buffers).toEqual([])
   })
 
-  test('of bulk senders are limited, once; and no longer when the rule is another one', async () => {
+  test('of bulk senders are limited, once, and no longer after a change of rule', async () => {
     const one = world(50)
     const connection = one.connect(5)
     await one.pass(200)

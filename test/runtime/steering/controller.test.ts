@@ -3,12 +3,12 @@ import type { Steering } from '../../../lib/policy/rules/rule.js'
 import { INDEX, LOCAL, REMOTE, WIFI_THEN_CELL, World } from '../../support/controlled-world.js'
 import { uncaughtIn } from '../../support/uncaught.js'
 
-// Looks are the test's own, at the times of its own clock.
+// The test starts the scans itself, and sets the clock.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
 afterEach(() => void vi.useRealTimers())
 
 describe('active-standby', () => {
-  test('the standby gets a backup subflow over its interface, under an id of its own', async () => {
+  test('the standby gets a backup subflow over its interface, with its own id', async () => {
     const world = new World()
     const { token } = world.connect(5)
     await world.settled()
@@ -56,7 +56,7 @@ describe('active-standby', () => {
     expect(world.of('set-backup')).toHaveLength(1)
   })
 
-  test('and does not answer: for a round trip and a half and 20 ms, no longer', async () => {
+  test('the peer does not answer: waits a round trip and a half and 20 ms, no longer', async () => {
     const { world } = await busy()
     world.links({ 'non-3gpp': false })
     await world.pass(48, 2)
@@ -65,7 +65,7 @@ describe('active-standby', () => {
     expect(world.of('destroy')).toHaveLength(1)
   })
 
-  test('and the kernel cannot ask: no question after the first', async () => {
+  test('the kernel cannot ask the peer: it is tried once only', async () => {
     const { world, connection } = await busy()
     world.mayAsk = false
     world.links({ 'non-3gpp': false })
@@ -98,7 +98,7 @@ describe('active-standby', () => {
     return { world, connection, token: connection.token, cell: cell! }
   }
 
-  test('another address on the same link: what was made from the old one is lost, and is made anew', async () => {
+  test('another address on the same link: subflows from the old address are lost, and created again', async () => {
     const world = new World()
     world.connect(5)
     await world.pass(100)
@@ -109,7 +109,7 @@ describe('active-standby', () => {
     expect(world.told.filter(({ event }) => event === 'access')).toHaveLength(2)
   })
 
-  test('silence begins when something is sent, not when it was last looked', async () => {
+  test('silence begins when something is sent, not at the last scan', async () => {
     const world = new World()
     const connection = world.connect(5)
     await world.pass(3000)
@@ -123,7 +123,7 @@ describe('active-standby', () => {
     expect(world.of('destroy')).toHaveLength(1)
   })
 
-  test('a join that the peer has not accepted yet takes no place: what is silent stays until it has', async () => {
+  test('a join that the peer has not accepted yet replaces nothing: the silent subflow stays until then', async () => {
     const world = new World()
     world.accepts = false
     const connection = world.connect(5)
@@ -138,7 +138,7 @@ describe('active-standby', () => {
     expect(world.of('destroy')).toMatchObject([{ local: { address: LOCAL['non-3gpp'] } }])
   })
 
-  test('and one that it refuses is a failure: the next one waits', async () => {
+  test('a join that the peer refuses is a failure: the next attempt waits', async () => {
     const world = new World()
     world.accepts = false
     const connection = world.connect(5)
@@ -169,7 +169,7 @@ describe('active-standby', () => {
 })
 
 describe('what the kernel refuses', () => {
-  test('EPERM: said, and tried again, ever less often', async () => {
+  test('EPERM: reported, and tried again, less and less often', async () => {
     const world = new World()
     world.refuses.create = 'EPERM'
     world.connect(5)
@@ -196,7 +196,7 @@ describe('what the kernel refuses', () => {
       expect(world.of('create').length).toBeLessThan(8)
     })
 
-  test('ENOTCONN: the connection has carried nothing yet; not worth a word', async () => {
+  test('ENOTCONN: the connection has carried nothing yet; not reported', async () => {
     const world = new World()
     world.refuses.create = 'ENOTCONN'
     world.connect(5)
@@ -207,7 +207,7 @@ describe('what the kernel refuses', () => {
     expect(world.connections[0]!.subflows).toHaveLength(2)
   })
 
-  test('EINVAL to a flag: its handshake is not done; asked for until it is', async () => {
+  test('EINVAL to a flag: the handshake is not complete; tried again until it is', async () => {
     const world = new World()
     world.connect(5)
     await world.pass(100)
@@ -223,7 +223,7 @@ describe('what the kernel refuses', () => {
     expect(world.of('set-backup')).toHaveLength(asked)
   })
 
-  test('ESRCH to the end of one that has ended by itself: nothing', async () => {
+  test('ESRCH when a subflow is ended that has ended by itself: ignored', async () => {
     const world = new World()
     world.connect(5)
     await world.pass(100)
@@ -234,7 +234,7 @@ describe('what the kernel refuses', () => {
     expect(world.of('destroy')).toHaveLength(1)
   })
 
-  test('EPERM to the end of one, and to a flag: as it was, asked for again, ever less often, and done once it may be', async () => {
+  test('EPERM when a subflow is ended or gets a flag: nothing changes, and it is tried again, less and less often, until allowed', async () => {
     const world = new World()
     const [wifi] = world.connect(5).subflows
     await world.pass(100)
@@ -259,7 +259,7 @@ describe('what the kernel refuses', () => {
     expect(world.calls).toHaveLength(asked)
   })
 
-  test('an answer that is lost: what has been made is ours, under its id', async () => {
+  test('a lost answer: the subflow that was created is recognized by its id', async () => {
     const world = new World()
     world.losesAnswers = true
     world.connect(5)
@@ -271,11 +271,11 @@ describe('what the kernel refuses', () => {
     expect(world.of('destroy')).toMatchObject([{ local: { address: LOCAL['3gpp'] } }])
     // The id 0 is the address of the first subflow, which is not to go.
     expect(world.of('remove').map(({ localId }) => localId)).toEqual([1])
-    // It was asked for as a backup, and need not be told.
+    // It was requested as a backup: no MP_PRIO is needed.
     expect(world.of('set-backup')).toEqual([])
   })
 
-  test('EINVAL to the word for the peer, which only hastens things', async () => {
+  test('EINVAL to the notification of the peer: ignored, since it only saves time', async () => {
     const world = new World()
     world.connect(5)
     await world.pass(100)
@@ -361,7 +361,7 @@ describe('a listener', () => {
   })
 })
 
-test('a loop that takes over knows ids and backup flags of the one before', async () => {
+test('a loop that takes over knows the ids and backup flags of its predecessor', async () => {
   const world = new World()
   const { token, fd } = world.connect(5, '3gpp')
   await world.pass(100)
@@ -393,7 +393,7 @@ test('a loop that takes over knows ids and backup flags of the one before', asyn
 })
 
 describe('subflows that end by themselves', () => {
-  test('are made again; those that end young ever later', async () => {
+  test('are created again, after longer and longer pauses if they end early', async () => {
     const world = new World()
     const connection = world.connect(5)
     await world.pass(100)
@@ -407,7 +407,7 @@ describe('subflows that end by themselves', () => {
     expect(connection.subflows).toHaveLength(2)
   })
 
-  test('a join that nothing is heard of: again, ever later', async () => {
+  test('a join without an answer is tried again, after longer and longer pauses', async () => {
     const world = new World()
     world.joins = false
     world.connect(5)
@@ -420,7 +420,7 @@ describe('subflows that end by themselves', () => {
   })
 })
 
-test('the first subflow has ended here, and the peer does not know: it is told again, once it can hear', async () => {
+test('the first subflow has ended here without the peer knowing: the peer is notified again once it is reachable', async () => {
   const world = new World()
   const connection = world.connect(5)
   await world.pass(100)
@@ -451,7 +451,7 @@ test('the first subflow has ended here, and the peer does not know: it is told a
 })
 
 describe('descriptors', () => {
-  test('one that is closed is forgotten', async () => {
+  test('a closed one is forgotten', async () => {
     const world = new World()
     const { token } = world.connect(5)
     world.connections.length = 0
@@ -460,7 +460,7 @@ describe('descriptors', () => {
     expect(world.told.filter(({ event }) => event === 'gone')).toHaveLength(1)
   })
 
-  test('one that has become TCP is left alone, and that is told', async () => {
+  test('a connection that fell back to TCP is left alone, and reported', async () => {
     const world = new World()
     const connection = world.connect(5)
     await world.pass(100)
@@ -473,7 +473,7 @@ describe('descriptors', () => {
     expect(world.calls).toHaveLength(before)
   })
 
-  test('one whose number is another connection by now is left alone', async () => {
+  test('a number that now belongs to another connection is left alone', async () => {
     const world = new World()
     const connection = world.connect(5)
     await world.pass(100)
@@ -486,7 +486,7 @@ describe('descriptors', () => {
     expect(world.calls).toHaveLength(before)
   })
 
-  test('one that fails between the sample and the question for its addresses: the next look finds out', async () => {
+  test('a connection that fails between its sample and the query of its addresses: the next scan notices', async () => {
     const world = new World()
     world.addressesThrow = true
     world.connect(5)
@@ -520,7 +520,7 @@ describe('descriptors', () => {
 })
 
 describe('rules', () => {
-  test('a foreign subflow, from an address of no access, is not touched', async () => {
+  test('a subflow from an address of neither access is left alone', async () => {
     const world = new World()
     const connection = world.connect(5)
     await world.pass(100)
@@ -534,7 +534,7 @@ describe('rules', () => {
     expect(ports).not.toContain(foreign.addresses.local.port)
   })
 
-  test('without a standby there is nothing on the other access, whatever happens', async () => {
+  test('without a standby the other access gets no subflow, whatever happens', async () => {
     const rules = [[255, { mode: 'active-standby', active: 'non-3gpp', standby: undefined }]] as never
     const world = new World({ rules })
     world.connect(5)
@@ -565,7 +565,7 @@ describe('rules', () => {
     expect(world.calls.every(({ token }) => token === connection.token)).toBe(true)
   })
 
-  test('what the device wants itself, under a rule with UE assistance', async () => {
+  test('the percentages of the device, under a rule with UE assistance', async () => {
     const rules = [[255, { mode: 'load-balancing', percent3gpp: 100, indicator: 'ue-assistance' }]] as never
     const world = new World({ rules })
     world.connect(5, '3gpp')
@@ -590,7 +590,7 @@ describe('rules', () => {
     ])
   })
 
-  test('where nothing may be changed, nothing is tried, and everything is seen', async () => {
+  test('without the right to change anything, nothing is tried, but everything is observed', async () => {
     const world = new World({ pathManager: false })
     world.connect(5)
     await world.pass(1000)
@@ -598,7 +598,7 @@ describe('rules', () => {
     expect(world.told.some(({ event }) => event === 'accesses')).toBe(true)
   })
 
-  test('closed, it looks no more', async () => {
+  test('no scan after the end', async () => {
     const world = new World()
     world.controller.close()
     world.connect(5)
@@ -609,7 +609,7 @@ describe('rules', () => {
   })
 })
 
-test('while bytes move the links are looked at often; after a second without any, no more', async () => {
+test('links are polled often while bytes move, and no longer after a second without any', async () => {
   const world = new World()
   const connection = world.connect(5)
   for (let i = 0; i < 10; i++) {
@@ -627,7 +627,7 @@ test('while bytes move the links are looked at often; after a second without any
 describe('connections at rest', () => {
   const lost = (world: World) => world.told.filter(told => told.event === 'access' && !told.available)
 
-  test('what has only just been sent is no silence, however long nothing had been', async () => {
+  test('data that was just sent is no silence, however long the pause before it', async () => {
     const world = new World()
     const connection = world.connect(5)
     await world.pass(5000, 250)
@@ -644,7 +644,7 @@ describe('connections at rest', () => {
     expect(lost(world)).toHaveLength(1)
   })
 
-  test('what happens to another one is no reason to ask them', async () => {
+  test('events of other connections are no reason to sample them', async () => {
     const { world, one } = await resting()
     world.says({ type: 'subflow-closed', token: one.token })
     expect(world.asked).toBe(0)
@@ -652,7 +652,7 @@ describe('connections at rest', () => {
     expect(world.asked).toBeGreaterThan(0)
   })
 
-  test('nor is its silence, until its access is lost by it', async () => {
+  test('nor is the silence of another connection, until its access counts as lost', async () => {
     const { world, one } = await resting()
     const [wifi] = one.subflows
     world.carry(wifi!, 1000, false)
@@ -661,7 +661,7 @@ describe('connections at rest', () => {
       await world.pass(50)
     }
     world.asked = 0
-    // A look is due when it is silent, which is before the next one at all of them.
+    // A scan is due when it is silent, which is before the next full scan.
     world.now += 12
     vi.advanceTimersByTime(11)
     expect([world.asked, lost(world)]).toMatchObject([0, [{ access: 'non-3gpp' }]])
@@ -669,7 +669,7 @@ describe('connections at rest', () => {
     expect(world.asked).toBeGreaterThan(0)
   })
 
-  /** Four, at which it has just been looked. */
+  /** Four connections that have just been scanned. */
   async function resting() {
     const world = new World()
     const [one] = [5, 6, 7].map(fd => world.connect(fd))
@@ -688,7 +688,7 @@ describe('connections at rest', () => {
     ['all are, when an access was lost within a minute', WIFI_THEN_CELL, true, 30],
   ])('of many that have only moved bytes %s', async (_name, steering, lostBefore, followed) => {
     const world = new World({ rules: [[255, steering]] })
-    // None has its turn at the look in question: there have been fewer than 50.
+    // None has its turn in this scan: there have been fewer than 50.
     const connections = Array.from({ length: 30 }, (_, index) => world.connect(50 * index + 49))
     await world.pass(500)
     if (lostBefore) world.links({ 'non-3gpp': false })
@@ -700,7 +700,7 @@ describe('connections at rest', () => {
     expect(world.followed).toBe(followed)
   })
 
-  test('of many each is asked within a few looks whether it still is; those that move, at each', async () => {
+  test('many at rest: each is sampled within a few scans; active ones in every scan', async () => {
     const world = new World()
     const busy = world.connect(5)
     const others = Array.from({ length: 260 }, (_, index) => world.connect(100 + index))
@@ -715,7 +715,7 @@ describe('connections at rest', () => {
     await move(10)
     expect(world.asked / 10).toBeLessThan(170)
     expect(world.asked / 10).toBeGreaterThan(90)
-    // One of them sends, without an answer, and nobody else hears anything.
+    // One of them sends without an answer, and no other one receives anything.
     for (const { subflows } of [busy, ...others]) for (const { sample } of subflows) sample.lastAckRecv = 60_000
     const other = others[130]!
     world.carry(other.subflows[0]!, 1000, false)

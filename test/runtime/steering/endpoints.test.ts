@@ -13,7 +13,7 @@ class Kernel {
   list: MptcpEndpoint[] = []
   subflows = 2
   readonly calls: string[] = []
-  /** The code with which it refuses whatever changes something. */
+  /** The code with which it refuses all changes. */
   refuses: string | undefined
   readonly #endpoints: Pick<KernelPathManager, keyof KernelPathManager> = {
     endpoints: async () => this.list.map(endpoint => ({ ...endpoint })),
@@ -71,7 +71,7 @@ const on = (access: '3gpp' | 'non-3gpp', backup: boolean): WantedEndpoint => ({
 const [wifi, cell] = [on('non-3gpp', false), on('3gpp', true)]
 
 describe('endpoints', () => {
-  test('a loop that takes over changes and takes away what the one before has made, and no more', async () => {
+  test('a loop that takes over changes and removes the endpoints of its predecessor, and no others', async () => {
     const kernel = new Kernel()
     kernel.subflows = 1
     kernel.list.push({ id: 9, address: '172.16.0.9', interfaceIndex: 0, flags: ['subflow'] } as never)
@@ -93,7 +93,7 @@ describe('endpoints', () => {
     expect([kernel.subflows, kernel.own]).toEqual([1, undefined])
   })
 
-  test('what is missing is made, what is to carry first; then flags; then what is not wanted goes', async () => {
+  test('missing endpoints are created, active ones first; then flags change; then unwanted ones are removed', async () => {
     const kernel = new Kernel()
     await kernel.apply([cell, wifi])
     expect(kernel.calls).toEqual(['add 10.1.0.2 subflow', 'add 10.2.0.2 subflow,backup'])
@@ -104,7 +104,7 @@ describe('endpoints', () => {
     expect(kernel.list).toEqual([])
   })
 
-  test("others' are left as they are", async () => {
+  test('endpoints of other programs stay as they are', async () => {
     const kernel = new Kernel()
     const theirs: MptcpEndpoint = { id: 7, address: LOCAL['3gpp'], flags: ['subflow'], port: 0, interfaceIndex: 3 }
     kernel.list = [theirs]
@@ -115,7 +115,7 @@ describe('endpoints', () => {
     expect(kernel.calls).toEqual(['add 10.1.0.2 subflow', 'delete 10.1.0.2'])
   })
 
-  test('one that somebody has taken away is made again', async () => {
+  test('an endpoint that another program has removed is created again', async () => {
     const kernel = new Kernel()
     await kernel.apply([wifi, cell])
     kernel.list = []
@@ -126,7 +126,7 @@ describe('endpoints', () => {
     ])
   })
 
-  test('room for their subflows is made, and assigned back, unless somebody else has set it since', async () => {
+  test('the limit of subflows is raised, and restored unless another program has set it since', async () => {
     const kernel = new Kernel()
     kernel.subflows = 0
     await kernel.apply([wifi])
@@ -142,7 +142,7 @@ describe('endpoints', () => {
     expect(other.subflows).toBe(5)
   })
 
-  test('one whose removal is refused is not forgotten', async () => {
+  test('an endpoint whose removal is refused is not forgotten', async () => {
     const kernel = new Kernel()
     await kernel.apply([wifi, cell])
     kernel.refuses = 'ENOBUFS'
@@ -153,7 +153,7 @@ describe('endpoints', () => {
     expect(kernel.list).toMatchObject([{ address: LOCAL['non-3gpp'] }])
   })
 
-  test('what is refused is asked for again, ever less often; another wish at once', async () => {
+  test('a refused change is tried again, less and less often; a different change at once', async () => {
     const kernel = new Kernel()
     kernel.refuses = 'EPERM'
     let asked = 0
@@ -194,7 +194,7 @@ test('the steering loop reports a refusal once, and again when it is another', a
   }
 })
 
-describe('one wish for all connections', () => {
+describe('the same endpoints for all connections', () => {
   const links = { addresses: (access: '3gpp' | 'non-3gpp') => [{ address: LOCAL[access], interfaceIndex: 1 }] }
   const wanting = (cellular: 'active' | 'backup' | 'none', other: 'active' | 'backup' | 'none') => ({
     uses: { '3gpp': cellular, 'non-3gpp': other },
@@ -221,7 +221,7 @@ describe('one wish for all connections', () => {
     expect(shown(connections)).toEqual([wanted, expect.stringMatching(why)])
   })
 
-  test('rules that agree are no cause for one; without rules nothing is wanted', () => {
+  test('rules that agree are no problem; without rules no endpoints are wanted', () => {
     const agreed = new Map([
       [1, wanting('backup', 'active')],
       [2, wanting('backup', 'active')],

@@ -33,7 +33,7 @@ test.each<[string, (Command | Report)[], boolean]>([
   expect(journal.isClosed).toBe(said.includes(close))
 })
 
-test('the commands for a loop that takes over say all that the one before was told, and what it has reported', () => {
+test('the commands for a loop that takes over contain all commands to its predecessor, and what that has reported', () => {
   const journal = new Journal()
   const steering = { mode: 'smallest-delay' } as const
   const wish = { percent3gpp: 10, why: 'the battery is low' }

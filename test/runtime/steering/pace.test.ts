@@ -4,9 +4,9 @@ import { Pace, type ScanResult } from '../../../lib/runtime/steering/pace.js'
 const NOTHING = Number.POSITIVE_INFINITY
 
 let now: number
-/** When it looked, and whether at everything. */
+/** When it scanned, and whether that was a full scan. */
 let looks: [number, boolean][]
-/** How long a look takes, and what it shows. */
+/** How long a scan takes, and what it shows. */
 let took: number
 let shows: Partial<ScanResult>
 let pace: Pace
@@ -35,7 +35,7 @@ function pass(ms: number): void {
   }
 }
 
-describe('looks at everything', () => {
+describe('full scans', () => {
   test.each<[string, Partial<ScanResult>, number[]]>([
     ['every 50 ms', {}, [1000, 1050, 1100, 1150, 1200, 1250]],
     ['every 250 ms while nothing moves', { idle: true }, [1000, 1250]],
@@ -46,7 +46,7 @@ describe('looks at everything', () => {
     expect(looks).toEqual(at.map(when => [when, true]))
   })
 
-  test('and in between at what something is awaited of, which postpones nothing', () => {
+  test('partial scans in between, when something is awaited, do not postpone them', () => {
     shows = { nextIn: 30 }
     look(true)
     pass(100)
@@ -59,7 +59,7 @@ describe('looks at everything', () => {
     ])
   })
 
-  test('at once when something moves again later than they would have been had then; a timer has no time less than none', () => {
+  test('at once if bytes move again when a full scan is overdue; no timer has a negative time', () => {
     shows = { idle: true }
     look(true)
     pass(60)
@@ -71,7 +71,7 @@ describe('looks at everything', () => {
     expect(looks.slice(0, 3).map(([, whole]) => whole)).toEqual([true, false, true])
   })
 
-  test('at once when what was seen in between concerns all', () => {
+  test('at once if a partial scan finds something that concerns all connections', () => {
     shows = { nextIn: 10 }
     look(true)
     shows = { urgent: true }
@@ -82,8 +82,8 @@ describe('looks at everything', () => {
   })
 })
 
-describe('looks soon', () => {
-  test('at what does not rest, and at everything once that is due, however often it is asked to', () => {
+describe('scans that are requested', () => {
+  test('are partial, and full once a full scan is due, however often they are requested', () => {
     look(true)
     for (let i = 0; i < 50; i++) {
       now++
@@ -93,7 +93,7 @@ describe('looks soon', () => {
     expect(looks.filter(([, whole]) => whole).map(([at]) => at)).toEqual([1000, 1048])
   })
 
-  test('but not all the time: for each millisecond of looking there are ten', () => {
+  test('use at most a tenth of the time', () => {
     took = 2
     look(true)
     pace.scanSoon()
@@ -107,7 +107,7 @@ describe('looks soon', () => {
   })
 })
 
-test('closed, even while it looks, it looks no more', () => {
+test('no scan after close(), not even when closed within a scan', () => {
   look(true)
   pace.close()
   look(false)

@@ -34,7 +34,7 @@ describe('since it was followed', () => {
     ['this kernel does not count', { bytesRetrans: Number.NaN }, 'active'],
   ])('%s', (_name, changes, has) => expect(resting().check(record(changes), 0, 1050)).toBe(has))
 
-  test('something is under way', () => {
+  test('something is in flight', () => {
     const activity = new Activity(7)
     activity.note(sample(), { idle: false, mayBeIdle: false }, 1000)
     expect(activity.check(record(), 0, 1050)).toBe('active')
@@ -49,7 +49,7 @@ describe('since it was followed', () => {
   })
 })
 
-test('who moves bytes at three looks, with short pauses, goes on; after a longer one no more', () => {
+test('a connection that moves bytes in three scans, with short pauses, is followed; after a longer pause no longer', () => {
   const activity = resting()
   const moves = [1050, 1100, 1150].map(now => {
     activity.note(sample(), { idle: false, mayBeIdle: true }, now)
@@ -66,7 +66,7 @@ describe('of many that have moved', () => {
   const moved = record({ bytesReceived: 100 })
   const records = Float64Array.from(Array.from({ length: 15 }, () => [...moved]).flat())
 
-  test('five are followed, the others later; all that stir are', () => {
+  test('five are followed, the others later; all that become active are followed', () => {
     const connections = asked()
     const one = records.slice()
     one[14 * SOCKET.length + SOCKET.outstanding] = 1
@@ -76,7 +76,7 @@ describe('of many that have moved', () => {
     expect(wokenUp(connections.slice(5, 14), records, 1100, () => true)).toEqual([])
   })
 
-  test('all are, where what they carry has to be counted', () => {
+  test('all are followed if their traffic has to be counted', () => {
     expect(wokenUp(asked(), records, 1050, ({ fd }) => fd === 12)).toHaveLength(14)
   })
 })

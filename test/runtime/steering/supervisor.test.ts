@@ -83,7 +83,7 @@ describe('a thread', () => {
     expect(last().commands.at(-1)).toEqual({ command: 'remove', token: 1 })
   })
 
-  test('that ends soon is started again ever later, and the timer does not keep the process', () => {
+  test('that ends soon is started again after longer and longer pauses, and the timer does not keep the process', () => {
     const { threads, last } = supervised()
     last().says(READY)
     const started: number[] = []
@@ -154,7 +154,7 @@ describe('a thread', () => {
     expect(threads).toHaveLength(2)
   })
 
-  test('that is told to end while it is started again is not started', () => {
+  test('that is commanded to end before it is started again is not started', () => {
     const { threads, send, last } = supervised()
     last().says(READY)
     last().emit('exit', 1)
@@ -163,7 +163,7 @@ describe('a thread', () => {
     expect(threads).toHaveLength(1)
   })
 
-  test('keeps the process until it is ready, no longer', () => {
+  test('keeps the process until it is ready, and no longer', () => {
     const { last } = supervised()
     expect(last().keeps).toBe(true)
     last().says(READY)
