@@ -1,6 +1,6 @@
 /**
  * A sender over two accesses, simulated by the millisecond, as far as load balancing depends on it: the kernel's scheduler
- * gives data to the active subflow whose queue drains soonest, as long as that has room; a subflow sends what it was assigned
+ * gives data to the active subflow whose queue drains soonest, as long as that has room; a subflow sends its assigned data
  * as its window allows; acknowledgements come a round trip later; what a link's buffer does not hold is lost and sent again.
  * Windows grow as with Reno after a slow start. Its numbers are near those of Linux 6.18 over emulated links.
  */
@@ -41,9 +41,9 @@ const SEGMENT = 1428
 const BURST = 65_428
 /** How long a packet may wait in a link's buffer. */
 const BUFFER_MS = 100
-/** How much a subflow holds: so many windows, as far as net.ipv4.tcp_wmem lets it; of a buffer that is set, a part. */
+/** How much a subflow holds: this many windows, up to net.ipv4.tcp_wmem; if the buffer size is set, a part of that. */
 const SEND_BUFFER = { least: 87_040, most: 2_000_000, windows: 5, part: 0.28 }
-/** A sender that waits for room is woken when so much of its buffer is free. */
+/** A sender that waits for room is woken when this much of its buffer is free. */
 const WAKE = 1 / 3
 /** How many milliseconds after a connection its second subflow is there. */
 const JOIN_MS = 100

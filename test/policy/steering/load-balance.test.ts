@@ -36,8 +36,8 @@ function busy(): Source[] {
 }
 
 const SENDERS: Record<string, () => Source[]> = {
-  'one that is limited to 10 Mbit/s': () => [limited(10)],
-  'one that is limited to 20 Mbit/s': () => [limited(20)],
+  'one limited to 10 Mbit/s': () => [limited(10)],
+  'one limited to 20 Mbit/s': () => [limited(20)],
   'fifty, mixed': mixed,
   'one that saturates': () => [saturating],
   'one that saturates, and a small one': () => [saturating, limited(5)],
@@ -97,8 +97,8 @@ const PERCENTAGES = [10, 20, 30, 40, 50, 60, 70, 80, 90]
 
 describe('the share in the worst window of five seconds, in a simulation', () => {
   describe.each([
-    ['one that is limited to 10 Mbit/s', 50],
-    ['one that is limited to 20 Mbit/s', 50],
+    ['one limited to 10 Mbit/s', 50],
+    ['one limited to 20 Mbit/s', 50],
     ['fifty, mixed', 120],
   ])('%s: at most 2 points off, with at most %d changes of a flag in a second', (name, flags) => {
     test.each(PERCENTAGES)('%d %%', percent => {
@@ -125,7 +125,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
 
   describe('an access goes away, and comes back', () => {
     const away = { from: 4000, to: 6000 }
-    describe.each(['one that is limited to 10 Mbit/s', 'one that saturates', 'fifty, mixed'])('%s', name => {
+    describe.each(['one limited to 10 Mbit/s', 'one that saturates', 'fifty, mixed'])('%s', name => {
       test.each([20, 50, 80])('%d %%', percent => {
         const outcome = run(SENDERS[name]!(), percent, away)
         const at = (when: number) => outcome.received[when / 10]!.bytes
@@ -288,7 +288,7 @@ describe('send buffers', () => {
   test('of one bulk connection: a mebibyte', () => {
     expect(pass(3, [told(1, { queued: backlog, assigned })], 50).connections.get(1)!.sendBuffer).toBe(1_048_576)
   })
-  test('as much as is on the way, where that is more', () => {
+  test('as much as is in flight, if that is more', () => {
     const far = { queued: backlog, assigned, minRttMs: { '3gpp': 20, 'non-3gpp': 400 } }
     expect(tell(3, far, 50).connections.get(1)!.sendBuffer).toBe(1000 * 400 * 4.5)
   })
@@ -296,7 +296,7 @@ describe('send buffers', () => {
     const endless = { queued: backlog, assigned, minRttMs: { '3gpp': 4_294_967.295, 'non-3gpp': 20 } }
     expect(tell(60, endless, 50).connections.get(1)!.sendBuffer).toBe(33_554_432)
   })
-  test('of several: a part each, but not too little', () => {
+  test('of several bulk connections: a part each, but not too little', () => {
     const two = pass(3, [told(1, { queued: backlog }), told(2, { queued: backlog })], 50)
     expect(two.connections.get(1)!.sendBuffer).toBe(524_288)
     const nine = pass(

@@ -107,7 +107,7 @@ describe('flags', () =>
     ['let go', 'AA', [UP, UP], [cellular(1, backup), other(2)], ['1 active']],
     ['a joining one has none yet', 'AA', [UP, UP], [cellular(1), other(2, { ...joining, backup: true })], []],
     [
-      'one that is there while its access is not to be used',
+      'a subflow on an access that should not be used',
       '-A',
       [{ ...UP, available: false }, UP],
       [cellular(1), other(2)],
@@ -363,7 +363,7 @@ describe('more than one on an access', () =>
 
 describe('the rule does not let it use the other access', () => {
   const only = ['3gpp'] as const
-  describe('and the one that it does is there', () =>
+  describe('and attempts on the allowed access have not failed', () =>
     check(
       [
         ['nothing is made there', 'A-', [UP, UP], [cellular(1)], []],
@@ -384,7 +384,7 @@ describe('the rule does not let it use the other access', () => {
       only,
     ))
   const failed = { ...NO_RETRIES, '3gpp': { failures: 1, notBefore: NOW + 100 } }
-  describe('and cannot be reached', () =>
+  describe('and the last attempt on the allowed access has failed', () =>
     check([['at once', 'A-', [UP, UP], [other(2, backup)], ['destroy 2']]], only, failed))
 })
 

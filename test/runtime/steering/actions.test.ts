@@ -1,4 +1,4 @@
-/** Carrying out what is planned, with a kernel that refuses. */
+/** How planned actions are carried out on a kernel that refuses them. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { applyAction } from '../../../lib/runtime/steering/actions.js'

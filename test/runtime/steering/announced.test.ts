@@ -11,7 +11,7 @@ const event = (token: number, port: number | undefined, family: 4 | 6 = 4) => ({
   address: family === 4 ? '192.0.2.1' : '2001:db8:c::1',
 })
 
-test('announced before its connection is known: it is there when that comes', () => {
+test('an address announced before its connection is known is there when the connection is', () => {
   const announced = new Announced()
   announced.note(event(7, 5350), undefined)
   expect(announced.completed(steered(7)).remote).toEqual({ address: '192.0.2.1', port: 5350 })
@@ -19,13 +19,13 @@ test('announced before its connection is known: it is there when that comes', ()
   expect(announced.completed(steered(7, 6)).remote).toBeUndefined()
 })
 
-test('announced after: the connection has it at once', () => {
+test('an address announced after that: the connection has it at once', () => {
   const connection: Pick<Steered, 'remote' | 'family'> = { remote: undefined, family: 4 }
   new Announced().note(event(7, 5350), connection)
   expect(connection.remote).toEqual({ address: '192.0.2.1', port: 5350 })
 })
 
-test('where a connection goes already is not changed', () => {
+test('an announced address does not replace the one that a connection already uses', () => {
   const announced = new Announced()
   const remote = { address: '192.0.2.1', port: 5124 }
   const connection = { remote, family: 4 as const }
@@ -34,7 +34,7 @@ test('where a connection goes already is not changed', () => {
   expect(announced.completed(steered(7, 4, remote)).remote).toBe(remote)
 })
 
-test('each family its own; of the other family, the connection does not get it', () => {
+test('each family has its own; a connection does not get an address of the other family', () => {
   const announced = new Announced()
   const connection: Pick<Steered, 'remote' | 'family'> = { remote: undefined, family: 4 }
   announced.note(event(7, 5350, 6), connection)
@@ -44,7 +44,7 @@ test('each family its own; of the other family, the connection does not get it',
   expect(announced.completed(steered(7, 6)).remote).toEqual({ address: '2001:db8:c::1', port: 5350 })
 })
 
-test('without a port it is nothing to connect to', () => {
+test('an address without a port is ignored', () => {
   const announced = new Announced()
   const connection: Pick<Steered, 'remote' | 'family'> = { remote: undefined, family: 4 }
   announced.note(event(7, undefined), connection)
@@ -52,7 +52,7 @@ test('without a port it is nothing to connect to', () => {
   expect(announced.completed(steered(7)).remote).toBeUndefined()
 })
 
-test('announced again: the newer one', () => {
+test('announced again: the newer address counts', () => {
   const announced = new Announced()
   announced.note(event(7, 5350), undefined)
   announced.note(event(7, 5351), undefined)
