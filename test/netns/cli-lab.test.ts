@@ -102,7 +102,7 @@ test('a topology that cannot be is a wrong command line', async () => {
   writeFileSync(topology, '{"trace":[{"at":0,"link":"wlan","set":{}}]}')
   const [file, profile] = await Promise.all([lab('--topology', topology).ended, lab('--profile', 'trai').ended])
   expect([file.status, profile.status]).toEqual([2, 2])
-  expect(file.stderr).toContain(`atsss lab: ${topology}: trace[0].link: must be 'wifi', 'cell' or 'data'`)
+  expect(file.stderr).toContain(`atsss lab: --topology ${topology}: trace[0].link: must be 'wifi', 'cell' or 'data'`)
   expect(profile.stderr).toContain(
     "--profile must be one of wifi+lte, wifi+5g, train; it is 'trai'; did you mean train?",
   )
@@ -134,7 +134,7 @@ labTest('bench: what is no download', async () => {
     lab('--quiet', '--', ...BUILT, 'bench', 'ftp://198.51.100.2/').ended,
   ])
   expect([missing.status, none.status]).toEqual([2, 2])
-  expect(missing.stderr).toContain('http://198.51.100.2/nothing answers 404: name the URL of a large file')
+  expect(missing.stderr).toContain('http://198.51.100.2/nothing answered with status 404: give the URL of a large file')
   expect(none.stderr).toContain("the URL must begin with http:// or https://; it is 'ftp://198.51.100.2/'")
 })
 
