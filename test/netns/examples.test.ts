@@ -40,7 +40,7 @@ describe('the demo', () => {
       expect(stdout).toMatch(/swallows everything, silently\n.*non-3gpp lost: /)
       expect(stdout).toMatch(/have arrived, connections made: 1, intact: yes/)
       expect(stdout).toMatch(
-        /is reached at http:\/\/192\.0\.2\.1:8080\/large\n.*GET \/large from 198\.51\.100\.2 port \d+\n/,
+        /can be reached at http:\/\/192\.0\.2\.1:8080\/large\n.*GET \/large from 198\.51\.100\.2 port \d+\n/,
       )
       expect(stdout).toMatch(/After 2\.0 MB Wi-Fi loses its carrier:\n.*non-3gpp lost: /)
       expect(stdout).toMatch(/8\.0 MB have arrived in .*intact: yes\.\n.*the host's own address: yes/)
