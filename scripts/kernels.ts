@@ -18,8 +18,8 @@ import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import { compile as compileTests } from '../test/support/compile.js'
 import { kernelFacingChanges } from './kernels/changed.js'
-import { debianKernel, hasProgram } from './kernels/debian-kernel.js'
-import { runInGuest } from './kernels/guest.js'
+import { debianKernel, hasProgram, type Kernel } from './kernels/debian-kernel.js'
+import { type GuestRun, runInGuest } from './kernels/guest.js'
 import { type Found, ROWS, type RowName } from './kernels/rows.js'
 import versions from './kernels/versions.json' with { type: 'json' }
 
@@ -83,11 +83,18 @@ for (const version of asked) {
   const found = new Map<RowName, Found>()
   columns.push({ title: version, found })
   for (const part of parts) {
-    const out = join(root, 'build-kernels/out', `${version}-${part}`)
-    const run = await runInGuest(kernel, commandOf(part), { directory: root, out, ...PARTS[part] })
+    let run = await runPart(version, kernel, part)
     if (part === 'trial') {
-      for (const each of rowsOf(run.stdout)) found.set(each.row, each)
-      console.log((run.stdout.match(/^# .*$/gm) ?? []).join('\n'))
+      take(run.stdout, found)
+      const first = wrongRows(found, lacks)
+      if (first.length > 0) {
+        // As tests of networks in CI: what is right the second time is named, since it has a cause.
+        console.log(
+          `tried again for: ${first.map(row => `${ROWS[row]} (${found.get(row)?.shown ?? 'nothing'})`).join('; ')}`,
+        )
+        run = await runPart(version, kernel, part)
+        take(run.stdout, found)
+      }
     } else console.log(run.stdout)
     if (run.status !== 0) {
       wrong++
@@ -97,16 +104,30 @@ for (const version of asked) {
     console.log(`${part}: ${run.seconds} s`)
   }
   if (!parts.includes('trial')) continue
+  wrong += wrongRows(found, lacks).length
   for (const row of Object.keys(ROWS) as RowName[]) {
     const each = found.get(row)
-    const verdict = verdictOf(each, lacks.includes(row))
-    if (verdict === 'WRONG') wrong++
-    console.log(`${verdict.padEnd(7)} ${ROWS[row]}: ${each?.shown ?? 'nothing found out'}`)
+    console.log(`${verdictOf(each, lacks.includes(row)).padEnd(7)} ${ROWS[row]}: ${each?.shown ?? 'nothing found out'}`)
   }
 }
 if (columns.some(({ found }) => found.size > 0)) table()
 console.log(wrong === 0 ? 'As README says on each.' : `${wrong} not as README says.`)
 process.exitCode = wrong === 0 ? 0 : 1
+
+function runPart(version: string, kernel: Kernel, part: Part): Promise<GuestRun> {
+  const out = join(root, 'build-kernels/out', `${version}-${part}`)
+  return runInGuest(kernel, commandOf(part), { directory: root, out, ...PARTS[part] })
+}
+
+/** The rows that a trial printed, and what doctor said there. */
+function take(output: string, found: Map<RowName, Found>): void {
+  for (const each of rowsOf(output)) found.set(each.row, each)
+  console.log((output.match(/^# .*$/gm) ?? []).join('\n'))
+}
+
+function wrongRows(found: ReadonlyMap<RowName, Found>, lacks: readonly string[]): RowName[] {
+  return (Object.keys(ROWS) as RowName[]).filter(row => verdictOf(found.get(row), lacks.includes(row)) === 'WRONG')
+}
 
 function verdictOf(found: Found | undefined, lacks: boolean): 'good' | 'lacks' | 'WRONG' {
   if (found?.good) return lacks ? 'WRONG' : 'good'
