@@ -115,7 +115,11 @@ describe('a wrong configuration ends the process with one line, before the appli
       },
       /: rules\[0\]\.steeringMode\.steerModeValue: 'SMALEST_DELAY' — did you mean 'SMALLEST_DELAY'\?/,
     ],
-    ['rules without accesses', { rules: 'handover' }, /: rules: is an option of sessions, and a session needs "accesses"/],
+    [
+      'rules without accesses',
+      { rules: 'handover' },
+      /: rules: is an option of sessions, and a session needs "accesses"/,
+    ],
     [
       'one access',
       { accesses: { '3gpp': 'wwan0' } },
