@@ -91,9 +91,11 @@ export function superviseLoop(
   }
 }
 
+/**
+ * Nothing of the application runs in this thread: neither what its command line preloads (`execArgv`) nor what NODE_OPTIONS does. A
+ * preload that makes a session would otherwise make one in each session's thread, without end.
+ */
 function startThread(config: HostConfig): LoopThread {
-  return new Worker(new URL('./worker.js', import.meta.url), {
-    workerData: config,
-    execArgv: [], // the application's own, such as --input-type or a loader, are not for this thread
-  })
+  const { NODE_OPTIONS: _, ...env } = process.env
+  return new Worker(new URL('./worker.js', import.meta.url), { workerData: config, execArgv: [], env })
 }
