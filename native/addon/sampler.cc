@@ -25,7 +25,8 @@ size_t sampleSockets(const int32_t* fds, size_t count, uint8_t* out, size_t room
                                    static_cast<uint32_t>(connection.subflows), connection.info});
     out += connection.subflows * kTcpInfoSize;
     for (size_t k = 0; k < connection.subflows; k++)
-      out = append(out, SubflowRecord{connection.names[k].localPort, 0, connection.names[k].id});
+      out = append(out, SubflowRecord{connection.names[k].localPort, static_cast<uint32_t>(connection.tcpInfoLength),
+                                      connection.names[k].id});
   }
   return count;
 }

@@ -25,10 +25,12 @@ static_assert(sizeof(SocketRecord) == 112 && offsetof(SocketRecord, info) == 16)
 
 struct SubflowRecord {
   uint32_t localPort;
-  uint32_t reserved;
+  /** How much of its tcp_info the kernel wrote. */
+  uint32_t tcpInfoLength;
   alignas(8) double id;
 };
-static_assert(sizeof(SubflowRecord) == 16 && offsetof(SubflowRecord, id) == 8);
+static_assert(sizeof(SubflowRecord) == 16 && offsetof(SubflowRecord, tcpInfoLength) == 4 &&
+              offsetof(SubflowRecord, id) == 8);
 static_assert(kTcpInfoSize % 8 == 0);
 
 /** The longest record of a socket: the next socket is read only if this much room is left. */

@@ -88,6 +88,13 @@ uint32_t u32At(const uint8_t* bytes) {
   return value;
 }
 
+/** A kernel whose tcp_info is shorter writes `count` of them without gaps, `step` bytes each: moves them to their
+ * places. */
+void spreadTcpInfo(uint8_t* infos, size_t count, size_t step) {
+  if (step >= kTcpInfoSize) return;
+  for (size_t i = count; i-- > 0;) std::memmove(infos + i * kTcpInfoSize, infos + i * step, step);
+}
+
 /** The port of a sockaddr, in host order. */
 uint16_t portOf(const uint8_t* address) {
   return static_cast<uint16_t>(address[kPortOffset] << 8 | address[kPortOffset + 1]);
@@ -117,6 +124,9 @@ bool askWhole(int fd, Connection& connection) {
   connection.info = full.info;
   connection.infoLength = static_cast<size_t>(length) - offsetof(FullInfo, info);
   connection.subflows = std::min<size_t>(full.subflows, kMostSubflows);
+  // The kernel lowers the size to its own.
+  connection.tcpInfoLength = std::min<size_t>(full.sizeTcpInfoUser, kTcpInfoSize);
+  spreadTcpInfo(connection.tcpInfo, connection.subflows, connection.tcpInfoLength);
   const size_t addrs = addrsOffset(full.sizeSubflowInfoKernel);
   for (size_t i = 0; i < connection.subflows; i++) {
     const uint8_t* const info = infos.data() + i * kPerSubflow;
@@ -144,13 +154,17 @@ bool askInParts(int fd, Connection& connection) {
   for (size_t i = 0; i < connection.subflows; i++)
     connection.names[i] = {idOf(addrs.items[i]), portOf(addrs.items[i].local.data())};
   std::memcpy(connection.tcpInfo, infos.items.data(), connection.subflows * kTcpInfoSize);
+  connection.tcpInfoLength = std::min<size_t>(infos.sizeUser, kTcpInfoSize);
+  spreadTcpInfo(connection.tcpInfo, connection.subflows, connection.tcpInfoLength);
   return true;
 }
 
 /** For a connection that fell back to TCP, or was never anything else. */
 bool askTcp(int fd, Connection& connection) {
   std::fill_n(connection.tcpInfo, kTcpInfoSize, uint8_t{0});
-  if (ask(fd, IPPROTO_TCP, TCP_INFO, connection.tcpInfo, kTcpInfoSize) < 0) return false;
+  const int written = ask(fd, IPPROTO_TCP, TCP_INFO, connection.tcpInfo, kTcpInfoSize);
+  if (written < 0) return false;
+  connection.tcpInfoLength = static_cast<size_t>(written);
   StorageBytes local = {};
   socklen_t length = sizeof local;
   const bool named = ::getsockname(fd, reinterpret_cast<sockaddr*>(local.data()), &length) == 0;
@@ -175,6 +189,7 @@ SubflowEndpoints described(double id, const SubflowAddrs& addrs) {
 int askConnection(int fd, Connection& connection, Asking& asking) {
   connection.infoLength = 0;
   connection.subflows = 0;
+  connection.tcpInfoLength = 0;
   if (asking == Asking::connections) {
     if (askInfo(fd, connection)) return 0;
     // For a TCP connection over IPv6 the kernel says ENOPROTOOPT.

@@ -23,8 +23,8 @@ enum class Asking : int {
   connections
 };
 
-/** The first bytes of struct tcp_info, up to tcpi_bytes_retrans: every kernel with MPTCP has these. */
-constexpr size_t kTcpInfoSize = 216;
+/** The first bytes of struct tcp_info, up to tcpi_snd_wnd (Linux 5.4). A kernel may write fewer. */
+constexpr size_t kTcpInfoSize = 232;
 using TcpInfoBytes = std::array<uint8_t, kTcpInfoSize>;
 
 /** The first bytes of struct mptcp_info, up to mptcpi_last_ack_recv (Linux 6.10). Older kernels write fewer. */
@@ -46,6 +46,8 @@ struct Connection {
   std::array<SubflowName, kMostSubflows> names;
   /** Where the kernel writes `kMostSubflows` of TcpInfoBytes at most, one after the other. */
   uint8_t* tcpInfo = nullptr;
+  /** How much of each TcpInfoBytes the kernel wrote. */
+  size_t tcpInfoLength = 0;
 };
 
 /**

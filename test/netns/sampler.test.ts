@@ -7,7 +7,7 @@ import { pause } from '../support/native-addon.js'
 import { all, byteCounters, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { traffic, Ue } from '../support/ue.js'
-import { SINK } from './programs/server.js'
+import { FLOOD, SINK } from './programs/server.js'
 
 const samplerTest = requires('MPTCP in network namespaces', all(root, netns, mptcp))
 
@@ -84,6 +84,27 @@ samplerTest.describe('the sampler', () => {
       expect(after.subflows[0]!.deliveryRate).toBeGreaterThan(20e6 / 8 / 4)
     },
   )
+
+  samplerTest('a download: its segments, and a round trip that contains the queue of the link', async () => {
+    const { fd: download } = await ue.call('connect', '192.0.2.1', FLOOD, 'wifi')
+    await ue.call('write', download, 'x')
+    await pause(300)
+    const sampled = async () => (await ue.call('sample', download))[0]!.subflows[0]!
+    const before = await sampled()
+    await pause(1500)
+    const after = await sampled()
+    await ue.call('close', download)
+    const segments = after.dataSegsIn! - before.dataSegsIn!
+    const bytes = after.bytesReceived - before.bytesReceived
+    // A segment carries at most 1460 bytes; the kernel counts those that it has merged one by one.
+    expect(segments).toBeGreaterThanOrEqual(bytes / 1460)
+    expect(segments).toBeLessThan((2 * bytes) / 1460)
+    // The queue holds 50 ms; the link itself takes 20 ms there and back, which is all that the sender's own estimate shows.
+    expect(after.receiveRtt).toBeGreaterThan(25_000)
+    expect(after.receiveRtt).toBeLessThan(300_000)
+    expect(after.rtt).toBeLessThan(after.receiveRtt!)
+    expect(after.outOfOrder).toBeGreaterThanOrEqual(0)
+  })
 
   samplerTest('a black hole: silence, segments in flight, timeouts', async () => {
     await lab.link('wifi').set({ down: true })

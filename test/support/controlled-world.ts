@@ -315,7 +315,7 @@ function refusal(call: Call['call'], code: string): Error {
 
 const NUMBERS = [
   'retransmits unacked lost lastDataSent lastDataRecv lastAckRecv rttvar minRtt sndCwnd totalRetrans pacingRate',
-  'deliveryRate bytesReceived bytesRetrans notsentBytes',
+  'deliveryRate bytesReceived bytesRetrans notsentBytes dataSegsIn receiveRtt outOfOrder',
 ].flatMap(line => line.split(' '))
 const TOTALS = 'bytesSent bytesRetrans retransmits lastDataSent lastDataRecv lastAckRecv'.split(' ')
 

@@ -161,7 +161,7 @@ export interface Support {
 }
 
 /** Of these functions, in native/addon/addon.cc too: raise both with every change. */
-const REVISION = 4
+const REVISION = 5
 
 let loaded: { addon: Addon; path: string } | undefined
 

@@ -68,6 +68,15 @@ export interface SubflowSample {
   notsentBytes: number
   /** Segments received, including the SYN+ACK and bare acknowledgements. */
   segsIn: number
+  /** Segments with data received, retransmissions included. Undefined: this kernel does not report it. */
+  dataSegsIn: number | undefined
+  /**
+   * Round-trip time of what is received, µs: from an acknowledgement sent to the data that it allowed, so with the queue on the
+   * way and with the sender's pauses. 0: not measured yet. Undefined: this kernel does not report it.
+   */
+  receiveRtt: number | undefined
+  /** Segments received out of order, as after a loss. Undefined: this kernel does not report it (before 5.4). */
+  outOfOrder: number | undefined
 }
 
 /** One connection, as struct mptcp_info describes it. `undefined`: this kernel does not report it. */
@@ -172,9 +181,9 @@ export function subflowAddresses(fd: number): SubflowAddresses[] {
 
 /** Where things begin, in bytes: for each socket a header, in it its struct mptcp_info; then its subflows' tcp_info. */
 const HEADER = { fd: 0, errno: 4, infoLength: 8, subflows: 12, info: 16, size: 112 } as const
-const TCP_INFO_SIZE = 216
+const TCP_INFO_SIZE = 232
 /** Behind all tcp_info of a socket, one for each of them. */
-const SUBFLOW = { localPort: 0, id: 8, size: 16 } as const
+const SUBFLOW = { localPort: 0, tcpInfoLength: 4, id: 8, size: 16 } as const
 const MOST_SUBFLOWS = 32
 
 /** Few sockets have more than four subflows. One with the most must fit. */
@@ -247,6 +256,7 @@ export class Structs {
   }
 
   #subflow(at: number, name: number): SubflowSample {
+    const tcpInfoLength = this.#u32[(name + SUBFLOW.tcpInfoLength) >> 2]!
     return {
       id: this.#f64[(name + SUBFLOW.id) >> 3]!,
       state: this.bytes[at + TCP_INFO_OFFSET.state]!,
@@ -270,7 +280,15 @@ export class Structs {
       bytesRetrans: this.#u64(at + TCP_INFO_OFFSET.bytesRetrans),
       notsentBytes: this.#u32[(at + TCP_INFO_OFFSET.notsentBytes) >> 2]!,
       segsIn: this.#u32[(at + TCP_INFO_OFFSET.segsIn) >> 2]!,
+      dataSegsIn: this.#tcpInfo32(at, TCP_INFO_OFFSET.dataSegsIn, tcpInfoLength),
+      receiveRtt: this.#tcpInfo32(at, TCP_INFO_OFFSET.receiveRtt, tcpInfoLength),
+      outOfOrder: this.#tcpInfo32(at, TCP_INFO_OFFSET.outOfOrder, tcpInfoLength),
     }
+  }
+
+  /** A field of tcp_info; undefined if the kernel wrote less. */
+  #tcpInfo32(at: number, field: number, length: number): number | undefined {
+    return field + 4 <= length ? this.#u32[(at + field) >> 2]! : undefined
   }
 
   #token(socket: number): number {

@@ -43,6 +43,11 @@ export interface TcpInfo {
   rttvar: number | undefined
   /** Congestion window, segments. */
   sndCwnd: number | undefined
+  /**
+   * Round-trip time of what is received, µs: from an acknowledgement sent to the data that it allowed, the sender's queue and
+   * pauses included. 0: not measured.
+   */
+  receiveRtt: number | undefined
   /** Segments retransmitted, ever. */
   totalRetrans: number | undefined
   /** Bytes per second. */
@@ -55,12 +60,16 @@ export interface TcpInfo {
   notsentBytes: number | undefined
   /** µs. */
   minRtt: number | undefined
+  /** Segments with data received, retransmissions included. */
+  dataSegsIn: number | undefined
   /** Bytes per second. */
   deliveryRate: number | undefined
   /** Bytes, retransmissions included. */
   bytesSent: number | undefined
   /** Bytes. */
   bytesRetrans: number | undefined
+  /** Segments received out of order, as after a loss (Linux 5.4). */
+  outOfOrder: number | undefined
 }
 
 /** TCPI_OPT_SYN_DATA, a bit of `options`. */
@@ -102,6 +111,7 @@ export const TCP_INFO_OFFSET = {
   rtt: 68,
   rttvar: 72,
   sndCwnd: 80,
+  receiveRtt: 92,
   totalRetrans: 100,
   /** `__u64`. */
   pacingRate: 104,
@@ -112,12 +122,15 @@ export const TCP_INFO_OFFSET = {
   segsIn: 140,
   notsentBytes: 144,
   minRtt: 148,
+  dataSegsIn: 152,
   /** `__u64`. */
   deliveryRate: 160,
   /** `__u64`. */
   bytesSent: 200,
   /** `__u64`. */
   bytesRetrans: 208,
+  /** `tcpi_rcv_ooopack`. */
+  outOfOrder: 224,
 } as const
 const OFFSET = TCP_INFO_OFFSET
 
@@ -144,14 +157,17 @@ export function decodeTcpInfo(bytes: Uint8Array): TcpInfo {
     rtt: u32(OFFSET.rtt),
     rttvar: u32(OFFSET.rttvar),
     sndCwnd: u32(OFFSET.sndCwnd),
+    receiveRtt: u32(OFFSET.receiveRtt),
     totalRetrans: u32(OFFSET.totalRetrans),
     pacingRate: u64(OFFSET.pacingRate),
     bytesAcked: u64(OFFSET.bytesAcked),
     bytesReceived: u64(OFFSET.bytesReceived),
     notsentBytes: u32(OFFSET.notsentBytes),
     minRtt: u32(OFFSET.minRtt),
+    dataSegsIn: u32(OFFSET.dataSegsIn),
     deliveryRate: u64(OFFSET.deliveryRate),
     bytesSent: u64(OFFSET.bytesSent),
     bytesRetrans: u64(OFFSET.bytesRetrans),
+    outOfOrder: u32(OFFSET.outOfOrder),
   }
 }

@@ -22,13 +22,17 @@ const ENOTSOCK = 88
 const EOPNOTSUPP = 95
 
 /** What the native call writes about one socket. */
-function record(fd: number, subflows: { id: number; localPort: number; tcpInfo: Uint8Array }[], mptcpInfo: Uint8Array) {
+function record(
+  fd: number,
+  subflows: { id: number; localPort: number; tcpInfo: Uint8Array; tcpInfoLength?: number }[],
+  mptcpInfo: Uint8Array,
+) {
   const header = new Uint8Array(112)
   new Int32Array(header.buffer).set([fd, 0, mptcpInfo.length, subflows.length])
   header.set(mptcpInfo, 16)
-  const names = subflows.map(({ id, localPort }) => {
+  const names = subflows.map(({ id, localPort, tcpInfo, tcpInfoLength = tcpInfo.length }) => {
     const name = new Uint8Array(16)
-    new Uint32Array(name.buffer)[0] = localPort
+    new Uint32Array(name.buffer).set([localPort, tcpInfoLength])
     new Float64Array(name.buffer)[1] = id
     return name
   })
@@ -46,7 +50,7 @@ const random = (length: number, seed: number) => Uint8Array.from({ length }, (_,
 
 describe('records', () => {
   test('sockets with none, two and one subflow', () => {
-    const subflow = (id: number) => ({ id, localPort: 40_000 + id, tcpInfo: random(216, id) })
+    const subflow = (id: number) => ({ id, localPort: 40_000 + id, tcpInfo: random(232, id) })
     const info = random(96, 7)
     const records = [record(3, [], info), record(4, [subflow(1), subflow(2)], info), record(-1, [subflow(3)], info)]
     const samples: SocketSample[] = []
@@ -65,7 +69,7 @@ describe('records', () => {
   })
 
   test.each([1, 2, 3, 4, 5])('every field is what the decoders of the structures read (%i)', seed => {
-    const [mptcpInfo, tcpInfo] = [random(96, seed * 31), random(216, seed)]
+    const [mptcpInfo, tcpInfo] = [random(96, seed * 31), random(232, seed)]
     const samples: SocketSample[] = []
     structs(record(3, [{ id: 2 ** 32 + seed, localPort: 65_535, tcpInfo }], mptcpInfo)).decode(1, samples)
     const { fd, errno, outstanding, subflows, ...connection } = samples[0]!
@@ -88,6 +92,24 @@ describe('records', () => {
     written.decodeConnections(1, records)
     expect(records[SOCKET.bytesSent]).toBeNaN()
     expect([records[SOCKET.token], records[SOCKET.outstanding]]).toEqual([token, outstanding])
+
+    const short: SocketSample[] = []
+    const tcpInfo = random(232, 1)
+    const lengths = [92, 96, 152, 156, 216, 224, 228]
+    const subflows = lengths.map((tcpInfoLength, id) => ({ id, localPort: 1, tcpInfo, tcpInfoLength }))
+    structs(record(3, subflows, random(96, 1))).decode(1, short)
+    const whole = decodeTcpInfo(tcpInfo)
+    const fields = ['receiveRtt', 'dataSegsIn', 'outOfOrder'] as const
+    expect(short[0]!.subflows.map(subflow => fields.filter(field => subflow[field] !== undefined))).toEqual([
+      [],
+      [fields[0]],
+      [fields[0]],
+      fields.slice(0, 2),
+      fields.slice(0, 2),
+      fields.slice(0, 2),
+      fields,
+    ])
+    expect(short[0]!.subflows.at(-1)).toMatchObject(Object.fromEntries(fields.map(field => [field, whole[field]])))
 
     const nothing: SocketSample[] = []
     structs(record(3, [], new Uint8Array(0))).decode(1, nothing)

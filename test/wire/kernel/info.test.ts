@@ -57,6 +57,7 @@ asCaptured('tcp_info', () => {
       rtt: 603, // rtt:0.603/1.071
       rttvar: 1071,
       sndCwnd: 10, // cwnd:10
+      receiveRtt: 0,
       totalRetrans: 0,
       pacingRate: 1_249_097_068, // pacing_rate 9992776544bps
       bytesAcked: 18301, // bytes_acked:18301
@@ -66,6 +67,8 @@ asCaptured('tcp_info', () => {
       deliveryRate: 527_283_582, // delivery_rate 4218268656bps
       bytesSent: 18300, // bytes_sent:18300
       bytesRetrans: 0,
+      dataSegsIn: 3, // data_segs_in:3
+      outOfOrder: 0,
     })
   })
 
