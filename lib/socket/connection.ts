@@ -87,9 +87,11 @@ export class Connection {
 
   /** Calls Node's own `connect`. A Node that lacks what we need is an error of the socket, once its `connect` has returned. */
   begin<T>(connectAsNode: (options: TcpNetConnectOpts) => T): T {
-    const result = connectAsNode(this.#connecting!.nodeOptions)
+    const connecting = this.#connecting!
+    const result = connectAsNode(connecting.nodeOptions)
     const error = checkForConnections(this.#socket)
     if (error) this.#socket.destroy(error)
+    else if (!connecting.isLookedUp && this.#socket.connecting) connecting.leaveWithReason()
     return result
   }
 

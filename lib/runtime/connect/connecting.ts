@@ -33,7 +33,7 @@ import { protocolOf, type SocketPlan } from '../kernel/open-socket.js'
 import type { Attempt } from './attempt.js'
 import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory } from './dial.js'
 import { EarlyHello } from './early-hello.js'
-import { notFound, oneError, timedOut } from './errors.js'
+import { hostReplaced, notFound, oneError, timedOut } from './errors.js'
 import { PendingBytes } from './pending-bytes.js'
 import { converterOf, type MptcpReport } from './report.js'
 import { resolveConverters } from './resolve.js'
@@ -51,6 +51,8 @@ export class Connecting {
   /** What differs from an empty report. It lives as long as the socket, so it is kept small. */
   readonly report: Partial<MptcpReport> = {}
   readonly pending = new PendingBytes()
+  /** Whether Node has called our `lookup`, which it does in its `connect`. */
+  isLookedUp = false
   readonly #socket: Socket
   readonly #options: TcpNetConnectOpts
   readonly #settings: Settings
@@ -111,11 +113,30 @@ export class Connecting {
   /** The options for Node's own `connect`. */
   get nodeOptions(): TcpNetConnectOpts {
     const host = this.#options.host || 'localhost'
-    if (typeof host === 'string' && isIP(host))
-      return { ...this.#options, host: IN_PLACE_OF_A_LITERAL, lookup: this.#lookup }
+    if (typeof host === 'string' && isIP(host)) return this.#withHiddenLiteral(host)
     const { lookup } = this.#options
     // Node refuses one that is not a function.
     return lookup == null || typeof lookup === 'function' ? { ...this.#options, lookup: this.#lookup } : this.#options
+  }
+
+  /**
+   * Only Node itself reads a name in place of the literal: it reads `host` once, when the socket is connecting. Instrumentation that
+   * wraps net.Socket.prototype.connect reads what the application gave. The property is not enumerable, so a copy of the options that
+   * such code passes on has no host; Node then calls `lookup`, too.
+   */
+  #withHiddenLiteral(host: string): TcpNetConnectOpts {
+    const { host: _, ...rest } = this.#options
+    const socket = this.#socket
+    const wasConnecting = socket.connecting
+    const isNode = () => !this.isLookedUp && (wasConnecting || socket.connecting)
+    const get = () => (isNode() ? IN_PLACE_OF_A_LITERAL : host)
+    return Object.defineProperty({ ...rest, lookup: this.#lookup }, 'host', { configurable: true, get })
+  }
+
+  /** Leaves the connection to Node, which does not ask for addresses: other code has replaced the host by a literal. */
+  leaveWithReason(): void {
+    if (this.#left) this.#leave()
+    else this.#socket.destroy(hostReplaced(this.#options.host || 'localhost'))
   }
 
   /** Takes bytes that may leave before `'connect'`, and calls `done` once they have left. False: they have to wait. */
@@ -185,6 +206,7 @@ export class Connecting {
   }
 
   readonly #lookup = ((host: string, options: object, done: LookupCallback) => {
+    this.isLookedUp = true
     const wanted = this.#options.host || 'localhost'
     const family = typeof wanted === 'string' ? isIP(wanted) : 0 // dns.lookup rejects non-strings
     if (family !== 0) {

@@ -48,6 +48,14 @@ export function timedOut(after: number, awaited: string, at?: { address: string;
   return systemError(constants.errno.ETIMEDOUT, 'connect', at?.address, at?.port, undefined, why)
 }
 
+/** Code that wraps net.Socket.prototype.connect has passed on another destination, to which Node is about to connect. */
+export function hostReplaced(host: string): AtsssError {
+  return new AtsssError(
+    'ERR_ATSSS_NODE',
+    `connect() to ${host} did not reach Node as it was called: code in this process that wraps net.Socket.prototype.connect passes on another host, to which Node would connect without MPTCP. Let that code pass on the options that it gets`,
+  )
+}
+
 /** The error of dns.lookup. */
 export function notFound(hostname: string): Error {
   return Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), {
