@@ -31,6 +31,7 @@ export type {
   SteerModeValue,
   ThresholdValue,
 } from './policy/rules/json.js'
+export type { FlowInformation, PccRule, SmPolicyDecision, TrafficControlData } from './policy/rules/json-pcc.js'
 export type { TrafficDescriptor } from './policy/rules/json-traffic.js'
 export type { NetworkInformation } from './policy/rules/network.js'
 export { PRESETS, type Preset } from './policy/rules/presets.js'

@@ -17,8 +17,8 @@ const OPTIONS = {
 export const help = `Usage: atsss rules check [options] FILE
 
 Checks ATSSS rules, and prints them in the order in which they are evaluated. FILE ('-': standard input) has them as
-JSON (an array, the name of a preset, or an object with 'rules' such as atsss.json), as an ATSSS container, or as a
-NAS message with a container; the last two as bytes, hexadecimal or base64.
+JSON (an array, the name of a preset, a policy decision of TS 29.512, or an object with 'rules' such as atsss.json), as
+an ATSSS container, or as a NAS message with a container; the last two as bytes, hexadecimal or base64.
 
 ${optionLines(OPTIONS)}
 
@@ -51,7 +51,9 @@ export async function run(args: string[]): Promise<number> {
   }))
   if (values.json) printJson(file, findings)
   else printText(file, findings)
-  return realProblems(file).length === 0 && findings.every(({ why }) => why === undefined) ? 0 : 1
+  return (isDecision(file) || otherProblems(file).length === 0) && findings.every(({ why }) => why === undefined)
+    ? 0
+    : 1
 }
 
 /** What a session does unless its options say otherwise. */
@@ -66,9 +68,14 @@ interface Finding {
 }
 
 /** Those that are not shown as a note on a rule. */
-function realProblems({ rules, problems }: RulesFile): RulesFile['problems'] {
+function otherProblems({ rules, problems }: RulesFile): RulesFile['problems'] {
   const notes = new Set(rules.flatMap(rule => rule.notes.map(note => noteInWords(rule, note))))
   return problems.filter(({ message }) => !notes.has(message))
+}
+
+/** What a decision says beyond its rules for devices is not wrong. */
+function isDecision({ source }: RulesFile): boolean {
+  return source === 'a policy decision'
 }
 
 function printJson({ rules, problems }: RulesFile, findings: readonly Finding[]): void {
@@ -91,8 +98,9 @@ function printText(file: RulesFile, findings: readonly Finding[]): void {
   const { rules, source } = file
   const colours = coloursFor(process.stdout)
   const lines = findings.flatMap(finding => ruleLines(finding, colours))
-  for (const { message, offset } of realProblems(file))
-    lines.push(colours.bad(`Problem${offset === undefined ? '' : ` at octet ${offset}`}: ${message}`))
+  for (const { message, offset } of otherProblems(file))
+    if (isDecision(file)) lines.push(colours.warning(`Note: ${message}`))
+    else lines.push(colours.bad(`Problem${offset === undefined ? '' : ` at octet ${offset}`}: ${message}`))
   const last = rules.at(-1)
   if (last && !last.traffic.some(({ type }) => type === 'match-all'))
     lines.push(colours.warning('No rule is for everything: what none matches goes unsteered (option unmatched)'))

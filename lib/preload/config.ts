@@ -7,10 +7,9 @@ import { AtsssError } from '../errors.js'
 import { Checks } from '../input/check.js'
 import { type Described, described, describedBy, explained, type JsonSchema, recordSchema } from '../input/described.js'
 import { type ConverterInput, type MptcpOptions, resolveOptions, TIMER_MAX } from '../input/options.js'
-import { parseRules } from '../policy/rules/json.js'
 import { PRESETS, type Preset } from '../policy/rules/presets.js'
-import type { RulesInput } from '../policy/rules/read.js'
-import { RULES_SCHEMA, UUID_SCHEMA } from '../policy/rules/schema.js'
+import { type RulesInput, readRules } from '../policy/rules/read.js'
+import { DECISION_SCHEMA, RULES_SCHEMA, UUID_SCHEMA } from '../policy/rules/schema.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { resolveSession, type SessionOptions } from '../session/options.js'
 import { UUID } from '../wire/atsss/fields.js'
@@ -122,10 +121,10 @@ const OF_A_SESSION = {
     record({ '3gpp': access, 'non-3gpp': access }, BOTH),
   ),
   rules: explained(
-    'A preset, or ATSSS rules in the names of TS 29.512. Default: handover.',
-    described<RulesInput>({ oneOf: [{ enum: Object.keys(PRESETS) }, RULES_SCHEMA] }, (path, value) => {
+    'A preset, ATSSS rules in the names of TS 29.512, or its SmPolicyDecision. Default: handover.',
+    described<RulesInput>({ oneOf: [{ enum: Object.keys(PRESETS) }, RULES_SCHEMA, DECISION_SCHEMA] }, (path, value) => {
       if (typeof value === 'string') return oneOf(...(Object.keys(PRESETS) as Preset[]))(path, value)
-      parseRules(value)
+      readRules([], value as RulesInput)
       return value as RulesInput
     }),
   ),

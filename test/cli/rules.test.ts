@@ -55,6 +55,49 @@ test('rules as they are understood, in the order of precedence', async () => {
   expect(status).toBe(0)
 })
 
+test('a policy decision: what it means here, and what has no meaning; status 0', async () => {
+  const decision = {
+    chgDecs: {},
+    pccRules: {
+      net: {
+        pccRuleId: 'net',
+        precedence: 1000,
+        flowInfos: [{ flowDescription: 'permit out 6 from 192.0.2.0/24 443 to assigned' }],
+        refQosData: ['q'],
+        refTcData: ['tc'],
+      },
+      charged: { pccRuleId: 'charged', precedence: 1 },
+    },
+    traffContDecs: { tc: { tcId: 'tc', steerModeUl: { steerModeValue: 'SMALLEST_DELAY' } } },
+  }
+  for (const content of [decision, { rules: decision }]) {
+    const { status, stdout } = await check(content)
+    expect(stdout.split('\n')).toEqual([
+      '1 rule, from a policy decision',
+      "rule 'net', precedence 1000",
+      '  for   to (192.0.2.0/24, IP protocol 6, port 443)',
+      '  does  smallest-delay: whichever access has the smaller round-trip time',
+      '  note  no meaning on a device: refQosData',
+      'Note: no meaning on a device: chgDecs',
+      "Note: PCC rule 'charged' has no steering mode: it is left out",
+      'No rule is for everything: what none matches goes unsteered (option unmatched)',
+      '',
+    ])
+    expect(status).toBe(0)
+  }
+  const { stdout } = await check(decision, '--json')
+  const { rules, problems } = JSON.parse(stdout)
+  expect(rules).toEqual([
+    {
+      ruleId: 'net',
+      precedence: 1000,
+      trafficDescriptor: { ipTuples: [{ remoteAddress: '192.0.2.0/24', protocol: 6, remotePort: 443 }] },
+      steeringMode: { steerModeValue: 'SMALLEST_DELAY' },
+    },
+  ])
+  expect(problems).toHaveLength(3)
+})
+
 test('every wrong rule with its place and what was meant; status 1', async () => {
   const wrong = [
     REST,

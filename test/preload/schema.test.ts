@@ -66,6 +66,20 @@ const VALID: object[] = [
     { ...rule(delay), ruleId: 7, steeringFunctionality: 'MPTCP' },
     { ...rule(delay), ruleId: 'video', steeringFunctionality: 3 },
   ].map(one => ({ accesses, rules: [one] })),
+  {
+    accesses,
+    rules: {
+      pccRules: {
+        video: {
+          ...{ pccRuleId: 'video', precedence: 1000, refTcData: ['tc1'], refCondData: null, refQosData: ['q'] },
+          flowInfos: [{ flowDescription: 'permit out 6 from any 443 to assigned', flowDirection: 'UPLINK' }],
+        },
+        app: { pccRuleId: 'app', precedence: 7, appId: 'a', appDescriptor: 'oAFh', refTcData: ['tc1'] },
+        gone: null,
+      },
+      traffContDecs: { tc1: { tcId: 'tc1', steerFun: 'MPTCP', steerModeUl: delay, steerModeDl: delay } },
+    },
+  },
 ]
 
 const WRONG = [null, '', 'x', '0', -1, 0, 1.5, 70_000, 1e12, true, [], {}, [null], ['x'], { x: 1 }, 'ein-langer Name/']
@@ -79,7 +93,11 @@ const OURS_ALONE = [
   /must be a name, or/,
   /opaque\[\d+\]/, // what is in the octets
   /needs at least one component/, // matchAll: undefined
-  /steeringFunctionality: '.*' — did you mean/,
+  /steer(ing)?Fun(ctionality)?: '.*' — did you mean/,
+  /flowDescription: must/, // what is in it
+  /precedence: must be .*; it is missing/, // where a PCC rule steers
+  /needs flowInfos or appId/,
+  /is not in traffContDecs/,
   /is already that of/,
   /must be the name of an interface/, // in octets, not in letters
 ]

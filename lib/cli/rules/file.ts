@@ -2,6 +2,7 @@
 import { AtsssError } from '../../errors.js'
 import type { RuleUpdate } from '../../policy/rules/container.js'
 import { parseRules } from '../../policy/rules/json.js'
+import { isPolicyDecision } from '../../policy/rules/json-pcc.js'
 import { presetRules } from '../../policy/rules/presets.js'
 import { readRules } from '../../policy/rules/read.js'
 import type { Rule } from '../../policy/rules/rule.js'
@@ -11,7 +12,7 @@ import { bytesIn } from '../decode/input.js'
 export interface RulesFile extends Pick<RuleUpdate, 'problems'> {
   rules: readonly Rule[]
   /** The kind of content. */
-  source: 'JSON' | 'a preset' | 'an ATSSS container' | 'a NAS message'
+  source: 'JSON' | 'a preset' | 'a policy decision' | 'an ATSSS container' | 'a NAS message'
 }
 
 /**
@@ -40,16 +41,17 @@ function parseJson(text: string, origin: string): unknown {
   }
 }
 
-/** The array itself, a preset's name, or either of them as the property `rules`. */
+/** An array, a preset's name, a policy decision, or one of them as the property `rules`. */
 function rulesOfJson(json: unknown, origin: string): RulesFile {
-  const configured = typeof json === 'object' && json !== null && !Array.isArray(json) ? json : undefined
-  if (configured && !('rules' in configured))
+  const isObject = isPolicyDecision(json)
+  if (isObject && !('rules' in json) && !('pccRules' in json))
     throw new AtsssError(
       'ERR_ATSSS_RULE',
-      `${origin}: must be an array of rules, or an object with the property 'rules'`,
+      `${origin}: must be an array of rules, or an object with the property 'rules' or 'pccRules'`,
     )
-  const given = configured ? configured.rules : json
+  const given: unknown = isObject && 'rules' in json ? json.rules : json
   if (typeof given === 'string') return { rules: presetRules(given), problems: [], source: 'a preset' }
+  if (isPolicyDecision(given)) return { ...readRules([], given), source: 'a policy decision' }
   try {
     return { rules: parseRules(given), problems: [], source: 'JSON' }
   } catch (error) {

@@ -4,6 +4,7 @@ import { describedBy } from '../../input/described.js'
 
 const rules = new Checks('ERR_ATSSS_RULE', path => `${path}:`)
 export const wrong: Checks['wrong'] = rules.wrong
+export const object: Checks['object'] = rules.object
 export const record: Checks['record'] = rules.record
 export const list: Checks['list'] = rules.list
 export const word: Checks['word'] = rules.word
@@ -14,7 +15,7 @@ export const { hexadecimal, within } = describedBy(rules)
 export const octet = within(0, 255)
 export const port = within(0, 65_535)
 export const percent = within(0, 100)
-/** A threshold for the round-trip time. */
-export const milliseconds = within(0, 65_535)
+/** TS 29.571 `Uinteger`, as far as JSON's numbers are exact. */
+export const uinteger = within(0, Number.MAX_SAFE_INTEGER)
 /** A threshold for losses: TS 29.571 `PacketLossRate`, tenths of a percent. */
 export const permille = within(0, 1_000)

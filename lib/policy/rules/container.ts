@@ -71,7 +71,7 @@ export function applyContainer(rules: readonly Rule[], container: AtsssContainer
 
 /**
  * A parameter of a container with these rules. Throws `ERR_ATSSS_RULE` for what one cannot say: thresholds, indicators,
- * redundant steering, names as identifiers, and percentages that are no multiples of 10.
+ * redundant steering, names as identifiers, precedences beyond 255, and percentages that are no multiples of 10.
  *
  * @param framing by default the one that `decodeContainer` prefers
  */
@@ -162,6 +162,7 @@ function beyondMode({ trailing, uncounted = new Uint8Array(0) }: AccessSelection
 
 function toEntry(rule: Rule, layout: RuleFraming['layout']): RuleEntry {
   const { precedence, traffic, functionality, steering } = rule
+  if (precedence > 255) throw unsayable(rule, `its precedence is ${precedence}, and the highest is 255`)
   return {
     type: 'rule',
     id: layout === 'g00' ? undefined : idOf(rule),

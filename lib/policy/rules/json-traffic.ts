@@ -116,7 +116,7 @@ const PARSERS: Record<ListKey, (path: string, item: unknown) => TrafficComponent
 type Prefix = Extract<TrafficComponent, { type: 'remote-ipv4' | 'remote-ipv6' }>
 
 /** An IPv4-mapped prefix is one of IPv4: that is what its addresses are compared as. */
-function parsePrefix(path: string, item: unknown): Prefix {
+export function parsePrefix(path: string, item: unknown): Prefix {
   const refused = () => wrong(path, `must be an address or a prefix, such as 192.0.2.0/24; it is ${shown(item)}`)
   const [, address = '', behind] = /^([^/]+)(?:\/([\d.]+))?$/.exec(text(path, item)) ?? []
   const bytes = new Uint8Array(ADDRESS_LENGTH)
@@ -191,7 +191,7 @@ export function plainName(name: string): string | undefined {
 }
 
 /** TS 24.526: its length is one octet. */
-const MAX_APP_ID = 255
+export const MAX_APP_ID = 255
 
 function parseApplication(path: string, item: unknown): TrafficComponent[] {
   const { osId, osAppId } = record(path, item, ['osId', 'osAppId'])

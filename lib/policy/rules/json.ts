@@ -4,7 +4,7 @@
  */
 
 import { nearest } from '../../input/check.js'
-import { hexadecimal, list, milliseconds, octet, percent, permille, record, text, word, wrong } from './check.js'
+import { hexadecimal, list, octet, percent, permille, record, text, uinteger, word, wrong } from './check.js'
 import { parseTraffic, type TrafficDescriptor, trafficToJson } from './json-traffic.js'
 import {
   type AccessType,
@@ -21,7 +21,7 @@ export type { TrafficDescriptor }
 export interface AtsssRule {
   /** Distinct among rules. The network's are numbers from 0 to 255; `5` and `'5'` are the same. */
   ruleId?: string | number
-  /** 0…255, distinct among rules; the lower, the earlier it is evaluated. */
+  /** 0 and up, distinct among rules; the lower, the earlier it is evaluated. The network's are 0…255 in a container. */
   precedence: number
   trafficDescriptor: TrafficDescriptor
   /** By what to steer. When it is left out, by whatever the device has, which is MPTCP here. Other words are kept. */
@@ -53,7 +53,7 @@ export interface SteeringMode {
 }
 
 export interface ThresholdValue {
-  /** Milliseconds, 0…65535. */
+  /** Milliseconds, 0 and up. */
   rttThres?: number | null
   /** Tenths of a percent, 0…1000 (TS 29.571 `PacketLossRate`). */
   plrThres?: number | null
@@ -102,7 +102,7 @@ function parseRule(path: string, value: unknown): Rule {
   const traffic = parseTraffic(`${path}.trafficDescriptor`, rule.trafficDescriptor)
   return {
     id: parseId(`${path}.ruleId`, rule.ruleId),
-    precedence: octet(`${path}.precedence`, rule.precedence),
+    precedence: uinteger(`${path}.precedence`, rule.precedence),
     traffic,
     functionality: parseFunctionality(`${path}.steeringFunctionality`, rule.steeringFunctionality),
     steering: parseSteering(`${path}.steeringMode`, rule.steeringMode),
@@ -123,7 +123,7 @@ const FUNCTIONALITIES: Readonly<Record<string, SteeringFunctionality>> = {
 }
 
 /** An open enumeration in TS 29.512: other words are values too, but not those that are nearly one of ours. */
-function parseFunctionality(path: string, value: unknown): SteeringFunctionality {
+export function parseFunctionality(path: string, value: unknown): SteeringFunctionality {
   if (value === undefined) return 'supported'
   if (typeof value === 'number') return { unknown: octet(path, value) }
   const name = text(path, value)
@@ -161,7 +161,7 @@ export const STEERING_KEYS: readonly (keyof SteeringMode)[] = [
 export const ACCESS_TYPES: Readonly<Record<string, AccessType>> = { '3GPP_ACCESS': '3gpp', NON_3GPP_ACCESS: 'non-3gpp' }
 const INDICATORS = { AUTO_LOAD_BALANCE: 'autonomous', UE_ASSISTANCE: 'ue-assistance' } as const
 
-function parseSteering(path: string, value: unknown): Steering {
+export function parseSteering(path: string, value: unknown): Steering {
   const given = record(path, value, STEERING_KEYS)
   const mode = word(`${path}.steerModeValue`, given.steerModeValue, MODE_NAMES)
   // Where TS 29.512 has null for "none", none is there.
@@ -220,7 +220,7 @@ function parseThresholds(path: string, value: unknown): { thresholds?: Threshold
   if (value === undefined || value === null) return {}
   const { rttThres = null, plrThres = null } = record(path, value, ['rttThres', 'plrThres'])
   const thresholds: Thresholds = {}
-  if (rttThres !== null) thresholds.rttMs = milliseconds(`${path}.rttThres`, rttThres)
+  if (rttThres !== null) thresholds.rttMs = uinteger(`${path}.rttThres`, rttThres)
   if (plrThres !== null) thresholds.lossPermille = permille(`${path}.plrThres`, plrThres)
   return rttThres === null && plrThres === null ? {} : { thresholds }
 }

@@ -1,8 +1,9 @@
 /** Rules in any of the forms that a session takes. Pure: rules in, rules out. */
 import { type DecodeContainerOptions, decodeContainer } from '../../wire/atsss/container.js'
 import { decodeSessionMessage, isNasMessage } from '../../wire/atsss/nas.js'
-import { applyContainer, changesBetween, type RuleUpdate } from './container.js'
+import { applyContainer, changesBetween, type RuleUpdate, type UpdateProblem } from './container.js'
 import { type AtsssRule, parseRules } from './json.js'
+import { isPolicyDecision, parsePolicyDecision, type SmPolicyDecision } from './json-pcc.js'
 import { presetRules } from './presets.js'
 import type { Rule } from './rule.js'
 
@@ -10,12 +11,13 @@ import type { Rule } from './rule.js'
  * Rules, in one of these forms:
  *
  * - the name of a preset;
- * - JSON in the names of TS 29.512. Both replace all rules;
+ * - JSON in the names of TS 29.512;
+ * - the network's own JSON, TS 29.512 `SmPolicyDecision`: its PCC rules that steer. These three replace all rules;
  * - bytes from the network: the contents of an ATSSS container (TS 24.193), or the NAS message that has it, a PDU SESSION
  *   ESTABLISHMENT ACCEPT or MODIFICATION COMMAND (TS 24.501), also inside a DL NAS TRANSPORT. A container adds, replaces and
  *   deletes rules by their identifiers. Bytes that begin with 0x2e or 0x7e are a NAS message.
  */
-export type RulesInput = 'handover' | 'interactive' | 'aggregate' | readonly AtsssRule[] | Uint8Array
+export type RulesInput = 'handover' | 'interactive' | 'aggregate' | readonly AtsssRule[] | SmPolicyDecision | Uint8Array
 
 /**
  * The rules after `input`, and what is different from `before`. Bytes with neither rules nor converters change nothing; `problems`
@@ -30,6 +32,10 @@ export function readRules(
   framing: DecodeContainerOptions = {},
 ): RuleUpdate {
   if (input instanceof Uint8Array) return readBytes(before, input, framing)
+  if (isPolicyDecision(input)) {
+    const { rules, problems } = parsePolicyDecision(input)
+    return { rules, changes: changesBetween(before, rules), problems: problems.map(problemOf) }
+  }
   const rules = typeof input === 'string' ? presetRules(input) : parseRules(input)
   return { rules, changes: changesBetween(before, rules), problems: [] }
 }
@@ -58,7 +64,11 @@ function readContainer(
 }
 
 function unchanged(rules: readonly Rule[], message: string): RuleUpdate {
-  return { rules: [...rules], changes: [], problems: [{ message, offset: undefined, bytes: undefined }] }
+  return { rules: [...rules], changes: [], problems: [problemOf(message)] }
+}
+
+function problemOf(message: string): UpdateProblem {
+  return { message, offset: undefined, bytes: undefined }
 }
 
 /** As TS 24.501 names them. */

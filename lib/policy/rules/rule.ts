@@ -9,7 +9,7 @@ export type AccessType = '3gpp' | 'non-3gpp'
 export interface Rule {
   /** By which the network replaces and deletes it; `undefined` where rules have none. Distinct among rules. */
   id: string | undefined
-  /** 0…255; lower is evaluated first. Distinct among rules. */
+  /** 0 and up, from a container at most 255; lower is evaluated first. Distinct among rules. */
   precedence: number
   /** Components of different kinds must all match; of several of one kind, one. */
   traffic: readonly TrafficComponent[]
@@ -17,7 +17,7 @@ export interface Rule {
   steering: Steering
   /** Why this rule matches nothing here; `undefined` when it can match. */
   unusable: string | undefined
-  /** What the rule says beyond this that was not understood, in words. Empty for rules from JSON. */
+  /** What the rule says beyond this that was not understood or has no meaning here, in words. Empty for rules of `AtsssRule`. */
   notes: readonly string[]
 }
 

@@ -1,7 +1,8 @@
 /** The JSON Schema of rules, made from the tables and ranges that `parseRules` checks with. */
 import type { JsonSchema } from '../../input/described.js'
-import { hexadecimal, milliseconds, octet, percent, permille, port } from './check.js'
+import { hexadecimal, octet, percent, permille, port, uinteger } from './check.js'
 import { ACCESS_TYPES, MODE_KEYS, type ModeKey, type RULE_KEYS, STEERING_KEYS, type SteerModeValue } from './json.js'
+import { DIRECTIONS } from './json-pcc.js'
 import type { LISTS } from './json-traffic.js'
 
 export const UUID_SCHEMA: JsonSchema = {
@@ -52,7 +53,7 @@ const TRAFFIC = object(
 const ACCESS = { enum: Object.keys(ACCESS_TYPES) }
 const THRESHOLDS = {
   description: 'rttThres in milliseconds, plrThres in tenths of a percent.',
-  ...orNull(object({ rttThres: orNull(milliseconds.schema), plrThres: orNull(permille.schema) })),
+  ...orNull(object({ rttThres: orNull(uinteger.schema), plrThres: orNull(permille.schema) })),
 }
 const NO_THRESHOLDS = orNull(object({ rttThres: NOTHING, plrThres: NOTHING }))
 
@@ -124,7 +125,7 @@ const STEERING_MODE = {
 
 const RULE: Readonly<Record<(typeof RULE_KEYS)[number], JsonSchema>> = {
   ruleId: { oneOf: [TEXT, octet.schema] },
-  precedence: octet.schema,
+  precedence: uinteger.schema,
   trafficDescriptor: TRAFFIC,
   steeringFunctionality: { oneOf: [TEXT, octet.schema] },
   steeringMode: STEERING_MODE,
@@ -136,4 +137,53 @@ export const RULES_SCHEMA: JsonSchema = {
     description: 'The lower the precedence, the earlier a rule is evaluated; the first that matches applies.',
     required: ['precedence', 'trafficDescriptor', 'steeringMode'],
   }),
+}
+
+/** TS 29.512 has more properties than rules are made from, and later releases more than it. */
+const open = (properties: Record<string, JsonSchema>, required: readonly string[]): JsonSchema => ({
+  type: 'object',
+  required,
+  properties,
+})
+const mapOf = (item: JsonSchema): JsonSchema => ({ type: 'object', additionalProperties: orNull(item) })
+
+const FLOW: JsonSchema = {
+  ...open(
+    {
+      flowDescription: {
+        description: 'permit out 6 from 198.51.100.0/24 443 to assigned',
+        type: 'string',
+        pattern: '^\\s*permit\\s+(in|out)\\s+(ip|\\d{1,3})\\s+from\\s+\\S.*\\sto\\s+\\S',
+      },
+      flowDirection: orNull({ enum: Object.keys(DIRECTIONS) }),
+    },
+    [],
+  ),
+  anyOf: [
+    { required: ['flowDescription'] },
+    { required: ['ethFlowDescription'], properties: { ethFlowDescription: { not: NOTHING } } },
+  ],
+}
+
+const PCC_RULE = open(
+  {
+    pccRuleId: TEXT,
+    precedence: uinteger.schema,
+    flowInfos: { type: 'array', minItems: 1, items: FLOW },
+    appId: { ...TEXT, maxLength: 255 },
+    appDescriptor: TEXT,
+    refTcData: { type: 'array', minItems: 1, maxItems: 1, items: TEXT },
+    refCondData: orNull(TEXT),
+  },
+  ['pccRuleId'],
+)
+
+const TRAFFIC_CONTROL = open(
+  { tcId: TEXT, steerFun: { oneOf: [TEXT, octet.schema] }, steerModeUl: STEERING_MODE, steerModeDl: STEERING_MODE },
+  ['tcId'],
+)
+
+export const DECISION_SCHEMA: JsonSchema = {
+  description: 'TS 29.512 SmPolicyDecision: its PCC rules that steer.',
+  ...open({ pccRules: mapOf(PCC_RULE), traffContDecs: orNull(mapOf(TRAFFIC_CONTROL)) }, ['pccRules']),
 }

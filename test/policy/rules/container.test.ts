@@ -240,6 +240,11 @@ describe('rules to a container', () => {
     ['a new functionality', steered({ steerModeValue: 'SMALLEST_DELAY' }, { steeringFunctionality: 'NEW' }), "'NEW'"],
     ['a name as identifier', steered({ steerModeValue: 'SMALLEST_DELAY' }, { ruleId: 'video' }), "rule 'video'"],
     ['256 as identifier', steered({ steerModeValue: 'SMALLEST_DELAY' }, { ruleId: '256' }), 'no number from 0 to 255'],
+    [
+      'a precedence of 256',
+      steered({ steerModeValue: 'SMALLEST_DELAY' }, { precedence: 256 }),
+      'its precedence is 256',
+    ],
     ['no identifier', steered({ steerModeValue: 'SMALLEST_DELAY' }, { ruleId: undefined }), 'the rule of precedence 1'],
   ])('cannot carry %s', (_name, json, message) => {
     expect(() => rulesToContainer(parseRules([json]))).toThrow(

@@ -36,6 +36,11 @@ describe('how to steer', () => {
       { mode: 'load-balancing', percent3gpp: 0, thresholds: { rttMs: 80, lossPermille: 15 } },
     ],
     [
+      'load balancing with a threshold that no container could carry',
+      { steerModeValue: 'LOAD_BALANCING', '3gLoad': 50, thresValue: { rttThres: 70_000 } },
+      { mode: 'load-balancing', percent3gpp: 50, thresholds: { rttMs: 70_000 } },
+    ],
+    [
       'load balancing of the device’s choice',
       { steerModeValue: 'LOAD_BALANCING', steerModeInd: 'AUTO_LOAD_BALANCE' },
       { mode: 'load-balancing', percent3gpp: undefined, indicator: 'autonomous' },
@@ -358,14 +363,18 @@ describe('refuses, and names the place', () => {
     [
       'an RTT in words',
       [steered({ steerModeValue: 'PRIORITY_BASED', prioAcc: '3GPP_ACCESS', thresValue: { rttThres: '80 ms' } })],
-      "rules[0].steeringMode.thresValue.rttThres: must be an integer in 0…65535; it is '80 ms'",
+      "rules[0].steeringMode.thresValue.rttThres: must be an integer in 0…9007199254740991; it is '80 ms'",
     ],
     ['no priority', [steered({ steerModeValue: 'PRIORITY_BASED' })], 'rules[0].steeringMode.prioAcc: must be one of'],
-    ['precedence 256', [rule({ precedence: 256 })], 'rules[0].precedence: must be an integer in 0…255; it is 256'],
+    [
+      'precedence -1',
+      [rule({ precedence: -1 })],
+      'rules[0].precedence: must be an integer in 0…9007199254740991; it is -1',
+    ],
     [
       'no precedence',
       [rule({ precedence: undefined })],
-      'rules[0].precedence: must be an integer in 0…255; it is missing',
+      'rules[0].precedence: must be an integer in 0…9007199254740991; it is missing',
     ],
     [
       'a precedence twice',
