@@ -4,9 +4,10 @@ import { balance } from './steering/balance.js'
 import { cost } from './steering/cost.js'
 import { handover } from './steering/handover.js'
 import type { Extent, SteeringMeasure, SteeringResult } from './steering/measure.js'
+import { priority } from './steering/priority.js'
 import { SteeringSite } from './steering/site.js'
 
-const MEASURES: readonly SteeringMeasure[] = [aggregation, handover, balance, cost]
+const MEASURES: readonly SteeringMeasure[] = [aggregation, handover, balance, priority, cost]
 
 export const STEERING_NAMES: readonly string[] = MEASURES.map(({ name }) => name)
 

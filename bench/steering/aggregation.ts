@@ -3,7 +3,7 @@ import { summary } from '../statistics.js'
 import type { SteeringMeasure } from './measure.js'
 import { ACCESSES } from './site.js'
 import { spread, table } from './table.js'
-import type { Way } from './tasks.js'
+import { type Direction, type Directions, directionsOf, type Way } from './tasks.js'
 
 const { wifi, cell } = ACCESSES
 /** Each for about the same time: with the bytes that its rate carries in it. */
@@ -14,48 +14,58 @@ const CONTENDERS: { name: string; way: Way; rateMbps: number }[] = [
 ]
 const SECONDS = { full: 6, quick: 1 }
 const ROUNDS = 2
+/** Of each direction; of both at once, where the acknowledgements of one share the link with the data of the other. */
+const LEAST = { alone: 0.95, shared: 0.9 }
 
 export const aggregation: SteeringMeasure = {
   name: 'aggregation',
   async run(site, { quick, rounds = ROUNDS, progress }) {
-    const directions = quick ? (['up'] as const) : (['up', 'down'] as const)
+    const all: Directions[] = ['up', 'down', 'both']
     const seconds = quick ? SECONDS.quick : SECONDS.full
     const figures: Record<string, Record<string, number[]>> = {}
-    for (const direction of directions)
+    for (const directions of all)
       for (let round = 0; round < rounds; round++)
         for (const { name, way, rateMbps } of CONTENDERS) {
-          progress(`${direction}, round ${round + 1} of ${rounds}: ${name}`)
+          progress(`${directions}, round ${round + 1} of ${rounds}: ${name}`)
           const bytes = Math.round((seconds * rateMbps * 1e6) / 8)
           // The kernel's path manager would add the other access.
-          const running = await site.begin({ do: 'transfer', way, direction, bytes }, { alone: 'interface' in way })
+          const running = await site.begin({ do: 'transfer', way, directions, bytes }, { alone: 'interface' in way })
           const { mbps } = await running.figures
-          figures[direction] ??= {}
-          figures[direction][name] ??= []
-          figures[direction][name].push(mbps)
+          for (const direction of directionsOf(directions)) {
+            const column = columnOf(directions, direction)
+            figures[column] ??= {}
+            figures[column][name] ??= []
+            figures[column][name].push(mbps[direction]!)
+          }
         }
+    const columns = Object.keys(figures)
     const rows = CONTENDERS.map(({ name }) => ({
       name,
-      cells: directions.map(direction => spread(summary(figures[direction]![name]!), 1)),
+      cells: columns.map(column => spread(summary(figures[column]![name]!), 1)),
     }))
-    const head = directions.map(direction => `${direction}, Mbit/s`)
-    const ratios = (direction: string) => {
-      const [first, second, both] = CONTENDERS.map(({ name }) => figures[direction]![name]!)
+    const ratios = (column: string) => {
+      const [first, second, both] = CONTENDERS.map(({ name }) => figures[column]![name]!)
       return both!.map((value, round) => value / (first![round]! + second![round]!))
     }
     return {
       figures,
-      text: table('Throughput at the receiver: wifi 50 Mbit/s, 10 ms; cell 20 Mbit/s, 30 ms', head, rows),
-      judgements: directions.map(direction => {
-        const measured = summary(ratios(direction))
+      text: table('Mbit/s at the receiver: wifi 50 Mbit/s, 10 ms; cell 20 Mbit/s, 30 ms', columns, rows),
+      judgements: columns.map(column => {
+        const measured = summary(ratios(column))
+        const atLeast = column.includes('once') ? LEAST.shared : LEAST.alone
         return {
-          what: `Both accesses at once, ${direction}`,
+          what: `Both accesses at once, ${column}`,
           ratio: 'both / sum alone',
           measured,
-          atLeast: 0.95,
-          met: measured.median >= 0.95,
+          atLeast,
+          met: measured.median >= atLeast,
           reason: 'Each link is kept full; what is missing is the slow start of the second subflow',
         }
       }),
     }
   },
+}
+
+function columnOf(directions: Directions, direction: Direction): string {
+  return directions === 'both' ? `${direction}, both at once` : direction
 }

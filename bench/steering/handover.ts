@@ -1,148 +1,174 @@
-/** The access in use is lost: for how long nothing arrives at the server. */
+/** The access in use is lost: for how long nothing arrives, at the server and in the UE. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { summary } from '../statistics.js'
 import type { SteeringMeasure } from './measure.js'
 import { ACCESSES, type Fault, type SteeringSite } from './site.js'
 import { spread, table } from './table.js'
-import { clock, type Flow, type Way } from './tasks.js'
+import { clock, type Directions, directionsOf, type Flow, type Way } from './tasks.js'
+import { TRAFFIC } from './traffic.js'
+import { type Loss, loss } from './trials.js'
 
-const FAULTS: Record<Fault, string> = {
+type Lost = Exclude<Fault, 'downlink'>
+
+const FAULTS: Record<Lost, string> = {
   carrier: 'carrier lost',
   address: 'address removed',
   blackhole: 'silent black hole',
 }
-const FLOWS: Record<string, Flow> = {
-  bulk: { kind: 'bulk' },
-  sparse: { kind: 'paced', bytes: 200, everyMs: 50 },
-}
+const FLOWS = ['bulk', 'sparse', 'idle'] as const
+type FlowName = (typeof FLOWS)[number]
+const ALL_DIRECTIONS: Directions[] = ['up', 'down', 'both']
 /** Asleep (ue.ts): a busy loop would take a core from the emulated links and the peer, and the measure would be of that. */
 const BLOCK_MS = 500
-/** A blocked application has only the bulk flow: of a sparse one nothing would arrive for all that time anyway. */
-const CONTENDERS: { name: string; way: Way; blockMs: number; flows: string[] }[] = [
-  { name: 'kernel alone', way: { interface: 'wifi' }, blockMs: 0, flows: ['bulk', 'sparse'] },
-  { name: 'atsss', way: { rules: 'handover' }, blockMs: 0, flows: ['bulk', 'sparse'] },
-  { name: 'atsss, app blocked', way: { rules: 'handover' }, blockMs: BLOCK_MS, flows: ['bulk'] },
-]
+/** A blocked application has only the bulk upload: otherwise the gap would be that of its own sleep. */
+const CONTENDERS: { name: string; way: Way; blockMs: number; has(flow: FlowName, directions: Directions): boolean }[] =
+  [
+    { name: 'kernel alone', way: { interface: 'wifi' }, blockMs: 0, has: () => true },
+    { name: 'atsss', way: { rules: 'handover' }, blockMs: 0, has: () => true },
+    {
+      name: 'atsss, app blocked',
+      way: { rules: 'handover' },
+      blockMs: BLOCK_MS,
+      has: (flow, directions) => flow === 'bulk' && directions === 'up',
+    },
+  ]
 const ROUNDS = 2
 /** Until the standby is there and the flow is steady, and for how long it is watched then, in milliseconds. */
 const CALM_MS = { full: 1500, quick: 500 }
 const WATCH_MS = { full: 1500, quick: 800 }
-/** The handover's gap begins so soon after the loss is done, in milliseconds; later ones are the congestion control's on the standby. */
-const HANDOVER_MS = 300
+/** A message that is due every 3 s is not written until 1.5 s after the loss. */
+const IDLE_MS = 2000
 /** A connection begun over the standby, for comparison: as long as the standby is watched after a handover. */
 const ALONE: Way = { interface: 'cell' }
 
 /** Of the access that takes over. */
 const RTT_MS = 2 * ACCESSES.cell.link.delayMs
-const LIMITS: Record<Fault, { atMost: number; reason: string }> = {
-  carrier: { atMost: 20 + RTT_MS, reason: '20 ms + 1 RTT of the standby; bulk: asked first what has arrived, 1.5 RTT' },
-  address: { atMost: 20 + RTT_MS, reason: 'As a lost carrier' },
+const LIMITS: Record<Lost, { atMost: number; reason: string }> = {
+  carrier: {
+    atMost: 20 + 1.5 * RTT_MS,
+    reason: '20 ms + 1.5 RTT of the standby: what was in flight is sent again over it',
+  },
+  address: { atMost: 20 + 1.5 * RTT_MS, reason: 'As a lost carrier' },
   blackhole: { atMost: 3 * RTT_MS + 100, reason: '3 RTT of the standby + 100 ms: found by silence alone' },
 }
+/** Nothing is in flight: less than with a bulk flow. */
+const SPARSE_CARRIER_MS = 20 + RTT_MS
 
-interface Trial {
+interface Case {
+  fault: Lost
+  flow: FlowName
+  directions: Directions
+}
+
+interface Trial extends Case, Loss {
   contender: string
-  fault: Fault
-  flow: string
-  /** Milliseconds. */
-  gap: number
-  /** The longest that began later. */
-  later: number
-  /** The same of the last second before. */
-  before: number
+  /** `down`; `down, both at once`. */
+  column: string
 }
 
 export const handover: SteeringMeasure = {
   name: 'handover',
   async run(site, { quick, rounds = ROUNDS, progress }) {
     const trials: Trial[] = []
+    const extent = quick ? 'quick' : 'full'
     const cases = quick ? QUICK_CASES : ALL_CASES
     for (let round = 0; round < rounds; round++)
-      for (const { fault, flow } of cases)
-        for (const contender of CONTENDERS.filter(({ flows }) => flows.includes(flow))) {
-          progress(`round ${round + 1} of ${rounds}: ${FAULTS[fault]}, ${flow}, ${contender.name}`)
-          trials.push({ fault, flow, contender: contender.name, ...(await trial(site, contender, fault, flow, quick)) })
+      for (const { fault, flow, directions } of cases)
+        for (const { name, way, blockMs } of CONTENDERS.filter(contender => contender.has(flow, directions))) {
+          progress(`round ${round + 1} of ${rounds}: ${FAULTS[fault]}, ${flow}, ${directions}, ${name}`)
+          const found = await loss(site, {
+            way,
+            flow: TRAFFIC[flow](directions)[0]!,
+            fault,
+            blockMs,
+            calmMs: CALM_MS[extent],
+            watchMs: WATCH_MS[extent] + (flow === 'idle' ? IDLE_MS : 0),
+          })
+          for (const direction of directionsOf(directions)) {
+            const column = directions === 'both' ? `${direction}, both at once` : direction
+            trials.push({ contender: name, fault, flow, directions, column, ...found[direction]! })
+          }
         }
     const alone: number[] = []
     for (let round = 0; round < rounds; round++) {
       progress(`round ${round + 1} of ${rounds}: a connection of its own over cell`)
-      alone.push(await onItsOwn(site, quick))
+      alone.push(await onItsOwn(site, WATCH_MS[extent]))
     }
-    const of = (fault: Fault, flow: string, contender: string) =>
-      trials.filter(trial => trial.fault === fault && trial.flow === flow && trial.contender === contender)
-    const gaps = (found: Trial[]) => (found.length > 0 ? spread(summary(found.map(({ gap }) => gap)), 0) : '')
-    const rows = cases.map(({ fault, flow }) => ({
-      name: `${FAULTS[fault]}, ${flow}`,
-      cells: CONTENDERS.map(({ name }) => gaps(of(fault, flow, name))),
-    }))
-    const calm = (flow: string) => summary(trials.filter(trial => trial.flow === flow).map(({ before }) => before))
-    const later = (flow: string, contender: string) =>
-      summary(trials.filter(trial => trial.flow === flow && trial.contender === contender).map(one => one.later))
-    const undisturbed = Object.keys(FLOWS).map(flow => `${flow} ${spread(calm(flow), 0)}`)
+    const columns = [...new Set(trials.map(({ column }) => column))]
+    const losses = [...new Map(cases.map(({ fault, flow }) => [`${fault} ${flow}`, { fault, flow }])).values()]
+    const of = (column: string, contender: string, fault?: Lost, flow?: FlowName) =>
+      trials.filter(
+        trial =>
+          trial.column === column &&
+          trial.contender === contender &&
+          (!fault || trial.fault === fault) &&
+          (!flow || trial.flow === flow),
+      )
+    const tables = columns.map(column =>
+      table(
+        `wifi (RTT 20 ms) is lost, cell (RTT 60 ms) stands by, ${column}: the gap at the receiver, of idle ones the delay of the next message, ms`,
+        CONTENDERS.map(({ name }) => name),
+        losses.map(({ fault, flow }) => ({
+          name: `${FAULTS[fault]}, ${flow}`,
+          cells: CONTENDERS.map(({ name }) => {
+            const found = of(column, name, fault, flow).map(costOf)
+            return found.length > 0 ? spread(summary(found), 0) : ''
+          }),
+        })),
+      ),
+    )
+    const calm = (flow: FlowName) => summary(trials.filter(trial => trial.flow === flow).map(({ before }) => before))
+    const later = columns.map(column => {
+      const found = of(column, 'atsss', undefined, 'bulk').map(one => one.later)
+      return `${column} ${spread(summary(found), 0)}`
+    })
     return {
       figures: { trials, alone },
       text: [
-        table(
-          'wifi (RTT 20 ms) is lost, cell (RTT 60 ms) stands by: the gap at the server, ms; lost bytes: none',
-          CONTENDERS.map(({ name }) => name),
-          rows,
-        ),
-        `  The second before: ${undisturbed.join(', ')} ms\n`,
-        `  Later, while the standby's window finds its size, bulk: ${CONTENDERS.map(({ name }) => `${name} ${spread(later('bulk', name), 0)}`).join(', ')} ms;\n`,
+        tables.join('\n'),
+        '  Lost bytes: none\n',
+        `  The second before: bulk ${spread(calm('bulk'), 0)}, sparse ${spread(calm('sparse'), 0)} ms\n`,
+        `  Later, while the standby's window finds its size, bulk: ${later.join('; ')} ms;\n`,
         `  a connection of its own over cell, from its beginning: ${spread(summary(alone), 0)} ms\n`,
       ].join(''),
-      judgements: cases.flatMap(({ fault, flow }) =>
-        CONTENDERS.slice(1).flatMap(({ name, blockMs }) => {
-          const found = of(fault, flow, name)
-          if (found.length === 0) return []
-          const measured = summary(found.map(({ gap }) => gap))
-          const { atMost, reason } = LIMITS[fault]
-          const what = `Gap, ms: ${FAULTS[fault]}, ${flow}${blockMs > 0 ? ', app blocked' : ''}`
-          return [{ what, ratio: 'atsss', measured, atMost, met: measured.median <= atMost, reason }]
-        }),
+      judgements: columns.flatMap(column =>
+        losses.flatMap(({ fault, flow }) =>
+          CONTENDERS.slice(1).flatMap(({ name, blockMs }) => {
+            const found = of(column, name, fault, flow)
+            if (found.length === 0) return []
+            const measured = summary(found.map(costOf))
+            const { reason, atMost } = LIMITS[fault]
+            const most = fault !== 'blackhole' && flow !== 'bulk' ? SPARSE_CARRIER_MS : atMost
+            const what = `${flow === 'idle' ? 'Delay' : 'Gap'}, ms: ${FAULTS[fault]}, ${flow}, ${column}${blockMs > 0 ? ', app blocked' : ''}`
+            return [{ what, ratio: 'atsss', measured, atMost: most, met: measured.median <= most, reason }]
+          }),
+        ),
       ),
     }
   },
 }
 
-const ALL_CASES = (Object.keys(FAULTS) as Fault[]).flatMap(fault => Object.keys(FLOWS).map(flow => ({ fault, flow })))
-const QUICK_CASES = [{ fault: 'carrier', flow: 'bulk' } as const, { fault: 'blackhole', flow: 'sparse' } as const]
+const ALL_CASES: Case[] = (Object.keys(FAULTS) as Lost[]).flatMap(fault =>
+  FLOWS.flatMap(flow => ALL_DIRECTIONS.map(directions => ({ fault, flow, directions }))),
+)
+const QUICK_CASES: Case[] = [
+  { fault: 'carrier', flow: 'bulk', directions: 'up' },
+  { fault: 'carrier', flow: 'bulk', directions: 'down' },
+  { fault: 'blackhole', flow: 'sparse', directions: 'both' },
+]
 
-async function trial(
-  site: SteeringSite,
-  { way, blockMs }: { way: Way; blockMs: number },
-  fault: Fault,
-  flow: string,
-  quick: boolean,
-): Promise<{ gap: number; later: number; before: number }> {
-  const running = await site.begin({ do: 'flows', way, flows: [FLOWS[flow]!], blockMs })
-  await delay(quick ? CALM_MS.quick : CALM_MS.full)
-  const lostAt = clock()
-  await site.lose(fault)
-  const doneAt = clock()
-  await delay(quick ? WATCH_MS.quick : WATCH_MS.full)
-  const until = clock()
-  running.stop()
-  const { gaps } = await running.figures
-  await site.restore(fault)
-  const lengths = (from: number, to: number) =>
-    gaps.filter(([start, end]) => end > from && start < to).map(([start, end]) => end - start)
-  const began = (from: number, to: number) =>
-    gaps.filter(([start, end]) => start >= from && start < to && end > lostAt).map(([start, end]) => end - start)
-  return {
-    // What spans the loss is its too.
-    gap: Math.max(...lengths(lostAt, lostAt + 1), ...began(lostAt, doneAt + HANDOVER_MS)),
-    later: Math.max(0, ...began(doneAt + HANDOVER_MS, until)),
-    before: Math.max(0, ...lengths(lostAt - 1000, lostAt - 100)),
-  }
+/** An idle flow has gaps anyway: what counts is when its next message arrives. */
+function costOf({ flow, gap, longestDelay }: Trial): number {
+  return flow === 'idle' ? (longestDelay ?? Number.NaN) : gap
 }
 
 /** The longest gap of a bulk flow from its beginning. */
-async function onItsOwn(site: SteeringSite, quick: boolean): Promise<number> {
-  const running = await site.begin({ do: 'flows', way: ALONE, flows: [FLOWS.bulk!] }, { alone: true })
-  await delay(quick ? WATCH_MS.quick : WATCH_MS.full)
+async function onItsOwn(site: SteeringSite, watchMs: number): Promise<number> {
+  const flow: Flow = { kind: 'bulk' }
+  const running = await site.begin({ do: 'flows', way: ALONE, flows: [flow] }, { alone: true })
+  await delay(watchMs)
   const until = clock()
   running.stop()
-  const { gaps } = await running.figures
-  return Math.max(0, ...gaps.filter(([start]) => start < until).map(([start, end]) => end - start))
+  const { first } = await running.figures
+  return Math.max(0, ...first.up!.gaps.filter(([start]) => start < until).map(([start, end]) => end - start))
 }

@@ -1,9 +1,9 @@
 /** The lab of the steering benchmark: two accesses, a converter and a server; the UE's programs; and what befalls `wifi`. */
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { type Lab, openLab } from '../../lib/lab/index.js'
+import { type Lab, type LinkProfile, openLab } from '../../lib/lab/index.js'
 import { firstLine, programPath, typescript } from '../site.js'
-import type { Order, Outcome, Place } from './tasks.js'
+import type { Direction, Order, Outcome, Place } from './tasks.js'
 
 /** One way. */
 export const ACCESSES = {
@@ -11,7 +11,10 @@ export const ACCESSES = {
   cell: { access: '3gpp', link: { rateMbps: 20, delayMs: 30 } },
 } as const
 
-export type Fault = 'carrier' | 'address' | 'blackhole'
+/** `downlink`: a black hole for what the UE receives only. */
+export type Fault = 'carrier' | 'address' | 'blackhole' | 'downlink'
+
+export type AccessName = keyof typeof ACCESSES
 
 /** A program of the UE that has begun. */
 export interface Running<T> {
@@ -29,10 +32,14 @@ export class SteeringSite {
     this.#place = place
   }
 
-  /** Throws ERR_LAB_PRIVILEGE. */
-  static async open(): Promise<SteeringSite> {
+  /** @param links other than those of `ACCESSES`. Throws ERR_LAB_PRIVILEGE. */
+  static async open(links: Partial<Record<AccessName, LinkProfile>> = {}): Promise<SteeringSite> {
     // IPv4 alone: with an address of each family, an access whose one address is removed has still another one.
-    const accesses = Object.entries(ACCESSES).map(([name, access]) => ({ name, ...access }))
+    const accesses = (Object.keys(ACCESSES) as AccessName[]).map(name => ({
+      name,
+      ...ACCESSES[name],
+      ...(links[name] ? { link: links[name] } : {}),
+    }))
     const lab = await openLab({ accesses, ipv6: false })
     try {
       const place: Place = {
@@ -82,16 +89,26 @@ export class SteeringSite {
     return { figures, stop: () => void child.stdin.write('stop\n') }
   }
 
-  /** Bytes that have arrived over each access at the network's side until now. */
-  async uplinkBytes(): Promise<Record<'wifi' | 'cell', number>> {
-    const [wifi, cell] = await Promise.all([this.#lab.link('wifi').stats(), this.#lab.link('cell').stats()])
-    return { wifi: wifi.uplink.bytes, cell: cell.uplink.bytes }
+  /** Bytes of IP packets that each link has delivered in each direction until now. */
+  async delivered(): Promise<Record<AccessName, Record<Direction, number>>> {
+    const of = async (name: AccessName) => {
+      const { uplink, downlink } = await this.#lab.link(name).stats()
+      return { up: uplink.bytes, down: downlink.bytes }
+    }
+    const [wifi, cell] = await Promise.all([of('wifi'), of('cell')])
+    return { wifi, cell }
+  }
+
+  /** Undo it with the profiles of `ACCESSES`. */
+  async change(name: AccessName, profile: LinkProfile): Promise<void> {
+    await this.#lab.link(name).set(profile)
   }
 
   /** `wifi` is lost. */
   async lose(fault: Fault): Promise<void> {
     if (fault === 'carrier') await this.#lab.link('wifi').set({ carrier: false })
     if (fault === 'blackhole') await this.#lab.link('wifi').set({ down: true })
+    if (fault === 'downlink') await this.#lab.link('wifi').set({ downlink: { down: true } })
     if (fault === 'address') await this.#ip('addr', 'del', this.#wifiAddress, 'dev', 'wifi')
   }
 
@@ -99,6 +116,7 @@ export class SteeringSite {
   async restore(fault: Fault): Promise<void> {
     if (fault === 'carrier') await this.#lab.link('wifi').set({ carrier: true })
     if (fault === 'blackhole') await this.#lab.link('wifi').set({ down: false })
+    if (fault === 'downlink') await this.#lab.link('wifi').set({ downlink: { down: false } })
     if (fault !== 'address') return
     const gateway = this.#lab.converter.addresses.wifi!.v4
     await this.#ip('addr', 'add', this.#wifiAddress, 'dev', 'wifi')

@@ -4,13 +4,40 @@ import type { RulesInput } from '../../lib/index.js'
 /** Which way a connection goes: steered by a session under rules, or by itself, begun over one interface. */
 export type Way = { rules: Exclude<RulesInput, Uint8Array> } | { interface: string }
 
-/** What an application writes to the server. */
-export type Flow =
+/** Up: from the UE to the server. */
+export type Direction = 'up' | 'down'
+export const DIRECTIONS: readonly Direction[] = ['up', 'down']
+/** `both`: at the same time, on the same streams. */
+export type Directions = Direction | 'both'
+
+export function directionsOf(directions: Directions): readonly Direction[] {
+  return directions === 'both' ? DIRECTIONS : [directions]
+}
+
+/** What one end of a stream sends. */
+export type Sending =
   /** As fast as it goes. */
   | { kind: 'bulk' }
   | { kind: 'paced'; bytes: number; everyMs: number }
-  /** One connection after the other. */
-  | { kind: 'short'; bytes: number; pauseMs: number }
+  /** That many bytes, and the end. */
+  | { kind: 'amount'; bytes: number }
+  /** For every `request` bytes that arrive, after `thinkMs`. */
+  | { kind: 'answers'; request: number; bytes: number; thinkMs: number }
+
+/** The first line of a stream: what the UE will send, and what the server is to send. */
+export interface Opening {
+  up?: Sending | undefined
+  down?: Sending | undefined
+}
+
+/** What an application does. `directions`: up, unless it says otherwise. */
+export type Flow =
+  | { kind: 'bulk'; directions?: Directions }
+  | { kind: 'paced'; bytes: number; everyMs: number; directions?: Directions }
+  /** One connection after the other, each with so many bytes. */
+  | { kind: 'short'; bytes: number; pauseMs: number; directions?: Directions }
+  /** A request, its answer, which the server needs `thinkMs` for, a pause, and so on. */
+  | { kind: 'requests'; bytes: number; answer: number; thinkMs: number; pauseMs: number }
 
 export interface Place {
   address: string
@@ -23,7 +50,7 @@ export interface Place {
 
 /** What a program of the UE does. */
 export type Order = { way: Way } & (
-  | { do: 'transfer'; direction: 'up' | 'down'; bytes: number }
+  | { do: 'transfer'; directions: Directions; bytes: number }
   /** Until a line comes on standard input. `blockMs`: the application blocks its event loop for so long, again and again. */
   | { do: 'flows'; flows: Flow[]; blockMs?: number }
   | { do: 'cost'; connections: number; seconds: number }
@@ -33,24 +60,31 @@ export type Task = Order & { place: Place }
 
 /** Each order's figures. */
 export interface Outcome {
-  transfer: { mbps: number }
-  /** `gaps`: of the first flow. */
-  flows: { connections: number; bytes: number; gaps: Gap[] }
+  /** At the receivers. */
+  transfer: { mbps: Partial<Record<Direction, number>> }
+  /** `first`: the first stream of the first flow. */
+  flows: { connections: number; bytes: Record<Direction, number>; first: StreamFigures }
   /** Percent of one core, while nothing moves, and while each connection sends a little every second. */
   cost: { idle: number; trickling: number }
 }
 
+export type StreamFigures = Partial<Record<Direction, Taken>>
+
 /** Nothing arrived between these two times: milliseconds on the machine's clock, `clock()`. */
 export type Gap = readonly [from: number, to: number]
 
-/** What the server says of the bytes it has got, when they have ended. */
-export interface Receipt {
+/** Written at this time, on `clock()`; it had arrived entirely so many milliseconds later. */
+export type Delay = readonly [at: number, ms: number]
+
+/** What one end has received of the other. The bytes are those that were sent: their SHA-256 was compared. */
+export interface Taken {
   bytes: number
-  sha256: string
   firstAt: number
   lastAt: number
   /** The longest ones. */
   gaps: Gap[]
+  /** Of each message, if they are paced and not too many; of each request until its answer. */
+  delays: Delay[]
 }
 
 /** The same in all processes: CLOCK_MONOTONIC. */

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Open, Upload } from './flows.js'
+import { type Open, Stream } from './flows.js'
 import type { Outcome, Task } from './tasks.js'
 
 const IN_FLIGHT = 32
@@ -11,6 +11,7 @@ const IN_FLIGHT = 32
 const TRICKLE_MS = 1000
 const TURN_MS = 10
 const TRICKLE = new Uint8Array(100)
+const UPLOAD = { up: { kind: 'bulk' } } as const
 /** Until the standby subflows of all connections are there. */
 const SETTLE_MS = 2000
 /** USER_HZ, which is in no file; it has been 100 on every architecture but Alpha. */
@@ -27,10 +28,10 @@ export async function steeringCost(
   first.destroy()
   const others = new Set(threads())
   const open = await steered()
-  const uploads: Upload[] = []
+  const uploads: Stream[] = []
   while (uploads.length < connections) {
     const some = Math.min(IN_FLIGHT, connections - uploads.length)
-    uploads.push(...(await Promise.all(Array.from({ length: some }, async () => new Upload(await open())))))
+    uploads.push(...(await Promise.all(Array.from({ length: some }, async () => new Stream(await open(), UPLOAD)))))
   }
   const ours = threads().filter(thread => !others.has(thread))
   console.log('begun')
@@ -39,7 +40,7 @@ export async function steeringCost(
   let turn = 0
   const turns = TRICKLE_MS / TURN_MS
   const timer = setInterval(() => {
-    for (let at = turn++ % turns; at < uploads.length; at += turns) void uploads[at]!.write(TRICKLE)
+    for (let at = turn++ % turns; at < uploads.length; at += turns) uploads[at]!.write(TRICKLE)
   }, TURN_MS)
   await delay(SETTLE_MS)
   const trickling = await shareOf(ours, seconds)

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { MptcpSocket, MaPduSession as Session } from '../../lib/index.js'
 import { connect, MaPduSession } from '../shipped.js'
-import { fetchPattern, type Open, run, sendPattern } from './flows.js'
-import type { Outcome, Task } from './tasks.js'
+import { type Open, run, transfer } from './flows.js'
+import { DIRECTIONS, type Outcome, type Task } from './tasks.js'
 import { steeringCost } from './thread-cost.js'
 
 /** Between two blocks of a blocked event loop: it writes and reads what there is. */
@@ -25,7 +25,7 @@ async function perform(task: Task): Promise<Outcome[Task['do']]> {
   const open = await opener(task)
   if (task.do === 'transfer') {
     console.log('begun')
-    return { mbps: await (task.direction === 'up' ? sendPattern : fetchPattern)(open, task.bytes) }
+    return { mbps: await transfer(open, task.directions, task.bytes) }
   }
   const { flows, blockMs = 0 } = task
   const stop = new AbortController()
@@ -34,10 +34,11 @@ async function perform(task: Task): Promise<Outcome[Task['do']]> {
   console.log('begun')
   process.stdin.once('data', () => stop.abort())
   if (blockMs > 0) block(blockMs, stop.signal)
-  const receipts = await Promise.all(running)
-  const all = receipts.flat()
-  const bytes = all.reduce((sum, receipt) => sum + receipt.bytes, 0)
-  return { connections: all.length, bytes, gaps: receipts[0]![0]!.gaps }
+  const streams = await Promise.all(running)
+  const all = streams.flat()
+  const bytes = { up: 0, down: 0 }
+  for (const figures of all) for (const direction of DIRECTIONS) bytes[direction] += figures[direction]?.bytes ?? 0
+  return { connections: all.length, bytes, first: streams[0]![0]! }
 }
 
 /** Resolves when the session is ready to steer. Whatever is less than that ends the program. */
