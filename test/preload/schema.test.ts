@@ -60,7 +60,12 @@ const VALID: object[] = [
       remotePorts: [443, '8000-8099'],
       protocols: [6],
     }),
-    rule(delay, { fqdns: ['*.example.com'], applications: [{ osAppId: 'org.example' }], opaque: [] }),
+    rule(delay, {
+      fqdns: ['*.example.com'],
+      regularExpressions: ['^a'],
+      applications: [{ osAppId: 'org.example' }],
+      opaque: [],
+    }),
     rule(delay, { ipTuples: [{ remoteAddress: '192.0.2.1', protocol: 6, remotePort: '1-2' }] }),
     rule(delay, { opaque: ['01'] }),
     { ...rule(delay), ruleId: 7, steeringFunctionality: 'MPTCP' },
@@ -91,6 +96,7 @@ const OURS_ALONE = [
   /must be an address or a prefix/,
   /must be a port or a range/,
   /must be a name, or/,
+  /must be an extended regular expression/,
   /opaque\[\d+\]/, // what is in the octets
   /needs at least one component/, // matchAll: undefined
   /steer(ing)?Fun(ctionality)?: '.*' — did you mean/,

@@ -21,6 +21,7 @@ const KINDS: Readonly<Record<string, string>> = {
   remotePorts: 'port',
   protocols: 'IP protocol',
   fqdns: 'name',
+  regularExpressions: 'name by expression',
   applications: 'application',
   ipTuples: 'to',
   opaque: 'components that are not evaluated here:',

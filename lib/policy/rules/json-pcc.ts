@@ -8,7 +8,7 @@ import { list, object, text, uinteger, word, wrong } from './check.js'
 import { noteInWords } from './container.js'
 import { parseFlowDescription } from './flow-description.js'
 import { parseFunctionality, parseSteering, type SteeringMode } from './json.js'
-import { MAX_APP_ID } from './json-traffic.js'
+import { MAX_TEXT } from './json-traffic.js'
 import { byPrecedence, type Rule, type Steering, type SteeringFunctionality, unusableBecause } from './rule.js'
 
 /** The part of TS 29.512 `SmPolicyDecision` from which rules are made. It may have everything else, which is named in problems. */
@@ -210,8 +210,8 @@ const UNSEEN: readonly string[] = ['ethFlowDescription', 'tosTrafficClass', 'spi
 function parseApplication(path: string, appId: unknown, appDescriptor: unknown): Parsed | undefined {
   const name = appId === undefined ? undefined : text(`${path}.appId`, appId)
   const base64 = appDescriptor === undefined ? undefined : text(`${path}.appDescriptor`, appDescriptor)
-  if (name !== undefined && Buffer.byteLength(name) > MAX_APP_ID)
-    throw wrong(`${path}.appId`, `has more than ${MAX_APP_ID} octets`)
+  if (name !== undefined && Buffer.byteLength(name) > MAX_TEXT)
+    throw wrong(`${path}.appId`, `has more than ${MAX_TEXT} octets`)
   const traffic = base64 === undefined ? undefined : readDescriptor(base64)
   if (traffic) return { traffic, notes: [] }
   const notes = base64 === undefined ? [] : ['appDescriptor is not understood, and has no effect']

@@ -10,6 +10,7 @@ import {
 import { UUID } from '../../wire/atsss/fields.js'
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../../wire/bytes/address.js'
 import { hexadecimal, list, octet, port, record, text, wrong } from './check.js'
+import { compileExpression } from './regular-expression.js'
 
 /**
  * Which traffic a rule is about: everything, or what has one of each list that is there. The destination is the server's,
@@ -30,6 +31,11 @@ export interface TrafficDescriptor {
    * example.com itself.
    */
   fqdns?: string[]
+  /**
+   * Names, by an extended regular expression of POSIX, as in TS 24.526: it may match anywhere in the name unless `^` and `$` say
+   * otherwise. Alternatives to `fqdns`. At most 255 octets.
+   */
+  regularExpressions?: string[]
   /** As applications name themselves: with an operating system's UUID, or on any. */
   applications?: { osId?: string; osAppId: string }[]
   /** Address, protocol and port at once, each of which may be left out: all that are there must be so. */
@@ -75,6 +81,8 @@ export function trafficToJson(traffic: readonly TrafficComponent[]): TrafficDesc
     else if (component.type === 'remote-port-range') add('remotePorts', range(component))
     else if (component.type === 'protocol') add('protocols', component.protocol)
     else if (component.type === 'fqdn' && plainName(component.fqdn) !== undefined) add('fqdns', component.fqdn)
+    else if (component.type === 'regular-expression' && typeof compileExpression(component.expression) !== 'string')
+      add('regularExpressions', component.expression)
     else if (component.type === 'app') add('applications', { osAppId: component.appId })
     else if (component.type === 'os-app') add('applications', { osId: component.osId, osAppId: component.appId })
     else if (component.type === 'ip-tuple' && isSimple(component)) add('ipTuples', tupleToJson(component))
@@ -88,6 +96,7 @@ export const LISTS = [
   'remotePorts',
   'protocols',
   'fqdns',
+  'regularExpressions',
   'applications',
   'ipTuples',
   'opaque',
@@ -103,6 +112,13 @@ const PARSERS: Record<ListKey, (path: string, item: unknown) => TrafficComponent
     const fqdn = plainName(text(path, item))
     if (fqdn === undefined) throw wrong(path, `must be a name, or '*.' and a name; it is ${shown(item)}`)
     return [{ type: 'fqdn', fqdn, coding: 'labels' }]
+  },
+  regularExpressions: (path, item) => {
+    const expression = text(path, item)
+    const test = compileExpression(expression)
+    if (typeof test === 'string') throw wrong(path, `must be an extended regular expression: ${test}`)
+    if (Buffer.byteLength(expression) > MAX_TEXT) throw wrong(path, `has more than ${MAX_TEXT} octets`)
+    return [{ type: 'regular-expression', expression }]
   },
   applications: parseApplication,
   ipTuples: parseTuple,
@@ -191,12 +207,12 @@ export function plainName(name: string): string | undefined {
 }
 
 /** TS 24.526: its length is one octet. */
-export const MAX_APP_ID = 255
+export const MAX_TEXT = 255
 
 function parseApplication(path: string, item: unknown): TrafficComponent[] {
   const { osId, osAppId } = record(path, item, ['osId', 'osAppId'])
   const appId = text(`${path}.osAppId`, osAppId)
-  if (Buffer.byteLength(appId) > MAX_APP_ID) throw wrong(`${path}.osAppId`, `has more than ${MAX_APP_ID} octets`)
+  if (Buffer.byteLength(appId) > MAX_TEXT) throw wrong(`${path}.osAppId`, `has more than ${MAX_TEXT} octets`)
   if (osId === undefined) return [{ type: 'app', appId }]
   const uuid = text(`${path}.osId`, osId).toLowerCase()
   if (!UUID.test(uuid)) throw wrong(`${path}.osId`, `must be a UUID; it is ${shown(osId)}`)

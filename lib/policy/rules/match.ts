@@ -3,6 +3,7 @@ import { domainToASCII } from 'node:url'
 import type { IpTuple, TrafficComponent } from '../../wire/atsss/container.js'
 import { ADDRESS_LENGTH, formatAddress, isMappedAddress, parseAddress } from '../../wire/bytes/address.js'
 import { prefix } from './json-traffic.js'
+import { compileExpression, type NameTest } from './regular-expression.js'
 import { byPrecedence, nameOf, type Rule } from './rule.js'
 
 /** A connection about to be opened. What matters is the final destination, not the converter on the way to it. */
@@ -32,8 +33,8 @@ export interface Match {
 
 /**
  * The rule for this flow: the first by precedence whose components all match. Components of one kind are alternatives;
- * those of different kinds must all match. Addresses of both families are one kind, as are ports and ranges of ports, and
- * applications with and without an operating system: as different kinds, no connection could ever match both.
+ * those of different kinds must all match. Addresses of both families are one kind, as are ports and ranges of ports, names and
+ * expressions for names, and applications with and without an operating system: as different kinds, no connection could ever match both.
  */
 export function match(rules: readonly Rule[], flow: Flow): Match {
   const destination = destinationOf(flow)
@@ -107,6 +108,8 @@ const KINDS: Partial<Record<TrafficComponent['type'], string>> = {
   app: 'application',
   'remote-ipv4': 'address',
   'remote-ipv6': 'address',
+  fqdn: 'name',
+  'regular-expression': 'name',
   'remote-port': 'port',
   'remote-port-range': 'port',
 }
@@ -150,6 +153,8 @@ function judgeComponent(component: TrafficComponent, destination: Destination): 
       return judgeTuple(component, destination)
     case 'fqdn':
       return judgeName(component.fqdn, destination)
+    case 'regular-expression':
+      return judgeExpression(component, destination)
     default:
       return no(`it has a component of type ${component.type}`)
   }
@@ -224,6 +229,21 @@ function judgeName(fqdn: string, { name }: Destination): Judgement {
   return isUnder(name, pattern)
     ? yes(pattern === name ? `name ${name}` : `name ${name} is in ${pattern}`)
     : no(`${name} is not ${pattern}`)
+}
+
+/** Compiled at their first use: a rule is asked for each connection. */
+const TESTS = new WeakMap<TrafficComponent, NameTest | string>()
+
+function judgeExpression(
+  component: Extract<TrafficComponent, { type: 'regular-expression' }>,
+  { name }: Destination,
+): Judgement {
+  const { expression } = component
+  if (name === undefined) return no('the destination is given by its address, not by a name')
+  const test = TESTS.get(component) ?? compileExpression(expression)
+  TESTS.set(component, test)
+  if (typeof test === 'string') return no(`'${expression}' is no expression: ${test}`)
+  return test(name) ? yes(`name ${name} matches '${expression}'`) : no(`${name} does not match '${expression}'`)
 }
 
 /** Whether a name is `pattern`, or below it when that begins with `*.`; both in small letters, without a dot at the end. */

@@ -2,7 +2,9 @@
  * ATSSS rules as the inside knows them, wherever they came from: JSON, a container from the network, or a preset.
  * TS 23.501 §5.32.8, table 5.32.8-1.
  */
+
 import type { TrafficComponent } from '../../wire/atsss/traffic-descriptor.js'
+import { compileExpression } from './regular-expression.js'
 
 export type AccessType = '3gpp' | 'non-3gpp'
 
@@ -88,8 +90,12 @@ export function unusableBecause(traffic: readonly TrafficComponent[]): string | 
         return `its traffic descriptor has a component of the unknown type ${component.code}`
       case 'invalid':
         return `its traffic descriptor has a component of type ${component.code} that ${component.why}`
-      case 'regular-expression':
-        return 'its traffic descriptor has a regular expression, which is not evaluated here'
+      case 'regular-expression': {
+        const test = compileExpression(component.expression)
+        if (typeof test === 'string')
+          return `its regular expression '${component.expression}' is none of POSIX: ${test}`
+        break
+      }
       default:
         return `its traffic descriptor has a component of type ${component.type}, which says nothing about a destination`
     }

@@ -35,6 +35,7 @@ const COMPONENTS: Readonly<Record<Exclude<(typeof LISTS)[number], 'opaque'>, Jso
   remotePorts: PORTS,
   protocols: octet.schema,
   fqdns: TEXT,
+  regularExpressions: { ...TEXT, maxLength: 255 },
   applications: object({ osId: UUID_SCHEMA, osAppId: { ...TEXT, maxLength: 255 } }, { required: ['osAppId'] }),
   ipTuples: object({ remoteAddress: PREFIX, protocol: octet.schema, remotePort: PORTS }, { minProperties: 1 }),
 }

@@ -25,6 +25,8 @@ export type TrafficComponent =
   | { type: 'remote-port-range'; low: number; high: number }
   | IpTuple
   | { type: 'fqdn'; fqdn: string; coding: FqdnCoding }
+  /** Names, by an extended regular expression of POSIX; as it came, whether it is one or not. */
+  | { type: 'regular-expression'; expression: string }
   /** About something that a program which opens a TCP connection can neither see nor choose. Without its count octet, if any. */
   | { type: OpaqueComponentType; value: Uint8Array }
   /** Of a known type, with a value that cannot be. */
@@ -59,7 +61,6 @@ export type OpaqueComponentType =
   | 'ethertype'
   | 'dnn'
   | 'connection-capabilities'
-  | 'regular-expression'
   | 'destination-mac-range'
   | 'pin-id'
   | 'connectivity-group-id'

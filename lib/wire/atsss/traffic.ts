@@ -175,6 +175,11 @@ function readValue(type: ComponentType, from: Reader): TrafficComponent | string
       const name = readFqdn(from.rest('FQDN', bytes => readFqdn(bytes)?.fqdn ?? hex(bytes)))
       return name === undefined ? 'is no name' : { type, ...name }
     }
+    case 'regular-expression': {
+      from.u8('Length of expression')
+      const expression = readText(from.rest('Expression', bytes => readText(bytes) ?? hex(bytes)))
+      return expression === undefined ? 'is no text' : { type, expression }
+    }
     default:
       if (typeof LENGTHS[type] !== 'number') from.u8('Length of value')
       return { type, value: from.rest('Value') }
@@ -272,6 +277,9 @@ function writeComponent(to: OctetWriter, component: TrafficComponent): void {
       break
     case 'fqdn':
       to.counted(1, 'FQDN', () => writeFqdn(to, component.fqdn, component.coding))
+      break
+    case 'regular-expression':
+      to.counted(1, 'expression', () => to.put(Buffer.from(component.expression), 'expression'))
       break
     default:
       writeOpaque(to, component.type, component.value)

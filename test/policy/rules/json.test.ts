@@ -209,7 +209,13 @@ describe('which traffic', () => {
     expect(parseOne(about({ opaque: ['6012345678'] })).unusable).toContain('security-parameter-index')
     expect(parseOne(about({ opaque: ['b0'] })).unusable).toContain('unknown type 176')
     expect(parseOne(about({ opaque: ['5001'] })).unusable).toContain('is cut short')
-    expect(parseOne(about({ fqdns: ['example.com'], opaque: ['920161'] })).unusable).toContain('regular expression')
+    // 0x92, 2 octets: '*a', which is no expression; kept as it came
+    const none = parseOne(about({ fqdns: ['example.com'], opaque: ['92022a61'] }))
+    expect(none.unusable).toContain("its regular expression '*a' is none of POSIX: nothing to repeat before")
+    expect(rulesToJson([none])[0]!.trafficDescriptor).toEqual({ fqdns: ['example.com'], opaque: ['92022a61'] })
+    // 0xa2 PIN ID and 0xa3 connectivity group ID, 1 octet each
+    expect(parseOne(about({ matchAll: true, opaque: ['a20161'] })).unusable).toContain('pin-id')
+    expect(parseOne(about({ matchAll: true, opaque: ['a30161'] })).unusable).toContain('connectivity-group-id')
     expect(parseOne(about({ opaque: [] })).unusable).toBe('it has no traffic descriptor component')
     expect(parseOne(about({ matchAll: true })).unusable).toBeUndefined()
   })
@@ -359,6 +365,16 @@ describe('refuses, and names the place', () => {
       'a loss of more than everything',
       [steered({ steerModeValue: 'PRIORITY_BASED', prioAcc: '3GPP_ACCESS', thresValue: { plrThres: 1001 } })],
       'rules[0].steeringMode.thresValue.plrThres: must be an integer in 0…1000; it is 1001',
+    ],
+    [
+      'an expression that is none',
+      [about({ regularExpressions: ['a', '(b'] })],
+      'regularExpressions[1]: must be an extended regular expression: a group is not closed',
+    ],
+    [
+      'an expression of 256 octets',
+      [about({ regularExpressions: ['a'.repeat(256)] })],
+      'regularExpressions[0]: has more than 255 octets',
     ],
     [
       'an RTT in words',

@@ -113,7 +113,7 @@ const VECTORS: [string, string, TrafficComponent][] = [
   ],
   ['a name as text, with the root’s dot', '91 04 63 6f 6d 2e', { type: 'fqdn', fqdn: 'com.', coding: 'text' }],
   ['a wildcard of labels', '91 06 01 2a 03 63 6f 6d', { type: 'fqdn', fqdn: '*.com', coding: 'labels' }],
-  ['a regular expression', '92 03 2e 2a 24', { type: 'regular-expression', value: hex('2e 2a 24') }],
+  ['a regular expression', '92 03 2e 2a 24', { type: 'regular-expression', expression: '.*$' }],
   ['an application', 'a0 0a 63 61 66 c3 a9 2e 61 70 70 73', { type: 'app', appId: 'café.apps' }],
   [
     'destination MAC addresses',
