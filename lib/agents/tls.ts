@@ -2,6 +2,7 @@
 import dns from 'node:dns'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { plainHost } from '../input/addresses.js'
 import { type MptcpConnectOptions, MptcpSocket } from '../socket/socket.js'
 import { type ConnectionSource, connectFrom, isSession } from './source.js'
 
@@ -76,7 +77,7 @@ export function secureOver(
   sessions?: TlsSessions,
 ): TLSSocket {
   const { host = 'localhost', port } = options
-  const servername = options.servername ?? (isIP(host) === 0 ? host : undefined)
+  const servername = options.servername ?? nameOf(host)
   const key = `${servername ?? host}:${port}`
   const session = options.session ?? sessions?.get(key)
   const secure = tlsConnect({
@@ -87,6 +88,12 @@ export function secureOver(
   })
   if (sessions) secure.on('session', made => sessions.set(key, made))
   return secure
+}
+
+/** For SNI: RFC 6066 §3: "a byte string using ASCII encoding without a trailing dot"; "Literal IPv4 and IPv6 addresses are not permitted". */
+function nameOf(host: string): string | undefined {
+  const plain = plainHost(host)
+  return isIP(plain) === 0 ? plain : undefined
 }
 
 /** A lookup that does not begin before the gate is open. */

@@ -1,5 +1,6 @@
 /** Addresses and ports as text: one spelling of each, parsed and printed; sets of prefixes. */
 import { BlockList, isIP, isIPv4 } from 'node:net'
+import { domainToASCII } from 'node:url'
 import { AtsssError } from '../errors.js'
 import { ADDRESS_LENGTH, formatAddress, parseAddress } from '../wire/bytes/address.js'
 import { invalid } from './check.js'
@@ -39,6 +40,15 @@ export class PrefixSet {
 export function plainAddress(address: string): string {
   const bytes = new Uint8Array(ADDRESS_LENGTH)
   return parseAddress(withoutZone(address), bytes, 0) ? formatAddress(bytes, 0) : address
+}
+
+/**
+ * A host in one spelling: an address as `plainAddress` has it; a name in small ASCII letters (IDNA), without the root's dot. Text that
+ * is neither is only changed to small letters.
+ */
+export function plainHost(host: string): string {
+  if (isIP(host) !== 0) return plainAddress(host)
+  return (domainToASCII(host) || host.toLowerCase()).replace(/\.$/, '')
 }
 
 /**

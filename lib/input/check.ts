@@ -2,8 +2,14 @@
  * Checks of values that come from outside: options, and rules and configurations in JSON. Each check returns the value,
  * or throws an error that says where the value is, what it must be, what it is, and what was probably meant.
  */
-import { inspect } from 'node:util'
+import { inspect, types } from 'node:util'
 import { AtsssError, type ErrorCode } from '../errors.js'
+
+/**
+ * A Uint8Array or Buffer of any realm: in vm contexts, as Jest has them, those of Node are instances of another Uint8Array than the
+ * application's.
+ */
+export const isBytes: (value: unknown) => value is Uint8Array = types.isUint8Array
 
 /** The checks of one kind of input: all its errors have one code, and name the place in one way. */
 export class Checks {
@@ -70,8 +76,8 @@ export class Checks {
   }
 
   readonly bytes = (path: string, value: unknown): Uint8Array | undefined => {
-    if (value !== undefined && !(value instanceof Uint8Array)) throw this.invalid(path, 'a Uint8Array', value)
-    return value
+    if (value === undefined || isBytes(value)) return value
+    throw this.invalid(path, 'a Uint8Array', value)
   }
 
   /** Octets, as hexadecimal digits. */

@@ -1,9 +1,9 @@
 /** Decides which destinations are left to Node. Pure. */
 import { isIP } from 'node:net'
-import { PrefixSet } from '../input/addresses.js'
+import { PrefixSet, plainHost } from '../input/addresses.js'
 import { invalid } from '../input/check.js'
 import { plainName } from '../policy/rules/json-traffic.js'
-import { isUnder } from '../policy/rules/match.js'
+import { isUnder, plainPattern } from '../policy/rules/match.js'
 
 /** Loopback (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3) and link-local (RFC 3927, RFC 4291 §2.5.6). The unspecified address reaches this host too. */
 const LOCAL = ['127.0.0.0/8', '0.0.0.0/32', '169.254.0.0/16', '::1/128', '::/128', 'fe80::/10']
@@ -22,7 +22,7 @@ export class Exclusion {
     const names: string[] = []
     for (const [index, entry] of entries.entries()) {
       const name = isIP(entry.split('/')[0]!) === 0 ? plainName(entry) : undefined
-      if (name !== undefined) names.push(name.toLowerCase().replace(/\.$/, ''))
+      if (name !== undefined) names.push(plainPattern(name))
       else if (isPrefix(entry)) prefixes.push(entry)
       else throw invalid(`exclude[${index}]`, "an address, a prefix such as '10.0.0.0/8', a name or '*.name'", entry)
     }
@@ -32,8 +32,8 @@ export class Exclusion {
 
   /** @param host as the application gave it: an address, or a name that is not resolved yet */
   hasHost(host: string): boolean {
-    if (isIP(host) !== 0) return this.#prefixes.has(host)
-    const name = host.toLowerCase().replace(/\.$/, '')
+    const name = plainHost(host)
+    if (isIP(name) !== 0) return this.#prefixes.has(name)
     return this.#names.some(pattern => isUnder(name, pattern))
   }
 

@@ -102,7 +102,7 @@ export function resolveSession(options: SessionOptions): SessionSettings {
   NAMES.refuseMisspelled(options)
   refuseInterface(options)
   return {
-    accesses: { '3gpp': access(options, '3gpp'), 'non-3gpp': access(options, 'non-3gpp') },
+    accesses: bothAccesses(options),
     application: application(options.application),
     container: resolveContainer(options.container),
     unmatched: oneOf('unmatched', options.unmatched, ['any', 'refuse'], 'any'),
@@ -160,6 +160,17 @@ function refuseInterface(options: object): void {
       'interface',
       'in a session: its rules choose the interface, among those of the option "accesses"',
     )
+}
+
+function bothAccesses(options: SessionOptions): SessionSettings['accesses'] {
+  const accesses = { '3gpp': access(options, '3gpp'), 'non-3gpp': access(options, 'non-3gpp') }
+  const { interface: name } = accesses['3gpp']
+  if (name === accesses['non-3gpp'].interface)
+    throw new AtsssError(
+      'ERR_ATSSS_OPTION',
+      `Option "accesses" has the interface '${name}' for both accesses: name two interfaces`,
+    )
+  return accesses
 }
 
 function access({ accesses }: SessionOptions, type: AccessType): AccessConfig {

@@ -207,6 +207,27 @@ describe('what is wrong, how bad that is, and the first fix', () => {
     })
   })
 
+  test('an access that is held back, as sessions have it; an alternative name; two names of one interface', () => {
+    const about = (interfaces: Interface[], accesses: { '3gpp': string; 'non-3gpp': string }) =>
+      findings({ ...GOOD, interfaces }, accesses).filter(({ id }) => id.startsWith('access-'))
+    const dormant = { ...wlan, heldBack: 'it waits, mostly for its authentication (operstate dormant)' }
+    const [, waits] = about([dormant, wwan], { '3gpp': 'wwan0', 'non-3gpp': 'wlan0' })
+    expect(waits).toMatchObject({ state: 'bad', found: expect.stringContaining('wlan0 (wifi, not ready: it waits') })
+    expect(findings({ ...GOOD, interfaces: [dormant, wwan] }, undefined)).toContainEqual(
+      expect.objectContaining({ id: 'interfaces', state: 'warning' }),
+    )
+    const renamed = { ...wlan, altnames: ['wlp2s0'] }
+    const all = findings({ ...GOOD, interfaces: [renamed, wwan] }, { '3gpp': 'wwan0', 'non-3gpp': 'wlp2s0' })
+    expect(all.find(({ id }) => id === 'access-non-3gpp')).toMatchObject({
+      state: 'good',
+      found: 'wlp2s0 is another name of wlan0 (wifi, 192.0.2.10/24)',
+    })
+    expect(all.map(({ id }) => id)).toContain('route-wlan0')
+    const both = about([renamed, wwan], { '3gpp': 'wlan0', 'non-3gpp': 'wlp2s0' })
+    expect(both.map(({ state }) => state)).toEqual(['bad', 'bad'])
+    expect(both[1]!.found).toContain('wlp2s0 is the same interface as the 3gpp access')
+  })
+
   test('whether the addon is a prebuilt one', () => {
     const found = (addonFile: string) =>
       findings({ ...GOOD, addonFile }, undefined).find(({ id }) => id === 'addon')!.found
@@ -386,6 +407,14 @@ describe('the path to a converter', () => {
       'no answer to a message in the SYN; Convert answered (1-RTT)',
     ],
     ['no converter', { failure: 'no answer' }, 'bad', 'Convert not answered: no answer'],
+    ['SYN without data', { synData: 'not-sent', convert: '1rtt' }, 'warning', 'no message in the SYN'],
+    ['refused to connect to itself', { answer: 'not-authorized' }, 'good', 'Convert answered (0-RTT): not-authorized'],
+    [
+      'refused to connect to the destination',
+      { answer: 'not-authorized', destination: 'example.com:443' },
+      'bad',
+      'Convert answered (0-RTT): not-authorized',
+    ],
   ])('%s', (_name, probe, state, found) => {
     const finding = aboutPath({ ...GOOD_PATH, ...probe })
     expect(finding.state).toBe(state)

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { hostAndPort, PrefixSet, parseDestination, parseHostAndPort, plainAddress } from '../../lib/input/addresses.js'
+import {
+  hostAndPort,
+  PrefixSet,
+  parseDestination,
+  parseHostAndPort,
+  plainAddress,
+  plainHost,
+} from '../../lib/input/addresses.js'
 
 describe('host and port', () => {
   test.each([
@@ -45,6 +52,21 @@ describe('host and port', () => {
     expect(parsed?.port).toBeUndefined()
     if (typeof text === 'string') expect(parsed).toBeUndefined()
   })
+})
+
+test.each([
+  ['example.com', 'example.com'],
+  ['Example.COM.', 'example.com'],
+  ['bücher.example', 'xn--bcher-kva.example'],
+  ['BÜCHER.example。', 'xn--bcher-kva.example'],
+  ['XN--BCHER-KVA.example', 'xn--bcher-kva.example'],
+  ['_convert._tcp.Example', '_convert._tcp.example'],
+  ['::FFFF:192.0.2.1', '192.0.2.1'],
+  ['2001:DB8:0::1', '2001:db8::1'],
+  ['127.1', '127.0.0.1'],
+  ['No Name', 'no name'],
+])('%s in one spelling: %s', (host, plain) => {
+  expect(plainHost(host)).toBe(plain)
 })
 
 describe('a destination in words', () => {

@@ -358,6 +358,8 @@ describe('what is left alone', () => {
     ['by a prefix', ['127.0.0.0/8'], '127.0.0.1'],
     ['by its name', ['Server.example.'], 'server.EXAMPLE'],
     ['by the name above', ['*.example'], 'a.server.example'],
+    ['by its name in Unicode', ['bücher.example'], 'xn--bcher-kva.EXAMPLE'],
+    ['by its name in ASCII', ['*.xn--bcher-kva.example'], 'a.Bücher.example'],
     ['by the address of its name', ['127.0.0.1'], 'server.example'],
     ['by one of the addresses of its name', ['198.51.100.1'], 'both.example'],
   ])('what is excluded %s', async (_, exclude, host) => {

@@ -49,6 +49,11 @@ describe('options', () => {
     ['an access of another name', { accesses: { ...ACCESSES, wifi: 'wlan0' } }, '"wifi"'],
     ['an access that is no name', { accesses: { ...ACCESSES, '3gpp': 5 } }, 'accesses.3gpp'],
     ['an access without an interface', { accesses: { ...ACCESSES, '3gpp': {} } }, 'accesses.3gpp'],
+    [
+      'one interface for both',
+      { accesses: { '3gpp': 'wlan0', 'non-3gpp': { interface: 'wlan0' } } },
+      "'wlan0' for both",
+    ],
     ['a misspelled one', { accesses: ACCESSES, rulez: 'handover' }, 'should be "rules"'],
     ['a misspelled one of a connection', { accesses: ACCESSES, convertors: '192.0.2.1:1' }, 'should be "converters"'],
     ['unmatched', { accesses: ACCESSES, unmatched: 'drop' }, 'unmatched'],

@@ -1,5 +1,6 @@
 /** Findings about interfaces: which are accesses, and whether packets can leave by them. Pure. */
 import type { AccessType } from '../../policy/rules/rule.js'
+import { BOTH } from '../../policy/steering/accesses.js'
 import type { Interface } from './facts.js'
 import { type Finding, sysctlFix } from './finding.js'
 import { LIKELY_ACCESS } from './interfaces.js'
@@ -8,7 +9,7 @@ import { LIKELY_ACCESS } from './interfaces.js'
 export type Accesses = Readonly<Record<AccessType, string>> | undefined
 
 export function aboutAccesses(interfaces: readonly Interface[], accesses: Accesses): Finding[] {
-  const chosen = accesses ? Object.entries(accesses).map(([access, name]) => configured(access, name, interfaces)) : []
+  const chosen = accesses ? BOTH.map(access => configured(access, accesses, interfaces)) : []
   const usable = interfaces.filter(isUsable)
   return [
     aboutChoice(interfaces, usable, accesses),
@@ -17,9 +18,14 @@ export function aboutAccesses(interfaces: readonly Interface[], accesses: Access
   ]
 }
 
-/** Up, with carrier and an address. */
-function isUsable({ up, carrier, addresses }: Interface): boolean {
-  return up && carrier && addresses.length > 0
+/** Whether the interface has this name, or this alternative name. */
+export function isNamed({ name, altnames = [] }: Interface, wanted: string): boolean {
+  return name === wanted || altnames.includes(wanted)
+}
+
+/** Up, with carrier and an address, and not held back. */
+function isUsable({ up, carrier, heldBack, addresses }: Interface): boolean {
+  return up && carrier && heldBack === undefined && addresses.length > 0
 }
 
 function aboutChoice(interfaces: readonly Interface[], usable: readonly Interface[], accesses: Accesses): Finding {
@@ -52,20 +58,32 @@ function aboutChoice(interfaces: readonly Interface[], usable: readonly Interfac
   }
 }
 
-function inWords({ name, kind, up, carrier, addresses }: Interface): string {
+function inWords({ name, kind, up, carrier, heldBack, addresses }: Interface): string {
   if (!up) return `${name} (${kind}, down)`
   if (!carrier) return `${name} (${kind}, no carrier)`
+  if (heldBack !== undefined) return `${name} (${kind}, not ready: ${heldBack})`
   return `${name} (${kind}, ${addresses.join(' ') || 'no address'})`
 }
 
-function configured(access: string, name: string, interfaces: readonly Interface[]): Finding {
-  const found = interfaces.find(each => each.name === name)
+function configured(access: AccessType, accesses: NonNullable<Accesses>, interfaces: readonly Interface[]): Finding {
+  const name = accesses[access]
+  const found = interfaceNamed(name, interfaces)
+  const about = { id: `access-${access}`, title: `Access ${access}` }
+  const other = BOTH.find(each => each !== access)!
+  if (found && found === interfaceNamed(accesses[other], interfaces))
+    return {
+      ...about,
+      state: 'bad',
+      found: `${name} is the same interface as the ${other} access: ${inWords(found)}`,
+      why: 'a handover needs two interfaces',
+      fixes: [{ command: '', note: 'name two interfaces' }],
+    }
   const good = found !== undefined && isUsable(found)
+  const otherName = found && found.name !== name ? `${name} is another name of ` : ''
   return {
-    id: `access-${access}`,
-    title: `Access ${access}`,
+    ...about,
     state: good ? 'good' : 'bad',
-    found: found === undefined ? `there is no interface ${name}` : inWords(found),
+    found: found === undefined ? `there is no interface ${name}` : otherName + inWords(found),
     why: 'to be used, it must be up and have carrier and an address',
     fixes:
       good || found === undefined || found.up
@@ -74,16 +92,17 @@ function configured(access: string, name: string, interfaces: readonly Interface
   }
 }
 
+function interfaceNamed(name: string, interfaces: readonly Interface[]): Interface | undefined {
+  return interfaces.find(each => each.name === name) ?? interfaces.find(each => isNamed(each, name))
+}
+
 /** Linux, ip-sysctl rp_filter. */
 const RP_FILTER = ['off (0)', 'strict (1)', 'loose (2)']
 const STRICT = 1
 
-function aboutInterface(
-  { name, routes, rpFilter, addresses }: Interface,
-  usable: readonly Interface[],
-  accesses: Accesses,
-): Finding[] {
-  if (accesses !== undefined && !Object.values(accesses).includes(name)) return []
+function aboutInterface(of: Interface, usable: readonly Interface[], accesses: Accesses): Finding[] {
+  const { name, routes, rpFilter, addresses } = of
+  if (accesses !== undefined && !Object.values(accesses).some(wanted => isNamed(of, wanted))) return []
   const gateways = routes.map(({ gateway, metric }) => `${gateway ?? 'on the link'} (metric ${metric})`)
   const subnet = addresses[0]?.replace(/\d+\/.*$/, '1') ?? ''
   const route: Finding = {

@@ -6,6 +6,7 @@ import { nativeFile } from '../../runtime/kernel/native.js'
 import { type MissingInside, missingInsides } from '../../runtime/kernel/node-socket.js'
 import { isSupported } from '../../runtime/kernel/support.js'
 import { pathManagerSetting, sysctl } from '../../runtime/kernel/sysctl.js'
+import { heldBackBy } from '../../runtime/network/access-links.js'
 import type { DefaultRoute } from '../../runtime/network/link-monitor.js'
 import { type Link, type NetworkState, openLinkMonitor } from '../../runtime/network/link-monitor.js'
 import {
@@ -53,9 +54,13 @@ export interface Facts {
 
 export interface Interface {
   name: string
+  /** Its other names. */
+  altnames?: readonly string[]
   kind: InterfaceKind
   up: boolean
   carrier: boolean
+  /** Why it carries nothing although it has a carrier, if that is so. */
+  heldBack?: string
   /** Those that reach beyond the link. */
   addresses: readonly string[]
   routes: readonly Pick<DefaultRoute, 'family' | 'gateway' | 'metric'>[]
@@ -153,11 +158,14 @@ async function ofLink(link: Link, network: NetworkState, remotes: readonly strin
   const usable = addresses.filter(({ scope, tentative }) => scope === 'global' && !tentative)
   const routes = network.defaultRoutes.filter(route => route.interfaceIndex === link.index)
   const filter = (of: string) => Number(sysctl(`net.ipv4.conf.${of.replaceAll('.', '/')}.rp_filter`) ?? 0)
+  const heldBack = up && carrier ? heldBackBy(link) : undefined
   return {
     name,
+    ...(link.altnames && { altnames: link.altnames }),
     kind: kindOf(name),
     up,
     carrier,
+    ...(heldBack !== undefined && { heldBack }),
     addresses: usable.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
     routes: routes.map(({ family, gateway, metric }) => ({ family, gateway, metric })),
     leaving: await leavingOf(network, link, remotes),

@@ -1,6 +1,7 @@
 /** The path to a converter over one access, tried: three connections that carry nothing but a Convert message. */
 import { once } from 'node:events'
 import { type ConverterAddress, connect, type MptcpOptions, type MptcpSocket } from '../../index.js'
+import { hostAndPort } from '../../input/addresses.js'
 import type { ConverterSpec } from '../../input/options.js'
 import { findConverters } from '../../runtime/connect/resolve.js'
 import type { Finding } from './finding.js'
@@ -35,6 +36,8 @@ export interface Probe {
   convert?: '0rtt' | '1rtt' | undefined
   /** What it answered: `connected`, or the error's name. */
   answer?: string
+  /** What it was asked to connect to, unless that was itself. */
+  destination?: string
   /** Why it did not answer. */
   failure?: string
 }
@@ -44,7 +47,8 @@ const TIMEOUT = 5000
 export async function probe(target: ProbeTarget): Promise<Probe> {
   const { interface: device, converter, allowLoopback } = target
   const over: MptcpOptions = device === undefined ? {} : { interface: device }
-  const result: Probe = { interface: device, converter: converter.name }
+  const asked = target.destination && { destination: hostAndPort(target.destination.host, target.destination.port) }
+  const result: Probe = { interface: device, converter: converter.name, ...asked }
   const places = await placesOf(converter)
   if (places instanceof Error) return { ...result, unreachable: places.message }
   const { place, plain } = await firstToAnswer(places, over)
@@ -110,13 +114,16 @@ async function attempt(options: { host: string; port: number } & MptcpOptions): 
   }
 }
 
+const REFUSED_ITSELF =
+  'it was asked to connect to itself, which converters may refuse: --destination HOST:PORT asks for a real server'
+
 /**
  * Pure.
  *
  * @param number of the converter, counted from 1: the first one's findings need none in their ids
  */
 export function aboutPath(path: Probe, number = 1): Finding {
-  const { converter, rtt, unreachable, mptcp, synData, convert, answer, failure } = path
+  const { converter, rtt, unreachable, mptcp, synData, convert, answer, failure, destination } = path
   const over = path.interface === undefined ? '' : ` over ${path.interface}`
   const id = `path-${path.interface ?? 'default'}${number === 1 ? '' : `-${number}`}`
   const about = { id, title: `Converter ${converter}${over}` }
@@ -172,6 +179,16 @@ export function aboutPath(path: Probe, number = 1): Finding {
         },
       ],
     }
+  if (destination !== undefined && answer !== 'connected')
+    return {
+      ...about,
+      state: 'bad',
+      found,
+      why: `the converter does not connect this device to ${destination}`,
+      fixes: [
+        { command: '', note: 'what each answer means: docs/errors.md; atsss converter: --allow, --allow-target' },
+      ],
+    }
   if (synData === 'not-sent')
     return {
       ...about,
@@ -193,5 +210,6 @@ export function aboutPath(path: Probe, number = 1): Finding {
         },
       ],
     }
-  return { ...about, state: 'good', found, why: 'a Convert message needs no extra round trip', fixes: [] }
+  const refused = answer === 'connected' ? '' : `; ${REFUSED_ITSELF}`
+  return { ...about, state: 'good', found, why: `a Convert message needs no extra round trip${refused}`, fixes: [] }
 }

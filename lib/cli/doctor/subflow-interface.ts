@@ -2,7 +2,7 @@
  * Whether further subflows leave by the interface of their access. Linux 5.19 to 6.8 ignores it under the userspace path manager
  * (docs/linux.md, "Path managers"): a session announces the address first, and where that is refused, only routing rules help.
  */
-import type { Accesses } from './accesses.js'
+import { type Accesses, isNamed } from './accesses.js'
 import type { Facts, Interface } from './facts.js'
 import type { Finding, Fix } from './finding.js'
 import type { Leaving } from './subflow-trial.js'
@@ -71,8 +71,9 @@ const BOTH_MANAGERS =
   'subflows leave by their own interface. They do so under the userspace path manager, too: where the kernel ignores the interface (Linux 5.19 to 6.8), a session announces the address first'
 
 /** Whether sessions may use it: it is named as an access, or it leads out of its link. */
-function mayCarry({ name, up, carrier, routes }: Interface, accesses: Accesses): boolean {
-  if (accesses !== undefined) return Object.values(accesses).includes(name)
+function mayCarry(of: Interface, accesses: Accesses): boolean {
+  const { up, carrier, routes } = of
+  if (accesses !== undefined) return Object.values(accesses).some(wanted => isNamed(of, wanted))
   return up && carrier && routes.length > 0
 }
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { AtsssError } from '../../errors.js'
 import { PrefixSet } from '../../input/addresses.js'
 import { callApplication } from '../../input/application.js'
-import { flag, integer, invalid, OptionNames, oneOf } from '../../input/check.js'
+import { flag, integer, invalid, isBytes, OptionNames, oneOf } from '../../input/check.js'
 import { TIMER_MAX } from '../../input/options.js'
 import { type ListenAddress, listenAddress } from './listen-address.js'
 import type { ConverterOptions, CookieOptions } from './options.js'
@@ -140,7 +140,7 @@ function cookieKey(given: ConverterOptions['cookies']): CookieKey | undefined {
     throw invalid('cookies', 'true, false or { secret, lifetime }', given)
   const { secret, lifetime, ...rest } = given === true ? ({} as CookieOptions) : given
   refuseUnknown(rest, [])
-  if (secret !== undefined && !(secret instanceof Uint8Array && secret.length >= 16))
+  if (secret !== undefined && !(isBytes(secret) && secret.length >= 16))
     throw invalid('cookies.secret', 'a Uint8Array of 16 bytes or more', secret)
   return {
     secret: secret ?? randomBytes(32),

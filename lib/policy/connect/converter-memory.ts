@@ -5,6 +5,7 @@
 import { inspect } from 'node:util'
 import { AtsssError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
+import { isBytes } from '../../input/check.js'
 import { COOKIE_LENGTH, type CookieStore, isCookie } from '../../input/options.js'
 
 /** A converter as seen over one access. */
@@ -122,7 +123,7 @@ export class ConverterMemory {
    */
   cookie(path: ConverterPath, configured?: Uint8Array): Uint8Array | undefined {
     const given: unknown = callApplication(() => this.#cookies.get(key(path))) ?? undefined
-    if (given !== undefined && !(given instanceof Uint8Array && isCookie(given))) throw noCookie(given)
+    if (given !== undefined && !(isBytes(given) && isCookie(given))) throw noCookie(given)
     if (given || !configured) return given
     return this.#refusedCookies.get(key(path)) === hex(configured) ? undefined : configured
   }
@@ -163,7 +164,7 @@ export class ConverterMemory {
 }
 
 function noCookie(given: unknown): AtsssError {
-  const found = given instanceof Uint8Array ? `${given.length} bytes` : inspect(given, { depth: 0 }).slice(0, 80)
+  const found = isBytes(given) ? `${given.length} bytes` : inspect(given, { depth: 0 }).slice(0, 80)
   return new AtsssError(
     'ERR_ATSSS_OPTION',
     `get() of the option "cookies" must return undefined, or a Uint8Array of ${COOKIE_LENGTH}; it returned ${found}`,

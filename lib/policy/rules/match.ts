@@ -1,5 +1,5 @@
 /** Which rule a connection is under: a function of the rules and of where it goes. TS 23.501 §5.32.8. */
-import { domainToASCII } from 'node:url'
+import { plainHost } from '../../input/addresses.js'
 import type { IpTuple, TrafficComponent } from '../../wire/atsss/container.js'
 import { ADDRESS_LENGTH, formatAddress, isMappedAddress, parseAddress } from '../../wire/bytes/address.js'
 import { prefix } from './json-traffic.js'
@@ -56,7 +56,7 @@ interface Judgement {
 }
 
 interface Destination {
-  /** Lower case, ASCII, without the root's dot; not an address literal. */
+  /** As `plainHost` writes it; not an address literal. */
   name: string | undefined
   /** 16 octets, IPv4 being IPv4-mapped; and as text. */
   address: Uint8Array | undefined
@@ -73,7 +73,7 @@ function destinationOf({ host, address, port, protocol = TCP, osId, osAppId }: F
   const literal = host === undefined ? undefined : octets(host)
   const known = address === undefined ? literal : octets(address)
   return {
-    name: host === undefined || literal !== undefined ? undefined : (domainToASCII(host) || host).replace(/\.$/, ''),
+    name: host === undefined || literal !== undefined ? undefined : plainHost(host),
     address: known,
     text: known === undefined ? '' : formatAddress(known, 0),
     port,
@@ -225,7 +225,7 @@ function judgeTuple({ ipv4, ipv6, protocol, port, ports }: IpTuple, destination:
 
 function judgeName(fqdn: string, { name }: Destination): Judgement {
   if (name === undefined) return no('the destination is given by its address, not by a name')
-  const pattern = fqdn.toLowerCase().replace(/\.$/, '')
+  const pattern = plainPattern(fqdn)
   return isUnder(name, pattern)
     ? yes(pattern === name ? `name ${name}` : `name ${name} is in ${pattern}`)
     : no(`${name} is not ${pattern}`)
@@ -244,6 +244,11 @@ function judgeExpression(
   TESTS.set(component, test)
   if (typeof test === 'string') return no(`'${expression}' is no expression: ${test}`)
   return test(name) ? yes(`name ${name} matches '${expression}'`) : no(`${name} does not match '${expression}'`)
+}
+
+/** The pattern as `isUnder` compares it. */
+export function plainPattern(pattern: string): string {
+  return pattern.startsWith('*.') ? `*.${plainHost(pattern.slice(2))}` : plainHost(pattern)
 }
 
 /** Whether a name is `pattern`, or below it when that begins with `*.`; both in small letters, without a dot at the end. */

@@ -1,4 +1,5 @@
 /** Rules in any of the forms that a session takes. Pure: rules in, rules out. */
+import { isBytes } from '../../input/check.js'
 import { type DecodeContainerOptions, decodeContainer } from '../../wire/atsss/container.js'
 import { decodeSessionMessage, isNasMessage } from '../../wire/atsss/nas.js'
 import { applyContainer, changesBetween, type RuleUpdate, type UpdateProblem } from './container.js'
@@ -31,7 +32,7 @@ export function readRules(
   input: RulesInput,
   framing: DecodeContainerOptions = {},
 ): RuleUpdate {
-  if (input instanceof Uint8Array) return readBytes(before, input, framing)
+  if (isBytes(input)) return readBytes(before, input, framing)
   if (isPolicyDecision(input)) {
     const { rules, problems } = parsePolicyDecision(input)
     return { rules, changes: changesBetween(before, rules), problems: problems.map(problemOf) }

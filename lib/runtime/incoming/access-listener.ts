@@ -13,7 +13,7 @@ import { native } from '../kernel/native.js'
 import { openProtocol, type Protocol } from '../kernel/open-socket.js'
 import { reactor, type Wait } from '../kernel/reactor.js'
 import type { AccessConfig } from '../network/access-links.js'
-import type { NetworkState } from '../network/link-monitor.js'
+import { linkNamed, type NetworkState } from '../network/link-monitor.js'
 
 export interface AccessListenerOptions {
   accesses: Readonly<Record<AccessType, AccessConfig>>
@@ -125,10 +125,9 @@ export class AccessListener {
   /** Tries every interface and IP version, even if others fail. @returns why listening failed on some */
   #listenWhereMissing(): SystemError[] {
     const errors: SystemError[] = []
-    const links = [...(this.#state?.links.values() ?? [])]
     for (const access of BOTH) {
       const name = this.#options.accesses[access].interface
-      const index = links.find(link => link.name === name)?.index
+      const index = this.#state && linkNamed(this.#state, name)?.index
       for (const gone of this.#open.filter(each => each.access === access && each.index !== index)) this.#end(gone)
       if (index === undefined) continue
       for (const family of FAMILIES)

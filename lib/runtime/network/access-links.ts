@@ -4,7 +4,7 @@ import { plainAddress } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { LinkFacts } from '../../policy/steering/health.js'
-import { isUsable, type Link, type LinkAddress, type NetworkState } from './link-monitor.js'
+import { isUsable, type Link, type LinkAddress, linkNamed, type NetworkState, type Operstate } from './link-monitor.js'
 import { sourceRouting } from './source-routing.js'
 
 export interface AccessConfig {
@@ -15,14 +15,18 @@ export interface AccessConfig {
 export class AccessLinks {
   readonly #config: Record<AccessType, AccessConfig>
   #state: NetworkState
+  /** The link of each access's name, found once for each state: there may be thousands of links. */
+  #links: Readonly<Record<AccessType, Link | undefined>>
 
   constructor(config: Record<AccessType, AccessConfig>, state: NetworkState) {
     this.#config = config
     this.#state = state
+    this.#links = linksOf(config, state)
   }
 
   update(state: NetworkState): void {
     this.#state = state
+    this.#links = linksOf(this.#config, state)
   }
 
   get facts(): Record<AccessType, LinkFacts> {
@@ -60,18 +64,46 @@ export class AccessLinks {
 
   #fact(access: AccessType): LinkFacts {
     const name = this.#config[access].interface
-    const link = this.#link(access)
+    const link = this.#links[access]
     if (!link) return { usable: false, why: `there is no interface ${name}` }
+    if (this.#isTaken(access))
+      return { usable: false, why: `${name} is another name of ${this.#config[FIRST].interface}, the ${FIRST} access` }
     if (!link.up) return { usable: false, why: `${name} is down` }
-    if (!isUsable(link)) return { usable: false, why: `${name} has no carrier` }
+    if (!link.carrier) return { usable: false, why: `${name} has no carrier` }
+    const reason = heldBackBy(link)
+    if (reason !== undefined) return { usable: false, why: `${name} is not ready: ${reason}` }
     if (!link.addresses.some(isGlobal)) return { usable: false, why: `${name} has no address` }
     return { usable: true, why: `${name} is up` }
   }
 
   #link(access: AccessType): Link | undefined {
-    const { interface: name } = this.#config[access]
-    return [...this.#state.links.values()].find(link => link.name === name)
+    return this.#isTaken(access) ? undefined : this.#links[access]
   }
+
+  /** Whether its link is the other access under another name: then it has none. */
+  #isTaken(access: AccessType): boolean {
+    return access !== FIRST && this.#links[access] !== undefined && this.#links[access] === this.#links[FIRST]
+  }
+}
+
+const FIRST: AccessType = '3gpp'
+
+function linksOf(config: Record<AccessType, AccessConfig>, state: NetworkState) {
+  const link = (access: AccessType) => linkNamed(state, config[access].interface)
+  return { '3gpp': link('3gpp'), 'non-3gpp': link('non-3gpp') }
+}
+
+/** Why a link that is up and has carrier carries nothing; undefined if it does. */
+export function heldBackBy(link: Link): string | undefined {
+  if (isUsable(link)) return undefined
+  const { operstate } = link
+  return HELD_BACK[operstate] ?? `its operstate is ${operstate}`
+}
+
+/** RFC 2863 §3.1.14. */
+const HELD_BACK: Partial<Record<Operstate, string>> = {
+  dormant: 'it waits, mostly for its authentication (operstate dormant)',
+  lowerlayerdown: 'what is below it is down (operstate lowerlayerdown)',
 }
 
 /**

@@ -22,10 +22,17 @@ import {
   type OpenNetlink,
   openNetlink,
 } from './netlink.js'
-import { type ChangeReason, changesBetween, type NetworkState } from './network-state.js'
+import { type ChangeReason, changesBetween, linkNamed, type NetworkState } from './network-state.js'
 
 export type { DefaultRoute, LinkAddress, Operstate } from '../../wire/netlink/route.js'
-export { type ChangeReason, changesBetween, isUsable, type Link, type NetworkState } from './network-state.js'
+export {
+  type ChangeReason,
+  changesBetween,
+  isUsable,
+  type Link,
+  linkNamed,
+  type NetworkState,
+} from './network-state.js'
 
 export interface LinkMonitorEvents {
   change: [before: NetworkState, now: NetworkState, reasons: ChangeReason[]]
@@ -172,7 +179,7 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
     const known = this.#state.links
     try {
       if (this.#watched) {
-        const watched = [...known.values()].filter(({ name }) => this.#watched!.includes(name))
+        const watched = this.#watched.flatMap(name => linkNamed(this.#state, name) ?? [])
         this.#poll ??= openLinkPoll(this.#open)
         if (this.#poll.hasChanged(watched)) this.#ring()
         return this.#watchOn()

@@ -42,6 +42,12 @@ export function isUsable(link: Pick<LinkInfo, 'up' | 'carrier' | 'operstate'>): 
   return link.up && link.carrier && (link.operstate === 'up' || link.operstate === 'unknown')
 }
 
+/** The link of this name, or else of this alternative name. */
+export function linkNamed({ links }: Pick<NetworkState, 'links'>, name: string): Link | undefined {
+  const all = [...links.values()]
+  return all.find(link => link.name === name) ?? all.find(link => link.altnames?.includes(name))
+}
+
 /** What has changed from `before` to `now`. */
 export function changesBetween(before: NetworkState, now: NetworkState): ChangeReason[] {
   const indices = new Set([...before.links.keys(), ...now.links.keys()])
@@ -70,7 +76,8 @@ function linkChanges(before: Link | undefined, now: Link | undefined): ChangeRea
     if (before.up !== now.up) reasons.push({ type: now.up ? 'link-up' : 'link-down', ...about })
     if (before.carrier !== now.carrier)
       reasons.push({ type: now.carrier ? 'carrier-gained' : 'carrier-lost', ...about })
-    const other = before.operstate !== now.operstate || before.mtu !== now.mtu || before.flags !== now.flags
+    const renamed = before.altnames?.join() !== now.altnames?.join()
+    const other = renamed || before.operstate !== now.operstate || before.mtu !== now.mtu || before.flags !== now.flags
     if (other && reasons.length === 0) reasons.push({ type: 'link-changed', ...about })
   }
   return [...reasons, ...addressChanges(before?.addresses ?? [], now?.addresses ?? [], about)]

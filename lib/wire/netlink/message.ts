@@ -184,9 +184,12 @@ export class Attributes {
   /** Up to the NUL. */
   text(type: number): string | undefined {
     const bytes = this.bytes(type)
-    if (bytes === undefined) return undefined
-    const end = bytes.indexOf(0)
-    return Buffer.from(bytes.subarray(0, end < 0 ? undefined : end)).toString()
+    return bytes && textOf(bytes)
+  }
+
+  /** Of all attributes of this type. */
+  texts(type: number): string[] {
+    return this.list.filter(attribute => attribute.type === type).map(({ payload }) => textOf(payload))
   }
 
   nested(type: number): Attributes | undefined {
@@ -200,6 +203,11 @@ export class Attributes {
     if (bytes.length < length) throw malformed(0, `attribute ${type} has ${bytes.length} bytes, not ${length}`)
     return viewOf(bytes)
   }
+}
+
+function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0)
+  return Buffer.from(bytes.subarray(0, end < 0 ? undefined : end)).toString()
 }
 
 /** An attribute as bytes, padded; they are put together with `Buffer.concat`. */

@@ -8,6 +8,8 @@ export type Operstate = (typeof OPERSTATES)[number]
 export interface LinkInfo {
   index: number
   name: string
+  /** Its other names, as systemd gives them: `ip link property add dev wlan0 altname wlp2s0`. Left out where there are none. */
+  altnames?: readonly string[]
   /** Administratively up: IFF_UP. */
   up: boolean
   /** The link has a carrier: IFLA_CARRIER. */
@@ -99,7 +101,7 @@ export function linkRequest(index: number): Uint8Array {
 const RTEXT_FILTER_SKIP_STATS = 0x8
 /** struct ifinfomsg: family, type, index, flags, change. */
 const IFINFOMSG = { index: 4, flags: 8, length: 16 } as const
-const IFLA = { name: 3, mtu: 4, operstate: 16, extMask: 29, carrier: 33 } as const
+const IFLA = { name: 3, mtu: 4, operstate: 16, extMask: 29, carrier: 33, properties: 52, altname: 53 } as const
 
 /** What to dump of each kind: everything except the statistics of links. */
 export const DUMPS: readonly { type: number; payload: Uint8Array }[] = [
@@ -118,9 +120,11 @@ function decodeLink(payload: Uint8Array): LinkInfo {
   const attributes = Attributes.read(payload, IFINFOMSG.length)
   const index = header.s32(IFINFOMSG.index)
   const flags = header.u32(IFINFOMSG.flags)
+  const altnames = attributes.nested(IFLA.properties)?.texts(IFLA.altname) ?? []
   return {
     index,
     name: attributes.text(IFLA.name) ?? String(index),
+    ...(altnames.length > 0 && { altnames }),
     up: (flags & IFF_UP) !== 0,
     carrier: attributes.u8(IFLA.carrier) === 1,
     operstate: OPERSTATES[attributes.u8(IFLA.operstate) ?? 0] ?? 'unknown',

@@ -26,7 +26,9 @@ describe('whether an access can be used', () => {
     ['of another name', { name: 'eth0', addresses: [address('192.0.2.7')] }, false, 'there is no interface wlan0'],
     ['down', { up: false }, false, 'wlan0 is down'],
     ['without carrier', { carrier: false }, false, 'wlan0 has no carrier'],
-    ['held back by what is below it', { operstate: 'lowerlayerdown' }, false, 'wlan0 has no carrier'],
+    ['held back by what is below it', { operstate: 'lowerlayerdown' }, false, 'wlan0 is not ready: what is below it'],
+    ['before 802.1X', { operstate: 'dormant' }, false, 'wlan0 is not ready: it waits, mostly for its authentication'],
+    ['of an alternative name', { name: 'wlp2s0', altnames: ['wlan0'], addresses: [address('192.0.2.7')] }, true, 'up'],
     ['without an address', {}, false, 'wlan0 has no address'],
     ['with one of the link only', { addresses: [address('fe80::1', { scope: 'link' })] }, false, 'has no address'],
     ['with a tentative one', { addresses: [address('2001:db8::7', { tentative: true })] }, false, 'has no address'],
@@ -70,4 +72,18 @@ test('whose address it is, mapped or not', () => {
   expect(links.accessAt('::ffff:192.0.2.7')).toBe('non-3gpp')
   expect(links.accessAt('2001:db8::7')).toBe('non-3gpp')
   expect(links.accessAt('192.0.2.8')).toBeUndefined()
+})
+
+test('two names of one interface are one access', () => {
+  const link = {
+    ...{ index: 7, name: 'wlan0', altnames: ['wwan0'], up: true, carrier: true, operstate: 'up' },
+    addresses: [address('192.0.2.7')],
+  } as unknown as Link
+  const links = new AccessLinks(CONFIG, { links: new Map([[7, link]]), defaultRoutes: [] })
+  expect(links.facts).toEqual({
+    '3gpp': { usable: true, why: 'wwan0 is up' },
+    'non-3gpp': { usable: false, why: 'wlan0 is another name of wwan0, the 3gpp access' },
+  })
+  expect(links.addresses('non-3gpp')).toEqual([])
+  expect(links.accessAt('192.0.2.7')).toBe('3gpp')
 })

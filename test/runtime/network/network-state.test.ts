@@ -4,6 +4,7 @@ import {
   changesBetween,
   isUsable,
   type Link,
+  linkNamed,
   type NetworkState,
 } from '../../../lib/runtime/network/network-state.js'
 
@@ -75,6 +76,12 @@ const CHANGES: [string, NetworkState, NetworkState, ChangeReason[]][] = [
   ],
   ['set up', state([{ ...WIFI, up: false }]), state([WIFI]), [{ type: 'link-up', ...about }]],
   ['renamed', state([{ ...WIFI, name: 'wlan0' }]), state([WIFI]), [{ type: 'link-renamed', ...about }]],
+  [
+    'an alternative name',
+    state([WIFI]),
+    state([{ ...WIFI, altnames: ['wlp2s0'] }]),
+    [{ type: 'link-changed', ...about }],
+  ],
   ['another MTU', state([WIFI]), state([{ ...WIFI, mtu: 1400 }]), [{ type: 'link-changed', ...about }]],
   ['dormant', state([WIFI]), state([{ ...WIFI, operstate: 'dormant' }]), [{ type: 'link-changed', ...about }]],
   [
@@ -121,4 +128,12 @@ test.each([
   [false, { operstate: 'dormant' }],
 ] as const)('usable: %s with %o', (usable, part) => {
   expect(isUsable({ ...WIFI, ...part })).toBe(usable)
+})
+
+test('a link by its name, or else by an alternative name', () => {
+  const other = { ...WIFI, index: 4, name: 'wlp2s0', altnames: ['wifi', 'radio'] }
+  const network = state([other, WIFI])
+  expect(linkNamed(network, 'wifi')).toBe(WIFI)
+  expect(linkNamed(network, 'radio')).toBe(other)
+  expect(linkNamed(network, 'eth0')).toBeUndefined()
 })

@@ -80,6 +80,16 @@ describe('left alone', () => {
     expect(decodeRtnetlink(message(20, address))).toMatchObject({ address: { scope: 77, address: '127.0.0.1' } })
   })
 
+  test('alternative names, in one list (IFLA_PROP_LIST) or in none', () => {
+    // struct nlattr: length, type; 52 with NLA_F_NESTED, and in it 53 twice, each with its NUL and padding.
+    const first = [11, 0, 53, 0, ...Buffer.from('wlp2s0\0'), 0]
+    const second = [10, 0, 53, 0, ...Buffer.from('radio\0'), 0, 0]
+    const link = Uint8Array.of(...new Uint8Array(16), 28, 0, 52, 0x80, ...first, ...second)
+    expect(decodeRtnetlink(message(16, link))).toMatchObject({ link: { altnames: ['wlp2s0', 'radio'] } })
+    const without = decodeRtnetlink(message(16, new Uint8Array(16))) as { link: object }
+    expect('altnames' in without.link).toBe(false)
+  })
+
   test('a next hop of length 0 does not last for ever', () => {
     const route = Uint8Array.of(2, 0, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0, 12, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     expect(outcome(() => decodeRtnetlink(message(24, route)))).toBe('EPROTO')
