@@ -3,6 +3,7 @@
  * §5.32.3); here this module does. What is wrong is refused with its place. What has no meaning on a device is named.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { isBytes } from '../../input/check.js'
 import { decodeTrafficDescriptor, type IpTuple, type TrafficComponent } from '../../wire/atsss/container.js'
 import { list, object, text, uinteger, word, wrong } from './check.js'
 import { noteInWords } from './container.js'
@@ -64,7 +65,7 @@ export interface DecisionRules {
 
 /** Whether a value looks like a decision, and not like an array of `AtsssRule`. */
 export function isPolicyDecision(value: unknown): value is SmPolicyDecision {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isBytes(value)
 }
 
 /** Throws `AtsssError` with the code `ERR_ATSSS_RULE`, whose message begins with the place: `pccRules.video.flowInfos[0]…`. */
