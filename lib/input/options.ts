@@ -100,6 +100,15 @@ export interface MptcpOptions {
    */
   fallback?: 'fail' | 'direct'
   /**
+   * Whether servers that speak MPTCP themselves are reached without a converter (RFC 8803 §3, a MAY). `learned`: converters are asked
+   * to use MPTCP towards servers (the MPTCP option in an extended Connect), and to say what the server has answered. A server that
+   * speaks MPTCP is reached directly over this access for ten minutes. If that fails, is TCP only, or takes longer than
+   * `attemptDelay` and then loses against the converter, the converter is used again. `socket.mptcp.bypass` says so.
+   *
+   * @defaultValue 'never'
+   */
+  bypass?: 'never' | 'learned'
+  /**
    * Milliseconds from `connect()` to `'connect'`: everything counts, also the DNS lookups of the destination and of converters, and a
    * session's choice of an access. Then the error is `ETIMEDOUT`. `0` sets no limit.
    *
@@ -182,6 +191,7 @@ export interface Settings {
   mptcp: 'prefer' | 'require' | 'off'
   earlyData: boolean
   fallback: 'fail' | 'direct'
+  bypass: 'never' | 'learned'
   connectTimeout: number
   converterTimeout: number
   synTimeout: number
@@ -201,6 +211,7 @@ const DEFAULTS = {
   mptcp: 'prefer',
   convert: 'auto',
   fallback: 'fail',
+  bypass: 'never',
   connectTimeout: 130_000,
   converterTimeout: 15_000,
   synTimeout: 900,
@@ -222,15 +233,20 @@ export function resolveOptions(options: MptcpOptions & object, isOfSession = fal
   const convert = oneOf('convert', options.convert, ['auto', '0rtt', '1rtt'], DEFAULTS.convert)
   const pipelining = flag('pipelining', options.pipelining, true)
   const inputs = options.converters ?? []
+  const mptcp = oneOf('mptcp', options.mptcp, ['prefer', 'require', 'off'], DEFAULTS.mptcp)
+  const bypass = oneOf('bypass', options.bypass, ['never', 'learned'], DEFAULTS.bypass)
+  const isBypassed = bypass === 'learned' && mptcp !== 'off'
+  const tcpOptions = tcpOptionList(options.tcpOptions)
   return {
     // A hole in an array is an undefined item, which `map` would pass over.
     converters: Array.from(isList(inputs) ? inputs : [inputs], (input, index) =>
       converterSpec(input, `converters[${index}]`, convert, pipelining, isOfSession),
     ),
     interface: options.interface === undefined ? undefined : interfaceName('interface', options.interface),
-    mptcp: oneOf('mptcp', options.mptcp, ['prefer', 'require', 'off'], DEFAULTS.mptcp),
+    mptcp,
     earlyData: flag('earlyData', options.earlyData, false),
     fallback: oneOf('fallback', options.fallback, ['fail', 'direct'], DEFAULTS.fallback),
+    bypass: isBypassed ? bypass : 'never',
     connectTimeout: integer('connectTimeout', options.connectTimeout, 0, TIMER_MAX, DEFAULTS.connectTimeout),
     converterTimeout: integer('converterTimeout', options.converterTimeout, 0, TIMER_MAX, DEFAULTS.converterTimeout),
     synTimeout: integer('synTimeout', options.synTimeout, 100, 1_900, DEFAULTS.synTimeout),
@@ -238,7 +254,7 @@ export function resolveOptions(options: MptcpOptions & object, isOfSession = fal
     synRetriesDirect: integer('synRetries', options.synRetries, 0, 10, DEFAULTS.synRetriesDirect),
     attemptDelay: integer('attemptDelay', options.attemptDelay, 10, 60_000, DEFAULTS.attemptDelay),
     info: flag('info', options.info, false),
-    tcpOptions: tcpOptionList(options.tcpOptions),
+    tcpOptions: isBypassed ? withMptcp(tcpOptions) : tcpOptions,
     cookies: cookieStore(options.cookies),
     allowLoopback: flag('allowLoopback', options.allowLoopback, false),
   }
@@ -291,6 +307,7 @@ const OURS = new OptionNames(
     'pipelining',
     'earlyData',
     'fallback',
+    'bypass',
     'connectTimeout',
     'converterTimeout',
     'synTimeout',
@@ -338,6 +355,15 @@ function tcpOptionList(value: unknown): readonly TcpOption[] {
     value: bytes(`tcpOptions[${index}].value`, option?.value) ?? new Uint8Array(0),
   }))
 }
+
+/** The answer then says whether the server speaks MPTCP, and the converter uses it towards the server. */
+function withMptcp(options: readonly TcpOption[]): readonly TcpOption[] {
+  if (options.some(({ kind }) => kind === MPTCP_OPTION)) return options
+  return [...options, { kind: MPTCP_OPTION, value: new Uint8Array(0) }]
+}
+
+/** RFC 8684 §3. */
+export const MPTCP_OPTION = 30
 
 function cookieStore(value: unknown): CookieStore | undefined {
   if (value === undefined) return undefined

@@ -90,6 +90,10 @@ const OPTIONS = {
     "Bytes written before 'connect' leave as soon as the converter has acknowledged the Convert message. Default: true.",
     flag,
   ),
+  bypass: explained(
+    'Reach servers that speak MPTCP themselves without a converter. Default: never.',
+    oneOf('never', 'learned'),
+  ),
   fallback: explained(
     'If no converter can be used: connections fail, or go directly. Default: fail.',
     oneOf('fail', 'direct'),

@@ -161,6 +161,65 @@ test('a rule of ATSSS-LL is no error: its connections are left to the system', a
   expect(rest!.stdout).not.toContain('  access ')
 }, 15_000)
 
+test('what the network says of itself, and what of it is not understood; status 1 for what is left unused', async () => {
+  const network = `
+    02 001d             # network steering functionalities information, 29 octets
+    01 0a010002         # address of the UE over 3GPP: IPv4 10.1.0.2
+    01 0a020002         # over non-3GPP: IPv4 10.2.0.2
+    10                  # proxies: 16 octets
+    01 c0000201 1404 01 # IPv4 192.0.2.1, port 5124, Transport Converter
+    01 c0000202 0050 02 # IPv4 192.0.2.2, port 80, type 2
+    dead                # of later releases
+    09 0002 beef        # a parameter of type 9, 2 octets
+  `.replaceAll(/#.*|\s/g, '')
+  const { status, stdout } = await check(`${CONTAINER.replaceAll(' ', '')}${network}`)
+  expect(stdout.split('\n').slice(4)).toEqual([
+    'Problem: a parameter of the unknown type 9 has no effect: beef',
+    'Problem: the MPTCP proxy 192.0.2.2 is not used: its type, 2, is not that of a Transport Converter',
+    'Problem: what follows the MPTCP proxies is not known, and has no effect: dead',
+    "The network's converters (converters: 'network'): 192.0.2.1:5124",
+    'Link-specific addresses: 3gpp 10.1.0.2, non-3gpp 10.2.0.2',
+    '',
+  ])
+  expect(status).toBe(1)
+  const { stdout: json } = await check(network, '--json')
+  expect(JSON.parse(json)).toMatchObject({
+    network: {
+      converters: [{ host: '192.0.2.1', port: 5124 }],
+      addresses: { '3gpp': { ipv4: '10.1.0.2' }, 'non-3gpp': { ipv4: '10.2.0.2' } },
+    },
+  })
+})
+
+test('encode: the container with the rules, in each layout; or why it cannot carry one', async () => {
+  const rule = {
+    ruleId: 5,
+    precedence: 9,
+    trafficDescriptor: { matchAll: true },
+    steeringMode: { steerModeValue: 'PRIORITY_BASED', prioAcc: '3GPP_ACCESS' },
+  }
+  const encode = (...options: string[]) =>
+    atsss(['rules', 'encode', ...options, '-'], JSON.stringify([{ ...rule, steeringFunctionality: 'MPTCP' }]))
+  // Rules, 12 octets: length 12 with itself, identifier 5, create, precedence 9, match-all, 4 octets: MPTCP, priority-based, 3GPP
+  expect(await encode()).toMatchObject({
+    status: 0,
+    stdout: '01000c 000c 05 01 09 0001 01 04 02 04 01\n'.replaceAll(' ', ''),
+  })
+  const g00 = await encode('--layout', 'g00', '--rule-length', 'exclusive')
+  expect(g00).toMatchObject({ status: 0, stdout: '01000a 0008 09 0001 01 04 02 04 01\n'.replaceAll(' ', '') })
+  const back = await check(g00.stdout, '--json')
+  const { ruleId: _, ...withoutId } = rule
+  expect(JSON.parse(back.stdout).rules).toEqual([{ ...withoutId, steeringFunctionality: 'MPTCP' }])
+  expect(await atsss(['rules', 'encode', '-'], JSON.stringify([WEB]))).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining("A container cannot carry rule 'web': its identifier is no number from 0 to 255"),
+  })
+  expect(await encode('--layout', 'g01')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("--layout must be rule-id or g00; it is 'g01'"),
+  })
+})
+
 test('octets behind the steering mode are a note, in `rules check` and in `decode`', async () => {
   // Rule 5, create or replace, precedence 10, match-all; access selection of 7: MPTCP, priority-based, high 3GPP, then 01 00 64.
   const bytes = '01 000f 000f 05 01 0a 0001 01 07 02 04 01 01 00 64'
@@ -181,7 +240,7 @@ test('a container becomes JSON that means the same', async () => {
 })
 
 test.each([
-  [['rules'], 'no action is given: atsss rules check FILE'],
+  [['rules'], 'no action is given: atsss rules check FILE, or encode FILE'],
   [['lab', '--topology', '/nowhere/lab.json'], '--topology /nowhere/lab.json: there is no such file'],
   [['rules', 'chek', 'f'], 'unknown action chek; did you mean check?'],
   [['explain'], 'no destination is given, such as example.com:443'],

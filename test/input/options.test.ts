@@ -20,6 +20,7 @@ test('the defaults', () => {
     mptcp: 'prefer',
     earlyData: false,
     fallback: 'fail',
+    bypass: 'never',
     connectTimeout: 130_000,
     converterTimeout: 15_000,
     synTimeout: 900,
@@ -34,7 +35,7 @@ test('the defaults', () => {
 })
 
 test('undefined is the default, for every option', () => {
-  const names = ['converters', 'interface', 'mptcp', 'convert', 'pipelining', 'earlyData', 'fallback', 'info']
+  const names = ['converters', 'interface', 'mptcp', 'convert', 'pipelining', 'earlyData', 'fallback', 'bypass', 'info']
   names.push('connectTimeout', 'converterTimeout', 'synTimeout', 'synRetries', 'attemptDelay', 'tcpOptions', 'cookies')
   names.push('allowLoopback')
   expect(resolved(Object.fromEntries(names.map(name => [name, undefined])))).toEqual(resolveOptions({}))

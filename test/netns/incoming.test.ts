@@ -242,6 +242,40 @@ labTest.describe('a service of the UE', () => {
     expect(ue.of('mapping').map(({ change }) => change)).toEqual(['made', 'made'])
   })
 
+  labTest(
+    'the network moves its converter: the service is reached through the new one, and the old mapping is deleted',
+    async () => {
+      /** TS 24.193 §6.1.4: no addresses of the UE are IPv4 0.0.0.0; one proxy, IPv4, at port 5124 (0x1404), a Transport Converter. */
+      const at = (address: string) => `02 0013 01 00000000 01 00000000 08 01 ${address} 1404 01`.replaceAll(' ', '')
+      await rig.lab.converter.run('ip', ['address', 'add', '192.0.2.3/32', 'dev', 'lo'])
+      const other = await rig.spawnConverter(['192.0.2.3:5124'])
+      const page = async (address: string) => (await rig.curl(`http://${address}:${PORTS.http}/`, '-m', '2')).stdout
+      try {
+        const ue = await rig.ue(['http'], {}, { converters: 'network' }, at('c0000201'))
+        await ue.heard('mapping')
+        await pause(300)
+        expect(JSON.parse(await page('192.0.2.1'))).toMatchObject({ remoteAddress: HOST.v4 })
+        const ended = rig.converter.of('mapping').filter(({ change }) => change === 'ended').length
+        ue.child.stdin.write(`update ${at('c0000203')}\n`)
+        await other.heard('mapping')
+        await pause(300)
+        expect(JSON.parse(await page('192.0.2.3'))).toMatchObject({ remoteAddress: HOST.v4 })
+        await expect
+          .poll(() => rig.converter.of('mapping').filter(({ change }) => change === 'ended').length, {
+            timeout: 15_000,
+          })
+          .toBe(ended + 1)
+        expect(await page('192.0.2.1')).toBe('')
+        const { externals } = (await ue.asks('stats', 'stats')) as unknown as { externals: Record<string, object[]> }
+        expect(externals.http).toMatchObject([{ address: '192.0.2.3', port: PORTS.http }])
+        await ue.asks('close', 'closed')
+      } finally {
+        await other.stop()
+        await rig.lab.converter.run('ip', ['address', 'del', '192.0.2.3/32', 'dev', 'lo'])
+      }
+    },
+  )
+
   labTest('closed: the mapping is deleted, and its port no longer answers', async () => {
     const ue = await rig.ue(['http'])
     await rig.reachable(ue, 1)

@@ -75,18 +75,29 @@ export class IncomingLab {
   }
 
   async startConverter(...more: string[]): Promise<void> {
-    const listen = CONVERTERS.flatMap(address => ['--listen', address])
+    this.converter = await this.spawnConverter(CONVERTERS, ...more)
+  }
+
+  /** @param at the addresses that it listens at, with ports */
+  async spawnConverter(at: readonly string[], ...more: string[]): Promise<Talking> {
+    const listen = at.flatMap(address => ['--listen', address])
     const ports = [...Object.values(PORTS), '20000-20010'].flatMap(range => ['--pcp-ports', String(range)])
     const args = [compiled('lib/cli/main.ts'), 'converter', ...listen, '--pcp', ...ports, '--json', ...more]
-    this.converter = new Talking(this.lab.converter.spawn(process.execPath, args))
-    await this.converter.heard('listening')
+    const converter = new Talking(this.lab.converter.spawn(process.execPath, args))
+    await converter.heard('listening')
+    return converter
   }
 
   /** A UE whose services have as many mappings as IP families. */
-  async ue(names: (keyof typeof PORTS)[], options: SessionServerOptions = {}, session: object = {}): Promise<Talking> {
+  async ue(
+    names: (keyof typeof PORTS)[],
+    options: SessionServerOptions = {},
+    session: object = {},
+    rules?: string,
+  ): Promise<Talking> {
     const servers = Object.fromEntries(names.map(name => [name, PORTS[name]]))
     const accesses = { '3gpp': 'cell', 'non-3gpp': 'wifi' }
-    const given = { session: { accesses, converters: CONVERTERS, ...session }, servers, options }
+    const given = { session: { accesses, converters: CONVERTERS, ...session }, servers, options, rules }
     const args = [compiled('test/netns/programs/incoming.ts'), JSON.stringify(given)]
     const ue = new Talking(this.lab.ue.spawn(process.execPath, args))
     await ue.heard('listening', names.length)

@@ -9,7 +9,7 @@ import type { Rule } from '../../policy/rules/rule.js'
 import { decodeSessionMessage, isNasMessage } from '../../wire/atsss/nas.js'
 import { bytesIn } from '../decode/input.js'
 
-export interface RulesFile extends Pick<RuleUpdate, 'problems'> {
+export interface RulesFile extends Pick<RuleUpdate, 'problems' | 'network'> {
   rules: readonly Rule[]
   /** The kind of content. */
   source: 'JSON' | 'a preset' | 'a policy decision' | 'an ATSSS container' | 'a NAS message'
@@ -29,8 +29,7 @@ export function rulesIn(content: Uint8Array, origin: string): RulesFile {
   const container = isNas ? decodeSessionMessage(bytes).atsssContainer : bytes
   if (container === undefined)
     throw new AtsssError('ERR_ATSSS_RULE', `${origin}: the NAS message has no ATSSS container`)
-  const { rules, problems } = readRules([], container)
-  return { rules, problems, source: isNas ? 'a NAS message' : 'an ATSSS container' }
+  return { ...readRules([], container), source: isNas ? 'a NAS message' : 'an ATSSS container' }
 }
 
 function parseJson(text: string, origin: string): unknown {

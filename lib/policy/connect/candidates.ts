@@ -44,6 +44,8 @@ export interface Candidate {
   /** Without MPTCP, although it is preferred: SYNs with it were not answered, or `plain` says why. */
   tcp: boolean
   plain?: string | undefined
+  /** A direct way beside those through the converters, since the server is known to speak MPTCP. */
+  bypass?: true
   /** Codes of the Error TLVs that led to a retry on this way; each code leads to one at most. */
   retriedAfter: readonly number[]
 }

@@ -7,6 +7,7 @@ import { AtsssError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
 import { isBytes } from '../../input/check.js'
 import { COOKIE_LENGTH, type CookieStore, isCookie } from '../../input/options.js'
+import { MptcpServers } from './bypass.js'
 
 /** A converter as seen over one access. */
 export interface ConverterPath {
@@ -79,6 +80,9 @@ export function backOffSeconds(delaySeconds: number): number {
 }
 
 export class ConverterMemory {
+  /** What converters have said of servers. */
+  readonly servers = new MptcpServers()
+
   readonly #oneRtt = new Latest<{ until: number; why: OneRttReason }>()
   readonly #backOff = new Latest<BackOff>()
   /** Until when a suspicion is kept. */

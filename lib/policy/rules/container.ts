@@ -59,6 +59,11 @@ export function applyContainer(rules: readonly Rule[], container: AtsssContainer
     after = applyRules(after, parameter.rules, problems)
   }
   const distinct = withoutClashes(after, problems)
+  for (const parameter of container.parameters)
+    if (parameter.type === 'raw' && parameter.why === undefined)
+      problems.push(
+        problem(`a parameter of the unknown type ${parameter.code} has no effect: ${hexadecimal(parameter.value)}`),
+      )
   const { network, problems: ofProxies } = networkFrom(container)
   problems.push(...ofProxies.map(problem))
   return {

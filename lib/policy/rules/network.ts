@@ -21,19 +21,25 @@ export function networkFrom({ parameters }: AtsssContainer): {
   const found = parameters.filter((parameter): parameter is NetworkSteering => parameter.type === 'network-steering')
   const last = found.at(-1)
   if (!last) return { network: undefined, problems: [] }
-  const { proxies, ue3gpp, ueNon3gpp } = last
+  const { proxies, ue3gpp, ueNon3gpp, trailing } = last
   const usable = proxies.filter(proxy => unusableBecause(proxy) === undefined)
   return {
     network: {
       converters: usable.flatMap(({ address, port }) => addressesOf(address).map(host => ({ host, port }))),
       addresses: { '3gpp': ue3gpp, 'non-3gpp': ueNon3gpp },
     },
-    problems: proxies.flatMap(proxy => {
-      const why = unusableBecause(proxy)
-      return why === undefined
+    problems: [
+      ...proxies.flatMap(proxy => {
+        const why = unusableBecause(proxy)
+        return why === undefined
+          ? []
+          : [`the MPTCP proxy ${addressesOf(proxy.address).join(' and ')} is not used: ${why}`]
+      }),
+      // Of later releases, such as MPQUIC's proxies.
+      ...(trailing.length === 0
         ? []
-        : [`the MPTCP proxy ${addressesOf(proxy.address).join(' and ')} is not used: ${why}`]
-    }),
+        : [`what follows the MPTCP proxies is not known, and has no effect: ${Buffer.from(trailing).toString('hex')}`]),
+    ],
   }
 }
 

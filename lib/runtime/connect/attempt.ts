@@ -250,9 +250,10 @@ export class Attempt {
     if (this.#isOpen()) this.#receive(HEADER_LENGTH, header => this.#readHeader(header), decode)
   }
 
-  /** Fails the attempt when it has become TCP and MPTCP is required. */
+  /** Fails the attempt when it has become TCP and MPTCP is required, or a converter could have provided it. */
   #isUnwanted(): boolean {
-    if (this.protocol?.name !== 'tcp' || this.#settings.mptcp !== 'require') return false
+    if (this.protocol?.name !== 'tcp') return false
+    if (this.#settings.mptcp !== 'require' && !this.candidate.bypass) return false
     this.#fail({ kind: 'tcp' })
     return true
   }

@@ -10,6 +10,7 @@ import type { TLSSocket } from 'node:tls'
 import { systemError } from '../../errors.js'
 import { callApplication, emitToApplication } from '../../input/application.js'
 import type { Settings } from '../../input/options.js'
+import { bypasses } from '../../policy/connect/bypass.js'
 import {
   type Candidate,
   candidates,
@@ -31,7 +32,7 @@ import {
 } from '../kernel/node-socket.js'
 import { protocolOf, type SocketPlan } from '../kernel/open-socket.js'
 import type { Attempt } from './attempt.js'
-import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory } from './dial.js'
+import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory, serverPathOf } from './dial.js'
 import { EarlyHello } from './early-hello.js'
 import { hostReplaced, notFound, oneError, timedOut } from './errors.js'
 import { PendingBytes } from './pending-bytes.js'
@@ -298,13 +299,18 @@ export class Connecting {
     if (converters.length === 0 || destinations.length === 0) return this.#start(directCandidates(all), [], 0)
     const plain = directCandidates(all.filter(reach => reach.plain !== undefined))
     const direct = directCandidates(destinations)
+    const known = this.#settings.bypass === 'learned' ? bypasses(destinations, this.#isKnown) : []
     const interfaces = [...new Set(destinations.flatMap(reach => reach.interfaces))]
     this.#awaited = `address for the converter ${converters.map(({ name }) => name).join(' or ')}`
-    this.#start(plain, fallback === 'direct' ? direct : [], converters.length)
+    this.#start([...plain, ...known], fallback === 'direct' ? direct : [], converters.length)
     resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, ({ waysIn, errors }) =>
       this.#dial?.add(candidates(waysIn, destinations), errors),
     )
   }
+
+  /** Whether the server is known to speak MPTCP, over this interface. */
+  readonly #isKnown = (to: Endpoint, device: string | undefined): boolean =>
+    this.#memory.servers.has(serverPathOf(to, device, this.#plan), performance.now())
 
   #start(ways: Candidate[], fallback: Candidate[], coming: number): void {
     try {
@@ -366,11 +372,12 @@ export class Connecting {
     this.#end()
     const { converterError, attempts, lessons } = history
     const { name, why } = attempt.protocol!
-    const { via, interface: device } = attempt.candidate
+    const { via, interface: device, bypass } = attempt.candidate
     Object.assign(this.report, {
       protocol: name,
       attempts,
       ...(device !== undefined && { interface: device }),
+      ...(bypass && { bypass }),
       ...(why && { fallback: why }),
       ...(converterError && { converterError }),
       ...(lessons.length > 0 && { lessons }),

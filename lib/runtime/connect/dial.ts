@@ -5,6 +5,7 @@
 import type { BlockList } from 'node:net'
 import { callApplication } from '../../input/application.js'
 import type { Settings } from '../../input/options.js'
+import type { ServerPath } from '../../policy/connect/bypass.js'
 import {
   type Candidate,
   type Endpoint,
@@ -120,6 +121,7 @@ export class Dial {
     if (this.#triesBothForms()) return
     for (const attempt of this.#active) {
       if (!attempt.candidate.via?.pipelining || !attempt.flush()) continue
+      this.#avoidSlowBypasses()
       // What has left on one way must not leave on another: the others end here.
       for (const other of this.#active) if (other !== attempt) this.#drop(other)
       this.#disarmBeside()
@@ -193,6 +195,7 @@ export class Dial {
     try {
       attempt.start()
     } catch (error) {
+      if (candidate.bypass) return this.#bypassFailed(candidate, error as Error)
       const { scope } = react({ kind: 'system', error: error as Error }, candidate, false)
       return this.#failedAtOnce(candidate, error as Error, scope)
     }
@@ -219,7 +222,8 @@ export class Dial {
       const { candidate } = attempt
       if (what === 'syn') {
         const fresh = { ...candidate, unanswered: candidate.unanswered + 1 }
-        const wantsMptcp = attempt.protocol?.name === 'mptcp' && this.#request.settings.mptcp === 'prefer'
+        const mayBeTcp = this.#request.settings.mptcp === 'prefer' && !candidate.bypass
+        const wantsMptcp = attempt.protocol?.name === 'mptcp' && mayBeTcp
         const tcp = wantsMptcp ? withoutMptcp(fresh) : undefined
         if (tcp) this.#queue.unshift(tcp)
         this.#launchBeside(fresh)
@@ -230,6 +234,7 @@ export class Dial {
     established: attempt => {
       this.#active.delete(attempt)
       this.#learnFromSilence(attempt)
+      this.#learnOfServer(attempt)
       if (attempt.leftSyn) this.#learn(attempt.candidate, { learn: 'one-rtt', why: attempt.leftSyn })
       if (attempt.candidate.via?.form === '0rtt') {
         if (attempt.synDataAccepted === false)
@@ -251,6 +256,11 @@ export class Dial {
   #failed(attempt: Attempt, failure: Failure): void {
     const { candidate } = attempt
     const { lesson, retry, scope, error } = react(failure, candidate, attempt.delivered)
+    if (candidate.bypass) {
+      this.#bypassFailed(candidate, error)
+      this.#startNext()
+      return
+    }
     if (lesson) this.#learn(candidate, lesson)
     if (retry && this.#launch(retry)) return
     if (this.#over) return
@@ -264,6 +274,31 @@ export class Dial {
     this.#ruleOut(candidate, scope)
     this.#events.attemptFailed(candidate, error)
     this.#startNext()
+  }
+
+  /** What does not work directly may work through a converter: that one decides, and it is asked from now on. */
+  #bypassFailed(candidate: Candidate, error: Error): false {
+    this.#request.memory.servers.avoid(this.#serverOf(candidate), performance.now())
+    this.#events.attemptFailed(candidate, error)
+    return false
+  }
+
+  /** What the converter's answer says of the server. */
+  #learnOfServer({ candidate, answer }: Attempt): void {
+    const { memory, settings } = this.#request
+    if (settings.bypass !== 'learned' || !candidate.via) return
+    this.#avoidSlowBypasses()
+    memory.servers.learn(this.#serverOf(candidate), answer, performance.now())
+  }
+
+  /** A way through a converter was faster than these, which began before it. */
+  #avoidSlowBypasses(): void {
+    for (const { candidate } of this.#active)
+      if (candidate.bypass) this.#request.memory.servers.avoid(this.#serverOf(candidate), performance.now())
+  }
+
+  #serverOf({ destination, interface: device }: Candidate): ServerPath {
+    return serverPathOf(destination, device, this.#request.plan)
   }
 
   /**
@@ -359,6 +394,15 @@ export class Dial {
     for (const attempt of this.#active) this.#drop(attempt)
     if (this.#holding) reactor().letGo()
   }
+}
+
+/** The memory's key for a server over the access that a socket is bound to. */
+export function serverPathOf(
+  { address, port }: { address: string; port: number },
+  device: string | undefined,
+  plan: SocketPlan,
+): ServerPath {
+  return { address, port, access: device ?? plan.localAddress ?? '' }
 }
 
 /** The memory's key for a converter over the access that a socket is bound to. */

@@ -12,6 +12,8 @@ export interface MptcpReport {
   converter: { name: string; address: string; port: number } | undefined
   /** Why it does not go through a converter although some are configured: the last error of the last one. */
   converterError: Error | undefined
+  /** Whether it went past the converters, since the server is known to speak MPTCP (option `bypass`). */
+  bypass: boolean
   /** Where the Convert message was sent: in the SYN, or as the first bytes after the handshake. */
   convert: '0rtt' | '1rtt' | undefined
   /** Whether the SYN's data was acknowledged with the SYN+ACK; undefined when the SYN had none. */
@@ -36,6 +38,7 @@ export function emptyReport(): MptcpReport {
     fallback: undefined,
     converter: undefined,
     converterError: undefined,
+    bypass: false,
     convert: undefined,
     synDataAccepted: undefined,
     earlyBytes: 0,

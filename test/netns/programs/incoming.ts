@@ -1,7 +1,7 @@
 /**
  * A UE that offers services through its converters: an echo, a web page (and a large one) and the same over TLS, that say who asks. Its argument
- * is `{ session, servers: { echo?, http?, https? }, options }` as JSON. It says what happens as a line of JSON each; a line on
- * its standard input is asked of it: `stats`, `close`.
+ * is `{ session, servers: { echo?, http?, https? }, options, rules? }` as JSON, `rules` being octets in hexadecimal. It says what happens as
+ * a line of JSON each; a line on its standard input is asked of it: `stats`, `close`, `update OCTETS`.
  */
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createHttps } from 'node:https'
@@ -10,14 +10,14 @@ import { MaPduSession, type MptcpSocket, type SessionServer } from 'atsss'
 import { cert, key } from '../../support/certificate.js'
 import { LARGE_PAGE } from '../../support/large-page.js'
 
-const { session: given, servers: ports, options } = JSON.parse(process.argv[2]!)
+const { session: given, servers: ports, options, rules } = JSON.parse(process.argv[2]!)
 const start = performance.now()
 
 function say(event: string, about: object = {}): void {
   process.stdout.write(`${JSON.stringify({ event, at: Math.round(performance.now() - start), ...about })}\n`)
 }
 
-const session = new MaPduSession(given)
+const session = new MaPduSession(rules ? { ...given, rules: Buffer.from(rules, 'hex') } : given)
 session.on('access', ({ access, available }) => say('access', { access, available }))
 session.on('action', ({ action, error }) => say('action', { action, error }))
 session.on('degraded', ({ what, message }) => say('degraded', { what, message }))
@@ -63,6 +63,7 @@ createInterface(process.stdin).on('line', async line => {
       handovers: session.stats().handovers,
       connections: session.stats().connections.length,
     })
+  if (line.startsWith('update ')) session.update(Buffer.from(line.slice('update '.length), 'hex'))
   if (line !== 'close') return
   for (const each of Object.values(web)) each.closeAllConnections()
   for (const { socket } of session.stats().connections) socket.destroy()

@@ -135,8 +135,14 @@ describe('updates', () => {
     expect(changed(update.changes)).toEqual(['added undefined@1', 'removed 5@10', 'removed 6@20'])
   })
 
+  test('a parameter of an unknown type is a problem, and changes nothing else', () => {
+    const { rules, changes, problems } = applyContainer(before, decodeContainer(hex('7f 00 01 00')))
+    expect([rules, changes]).toEqual([before, []])
+    expect(problems.map(({ message }) => message)).toEqual(['a parameter of the unknown type 127 has no effect: 00'])
+  })
+
   test('a container without rules changes nothing', () => {
-    for (const bytes of ['', '01 00 00', '7f 00 01 00'])
+    for (const bytes of ['', '01 00 00'])
       expect(applyContainer(before, decodeContainer(hex(bytes)))).toStrictEqual({
         rules: before,
         changes: [],
