@@ -12,8 +12,15 @@ export interface Command {
   run(args: string[]): Promise<number>
 }
 
+interface Entry {
+  summary: string
+  /** It goes on when its output cannot be written any more. */
+  isService?: true
+  load: () => Promise<Command>
+}
+
 /** By name, in the order of `atsss --help`. */
-export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+export const COMMANDS: Readonly<Record<string, Entry>> = {
   doctor: {
     summary: 'what is missing on this machine, why it matters, how to fix it',
     load: () => import('./doctor.js'),
@@ -30,7 +37,11 @@ export const COMMANDS: Readonly<Record<string, { summary: string; load: () => Pr
     summary: 'measure your two accesses: alone, together, across a handover',
     load: () => import('./bench.js'),
   },
-  lab: { summary: 'an emulated device with two accesses, for experiments', load: () => import('./lab.js') },
-  converter: { summary: 'run a Transport Converter (RFC 8803)', load: () => import('./converter.js') },
-  run: { summary: 'run a command whose Node processes use MPTCP', load: () => import('./run.js') },
+  lab: {
+    summary: 'an emulated device with two accesses, for experiments',
+    isService: true,
+    load: () => import('./lab.js'),
+  },
+  converter: { summary: 'run a Transport Converter (RFC 8803)', isService: true, load: () => import('./converter.js') },
+  run: { summary: 'run a command whose Node processes use MPTCP', isService: true, load: () => import('./run.js') },
 }

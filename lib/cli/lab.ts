@@ -14,6 +14,7 @@ import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError, 
 import { openLiveView } from './lab/live-view.js'
 import { entering, inheritedListener, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
 import { readNamedFile } from './named-file.js'
+import { passSignals } from './signals.js'
 import { coloursFor, progress } from './terminal.js'
 
 const PROFILE = 'wifi+lte'
@@ -183,7 +184,7 @@ async function ready(child: ChildProcess): Promise<void> {
 async function asUe({ ue }: Lab, command: string, args: string[], config: object): Promise<number> {
   const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
   const child = ue.spawn(command, args, { stdio: 'inherit', env })
-  process.on('SIGTERM', () => child.kill('SIGTERM')) // the terminal sends ^C to both
+  passSignals(signal => child.kill(signal))
   const [code, by] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
   return code ?? 128 + constants.signals[by!]
 }

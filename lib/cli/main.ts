@@ -3,12 +3,12 @@
 import { readFileSync } from 'node:fs'
 import { didYouMean, HelpWanted, UsageError } from './arguments.js'
 import { COMMANDS, type Command } from './commands.js'
+import { guardOutput, type OutputGuard } from './output.js'
 
 process.exitCode = await main(process.argv.slice(2))
 
 async function main([first, ...rest]: string[]): Promise<number> {
-  // The reader of our output closed it: printing more is useless.
-  process.stdout.on('error', () => process.exit(0))
+  const output = guardOutput()
   if (first === '--version' || first === '-v') return say(`${version()}\n`)
   if (first === '--help' || first === '-h' || (first === 'help' && rest[0] === undefined)) return say(help())
   if (first === undefined) return complain(`no command is given: one of ${Object.keys(COMMANDS).join(', ')}`, '')
@@ -21,7 +21,8 @@ async function main([first, ...rest]: string[]): Promise<number> {
   }
   const command = await entry.load()
   try {
-    return await run(command, args)
+    output.isService = entry.isService === true
+    return await run(command, args, output)
   } catch (error) {
     const { code, message, stack } = error as NodeJS.ErrnoException
     if (error instanceof UsageError || code === 'ERR_ATSSS_OPTION') return complain(message, ` ${name}`)
@@ -31,11 +32,12 @@ async function main([first, ...rest]: string[]): Promise<number> {
   }
 }
 
-async function run(command: Command, args: string[]): Promise<number> {
+async function run(command: Command, args: string[], output: OutputGuard): Promise<number> {
   try {
     return await command.run(args)
   } catch (error) {
     if (!(error instanceof HelpWanted)) throw error
+    output.isService = false
     return say(command.help)
   }
 }

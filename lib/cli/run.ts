@@ -6,7 +6,9 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../preload/config.js'
 import { CONFIG, defaultPath, findConfig } from '../preload/find-config.js'
+import { type Addon, native } from '../runtime/kernel/native.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
+import { passSignals } from './signals.js'
 import { VIA_OPTIONS } from './via.js'
 
 const {
@@ -42,7 +44,8 @@ ${optionLines(OPTIONS)}
 
 Without --config, a configuration file is read only when no other option is given.
 
-Exit status: the command's; 127 when it is not found.
+Exit status: the command's; 126 when it cannot be executed, 127 when it is not found. The command takes the place of
+this process, so signals reach it.
 
 Examples:
   atsss run -- node app.js
@@ -96,29 +99,46 @@ function found(env: NodeJS.ProcessEnv): ReturnType<typeof findConfig> {
   }
 }
 
-function runWith(command: string, args: string[], config: string): Promise<number> {
+/** Becomes the command: signals, its exit status and its end are its own. Where there is no addon, the command is a child. */
+async function runWith(command: string, args: string[], config: string): Promise<number> {
   // --require instead of --import, which does not reach worker threads made from a string (`eval: true`).
   const register = fileURLToPath(new URL('../preload/register.js', import.meta.url)).replace(/["\\]/g, '\\$&')
-  const NODE_OPTIONS = [process.env.NODE_OPTIONS, `--require="${register}"`].filter(Boolean).join(' ')
-  const pass = (signal: NodeJS.Signals) => {
-    // The terminal sends SIGINT to all processes in its foreground.
-    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
+  process.env.NODE_OPTIONS = [process.env.NODE_OPTIONS, `--require="${register}"`].filter(Boolean).join(' ')
+  process.env[CONFIG] = config
+  try {
+    addon()?.execute(command, [command, ...args])
+    return await spawned(command, args)
+  } catch (error) {
+    return notStarted(command, error as NodeJS.ErrnoException)
   }
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+}
+
+function addon(): Addon | undefined {
+  try {
+    return native()
+  } catch {
+    return undefined // with `fallback: direct`, the command's connections are left to Node
+  }
+}
+
+/** The statuses are those of shells: POSIX, Shell Command Language §2.8.2. */
+function notStarted(command: string, { code, message }: NodeJS.ErrnoException): number {
+  const isMissing = code === 'ENOENT' || code === 'ENOTDIR'
+  const why = isMissing ? 'command not found' : `cannot be executed: ${message}`
+  process.stderr.write(`atsss run: ${command}: ${why}\n`)
+  return isMissing ? 127 : 126
+}
+
+/** @returns its exit status; 128 and the signal's number if a signal has ended it, as from a shell */
+function spawned(command: string, args: string[]): Promise<number> {
   // Before the command starts, so that no signal leaves it running alone. Signals are handled in a later turn.
-  for (const signal of signals) process.on(signal, pass)
-  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, NODE_OPTIONS, [CONFIG]: config } })
+  const passing = passSignals(signal => child.kill(signal))
+  const child = spawn(command, args, { stdio: 'inherit' })
   return new Promise((resolve, reject) => {
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') return reject(error)
-      process.stderr.write(`atsss run: ${command}: command not found\n`)
-      resolve(127)
-    })
+    child.once('error', reject)
     child.once('close', (code, signal) => {
-      for (const each of signals) process.off(each, pass)
-      if (signal === null) return resolve(code ?? 1)
-      // Our parent sees how the command ended, as from a shell.
-      resolve(128 + constants.signals[signal])
+      passing.end()
+      resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal])
     })
   })
 }

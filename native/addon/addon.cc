@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "netlink.h"
+#include "program.h"
 #include "reactor.h"
 #include "results.h"
 #include "sampler.h"
@@ -20,7 +21,7 @@ namespace atsss {
 namespace {
 
 /** What native.ts wants to find (`REVISION`): raise both with every change of these functions. */
-constexpr int kRevision = 5;
+constexpr int kRevision = 6;
 
 /** Bytes; more than any socket option is long. */
 constexpr double kMaxOption = 1 << 20;
@@ -61,6 +62,7 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::netlinkSocket>("netlinkSocket"),
                              entry<&Environment::sendNetlink>("sendNetlink"),
                              entry<&Environment::receiveNetlink>("receiveNetlink"),
+                             entry<&Environment::execute>("execute"),
                              entry<&Environment::sample>("sample"),
                              entry<&Environment::subflowAddresses>("subflowAddresses"),
                              entry<&Environment::counts>("counts"),
@@ -232,6 +234,8 @@ class Environment : public Napi::Addon<Environment> {
     }
     return list;
   }
+
+  Napi::Value execute(Info info) { becomeProgram(textAt(info, 0), textsAt(info, 1)); }
 
   Napi::Value counts(Info info) {
     Napi::Object counts = Napi::Object::New(info.Env());

@@ -42,6 +42,18 @@ std::string textAt(const Napi::CallbackInfo& info, size_t index) {
   return info[index].As<Napi::String>().Utf8Value();
 }
 
+std::vector<std::string> textsAt(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsArray()) throw wrong(info, index, "an array of strings");
+  const auto array = info[index].As<Napi::Array>();
+  std::vector<std::string> texts;
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    const Napi::Value item = array.Get(i);
+    if (!item.IsString()) throw wrong(info, index, "an array of strings");
+    texts.push_back(item.As<Napi::String>().Utf8Value());
+  }
+  return texts;
+}
+
 bool booleanAt(const Napi::CallbackInfo& info, size_t index) {
   if (!info[index].IsBoolean()) throw wrong(info, index, "a boolean");
   return info[index].As<Napi::Boolean>().Value();

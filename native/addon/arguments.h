@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "sockets.h"
 
@@ -18,6 +19,7 @@ int intAt(const Napi::CallbackInfo& info, size_t index);
 uint32_t uint32At(const Napi::CallbackInfo& info, size_t index);
 uint16_t portAt(const Napi::CallbackInfo& info, size_t index);
 std::string textAt(const Napi::CallbackInfo& info, size_t index);
+std::vector<std::string> textsAt(const Napi::CallbackInfo& info, size_t index);
 bool booleanAt(const Napi::CallbackInfo& info, size_t index);
 Napi::Function functionAt(const Napi::CallbackInfo& info, size_t index);
 Napi::TypedArray arrayAt(const Napi::CallbackInfo& info, size_t index, napi_typedarray_type type, const char* expected);

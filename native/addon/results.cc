@@ -27,7 +27,8 @@ constexpr ErrnoName kNames[] = {NAMED(E2BIG),        NAMED(EACCES),       NAMED(
                                 NAMED(ENOTSOCK),     NAMED(ENXIO),        NAMED(EOPNOTSUPP),   NAMED(EOVERFLOW),
                                 NAMED(EPERM),        NAMED(EPIPE),        NAMED(EPROTO),       NAMED(EPROTONOSUPPORT),
                                 NAMED(EPROTOTYPE),   NAMED(ERANGE),       NAMED(ESHUTDOWN),    NAMED(ESOCKTNOSUPPORT),
-                                NAMED(ETIMEDOUT)};
+                                NAMED(ETIMEDOUT),    NAMED(EISDIR),       NAMED(ENAMETOOLONG), NAMED(ENOEXEC),
+                                NAMED(ENOTDIR),      NAMED(ETXTBSY)};
 #undef NAMED
 
 /** The name that util.getSystemErrorName() gives. strerrorname_np() is not in musl, nor in glibc before 2.32. */

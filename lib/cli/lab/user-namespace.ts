@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { AtsssError } from '../../errors.js'
 import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../../runtime/kernel/constants.js'
 import { native } from '../../runtime/kernel/native.js'
+import { passSignals } from '../signals.js'
 
 /** Set in the second run, so that it does not start a third. */
 const MARK = 'ATSSS_LAB_UNSHARED'
@@ -53,8 +54,8 @@ export async function runInUserNamespace(args: readonly string[], port?: number)
   const stdio: StdioOptions = ['inherit', 'inherit', 'inherit', ...(listener === undefined ? [] : [listener])]
   const child = spawn('unshare', [...unshare, ...again], { stdio, env })
   if (listener !== undefined) native().close(listener)
-  // The terminal sends signals to both. This process waits until the other has cleaned up.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void child.kill(signal))
+  // This process waits until the other has cleaned up.
+  passSignals(signal => child.kill(signal))
   const [code] = await once(child, 'close')
   return code ?? 1
 }

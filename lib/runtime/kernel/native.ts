@@ -122,6 +122,14 @@ export interface Addon {
   /** The subflows of a connection, with their ids in `sample`. A plain TCP connection is its own only one, with the id 0. */
   subflowAddresses(fd: number, asking: number): { id: number; local: SocketAddress; remote: SocketAddress }[]
 
+  /**
+   * `execvp(3)`: this process becomes the program, with the environment of this process. Its standard streams block and its signals
+   * are the default ones, whatever Node has done to them. Returns only by throwing.
+   *
+   * @param args with the program's own name as the first one
+   */
+  execute(file: string, args: readonly string[]): never
+
   /** How many descriptors this environment owns, and how many waits it has: for tests of leaks. */
   counts(): { descriptors: number; waits: number }
 
@@ -161,7 +169,7 @@ export interface Support {
 }
 
 /** Of these functions, in native/addon/addon.cc too: raise both with every change. */
-const REVISION = 5
+const REVISION = 6
 
 let loaded: { addon: Addon; path: string } | undefined
 

@@ -1,0 +1,140 @@
+/** `atsss run` is its command: signals, exit statuses, standard streams. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { mptcp } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+import { atsss, PROGRAM } from './atsss.js'
+
+const [node, main] = PROGRAM
+const CONFIG = '{"fallback":"direct"}'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'atsss-run-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+/** The command is there when it has said so. */
+async function running(
+  env: NodeJS.ProcessEnv,
+  program: string,
+): Promise<{ child: ChildProcess; pid: number; said: () => string }> {
+  const child = spawn(node, [main, 'run', '--', node, '-e', program], {
+    env: { ...process.env, ATSSS_CONFIG: CONFIG, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let said = ''
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => (said += text))
+  await expect.poll(() => said).toMatch(/pid \d+\n/)
+  const pid = Number(/pid (\d+)/.exec(said)![1])
+  onTestFinished(() => {
+    if (isAlive(pid)) process.kill(pid, 'SIGKILL')
+  })
+  return { child, pid, said: () => said }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+const SIGNALS = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGTERM',
+  'SIGWINCH',
+  'SIGCONT',
+] as const
+const REPORTS = `
+  for (const name of ${JSON.stringify(SIGNALS)}) process.on(name, () => console.log('got ' + name))
+  console.log('pid ' + process.pid)
+  setTimeout(() => {}, 60_000)`
+
+/** Without the addon the command is a child, which gets the signals from the process that started it. */
+const WITHOUT_ADDON = { ATSSS_ADDON: '/nowhere/atsss.node' }
+
+for (const [how, env] of [
+  ['in the place of this process', {}],
+  ['as its child, without the addon', WITHOUT_ADDON],
+] as const)
+  requires('MPTCP', mptcp).describe(`the command, ${how}`, () => {
+    test('gets every signal', async () => {
+      const { child, said } = await running(env, REPORTS)
+      for (const signal of SIGNALS) {
+        child.kill(signal)
+        await expect.poll(said).toContain(`got ${signal}\n`)
+      }
+      expect(said()).not.toContain('Debugger')
+    })
+
+    test.each(['SIGTERM', 'SIGQUIT', 'SIGUSR1', 'SIGALRM'] as const)(
+      'ends by %s, and so does what was started',
+      async signal => {
+        // Node has its own use for SIGUSR1.
+        const program = `process.on('SIGUSR1', () => process.exit(128 + 10)); console.log('pid ' + process.pid); setTimeout(() => {}, 60_000)`
+        const { child, pid } = await running(env, program)
+        child.kill(signal)
+        const [code, by] = await once(child, 'exit')
+        const number = { SIGTERM: 15, SIGQUIT: 3, SIGUSR1: 10, SIGALRM: 14 }[signal]
+        expect(by === null ? code : by).toEqual(by === null ? 128 + number : signal)
+        await expect.poll(() => isAlive(pid)).toBe(false)
+      },
+    )
+
+    test('its exit status', async () => {
+      const run = (...words: string[]) => atsss(['run', '--', ...words], '', { ATSSS_CONFIG: CONFIG, ...env })
+      expect((await run('sh', '-c', 'exit 42')).status).toBe(42)
+      expect(await run('no-such-command-here')).toMatchObject({
+        status: 127,
+        stderr: expect.stringContaining('atsss run: no-such-command-here: command not found\n'),
+      })
+      const text = join(folder, 'data.txt')
+      writeFileSync(text, 'x')
+      expect(await run(text)).toMatchObject({ status: 126, stderr: expect.stringContaining('cannot be executed') })
+      const directory = join(folder, 'directory')
+      mkdirSync(directory)
+      expect((await run(directory)).status).toBe(126)
+      const below = join(text, 'below')
+      expect(await run(below)).toMatchObject({ status: 127, stderr: `atsss run: ${below}: command not found\n` })
+      chmodSync(text, 0o755)
+      writeFileSync(text, '#!/bin/sh\nexit 7\n')
+      expect((await run(text)).status).toBe(7)
+    })
+
+    test('has the signals of a shell: SIGPIPE ends a writer whose reader is gone', async () => {
+      const { stdout } = await atsss(
+        ['run', '--', 'sh', '-c', 'yes 2>&1 >/dev/full; (yes; echo $? >&2) 2>&1 | head -1; trap'],
+        '',
+        {
+          ATSSS_CONFIG: CONFIG,
+          ...env,
+        },
+      )
+      expect(stdout).toContain('y\n')
+      expect(stdout).not.toContain('Broken pipe')
+    })
+
+    test('reads and writes streams that block', async () => {
+      // A pipe's file is shared with this test: what Node has set on it is seen by the command.
+      const program = 'import fcntl, sys; print([fcntl.fcntl(fd, fcntl.F_GETFL) & 0o4000 for fd in (0, 1, 2)])'
+      const { stdout } = await atsss(['run', '--', 'python3', '-c', program], '', { ATSSS_CONFIG: CONFIG, ...env })
+      expect(stdout).toBe('[0, 0, 0]\n')
+    })
+  })
+
+requires('MPTCP', mptcp)('there is one process, which a SIGKILL ends too', async () => {
+  const { child, pid } = await running({}, REPORTS)
+  expect(pid).toBe(child.pid)
+})
