@@ -27,7 +27,11 @@ const available = new Gauge({
   help: '1 while the access is available',
   labelNames: ['access'],
 })
-const rtt = new Gauge({ name: 'atsss_access_rtt_seconds', help: 'Round-trip time', labelNames: ['access'] })
+const rtt = new Gauge({
+  name: 'atsss_access_rtt_seconds',
+  help: 'Round-trip time, with the queue of the direction',
+  labelNames: ['access', 'direction'],
+})
 const bytes = new Counter({ name: 'atsss_bytes_total', help: 'TCP payload', labelNames: ['access', 'direction'] })
 const handovers = new Counter({ name: 'atsss_handovers_total', help: 'Connections that moved to the other access' })
 const fallbacks = new Counter({ name: 'atsss_fallbacks_total', help: 'Connections that became TCP' })
@@ -39,12 +43,18 @@ function collect(): void {
   for (const access of accesses) {
     const state = stats.accesses[access]
     available.set({ access }, state.available ? 1 : 0)
-    if (state.rttMs !== undefined) rtt.set({ access }, state.rttMs / 1000)
+    set(rtt, { access, direction: 'sent' }, state.rttMs)
     bytes.inc({ access, direction: 'sent' }, state.bytesSent)
     bytes.inc({ access, direction: 'received' }, state.bytesReceived)
   }
   handovers.inc(stats.handovers)
   fallbacks.inc(stats.fallbacks)
+}
+
+/** What is not known is absent. */
+function set(gauge: Gauge, labels: Record<string, string>, ms: number | undefined): void {
+  if (ms === undefined) gauge.remove(labels)
+  else gauge.set(labels, ms / 1000)
 }
 
 createServer(async (_, response) => {

@@ -1,8 +1,8 @@
 /**
  * `npm run demo`: a device with Wi-Fi and cellular, a Transport Converter and a web server, all in network namespaces of
- * this machine. First it shows one connection, packet by packet; then a session, whose connections follow ATSSS rules, with a
- * transfer under each steering mode and a live stream while rules and accesses change; then a connection from the network to
- * the device. Needs root.
+ * this machine. First it shows one connection, packet by packet; then a session, whose connections follow ATSSS rules, with
+ * downloads and uploads under each steering mode and live streams while rules and accesses change; then a connection from the
+ * network to the device. Needs root.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ import { CONVERTER_PORT, command, program, SERVER_PORT, start } from './demo/hos
 import { showIncoming } from './demo/incoming.js'
 import { Meter } from './demo/meter.js'
 import { showModes } from './demo/modes.js'
-import { picture } from './demo/picture.js'
+import { type Panel, picture } from './demo/picture.js'
 import { openSession } from './demo/steering.js'
 import { showStream } from './demo/stream.js'
 import { say } from './demo/text.js'
@@ -56,7 +56,9 @@ async function demo(): Promise<void> {
 async function showSteering(lab: Lab): Promise<void> {
   const session = await openSession(lab)
   const meter = new Meter(lab)
-  const panels = [await showModes(session, meter), await showStream(lab, session, meter)]
+  const panels: Panel[] = []
+  for (const direction of ['down', 'up'] as const)
+    panels.push(await showModes(session, meter, direction), await showStream(lab, session, meter, direction))
   await meter.stop()
   mkdirSync('demo-report', { recursive: true })
   writeFileSync(PICTURE, picture(panels))

@@ -1,12 +1,15 @@
-/** The demo's second part: the same upload under each steering mode. */
+/** The demo's second part: the same download, and the same upload, under each steering mode. */
 import type { AtsssRule } from 'atsss'
+import type { Direction } from './content.js'
 import type { Meter } from './meter.js'
 import type { Mark, Panel } from './picture.js'
-import type { Uploaded } from './session.js'
+import type { Transferred } from './session.js'
 import { type DemoSession, everything, updateRules } from './steering.js'
 import { megabytes, say, seconds, table, verdict } from './text.js'
 
-const UPLOAD = 20_000_000
+const BYTES = 20_000_000
+const NAMES = { down: 'download', up: 'upload' }
+const RECEIVERS = { down: 'device', up: 'server' }
 
 const MODES: { name: string; detail: string; steeringMode: AtsssRule['steeringMode'] }[] = [
   {
@@ -28,19 +31,19 @@ const MODES: { name: string; detail: string; steeringMode: AtsssRule['steeringMo
   },
 ]
 
-export async function showModes(session: DemoSession, meter: Meter): Promise<Panel> {
-  say(`The same upload of 20 MB to the server under each steering mode:`)
+export async function showModes(session: DemoSession, meter: Meter, direction: Direction): Promise<Panel> {
+  say(`The same ${NAMES[direction]} of 20 MB under each steering mode:`)
   const rows = [['mode', 'time', 'over Wi-Fi', 'over cellular', 'longest gap', 'intact']]
   const marks: Mark[] = []
   const from = Date.now()
   for (const { name, detail, steeringMode } of MODES) {
     await updateRules(session, everything(steeringMode))
-    const before = await meter.read()
-    const { ms, sha256, arrival } = await upload(session, UPLOAD)
-    const after = await meter.read()
+    const before = (await meter.read())[direction]
+    const { ms, sha256, arrival } = await transfer(session, direction)
+    const after = (await meter.read())[direction]
     const wifi = after.wifi - before.wifi
     const cell = after.cell - before.cell
-    const intact = arrival.sha256 === sha256 && arrival.bytes === UPLOAD
+    const intact = arrival.sha256 === sha256 && arrival.bytes === BYTES
     const share = (bytes: number) => `${megabytes(bytes)} (${((100 * bytes) / (wifi + cell)).toFixed(0)} %)`
     rows.push([
       ...[`${name}, ${detail}`, seconds(ms), share(wifi), share(cell)],
@@ -49,12 +52,13 @@ export async function showModes(session: DemoSession, meter: Meter): Promise<Pan
     marks.push({ at: before.at, label: name, note: `${detail}: ${seconds(ms)}` })
   }
   say(table(rows))
-  say('  Bytes as the links count them, headers included; the longest gap as the server sees it.\n')
-  return { title: `20 MB under each steering mode`, readings: meter.between(from, Date.now()), marks }
+  say(`  Bytes as the links count them, headers included; the longest gap as the ${RECEIVERS[direction]} sees it.\n`)
+  const title = `A ${NAMES[direction]} of 20 MB under each steering mode`
+  return { title, readings: meter.between(from, Date.now(), direction), marks }
 }
 
-function upload({ program }: DemoSession, bytes: number): Promise<Uploaded> {
-  const uploaded = program.answer<Uploaded>('uploaded')
-  program.send({ upload: { bytes } })
-  return uploaded
+function transfer({ program }: DemoSession, direction: Direction): Promise<Transferred> {
+  const transferred = program.answer<Transferred>('transferred')
+  program.send({ transfer: { direction, bytes: BYTES } })
+  return transferred
 }

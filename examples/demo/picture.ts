@@ -39,7 +39,7 @@ export function picture(panels: Panel[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" font-family="'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif" font-size="13" fill="${INK}">
 <rect width="100%" height="100%" fill="#fdfdfc"/>
 <text x="${LEFT}" y="46" font-size="22" font-weight="600">Steering by ATSSS rules</text>
-<text x="${LEFT}" y="68" fill="${FAINT}">What the device sends over each access, in Mbit/s, as the links count it</text>
+<text x="${LEFT}" y="68" fill="${FAINT}">What goes over each access in the direction of the transfer, in Mbit/s, as the links count it</text>
 ${legend()}
 ${drawn.join('\n')}
 </svg>

@@ -1,48 +1,39 @@
 /**
- * The demo's web server. `GET /` answers with one line, `GET /large` with 20 MB that are the same every time; any `PUT` answers
- * with what has arrived, and when.
+ * The demo's web server. `GET /` answers with one line, `GET /large` with 20 MB that are the same every time; `GET /file?bytes=N`
+ * with that many, and `GET /live?mbps=N` with a live stream until `GET /stop`: behind both, in a trailer, is their SHA-256. Any `PUT`
+ * answers with what has arrived, and when.
  */
 import { createCipheriv, createHash } from 'node:crypto'
-import { createServer, type IncomingMessage } from 'node:http'
-
-/** What has arrived, as the server sees it. */
-export interface Arrival {
-  bytes: number
-  sha256: string
-  /** Times longer than `NOTED_MS` in which nothing arrived: their end (`Date.now()`) and length. */
-  gaps: { at: number; ms: number }[]
-  longestGapMs: number
-}
+import { createServer, type ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { file, hashing, live, receive } from './content.js'
 
 const LARGE = 20_000_000
-const NOTED_MS = 10
 
 const zeros = Buffer.alloc(LARGE)
 const large = createCipheriv('aes-128-ctr', Buffer.alloc(16, 'atsss'), Buffer.alloc(16)).update(zeros)
+let streams = new AbortController()
 
 const server = createServer(async (request, response) => {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost')
   if (request.method === 'PUT') response.end(JSON.stringify(await receive(request)))
-  else if (request.url === '/large') response.end(large)
-  else response.end('hello from the data network\n')
+  else if (pathname === '/large') response.end(large)
+  else if (pathname === '/file') send(response, file(Number(searchParams.get('bytes'))))
+  else if (pathname === '/live') send(response, live(Number(searchParams.get('mbps')), streams.signal))
+  else if (pathname === '/stop') {
+    streams.abort()
+    streams = new AbortController()
+    response.end()
+  } else response.end('hello from the data network\n')
 })
 server.listen(Number(process.argv[2] ?? 80), () => {
   console.log(JSON.stringify({ sha256: createHash('sha256').update(large).digest('hex'), bytes: LARGE }))
 })
 
-async function receive(request: IncomingMessage): Promise<Arrival> {
-  const hash = createHash('sha256')
-  const gaps: Arrival['gaps'] = []
-  let bytes = 0
-  let longestGapMs = 0
-  let last: number | undefined
-  for await (const chunk of request) {
-    const now = performance.now()
-    const ms = now - (last ?? now)
-    last = now
-    longestGapMs = Math.max(longestGapMs, ms)
-    if (ms > NOTED_MS) gaps.push({ at: Date.now(), ms })
-    bytes += chunk.length
-    hash.update(chunk)
-  }
-  return { bytes, sha256: hash.digest('hex'), gaps, longestGapMs }
+function send(response: ServerResponse, content: Iterable<Buffer> | AsyncIterable<Buffer>): void {
+  response.setHeader('Trailer', 'sha256')
+  const hashed = hashing(content, sha256 => response.addTrailers({ sha256 }))
+  Readable.from(hashed, { objectMode: false })
+    .on('error', () => response.destroy())
+    .pipe(response)
 }

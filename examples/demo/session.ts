@@ -1,15 +1,14 @@
 /**
- * The demo's device application with a session. Lines of JSON on its standard input say which rules apply and what to upload; it
+ * The demo's device application with a session. Lines of JSON on its standard input say which rules apply and what to transfer; it
  * writes the results.
  */
-import { createHash, randomBytes } from 'node:crypto'
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { get, type IncomingMessage, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { setTimeout as wait } from 'node:timers/promises'
 import { MaPduSession, type RulesInput, type SessionOptions } from 'atsss'
-import type { Arrival } from './server.js'
+import { type Arrival, type Direction, file, hashing, live, receive } from './content.js'
 
 /** Its arguments. */
 export interface Start {
@@ -18,17 +17,18 @@ export interface Start {
   session: SessionOptions
 }
 
-/** Lines that it reads. `upload` sends a number of bytes at full speed; `stream` sends at a rate until `end`. */
+/** Lines that it reads. `transfer`: a number of bytes at full speed; `stream`: at a rate, until `end`. */
 export type Command =
   | { rules: RulesInput }
-  | { upload: { bytes: number } }
-  | { stream: { mbps: number } }
+  | { transfer: { direction: Direction; bytes: number } }
+  | { stream: { direction: Direction; mbps: number } }
   | { end: true }
 
-/** A line that it writes about an upload. */
-export interface Uploaded {
-  /** Milliseconds from connect() to the server's answer. */
+/** A line that it writes about a transfer. */
+export interface Transferred {
+  /** Milliseconds from connect() to the end of the server's answer. */
   ms: number
+  /** Of what was sent. */
   sha256: string
   /** How many connections it made. */
   connections: number
@@ -41,12 +41,9 @@ export interface Logged {
   text: string
 }
 
-const CHUNK = 64 * 1024
-const TICK_MS = 10
-
 const { host, port, session: options }: Start = JSON.parse(process.argv[2] ?? '{}')
 const session = new MaPduSession(options)
-let streaming = false
+let stop = new AbortController()
 
 say(await session.ready)
 const log = (text: string) => say({ at: Date.now(), text })
@@ -57,23 +54,30 @@ createInterface(process.stdin).on('line', async line => {
   if ('rules' in command) {
     const { rules, moved } = session.update(command.rules)
     say({ updated: { rules: rules.length, moved: moved.length } })
-  } else if ('upload' in command) say({ uploaded: await upload(file(command.upload.bytes)) })
-  else if ('stream' in command) say({ streamed: await upload(live(command.stream.mbps)) })
-  else streaming = false
+  } else if ('transfer' in command) {
+    const { direction, bytes } = command.transfer
+    say({ transferred: await (direction === 'up' ? upload(file(bytes)) : download(`/file?bytes=${bytes}`)) })
+  } else if ('stream' in command) {
+    const { direction, mbps } = command.stream
+    stop = new AbortController()
+    say({ streamed: await (direction === 'up' ? upload(live(mbps, stop.signal)) : download(`/live?mbps=${mbps}`)) })
+  } else {
+    stop.abort()
+    get({ host, port, path: '/stop', createConnection: () => session.connect({ host, port }) }).on('response', answer =>
+      answer.resume(),
+    )
+  }
 })
 
 function say(line: object): void {
   console.log(JSON.stringify(line))
 }
 
-async function upload(content: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<Uploaded> {
+/** Each on a connection of its own. */
+async function upload(content: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<Transferred> {
   const begun = performance.now()
-  const hash = createHash('sha256')
-  let connections = 0
-  const createConnection = () => {
-    connections++
-    return session.connect({ host, port })
-  }
+  const { connections, createConnection } = counted()
+  let sha256 = ''
   const put = request({ method: 'PUT', host, port, path: '/upload', createConnection })
   const answered = new Promise<Arrival>((resolve, reject) => {
     put.once('error', reject).once('response', async response => {
@@ -81,28 +85,26 @@ async function upload(content: AsyncIterable<Buffer> | Iterable<Buffer>): Promis
       resolve(JSON.parse(text))
     })
   })
-  const hashed = async function* () {
-    for await (const chunk of content) {
-      hash.update(chunk)
-      yield chunk
-    }
-  }
-  const [arrival] = await Promise.all([answered, pipeline(Readable.from(hashed(), { objectMode: false }), put)])
-  return { ms: performance.now() - begun, sha256: hash.digest('hex'), connections, arrival }
+  const hashed = hashing(content, hash => {
+    sha256 = hash
+  })
+  const [arrival] = await Promise.all([answered, pipeline(Readable.from(hashed, { objectMode: false }), put)])
+  return { ms: performance.now() - begun, sha256, connections: connections(), arrival }
 }
 
-function* file(bytes: number): Iterable<Buffer> {
-  const content = randomBytes(bytes)
-  for (let at = 0; at < bytes; at += CHUNK) yield content.subarray(at, at + CHUNK)
-}
-
-/** Like a camera: sends `mbps` megabits each second, until `end`. */
-async function* live(mbps: number): AsyncIterable<Buffer> {
+async function download(path: string): Promise<Transferred> {
   const begun = performance.now()
-  let sent = 0
-  for (streaming = true; streaming; await wait(TICK_MS)) {
-    const due = Math.floor(((performance.now() - begun) * mbps * 1000) / 8) - sent
-    yield randomBytes(due)
-    sent += due
+  const { connections, createConnection } = counted()
+  const [response] = (await once(get({ host, port, path, createConnection }), 'response')) as [IncomingMessage]
+  const arrival = await receive(response)
+  return { ms: performance.now() - begun, sha256: response.trailers.sha256 ?? '', connections: connections(), arrival }
+}
+
+function counted() {
+  let made = 0
+  const createConnection = () => {
+    made++
+    return session.connect({ host, port })
   }
+  return { connections: () => made, createConnection }
 }

@@ -1,21 +1,22 @@
 /**
- * The demo's third part: a live stream on one connection, while its rule is changed, Wi-Fi is cut and restored, and Wi-Fi
- * becomes a black hole.
+ * The demo's third part: a live stream on one connection, to the device and from it, while its rule is changed, Wi-Fi is cut and
+ * restored, and Wi-Fi becomes a black hole. The one from the device shows only the losses.
  */
 import { availableParallelism, loadavg } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Lab } from 'atsss/lab'
+import type { Arrival, Direction } from './content.js'
 import type { Meter } from './meter.js'
 import type { Mark, Panel } from './picture.js'
-import type { Arrival } from './server.js'
-import type { Logged, Uploaded } from './session.js'
+import type { Logged, Transferred } from './session.js'
 import { type DemoSession, everything, updateRules } from './steering.js'
 import { megabytes, say, table, verdict } from './text.js'
 
 const MBPS = 12
 /** Round-trip time of cellular, which takes over. */
 const RTT_MS = 60
-const CARRIER_TARGET_MS = 20 + RTT_MS
+/** Half a round trip for the new path's first byte, one for what was lost in flight, which its first window may not hold. */
+const CARRIER_TARGET_MS = 20 + 1.5 * RTT_MS
 const BLACK_HOLE_TARGET_MS = 3 * RTT_MS + 100
 /** A gap that ends within this time after an event counts as its effect. */
 const AFTERMATH_MS = 2_500
@@ -26,8 +27,13 @@ const ACTIVE_STANDBY = everything({
   standby: '3GPP_ACCESS',
 })
 const SMALLEST_DELAY = everything({ steerModeValue: 'SMALLEST_DELAY' })
-const SLOW_RTT_MS = 160
+const [FAST_RTT_MS, SLOW_RTT_MS] = [20, 160]
 const HALF_EACH = everything({ steerModeValue: 'LOAD_BALANCING', '3gLoad': 50 })
+
+const STREAMS = {
+  down: { what: 'from the server, like a video', receiver: 'device' },
+  up: { what: 'to the server, like a camera', receiver: 'server' },
+}
 
 /** How long the stream runs before anything happens. */
 const BEGINNING_MS = 3_000
@@ -43,9 +49,9 @@ interface Step {
   targetMs?: number
 }
 
-export async function showStream(lab: Lab, session: DemoSession, meter: Meter): Promise<Panel> {
+export async function showStream(lab: Lab, session: DemoSession, meter: Meter, direction: Direction): Promise<Panel> {
   const wifi = lab.link('wifi')
-  const steps: Step[] = [
+  const changes: Step[] = [
     {
       ...{ what: 'the rule becomes Load-Balancing 50/50', label: 'Load-Balancing', note: '50/50', ms: 3_000 },
       act: () => updateRules(session, HALF_EACH),
@@ -54,6 +60,8 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
       ...{ what: 'the rule is Active-Standby again', label: 'Active-Standby', note: 'rule changed', ms: 3_000 },
       act: () => updateRules(session, ACTIVE_STANDBY),
     },
+  ]
+  const losses: Step[] = [
     {
       ...{ what: 'Wi-Fi loses its carrier', label: 'Wi-Fi cut', ms: 2_500, targetMs: CARRIER_TARGET_MS },
       act: () => wifi.set({ carrier: false }),
@@ -64,6 +72,8 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
       ...{ targetMs: BLACK_HOLE_TARGET_MS, act: () => wifi.set({ down: true }) },
     },
     { what: 'Wi-Fi delivers again', label: 'Wi-Fi back', ms: 3_500, act: () => wifi.set({ down: false }) },
+  ]
+  const delays: Step[] = [
     {
       ...{ what: 'the rule becomes Smallest Delay', label: 'Smallest Delay', note: 'rule changed', ms: 3_000 },
       act: () => updateRules(session, SMALLEST_DELAY),
@@ -79,11 +89,13 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
     },
   ]
 
-  say(`A live stream of ${MBPS} Mbit/s to the server, on one connection, under Active-Standby (Wi-Fi, then cellular):`)
+  const steps = direction === 'down' ? [...changes, ...losses, ...delays] : losses
+  const { what, receiver } = STREAMS[direction]
+  say(`A live stream of ${MBPS} Mbit/s ${what}, on one connection, under Active-Standby (Wi-Fi, then cellular):`)
   await updateRules(session, ACTIVE_STANDBY)
-  const streamed = session.program.answer<Uploaded>('streamed')
+  const streamed = session.program.answer<Transferred>('streamed')
   const from = Date.now()
-  session.program.send({ stream: { mbps: MBPS } })
+  session.program.send({ stream: { direction, mbps: MBPS } })
   await wait(BEGINNING_MS)
   const done: (Step & { at: number })[] = []
   for (const step of steps) {
@@ -95,19 +107,22 @@ export async function showStream(lab: Lab, session: DemoSession, meter: Meter): 
   const to = Date.now()
   session.program.send({ end: true })
   const { sha256, connections, arrival } = await streamed
+  // As it was, for the next part.
+  await wifi.set({ delayMs: FAST_RTT_MS / 2 })
 
   const log = session.log.filter(({ at }) => at >= from)
   for (const line of chronicle(done, log, from)) say(line)
   const intact = arrival.sha256 === sha256
   say(`  ${megabytes(arrival.bytes)} have arrived, connections made: ${connections}, intact: ${verdict(intact)}.\n`)
-  showTargets(done, arrival, from)
+  showTargets(done, arrival, from, receiver)
   const marks: Mark[] = done.map(({ at, label, note, targetMs }) => ({
     ...{ at, label },
     ...(note ? { note } : {}),
     ...(targetMs ? { note: `gap ${longestGap(arrival, at, at + AFTERMATH_MS).toFixed(0)} ms` } : {}),
   }))
   marks.unshift({ at: from, label: 'Active-Standby', note: 'Wi-Fi active' })
-  return { title: `A live stream of ${MBPS} Mbit/s on one connection`, readings: meter.between(from, to), marks }
+  const title = `A live stream of ${MBPS} Mbit/s ${what}, on one connection`
+  return { title, readings: meter.between(from, to, direction), marks }
 }
 
 /** What was done, and what the session reported. */
@@ -121,15 +136,15 @@ function chronicle(done: { at: number; what: string }[], log: Logged[], from: nu
     .map(({ at, text }) => `  ${((at - from) / 1000).toFixed(2).padStart(6)} s  ${text}`)
 }
 
-function showTargets(done: (Step & { at: number })[], arrival: Arrival, from: number): void {
-  const rows = [['', 'longest gap at the server', 'target', 'met']]
+function showTargets(done: (Step & { at: number })[], arrival: Arrival, from: number, receiver: string): void {
+  const rows = [['', `longest gap at the ${receiver}`, 'target', 'met']]
   for (const { what, at, targetMs } of done) {
     if (targetMs === undefined) continue
     const gap = longestGap(arrival, at, at + AFTERMATH_MS)
     rows.push([what, `${gap.toFixed(0)} ms`, `≤ ${targetMs} ms`, gap <= targetMs ? 'yes' : 'no'])
   }
   say(table(rows))
-  say(`  Targets: carrier lost, 20 ms + 1 RTT; black hole, 3 RTT + 100 ms; RTT is cellular's, ${RTT_MS} ms.`)
+  say(`  Targets: carrier lost, 20 ms + 1.5 RTT; black hole, 3 RTT + 100 ms; RTT is cellular's, ${RTT_MS} ms.`)
   const [load] = loadavg()
   const processors = availableParallelism()
   const undisturbed = longestGap(arrival, from + 500, from + BEGINNING_MS)

@@ -4,11 +4,11 @@ import type { Accesses, AccessState } from '../policy/steering/snapshot.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
 import type { Accounts, ConnectionStats, RuleStats as CountedRule } from '../runtime/steering/accounts.js'
 import type { SteeringLevel } from '../runtime/steering/messages.js'
-import { type Carried, nothingCarried, sumOf } from '../runtime/steering/subflow-report.js'
+import type { Traffic } from '../runtime/steering/rates.js'
 import type { MptcpSocket } from '../socket/socket.js'
 
 /** An access as the steering loop last reported it, and what the session's connections have carried over it. */
-export interface AccessStats extends AccessState, Carried {
+export interface AccessStats extends AccessState, Traffic {
   interface: string
 }
 
@@ -41,11 +41,8 @@ export function sessionStats(
   level: SteeringLevel['level'] | undefined,
   unsteered: (rule: Rule) => string | undefined,
 ): SessionStats {
-  const read = accounts.read(rules)
-  const access = (type: AccessType): AccessStats => {
-    const carried = read.rules.map(rule => rule.carried[type]).reduce((a, b) => sumOf(a, b), nothingCarried()[type])
-    return { ...config[type], ...states[type], ...carried }
-  }
+  const { carried, ...read } = accounts.read(rules)
+  const access = (type: AccessType): AccessStats => ({ ...config[type], ...states[type], ...carried[type] })
   return {
     level,
     accesses: { '3gpp': access('3gpp'), 'non-3gpp': access('non-3gpp') },

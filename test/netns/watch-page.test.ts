@@ -53,7 +53,8 @@ pageTest.describe('the page of a session', () => {
     const row = (table: string, text: string) => tab.locator(`#${table} tr`, { hasText: text }).first()
     await soon(() => tab.textContent('#state')).toBe('steering level: userspace')
     await soon(() => row('accesses', 'wifi').textContent()).toMatch(/available.*Mbit\/s/)
-    await soon(() => tab.locator('#connections tr.subflow').count()).toBe(2)
+    await soon(() => tab.locator('#connections tr.subflow:not(.down)').count()).toBe(2)
+    await soon(() => tab.locator('#connections tr.subflow.down').count()).toBe(2)
 
     const control = (text: string) => tab.locator('.link', { hasText: 'wifi' }).getByText(text)
     await control('cut').click()

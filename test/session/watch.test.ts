@@ -80,7 +80,7 @@ describe('watching a session', () => {
     const session = sessionWith(join(folder, 's'))
     const { next } = await watcher((await session.watching)!)
     expect(await next('hello')).toMatchObject({
-      version: 1,
+      version: 2,
       pid: process.pid,
       accesses: { '3gpp': { interface: 'none0' }, 'non-3gpp': { interface: 'lo' } },
       control: false,

@@ -1,39 +1,38 @@
 /** Turns successive snapshots into rates over time. Pure. */
 import type { AccessType } from '../../policy/rules/rule.js'
-import type { Snapshot, WatchedAccess, WatchedConnection } from '../../runtime/watch/messages.js'
+import type { Snapshot, WatchedAccess } from '../../runtime/watch/messages.js'
 import { openOnes } from './words.js'
 
-/** Bits per second. */
-export interface Rates {
-  up: number
-  down: number
+/** One value for what is sent, and one for what is received. */
+export interface EachWay<T> {
+  up: T
+  down: T
 }
 
 /** The state at one moment. */
 interface Moment {
   /** Milliseconds since 1970. */
   at: number
-  rates: Record<AccessType, Rates>
-  rttMs: Record<AccessType, number | undefined>
+  /** Bits per second, since the moment before. */
+  rates: Record<AccessType, EachWay<number>>
+  rttMs: Record<AccessType, EachWay<number | undefined>>
 }
 
 export interface History {
   /** At most `MOMENTS`, the oldest first. */
   moments: readonly Moment[]
-  /** The present rates of each connection and access. */
-  connections: ReadonlyMap<number, Record<AccessType, Rates>>
   last: Snapshot | undefined
 }
 
 /** The most moments that are kept: two minutes at the default interval. */
 export const MOMENTS = 480
 
-export const NO_HISTORY: History = { moments: [], connections: new Map(), last: undefined }
+export const NO_HISTORY: History = { moments: [], last: undefined }
 
 /** No rate if a counter went back: it is another session's. */
-export function next({ moments, last, connections }: History, snapshot: Snapshot): History {
+export function next({ moments, last }: History, snapshot: Snapshot): History {
   const seconds = last ? (snapshot.at - last.at) / 1000 : 0
-  if (!last || seconds <= 0) return { moments, connections, last: snapshot }
+  if (!last || seconds <= 0) return { moments, last: snapshot }
   const { accesses } = snapshot
   const rate = (type: AccessType) => rates(last.accesses[type], accesses[type], seconds)
   const moment: Moment = {
@@ -43,7 +42,6 @@ export function next({ moments, last, connections }: History, snapshot: Snapshot
   }
   return {
     moments: [...moments.slice(1 - MOMENTS), moment],
-    connections: new Map(snapshot.connections.map(one => [one.id, ratesOf(one, last, seconds)])),
     last: snapshot,
   }
 }
@@ -68,15 +66,15 @@ export function handoverBetween(before: Snapshot | undefined, now: Snapshot): st
   return count === 1 ? `handover${where}` : `${count} handovers${where}`
 }
 
-/** An access' share of what both carry in a direction, in percent; undefined while they carry nothing. */
-export function shareOf(access: AccessType, { rates }: Moment, direction: keyof Rates): number | undefined {
-  const all = rates['3gpp'][direction] + rates['non-3gpp'][direction]
-  return all === 0 ? undefined : (100 * rates[access][direction]) / all
-}
-
-/** A lost access has no present measurements. */
-export function rttNow({ available, rttMs }: WatchedAccess): number | undefined {
-  return available ? rttMs : undefined
+/** A lost access has no present measurements, and nothing waits in a queue if nothing is received. */
+export function rttNow({
+  available,
+  rttMs,
+  receiveRttMs,
+  receiveRate = 0,
+}: Pick<WatchedAccess, 'available' | 'rttMs' | 'receiveRttMs' | 'receiveRate'>): EachWay<number | undefined> {
+  if (!available) return { up: undefined, down: undefined }
+  return { up: rttMs, down: receiveRate > 0 ? receiveRttMs : undefined }
 }
 
 interface Counters {
@@ -84,15 +82,7 @@ interface Counters {
   bytesReceived: number
 }
 
-function rates(before: Counters, after: Counters, seconds: number): Rates {
+function rates(before: Counters, after: Counters, seconds: number): EachWay<number> {
   const bits = (name: keyof Counters) => Math.max(0, ((after[name] - before[name]) * 8) / seconds)
   return { up: bits('bytesSent'), down: bits('bytesReceived') }
 }
-
-function ratesOf(connection: WatchedConnection, last: Snapshot, seconds: number): Record<AccessType, Rates> {
-  const before = last.connections.find(({ id }) => id === connection.id)?.carried ?? NOTHING
-  const rate = (type: AccessType) => rates(before[type], connection.carried[type], seconds)
-  return { '3gpp': rate('3gpp'), 'non-3gpp': rate('non-3gpp') }
-}
-
-const NOTHING = { '3gpp': { bytesSent: 0, bytesReceived: 0 }, 'non-3gpp': { bytesSent: 0, bytesReceived: 0 } }

@@ -83,7 +83,7 @@ export class Story {
     if (handover !== undefined) this.#note({ at: snapshot.at, text: handover, kind: 'handover' })
     this.#history = next(this.#history, snapshot)
     const moment = this.#history.moments.at(-1)
-    if (moment) this.#send('moment', { moment, ...describeSnapshot(snapshot, this.#history) })
+    if (moment) this.#send('moment', { moment, ...describeSnapshot(snapshot) })
   }
 
   #note(happened: Noted): void {

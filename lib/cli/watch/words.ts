@@ -1,19 +1,33 @@
 /** Quantities and events in words. */
-import { BOTH } from '../../policy/steering/accesses.js'
+import type { Traffic, TrafficByAccess } from '../../runtime/steering/rates.js'
+import { sumOf } from '../../runtime/steering/subflow-report.js'
 import type { WatchEvent, WatchedConnection } from '../../runtime/watch/messages.js'
 
 /** `12.3 Mbit/s`. */
-export function rateInWords(bits: number): string {
-  if (bits < 1e3) return bits < 1 ? '–' : `${bits.toFixed(0)} bit/s`
+export function rateInWords(bits: number | undefined): string {
+  if (bits === undefined) return UNKNOWN
+  if (bits < 1e3) return `${bits.toFixed(0)} bit/s`
   if (bits < 1e6) return `${(bits / 1e3).toFixed(1)} kbit/s`
   return bits < 1e9 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${(bits / 1e9).toFixed(2)} Gbit/s`
 }
 
-/** `1.2 Mbit/s up, 34.0 kbit/s down`: without a direction that is idle. */
-export function speedInWords({ up, down }: { up: number; down: number }): string {
-  const parts = [...(up < 1 ? [] : [`${rateInWords(up)} up`]), ...(down < 1 ? [] : [`${rateInWords(down)} down`])]
-  return parts.join(', ') || 'idle'
+/** `20.4 ms`. */
+export function millisecondsInWords(ms: number | undefined): string {
+  return ms === undefined ? UNKNOWN : `${ms.toFixed(1)} ms`
 }
+
+/** `1.5 %`. */
+export function lossInWords(permille: number | undefined): string {
+  return percentInWords(permille === undefined ? undefined : permille / 10, 1)
+}
+
+/** `20 %`. */
+export function percentInWords(percent: number | undefined, digits = 0): string {
+  return percent === undefined ? UNKNOWN : `${percent.toFixed(digits)} %`
+}
+
+/** A figure that is not known. */
+export const UNKNOWN = '–'
 
 /** `1.2 MB`. */
 export function bytesInWords(bytes: number): string {
@@ -52,10 +66,16 @@ export function openOnes({ subflows }: WatchedConnection): WatchedConnection['su
   return subflows.filter(({ state }) => state !== 'closed')
 }
 
-/** The bytes of a connection over both accesses. */
-export function totalOf({ carried }: WatchedConnection): { sent: number; received: number } {
-  const sum = (name: 'bytesSent' | 'bytesReceived') => BOTH.reduce((total, access) => total + carried[access][name], 0)
-  return { sent: sum('bytesSent'), received: sum('bytesReceived') }
+/** What both accesses carry together. The shares are those of 3GPP access. */
+export function together({ '3gpp': one, 'non-3gpp': other }: TrafficByAccess): Traffic {
+  const sum = (a: number | undefined, b: number | undefined) => (a === undefined || b === undefined ? undefined : a + b)
+  return {
+    ...sumOf(one, other),
+    sendRate: sum(one.sendRate, other.sendRate),
+    receiveRate: sum(one.receiveRate, other.receiveRate),
+    sendShare: one.sendShare,
+    receiveShare: one.receiveShare,
+  }
 }
 
 function actionInWords(action: (WatchEvent & { event: 'action' })['action']): string {

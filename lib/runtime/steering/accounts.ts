@@ -1,10 +1,10 @@
-/** Counts what a session's connections carry, by access and by rule. */
+/** Counts what a session's connections carry, by access and by rule, and how fast. */
 
 import type { AccessType, Rule } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { SocketSample, SubflowSample } from '../kernel/sampler.js'
+import { AccessMeters, RateMeter, type Traffic, type TrafficByAccess, withShares } from './rates.js'
 import {
-  type Carried,
   type CarriedByAccess,
   carriers,
   countersOf,
@@ -16,11 +16,24 @@ import {
 } from './subflow-report.js'
 
 /** One subflow, as it is now. */
-export interface SubflowStats extends SubflowReport, Carried {
-  /** Smoothed round-trip time, in milliseconds; 0: not measured yet. */
-  rttMs: number
-  /** The rate at which data was last delivered, as the kernel estimates it, in bits per second. */
-  deliveryRate: number
+export interface SubflowStats extends SubflowReport, Traffic {
+  /** Smoothed round-trip time of what is sent, in milliseconds. Undefined: not measured yet. */
+  rttMs: number | undefined
+  /**
+   * Round-trip time of what is received, in milliseconds: from an acknowledgement to the data that it allowed. It contains the
+   * queue that the data waited in, and the pauses of a sender that has little to send. Undefined: too little was received to
+   * measure it, or the kernel does not report it.
+   */
+  receiveRttMs: number | undefined
+  /** The rate at which the peer last acknowledged data, as the kernel estimates it, in bits per second. Undefined: not measured yet. */
+  deliveryRate: number | undefined
+  /** Segments with data received, retransmissions included. Undefined: the kernel does not report it. */
+  segmentsReceived: number | undefined
+  /**
+   * Those of them that came out of order. A receiver sees a loss only by this: after one, all segments come out of order until the
+   * lost one is sent again. Undefined: the kernel does not report it (before Linux 5.4).
+   */
+  segmentsOutOfOrder: number | undefined
 }
 
 export interface ConnectionStats<Socket> {
@@ -34,7 +47,7 @@ export interface ConnectionStats<Socket> {
   /** How often all traffic has moved from one access to the other. */
   handovers: number
   subflows: SubflowStats[]
-  carried: CarriedByAccess
+  carried: TrafficByAccess
 }
 
 export interface RuleStats {
@@ -44,7 +57,7 @@ export interface RuleStats {
   connections: number
   handovers: number
   /** By all connections that have ever been under this rule. */
-  carried: CarriedByAccess
+  carried: TrafficByAccess
 }
 
 /** A connection to count. */
@@ -69,14 +82,22 @@ interface Account<Socket> extends Counted<Socket> {
   /** The last access that got all new data. */
   alone: AccessType | undefined
   handovers: number
+  meters: AccessMeters
+  /** By the id of the subflow. */
+  subflowMeters: Map<number, RateMeter>
 }
 
-type Entry = Omit<RuleStats, 'connections'>
+interface Entry extends Pick<RuleStats, 'rule' | 'handovers'> {
+  carried: CarriedByAccess
+  meters: AccessMeters
+}
 
 const NO_RULE = -1
 
 export class Accounts<Socket> {
   readonly #sample: (fds: Int32Array) => SocketSample[]
+  readonly #now: () => number
+  readonly #meters: AccessMeters
   readonly #open = new Map<Socket, Account<Socket>>()
   readonly #byToken = new Map<number, Account<Socket>>()
   /** By precedence. */
@@ -84,14 +105,27 @@ export class Accounts<Socket> {
   /** How many connections have become TCP. */
   fallbacks = 0
 
-  /** @param sample reads the counters of all in one native call */
-  constructor(sample: (fds: Int32Array) => SocketSample[]) {
+  /**
+   * @param sample reads the counters of all in one native call
+   * @param now milliseconds
+   */
+  constructor(sample: (fds: Int32Array) => SocketSample[], now = () => performance.now()) {
     this.#sample = sample
+    this.#now = now
+    this.#meters = new AccessMeters(now())
   }
 
   add(connection: Counted<Socket>): void {
-    const nothing = { reported: [], ended: nothingCarried(), booked: nothingCarried(), alone: undefined, handovers: 0 }
-    const account: Account<Socket> = { ...connection, ...nothing }
+    const account: Account<Socket> = {
+      ...connection,
+      reported: [],
+      ended: nothingCarried(),
+      booked: nothingCarried(),
+      alone: undefined,
+      handovers: 0,
+      meters: new AccessMeters(this.#now()),
+      subflowMeters: new Map(),
+    }
     this.#open.set(connection.socket, account)
     if (connection.token !== undefined) this.#byToken.set(connection.token, account)
     else if (connection.isPlain !== true) this.fallbacks++
@@ -144,20 +178,31 @@ export class Accounts<Socket> {
     if (account.token !== undefined) this.#byToken.delete(account.token)
   }
 
-  /** @param rules are in the result even if they have carried nothing */
-  read(rules: readonly Rule[]): { connections: ConnectionStats<Socket>[]; rules: RuleStats[] } {
+  /**
+   * @param rules are in the result even if they have carried nothing
+   * @returns `carried`: by all connections that there ever were
+   */
+  read(rules: readonly Rule[]): {
+    connections: ConnectionStats<Socket>[]
+    rules: RuleStats[]
+    carried: TrafficByAccess
+  } {
+    const now = this.#now()
     const connections = this.#count([...this.#open.values()])
     for (const rule of rules) this.#entry(rule).rule = rule
     const open = (rule: Rule | undefined) => connections.filter(one => keyOf(one.rule) === keyOf(rule)).length
     const sorted = [...this.#rules].sort(([a], [b]) => (a === NO_RULE ? 1 : b === NO_RULE ? -1 : a - b))
+    const all = nothingCarried()
+    for (const [, { carried }] of sorted) for (const access of BOTH) all[access] = sumOf(all[access], carried[access])
     return {
       connections,
-      rules: sorted.map(([, { rule, handovers, carried }]) => ({
+      rules: sorted.map(([, { rule, handovers, carried, meters }]) => ({
         rule,
         connections: open(rule),
         handovers,
-        carried: { ...carried },
+        carried: meters.read(carried, now),
       })),
+      carried: this.#meters.read(all, now),
     }
   }
 
@@ -167,10 +212,12 @@ export class Accounts<Socket> {
   }
 
   #book(account: Account<Socket>, sample: SocketSample | undefined): ConnectionStats<Socket> {
-    const { socket, host, port, rule, token, reported, ended, handovers } = account
+    const { socket, host, port, rule, token, ended, handovers } = account
     // The descriptor may be another connection's by now.
     const seen = sample && sample.token === (token ?? 0) ? sample.subflows : []
-    const subflows = seen.map(subflow => statsOf(subflow, reported, account.access))
+    const now = this.#now()
+    const subflows = withShares(seen.map(subflow => statsOf(subflow, account, now)))
+    if (account.subflowMeters.size > seen.length) forgetMeters(account.subflowMeters, seen)
     const carried = { ...ended }
     for (const subflow of subflows)
       if (subflow.access) carried[subflow.access] = sumOf(carried[subflow.access], subflow)
@@ -183,13 +230,13 @@ export class Accounts<Socket> {
     }
     account.booked = carried
     const protocol = token === undefined ? 'tcp' : 'mptcp'
-    return { socket, host, port, rule, protocol, handovers, subflows, carried: { ...carried } }
+    return { socket, host, port, rule, protocol, handovers, subflows, carried: account.meters.read(carried, now) }
   }
 
   #entry(rule: Rule | undefined): Entry {
     const found = this.#rules.get(keyOf(rule))
     if (found) return found
-    const entry = { rule, handovers: 0, carried: nothingCarried() }
+    const entry = { rule, handovers: 0, carried: nothingCarried(), meters: new AccessMeters(this.#now()) }
     this.#rules.set(keyOf(rule), entry)
     return entry
   }
@@ -198,19 +245,40 @@ export class Accounts<Socket> {
 /** A subflow that the steering loop has not reported yet is the first one, and began on `access`. */
 function statsOf(
   sample: SubflowSample,
-  reported: readonly SubflowReport[],
-  access: AccessType | undefined,
-): SubflowStats {
-  const { id } = sample
+  { reported, access, subflowMeters }: Pick<Account<unknown>, 'reported' | 'access' | 'subflowMeters'>,
+  now: number,
+) {
+  const { id, rtt, receiveRtt, deliveryRate, dataSegsIn, outOfOrder } = sample
   const known = reported.find(one => one.id === id) ?? {
     id,
     access: reported.length === 0 ? access : undefined,
-    state: 'established',
+    state: 'established' as const,
     backup: false,
     local: '',
     remote: '',
   }
-  return { ...known, ...countersOf(sample), rttMs: sample.rtt / 1000, deliveryRate: sample.deliveryRate * 8 }
+  const counters = countersOf(sample)
+  const meter = subflowMeters.get(id) ?? new RateMeter(now, counters)
+  subflowMeters.set(id, meter)
+  return {
+    ...known,
+    ...counters,
+    ...meter.read(counters, now),
+    rttMs: measured(rtt, 1 / 1000),
+    receiveRttMs: measured(receiveRtt, 1 / 1000),
+    deliveryRate: measured(deliveryRate, 8),
+    segmentsReceived: dataSegsIn,
+    segmentsOutOfOrder: outOfOrder,
+  }
+}
+
+/** The kernel reports 0 for what it has not measured yet. */
+function measured(value: number | undefined, factor: number): number | undefined {
+  return value === undefined || value === 0 ? undefined : value * factor
+}
+
+function forgetMeters(meters: Map<number, RateMeter>, seen: readonly SubflowSample[]): void {
+  for (const id of meters.keys()) if (!seen.some(subflow => subflow.id === id)) meters.delete(id)
 }
 
 /** The key of a rule for the steering loop. */

@@ -1,14 +1,18 @@
-/** The messages from a session to its watchers, and their requests: lines of JSON over a Unix socket. */
+/**
+ * The messages from a session to its watchers, and their requests: lines of JSON over a Unix socket. What is undefined in a value
+ * is absent in its JSON: a figure that is not known is never 0.
+ */
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AccessType, Rule, Steering } from '../../policy/rules/rule.js'
 import type { Action } from '../../policy/steering/plan.js'
 import type { AccessState } from '../../policy/steering/snapshot.js'
 import type { MptcpReport } from '../connect/report.js'
-import type { Carried, CarriedByAccess, SubflowReport } from '../steering/subflow-report.js'
+import type { SubflowStats } from '../steering/accounts.js'
+import type { Traffic, TrafficByAccess } from '../steering/rates.js'
 
 /** The version of these messages. A watcher refuses others. */
-export const WATCH_VERSION = 1
+export const WATCH_VERSION = 2
 /** Longest message in characters; a longer line is an error. */
 export const LONGEST_LINE = 4_194_304
 /** The most connections in a snapshot: those that have carried the most. */
@@ -41,8 +45,12 @@ export interface Snapshot {
 
 export interface WatchedAccess
   extends Pick<AccessState, 'available' | 'suspected' | 'why' | 'rttMs' | 'lossPermille'>,
-    Carried {
+    Traffic {
   interface: string
+  /** Smoothed round-trip time of what is received, with the queue that it waits in. Absent: not measured. */
+  receiveRttMs?: number | undefined
+  /** Smoothed share of received segments that had been lost before: at least this, in tenths of a percent. Absent: not measured. */
+  receiveLossPermille?: number | undefined
 }
 
 export interface WatchedRule {
@@ -55,7 +63,7 @@ export interface WatchedRule {
   unsteered?: string | undefined
   connections: number
   handovers: number
-  carried: CarriedByAccess
+  carried: TrafficByAccess
 }
 
 export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'convert' | 'interface'> {
@@ -69,8 +77,8 @@ export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'conve
   /** `name` of the converter that it goes through. */
   converter: string | undefined
   handovers: number
-  carried: CarriedByAccess
-  subflows: (SubflowReport & Carried & { rttMs: number; deliveryRate: number })[]
+  carried: TrafficByAccess
+  subflows: SubflowStats[]
 }
 
 /** Sent when it happens. */

@@ -1,27 +1,39 @@
 /** Snapshots as a session might send them. */
 
-import type { Carried, CarriedByAccess } from '../../../lib/runtime/steering/subflow-report.js'
+import type { Traffic, TrafficByAccess } from '../../../lib/runtime/steering/rates.js'
 import type { Hello, Snapshot, WatchedConnection } from '../../../lib/runtime/watch/messages.js'
 
 export const HELLO: Hello = {
   type: 'hello',
-  version: 1,
+  version: 2,
   pid: 4711,
   title: '/srv/app.js',
   accesses: { '3gpp': { interface: 'wwan0' }, 'non-3gpp': { interface: 'wlan0' } },
   control: true,
 }
 
-export const sent = (bytesSent: number, bytesReceived = 0): Carried => ({
+export const sent = (bytesSent: number, bytesReceived = 0): Traffic => ({
   bytesSent,
   bytesReceived,
   bytesRetransmitted: 0,
+  sendRate: 0,
+  receiveRate: undefined,
+  sendShare: undefined,
+  receiveShare: undefined,
 })
-export const carried = (cell: Carried, wifi: Carried): CarriedByAccess => ({ '3gpp': cell, 'non-3gpp': wifi })
+/** 2 Mbit/s up and 4 down on cellular, 8 Mbit/s up on Wi-Fi. */
+export const BUSY = {
+  cell: { sendRate: 2e6, receiveRate: 4e6, sendShare: 20, receiveShare: 100 },
+  wifi: { sendRate: 8e6, receiveRate: 0, sendShare: 80, receiveShare: 0 },
+}
+export const carried = (cell: Traffic, wifi: Traffic): TrafficByAccess => ({ '3gpp': cell, 'non-3gpp': wifi })
 
 /** @param at milliseconds */
-export function snapshot(at: number, bytes: CarriedByAccess, change: Partial<Snapshot> = {}): Snapshot {
-  const access = { available: true, suspected: false, rttMs: 20, lossPermille: 15 }
+export function snapshot(at: number, bytes: TrafficByAccess, change: Partial<Snapshot> = {}): Snapshot {
+  const access = {
+    ...{ available: true, suspected: false, rttMs: 20, lossPermille: 15 },
+    ...{ receiveRttMs: 45, receiveLossPermille: undefined },
+  }
   return {
     type: 'snapshot',
     at,
@@ -31,6 +43,8 @@ export function snapshot(at: number, bytes: CarriedByAccess, change: Partial<Sna
         ...access,
         rttMs: undefined,
         lossPermille: undefined,
+        receiveRttMs: 95,
+        receiveLossPermille: 2,
         why: 'wwan0 is up',
         interface: 'wwan0',
         ...bytes['3gpp'],
@@ -56,8 +70,16 @@ export function snapshot(at: number, bytes: CarriedByAccess, change: Partial<Sna
   }
 }
 
-export function connection(id: number, bytes: CarriedByAccess): WatchedConnection {
-  const subflow = { state: 'established', remote: '192.0.2.1:5124', rttMs: 20.4, deliveryRate: 0 } as const
+export function connection(id: number, bytes: TrafficByAccess): WatchedConnection {
+  const subflow = {
+    state: 'established',
+    remote: '192.0.2.1:5124',
+    rttMs: 20.4,
+    receiveRttMs: 95.1,
+    deliveryRate: undefined,
+    segmentsReceived: 10,
+    segmentsOutOfOrder: 0,
+  } as const
   return {
     id,
     host: 'example.com',

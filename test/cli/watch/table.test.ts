@@ -1,32 +1,30 @@
 import { describe, expect, test } from 'vitest'
 import { coloursFor } from '../../../lib/cli/terminal.js'
-import { handoverBetween, MOMENTS, NO_HISTORY, next, shareOf } from '../../../lib/cli/watch/history.js'
+import { handoverBetween, MOMENTS, NO_HISTORY, next } from '../../../lib/cli/watch/history.js'
 import { describeSnapshot } from '../../../lib/cli/watch/page-data.js'
 import { cut, sparkline, table } from '../../../lib/cli/watch/table.js'
 import { bytesInWords, happeningInWords, rateInWords, timeInWords } from '../../../lib/cli/watch/words.js'
 import type { WatchEvent } from '../../../lib/runtime/watch/messages.js'
-import { carried, connection, HELLO, sent, snapshot } from './snapshots.js'
+import { BUSY, carried, connection, HELLO, sent, snapshot } from './snapshots.js'
 
 const plain = coloursFor({ isTTY: false })
 /** 1 s apart: 1 MB up on Wi-Fi, 250 kB up and 500 kB down on cellular. */
 const two = () =>
   next(
     next(NO_HISTORY, snapshot(0, carried(sent(0), sent(0)))),
-    snapshot(1000, carried(sent(250_000, 500_000), sent(1e6))),
+    snapshot(1000, carried({ ...sent(250_000, 500_000), ...BUSY.cell }, { ...sent(1e6), ...BUSY.wifi })),
   )
 
 describe('rates', () => {
   test('are differences over time', () => {
-    const { moments, connections } = two()
-    expect(moments).toEqual([
+    expect(two().moments).toEqual([
       {
         at: 1000,
         rates: { '3gpp': { up: 2e6, down: 4e6 }, 'non-3gpp': { up: 8e6, down: 0 } },
-        rttMs: { '3gpp': undefined, 'non-3gpp': 20 },
+        // Nothing is received over Wi-Fi: there is no queue.
+        rttMs: { '3gpp': { up: undefined, down: 95 }, 'non-3gpp': { up: 20, down: undefined } },
       },
     ])
-    expect(connections.get(1)).toEqual(moments[0]!.rates)
-    expect(shareOf('3gpp', moments[0]!, 'up')).toBe(20)
   })
 
   test('none from one snapshot, from two of the same time, or from counters that went back', () => {
@@ -35,7 +33,6 @@ describe('rates', () => {
     expect(next(first, snapshot(5, carried(sent(10), sent(10)))).moments).toEqual([])
     const back = next(first, snapshot(1005, carried(sent(0), sent(0))))
     expect(back.moments[0]!.rates).toEqual({ '3gpp': { up: 0, down: 0 }, 'non-3gpp': { up: 0, down: 0 } })
-    expect(shareOf('3gpp', back.moments[0]!, 'up')).toBeUndefined()
   })
 
   test('are limited in number', () => {
@@ -79,16 +76,34 @@ describe('the table', () => {
   test('shows accesses, rules and connections', () => {
     const text = view().join('\n')
     expect(text).toMatch(/\/srv\/app\.js process 4711/)
-    expect(text).toMatch(/3gpp +wwan0 +available +– +– +2\.0 Mbit\/s +20 % +4\.0 Mbit\/s +100 %/)
-    expect(text).toMatch(/non-3gpp +wlan0 +available +20\.0 ms +1\.5 % +8\.0 Mbit\/s +80 % +– +0 %/)
+    expect(text).toMatch(
+      /3gpp +wwan0 +available +up +2\.0 Mbit\/s +20 % +– +– +250\.0 kB\n +down +4\.0 Mbit\/s +100 % +95\.0 ms +0\.2 % +500\.0 kB\n/,
+    )
+    expect(text).toMatch(
+      /non-3gpp +wlan0 +available +up +8\.0 Mbit\/s +80 % +20\.0 ms +1\.5 % +1\.0 MB\n +down +0 bit\/s +0 % +– +– +0 B\n/,
+    )
     expect(text).toMatch(/█ {2}wlan0 is up\n +█ is 8\.0 Mbit\/s, up and down together/)
     expect(text).toMatch(
-      /RULE +OPEN +HANDOVERS +SENT +3GPP +FOR: HOW\n +255 +1 +2 +1\.3 MB +20 % +everything: active-standby/,
+      /RULE +OPEN +HANDOVERS +FOR: HOW\n +255 +1 +2 +everything: active-standby.*\n +up 10\.0 Mbit\/s, 20 % over 3gpp, 1\.3 MB; down 4\.0 Mbit\/s, 100 % over 3gpp, 500\.0 kB\n/,
     )
     expect(text).toMatch(
-      /#1 example\.com:443 rule 255 · MPTCP · via 192\.0\.2\.1:5124, 0-RTT · 1\.3 MB up, 500\.0 kB down/,
+      /#1 example\.com:443 rule 255 · MPTCP · via 192\.0\.2\.1:5124, 0-RTT · up 10\.0 Mbit\/s, 1\.3 MB; down 4\.0 Mbit\/s, 500\.0 kB/,
     )
-    expect(text).toMatch(/3gpp +backup, 20\.4 ms, 2\.0 Mbit\/s up, 4\.0 Mbit\/s down 10\.2\.0\.2:40002/)
+    expect(text).toMatch(
+      /3gpp +backup, 20\.4 ms \(95\.1 ms down\), up 2\.0 Mbit\/s, 20 %, 250\.0 kB; down 4\.0 Mbit\/s, 100 %, 500\.0 kB 10\.2\.0\.2:40002/,
+    )
+    expect(text).toMatch(/non-3gpp +in use, 20\.4 ms, up 8\.0 Mbit\/s, 80 %, 1\.0 MB; down 0 bit\/s, 0 %, 0 B 10\.1/)
+  })
+
+  test('a figure that is not known is a dash, and not 0', () => {
+    const bytes = carried(sent(5), { ...sent(7), sendRate: undefined })
+    const lines = table({
+      ...{ hello: HELLO, happenings: [], width: 160, height: 40, colours: plain },
+      history: next(NO_HISTORY, snapshot(0, bytes)),
+    })
+    const text = lines.join('\n')
+    expect(text).toMatch(/3gpp +wwan0 +available +up +0 bit\/s +– +– +– +5 B\n +down +– +– +– +0\.2 % +0 B\n/)
+    expect(text).toMatch(/\n +up –, 12 B; down –, 0 B\n/)
   })
 
   test('lists events, the last one at the bottom', () => {
@@ -137,27 +152,46 @@ describe('the table', () => {
 
 test('the page gets the same in words', () => {
   const history = two()
-  expect(describeSnapshot(history.last!, history)).toMatchObject({
+  expect(describeSnapshot(history.last!)).toMatchObject({
     level: 'userspace',
     accesses: [
       { name: '3gpp', state: 'available' },
-      { cells: ['20.0 ms', '1.5 %', '8.0 Mbit/s', '–', '1.0 MB', '0 B'] },
+      {
+        cells: {
+          up: ['8.0 Mbit/s', '80 %', '20.0 ms', '1.5 %', '1.0 MB'],
+          down: ['0 bit/s', '0 %', '–', '–', '0 B'],
+        },
+      },
     ],
     rules: [
       {
         precedence: '255',
         name: 'the rule of precedence 255',
         traffic: 'everything',
-        cells: ['1', '2', '1.3 MB', '20.0 %'],
+        ...{ open: '1', handovers: '2' },
+        cells: { up: ['10.0 Mbit/s', '20 %', '1.3 MB'], down: ['4.0 Mbit/s', '100 %', '500.0 kB'] },
       },
     ],
-    connections: [{ title: 'example.com:443', subflows: [{ kind: 'in use' }, { kind: 'backup' }] }],
+    connections: [
+      {
+        title: 'example.com:443',
+        cells: { up: ['10.0 Mbit/s', '–', '', '1.3 MB'], down: ['4.0 Mbit/s', '–', '', '500.0 kB'] },
+        subflows: [
+          {
+            kind: 'in use',
+            cells: { up: ['8.0 Mbit/s', '80 %', '20.4 ms', '1.0 MB'], down: ['0 bit/s', '0 %', '–', '0 B'] },
+          },
+          { kind: 'backup', cells: { down: ['4.0 Mbit/s', '100 %', '95.1 ms', '500.0 kB'] } },
+        ],
+      },
+    ],
   })
 })
 
 test('quantities in words', () => {
-  expect([0, 12, 1234, 12.3e6, 2e9].map(rateInWords)).toEqual([
+  expect([undefined, 0, 12, 1234, 12.3e6, 2e9].map(rateInWords)).toEqual([
     '–',
+    '0 bit/s',
     '12 bit/s',
     '1.2 kbit/s',
     '12.3 Mbit/s',

@@ -4,6 +4,7 @@ import type { AccessType, Rule } from '../../../lib/policy/rules/rule.js'
 import type { SocketSample, SubflowSample } from '../../../lib/runtime/kernel/sampler.js'
 import type { AddressPort } from '../../../lib/runtime/network/path-manager.js'
 import { Accounts } from '../../../lib/runtime/steering/accounts.js'
+import type { Traffic } from '../../../lib/runtime/steering/rates.js'
 import { NEW } from '../../../lib/runtime/steering/subflow.js'
 import {
   type Carried,
@@ -23,13 +24,23 @@ const subflowOf = (id: number, access: AccessType, backup = false): SubflowRepor
 const sent = (bytesSent: number, bytesReceived = 0, bytesRetransmitted = 0): Carried => {
   return { bytesSent, bytesRetransmitted, bytesReceived }
 }
+/** As read at the moment at which everything began: without rates. */
+const still = (bytesSent: number, bytesReceived = 0, bytesRetransmitted = 0): Traffic => {
+  const unknown = { sendRate: undefined, receiveRate: undefined, sendShare: undefined, receiveShare: undefined }
+  return { ...sent(bytesSent, bytesReceived, bytesRetransmitted), ...unknown }
+}
 const rule = (precedence: number) => ({ precedence, id: `r${precedence}` }) as Rule
 const [FIRST, SECOND] = [rule(1), rule(2)]
 
 describe('accounts', () => {
   const samples = new Map<number, SocketSample>()
+  let now = 0
   const opened = (fd: number, token: number | undefined, of: Rule | undefined = FIRST) => {
-    const accounts = new Accounts<string>(fds => Array.from(fds, one => samples.get(one)!))
+    now = 0
+    const accounts = new Accounts<string>(
+      fds => Array.from(fds, one => samples.get(one)!),
+      () => now,
+    )
     const place = { host: 'example.com', port: 443 }
     accounts.add({ socket: 's', ...place, rule: of, fd, token, access: 'non-3gpp' })
     return accounts
@@ -41,12 +52,12 @@ describe('accounts', () => {
     const accounts = opened(3, 7)
     samples.set(3, sampleOf(7, subflow(1, 100, 50, 10)))
     expect(accounts.read([]).rules).toEqual([
-      { rule: FIRST, connections: 1, handovers: 0, carried: { '3gpp': sent(0), 'non-3gpp': sent(100, 50, 10) } },
+      { rule: FIRST, connections: 1, handovers: 0, carried: { '3gpp': still(0), 'non-3gpp': still(100, 50, 10) } },
     ])
     report(accounts, [subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp', true)])
     samples.set(3, sampleOf(7, subflow(1, 150, 50, 10), subflow(2, 40)))
     const { connections, rules } = accounts.read([])
-    expect(rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(150, 50, 10) })
+    expect(rules[0]!.carried).toEqual({ '3gpp': still(40), 'non-3gpp': still(150, 50, 10) })
     expect(connections[0]).toMatchObject({
       protocol: 'mptcp',
       subflows: [
@@ -66,7 +77,7 @@ describe('accounts', () => {
     samples.set(3, sampleOf(0, subflow(0, 250)))
     const { connections, rules } = accounts.read([])
     expect(connections).toMatchObject([{ protocol: 'tcp', subflows: [{ id: 0, access: 'non-3gpp' }] }])
-    expect(rules[0]!.carried).toEqual({ '3gpp': sent(0), 'non-3gpp': sent(250) })
+    expect(rules[0]!.carried).toEqual({ '3gpp': still(0), 'non-3gpp': still(250) })
     expect(accounts.fallbacks).toBe(1)
   })
 
@@ -78,13 +89,13 @@ describe('accounts', () => {
     report(accounts, [subflowOf(2, '3gpp')], { '3gpp': sent(0), 'non-3gpp': sent(120) })
     samples.set(3, sampleOf(7, subflow(2, 30)))
     for (const _ of [1, 2])
-      expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': sent(30), 'non-3gpp': sent(120) })
+      expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': still(30), 'non-3gpp': still(120) })
     samples.set(3, sampleOf(7, subflow(2, 35)))
     accounts.remove('s')
     samples.set(3, sampleOf(99, subflow(1, 1_000_000)))
     const { rules, connections } = accounts.read([])
     expect(connections).toEqual([])
-    expect(rules[0]).toMatchObject({ connections: 0, carried: { '3gpp': sent(35), 'non-3gpp': sent(120) } })
+    expect(rules[0]).toMatchObject({ connections: 0, carried: { '3gpp': still(35), 'non-3gpp': still(120) } })
   })
 
   test('a subflow that ended before its event: no counter decreases, and nothing is lost when the connection ends', () => {
@@ -94,10 +105,10 @@ describe('accounts', () => {
     accounts.read([])
     samples.set(3, sampleOf(7, subflow(2, 40)))
     const { connections, rules } = accounts.read([])
-    expect(rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
-    expect(connections[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
+    expect(rules[0]!.carried).toEqual({ '3gpp': still(40), 'non-3gpp': still(100) })
+    expect(connections[0]!.carried).toEqual({ '3gpp': still(40), 'non-3gpp': still(100) })
     accounts.remove('s')
-    expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': sent(40), 'non-3gpp': sent(100) })
+    expect(accounts.read([]).rules[0]!.carried).toEqual({ '3gpp': still(40), 'non-3gpp': still(100) })
   })
 
   test('after a change of rule, new bytes count for the new rule', () => {
@@ -135,9 +146,42 @@ describe('accounts', () => {
     samples.set(3, { ...sampleOf(0, subflow(0, 10)), errno: 95 })
     const { connections, rules } = accounts.read([])
     expect([accounts.fallbacks, connections[0]!.protocol]).toEqual([1, 'tcp'])
-    expect(rules[0]!.carried['non-3gpp']).toEqual(sent(10))
+    expect(rules[0]!.carried['non-3gpp']).toEqual(still(10))
     samples.set(3, sampleOf(8, subflow(1, 1_000)))
-    expect(accounts.read([]).rules[0]!.carried['non-3gpp']).toEqual(sent(10))
+    expect(accounts.read([]).rules[0]!.carried['non-3gpp']).toEqual(still(10))
+  })
+
+  test('rates and shares, in each direction: of subflows, connections, rules and accesses', () => {
+    const accounts = opened(3, 7)
+    report(accounts, [subflowOf(1, 'non-3gpp'), subflowOf(2, '3gpp')])
+    samples.set(3, sampleOf(7, subflow(1, 0), subflow(2, 0)))
+    expect(accounts.read([]).carried).toEqual({ '3gpp': still(0), 'non-3gpp': still(0) })
+    now = 500
+    samples.set(3, sampleOf(7, subflow(1, 50_000, 12_500), subflow(2, 12_500)))
+    const { connections, rules, carried } = accounts.read([])
+    const wifi = { sendRate: 800_000, sendShare: 80, receiveRate: 200_000, receiveShare: 100 }
+    const cell = { sendRate: 200_000, sendShare: 20, receiveRate: 0, receiveShare: 0 }
+    for (const found of [carried, rules[0]!.carried, connections[0]!.carried])
+      expect(found).toMatchObject({ '3gpp': cell, 'non-3gpp': wifi })
+    expect(connections[0]!.subflows).toMatchObject([wifi, cell])
+    // Nothing more has moved: after a moment the rate is of a time in which nothing did, and the shares are of nothing.
+    for (now of [1_000, 2_000, 3_100]) accounts.read([])
+    now = 3_200
+    const none = { sendRate: 0, sendShare: undefined, receiveRate: 0, receiveShare: undefined }
+    expect(accounts.read([]).carried).toMatchObject({ '3gpp': none, 'non-3gpp': none })
+  })
+
+  test('what the kernel does not know of a subflow is absent', () => {
+    const accounts = opened(3, 7)
+    const nothing = { rtt: 0, deliveryRate: 0, receiveRtt: 0, dataSegsIn: undefined, outOfOrder: undefined }
+    samples.set(3, sampleOf(7, { ...subflow(1, 0), ...nothing } as SubflowSample))
+    const [unknown] = accounts.read([]).connections[0]!.subflows
+    const keys = 'rttMs receiveRttMs deliveryRate segmentsReceived segmentsOutOfOrder sendRate receiveShare'.split(' ')
+    expect(keys.filter(key => key in JSON.parse(JSON.stringify(unknown)))).toEqual([])
+    samples.set(3, sampleOf(7, { ...subflow(1, 0), receiveRtt: 45_000, dataSegsIn: 9, outOfOrder: 2 } as SubflowSample))
+    expect(accounts.read([]).connections[0]!.subflows).toMatchObject([
+      { rttMs: 20.5, receiveRttMs: 45, segmentsReceived: 9, segmentsOutOfOrder: 2 },
+    ])
   })
 })
 

@@ -12,17 +12,18 @@ let most = 480
 const happenings = []
 /** The columns that uPlot expects: the seconds, then each series. */
 const throughput = [[], [], [], [], []]
-const rtt = [[], [], []]
+const rtt = [[], [], [], [], []]
 
-const rates = [
+/** Of both charts. */
+const lines = [
   line('3gpp up', '--cell'),
   line('3gpp down', '--cell', [5, 4]),
   line('non-3gpp up', '--wifi'),
   line('non-3gpp down', '--wifi', [5, 4]),
 ]
 const charts = {
-  throughput: chart($('throughput'), throughput, rates, happenings),
-  rtt: chart($('rtt'), rtt, [line('3gpp', '--cell'), line('non-3gpp', '--wifi')], happenings),
+  throughput: chart($('throughput'), throughput, lines, happenings),
+  rtt: chart($('rtt'), rtt, lines, happenings),
 }
 
 const events = new EventSource('events')
@@ -84,7 +85,8 @@ function add({ at, rates: now, rttMs }) {
   const [cell, wifi] = [now['3gpp'], now['non-3gpp']]
   const mega = value => value / 1e6
   push(throughput, [at / 1000, mega(cell.up), mega(cell.down), mega(wifi.up), mega(wifi.down)])
-  push(rtt, [at / 1000, rttMs['3gpp'] ?? null, rttMs['non-3gpp'] ?? null])
+  const known = ({ up, down }) => [up ?? null, down ?? null]
+  push(rtt, [at / 1000, ...known(rttMs['3gpp']), ...known(rttMs['non-3gpp'])])
 }
 
 function draw() {
@@ -110,34 +112,33 @@ function show({ level, counts, accesses, rules, connections }) {
   $('counts').textContent = counts
   fill(
     'accesses',
-    accesses.map(({ name, interface: device, state: now, why, cells }) =>
-      row([[name, COLOURS[name]], device, [now, now === 'available' ? 'good' : 'bad', why], ...cells]),
+    accesses.flatMap(({ name, interface: device, state: now, why, cells }) =>
+      twoRows([[name, COLOURS[name]], device, [now, now === 'available' ? 'good' : 'bad', why]], cells),
     ),
   )
   fill(
     'rules',
-    rules.map(({ precedence, name, traffic, steering, cells }) =>
-      row([[precedence, '', name], traffic, steering, ...cells]),
+    rules.flatMap(({ precedence, name, traffic, steering, open, handovers, cells }) =>
+      twoRows([[precedence, '', name], traffic, steering, open, handovers], cells),
     ),
   )
   fill(
     'connections',
-    connections.flatMap(({ id, title, cells, isTcp, fallback, subflows }) => [
-      row([`#${id}`, isTcp ? [`${title} (TCP)`, 'bad', fallback] : title, ...cells]),
-      ...subflows.map(({ access, kind, cells: [delay, speed, ends] }) => {
-        const line = row([
-          '',
-          [access, COLOURS[access]],
-          [kind, kind === 'in use' ? 'good' : ''],
-          delay,
-          [speed, '', '', 2],
-          ends,
-        ])
-        line.className = 'subflow'
-        return line
-      }),
+    connections.flatMap(({ id, title, rule, way, handovers, cells, isTcp, fallback, subflows }) => [
+      ...twoRows([`#${id}`, isTcp ? [`${title} (TCP)`, 'bad', fallback] : title, rule, way, handovers], cells),
+      ...subflows.flatMap(({ access, kind, ends, cells }) =>
+        twoRows(['', [access, COLOURS[access]], [kind, kind === 'in use' ? 'good' : ''], ends, ''], cells, 'subflow'),
+      ),
     ]),
   )
+}
+
+/** One row for each direction. The first has what is of both. */
+function twoRows(cells, { up, down }, name = '') {
+  const rows = [row([...cells, ['up', 'faint'], ...up]), row([...cells.map(() => ''), ['down', 'faint'], ...down])]
+  rows[0].className = name
+  rows[1].className = `${name} down`
+  return rows
 }
 
 function fill(id, rows) {
