@@ -15,6 +15,7 @@ import { reuseBlockedBy } from '../policy/steering/pooling.js'
 import type { Accesses } from '../policy/steering/snapshot.js'
 import type { Destination, Route, Steerer } from '../runtime/connect/steerer.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
+import { mayHaveAddress } from '../runtime/network/own-addresses.js'
 import { keyOf } from '../runtime/steering/accounts.js'
 import type { Steered } from '../runtime/steering/connection.js'
 import { type ControllerHost, startController } from '../runtime/steering/host.js'
@@ -40,6 +41,8 @@ export class SessionSteering {
   readonly #controller: ControllerHost
   readonly #connections = new SessionConnections()
   readonly #firstAccess = new FirstAccess()
+  /** By interface: when it last came or went. */
+  readonly #availableSince = new Map<string, number>()
   readonly #networkChanged: () => void
   #network: NetworkInformation | undefined
   #rules: readonly Rule[]
@@ -131,6 +134,7 @@ export class SessionSteering {
         host = destination.host
         return this.#route(destination)
       },
+      mayHaveAddress,
       opened: (fd, way) => this.#opened(socket(), host, fd, way),
       closing: () => this.#connections.accounts.remove(socket()),
       closed: () => this.#closed(socket()),
@@ -233,7 +237,7 @@ export class SessionSteering {
       },
     )
     for (const permitted of permits) this.reportDegraded(permitted)
-    return route
+    return { ...route, since: this.#availableSince }
   }
 
   #interfacesFor(rule: Rule | undefined): (string | undefined)[] {
@@ -288,6 +292,7 @@ export class SessionSteering {
         break
       case 'access': {
         const { access, available, why } = report
+        this.#availableSince.set(this.#settings.accesses[access].interface, performance.now())
         this.#accesses = { ...this.#accesses, [access]: { ...this.#accesses[access], available, why } }
         this.#emit('access', { access, available, why })
         break

@@ -22,7 +22,8 @@ export function via(address: string, changes: Partial<ViaConverter> = {}): ViaCo
 }
 
 export function way(destination: Endpoint, through?: ViaConverter, changes: Partial<Candidate> = {}): Candidate {
-  return { destination, via: through, interface: undefined, unanswered: 0, tcp: false, retriedAfter: [], ...changes }
+  const fresh = { interface: undefined, unanswered: 0, tcp: false, retriedAfter: [], prospect: 'good' as const }
+  return { destination, via: through, ...fresh, ...changes }
 }
 
 /** The failure that an Error TLV with this meaning is. */

@@ -11,12 +11,14 @@ import { once } from 'node:events'
 export const CONVERTER = '192.0.2.1'
 export const SERVER = '198.51.100.2'
 
-type Place = 'laptop' | 'home' | 'mobile' | 'internet'
+export type Place = 'laptop' | 'home' | 'mobile' | 'internet'
 const PLACES: readonly Place[] = ['laptop', 'home', 'mobile', 'internet']
 
 export interface Laptop extends AsyncDisposable {
   /** Starts a program somewhere; it ends with the laptop. */
   spawn(place: Place, command: string, ...args: string[]): ChildProcessWithoutNullStreams
+  /** Lines for ip(8), such as `link set wlan0 down`. */
+  ip(place: Place, ...lines: string[]): void
   /** Runs one to its end. */
   run(
     place: Place,
@@ -85,6 +87,7 @@ export function openLaptop(): Laptop {
   write(name('internet'), 'net.ipv4.tcp_fastopen', '515') // as a converter must: RFC 8803 §7.1
   return {
     spawn: begin,
+    ip: routes,
     run,
     atsss: (...args) => run('laptop', process.execPath, 'dist/cli/main.js', ...args),
     async [Symbol.asyncDispose]() {

@@ -33,6 +33,12 @@ export interface Reach {
   plain?: string | undefined
 }
 
+/**
+ * What is known of a way before it is tried. `poor`: it failed, or was too slow, a short time ago, and is tried after those
+ * that did not. `none`: its interface has no address of the family, so that it fails at once.
+ */
+export type Prospect = 'good' | 'poor' | 'none'
+
 /** One way: a destination's address, through a converter's address or directly. */
 export interface Candidate {
   destination: Endpoint
@@ -48,18 +54,20 @@ export interface Candidate {
   bypass?: true
   /** Codes of the Error TLVs that led to a retry on this way; each code leads to one at most. */
   retriedAfter: readonly number[]
+  prospect: Prospect
 }
 
 /**
- * What a failure rules out. `way`: the converter, or the destination of a direct way, over the interface that it was tried over.
- * `pair`: this converter for this destination.
+ * What a failure rules out. `way`: the converter, or the destination of a direct way, over the interface that it was tried over:
+ * what one access does to a connection says nothing about the other. `pair`: the same, for this destination only.
  */
-export type Scope = 'attempt' | 'way' | 'pair' | 'converter' | 'destination' | 'all'
+export type Scope = 'attempt' | 'way' | 'pair' | 'destination' | 'all'
 
 /** A converter over one of the interfaces. */
 export interface WayIn {
   via: ViaConverter
   interface: string | undefined
+  prospect?: Prospect
 }
 
 /**
@@ -71,7 +79,7 @@ export function candidates(waysIn: readonly WayIn[], destinations: readonly Reac
   const over = (ways: readonly WayIn[], { to, interfaces }: Reach, place: number) =>
     ways
       .filter(way => place < interfaces.length && way.interface === interfaces[place])
-      .map(way => candidate(to, way.via, way.interface))
+      .map(way => candidate(to, way.via, way.interface, way.prospect))
   return [...new Set(waysIn.map(({ via }) => via.endpoint))].flatMap(endpoint => {
     const ways = waysIn.filter(({ via }) => via.endpoint === endpoint)
     return Array.from({ length: places }, (_, place) => destinations.flatMap(reach => over(ways, reach, place))).flat()
@@ -79,13 +87,21 @@ export function candidates(waysIn: readonly WayIn[], destinations: readonly Reac
 }
 
 /** The ways without a converter: each destination address over each of its interfaces, the interfaces varying fastest. */
-export function directCandidates(destinations: readonly Reach[]): Candidate[] {
+export function directCandidates(
+  destinations: readonly Reach[],
+  prospectOf: (to: Endpoint, name: string | undefined) => Prospect = () => 'good',
+): Candidate[] {
   return destinations.flatMap(({ to, interfaces, plain }) =>
     interfaces.map(name => {
-      const way = candidate(to, undefined, name)
+      const way = candidate(to, undefined, name, prospectOf(to, name))
       return plain === undefined ? way : { ...way, tcp: true, plain }
     }),
   )
+}
+
+/** The same ways, those with good prospects first; otherwise in their order. */
+export function byProspect(ways: readonly Candidate[]): Candidate[] {
+  return (['good', 'poor', 'none'] as const).flatMap(prospect => ways.filter(way => way.prospect === prospect))
 }
 
 /**
@@ -124,11 +140,7 @@ export function without(queue: readonly Candidate[], failed: Candidate, scope: S
     case 'way':
       return queue.filter(other => !sameWay(other, failed))
     case 'pair':
-      return queue.filter(
-        other => other.via?.endpoint !== failed.via?.endpoint || other.destination !== failed.destination,
-      )
-    case 'converter':
-      return queue.filter(other => other.via?.endpoint !== failed.via?.endpoint)
+      return queue.filter(other => !sameWay(other, failed) || other.destination !== failed.destination)
     case 'destination':
       return queue.filter(other => other.destination !== failed.destination)
     case 'all':
@@ -171,6 +183,17 @@ export function stallAfter(roundTrip: number): number {
   return Math.min(Math.max((3 * roundTrip) / 1000, 200), 500)
 }
 
+/**
+ * Another access on which to ask the same converter for the same destination, to see whether it answers there. Nothing of the
+ * application may be sent on it.
+ */
+export function probeBeside(queue: readonly Candidate[], silent: Candidate): Candidate | undefined {
+  const found = queue.find(
+    other => sameEnds(other, silent) && other.interface !== silent.interface && other.prospect !== 'none',
+  )
+  return found?.via && { ...found, via: { ...found.via, pipelining: false } }
+}
+
 /** The Convert message for this way (RFC 8803 §6.2.5, §6.2.7). */
 export function connectMessage({ destination, via }: Candidate): Tlv[] {
   const { address, port } = destination
@@ -186,11 +209,17 @@ export function sameEnds(one: Candidate, other: Candidate): boolean {
   return one.via?.endpoint === other.via?.endpoint && one.destination === other.destination
 }
 
-function candidate(destination: Endpoint, via: ViaConverter | undefined, name: string | undefined): Candidate {
-  return { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [] }
+function candidate(
+  destination: Endpoint,
+  via: ViaConverter | undefined,
+  name: string | undefined,
+  prospect: Prospect = 'good',
+): Candidate {
+  return { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [], prospect }
 }
 
-function sameWay(one: Candidate, other: Candidate): boolean {
+/** Whether both go to the same converter, or without one to the same destination, over the same interface. */
+export function sameWay(one: Candidate, other: Candidate): boolean {
   const first = (way: Candidate) => way.via?.endpoint ?? way.destination
   return one.interface === other.interface && first(one) === first(other)
 }

@@ -1,6 +1,7 @@
 /**
- * What connections have learned about converters, and for how long it holds. The keys are the converter and, where the path
- * matters, the access. `now` is always an argument, in milliseconds.
+ * What connections have learned about converters, and for how long it holds. What one access did to a connection is kept for
+ * that access: the key is the access and the converter's address. Only what a converter cannot do at all is kept for the
+ * converter. `now` is always an argument, in milliseconds.
  */
 import { inspect } from 'node:util'
 import { AtsssError } from '../../errors.js'
@@ -8,10 +9,11 @@ import { callApplication } from '../../input/application.js'
 import { isBytes } from '../../input/check.js'
 import { COOKIE_LENGTH, type CookieStore, isCookie } from '../../input/options.js'
 import { MptcpServers } from './bypass.js'
+import { Hedges } from './hedges.js'
 
-/** A converter as seen over one access. */
+/** A converter as seen over one access; or the destination, of a connection without a converter. */
 export interface ConverterPath {
-  /** The converter's address and port, as text. */
+  /** Its address and port, as text. */
   converter: string
   /** The interface or local address that connections leave from; empty when the routing table decides. */
   access: string
@@ -25,7 +27,13 @@ export type Lesson =
       /** The server may only have been slow: the lesson counts when it is learned a second time. */
       suspected?: true
     }
-  /** Do not use the converter for this many seconds (RFC 8803 §6.2.8, codes 64 and 65). */
+  /** A connection over this path failed, or another path had to be used: try this one after the others for a while. */
+  | { learn: 'trouble'; trouble: Trouble }
+  /** A connection was made over this path: what trouble there was is over. */
+  | { learn: 'works' }
+  /** The converter does not take what follows the Convert message before it has answered. */
+  | { learn: 'no-pipelining' }
+  /** Do not use the converter over this path for this many seconds (RFC 8803 §6.2.8, codes 64 and 65). */
   | { learn: 'back-off'; seconds: number; code: number }
   | { learn: 'cookie'; cookie: Uint8Array }
   /** The converter refuses this cookie, which it handed out or which was configured. */
@@ -36,6 +44,12 @@ export type Lesson =
   | { learn: 'no-info' }
   /** No common version (RFC 8803 §6.2.8, code 0). */
   | { learn: 'unusable'; code: number }
+
+/**
+ * `refused`: reset. `unusable`: what answers there is not a converter, or refuses this client. `silent`: no answer to the SYN,
+ * or to the Convert message, while another access was answered.
+ */
+export type Trouble = 'refused' | 'unusable' | 'silent'
 
 export type OneRttReason =
   /** This system sends no data in a SYN (net.ipv4.tcp_fastopen, or an old kernel). */
@@ -71,6 +85,13 @@ const LEAST_BACK_OFF_S = 30
 /** A mistaken or lying converter cannot shut itself out for longer than an hour. */
 const MOST_BACK_OFF_S = 3_600
 const UNUSABLE_FOR_MS = 3_600_000
+/**
+ * How long a path with trouble is tried after the others. It doubles each time that the path has failed again since: a login
+ * page may be passed within seconds, and a network that blocks the converter's port will do so for as long as we are there.
+ */
+const TROUBLE_FOR_MS = { first: 30_000, most: 600_000 }
+/** As for the 1-RTT form. */
+const NO_PIPELINING_FOR_MS = 600_000
 /** The oldest entries beyond this number are dropped: a device does not meet thousands of converters. */
 const CAPACITY = 1_000
 
@@ -85,6 +106,9 @@ export class ConverterMemory {
 
   readonly #oneRtt = new Latest<{ until: number; why: OneRttReason }>()
   readonly #backOff = new Latest<BackOff>()
+  readonly #troubles = new Latest<{ trouble: Trouble; at: number; until: number; times: number }>()
+  /** Until when. */
+  readonly #noPipelining = new Latest<number>()
   /** Until when a suspicion is kept. */
   readonly #suspected = new Latest<number>()
   readonly #noInfo = new Latest<true>()
@@ -92,6 +116,7 @@ export class ConverterMemory {
   /** In hexadecimal. */
   readonly #refusedCookies = new Latest<string>()
   readonly #cookies: CookieStore
+  readonly hedges = new Hedges()
 
   constructor(cookies: CookieStore = new Latest<Uint8Array>()) {
     this.#cookies = cookies
@@ -103,9 +128,26 @@ export class ConverterMemory {
     return known && now < known.until ? known.why : undefined
   }
 
-  /** Until when the converter does not want to be used; undefined if it may be. */
+  /**
+   * Why this path should be tried after the others; undefined if it need not be.
+   *
+   * @param since when the access last changed: what was learned before is about another network
+   */
+  trouble(path: ConverterPath, now: number, since = Number.NEGATIVE_INFINITY): Trouble | undefined {
+    if (this.#troubles.size === 0) return undefined
+    const known = this.#troubles.get(key(path))
+    return known && now < known.until && known.at >= since ? known.trouble : undefined
+  }
+
+  /** Whether bytes may follow the Convert message before the converter has answered, as far as known. */
+  takesPipelining(path: ConverterPath, now: number): boolean {
+    const until = this.#noPipelining.get(key(path))
+    return until === undefined || now >= until
+  }
+
+  /** Until when the converter does not want to be used over this path; undefined if it may be. */
   backOff(path: ConverterPath, now: number): BackOff | undefined {
-    const known = this.#backOff.get(path.converter)
+    const known = this.#backOff.get(key(path))
     return known && now < known.until ? known : undefined
   }
 
@@ -138,11 +180,20 @@ export class ConverterMemory {
         if (lesson.suspected && !this.#isSecond(path, now)) break
         this.#oneRtt.set(key(path), { until: now + ONE_RTT_FOR_MS, why: lesson.why })
         break
+      case 'trouble':
+        this.#haveTrouble(key(path), lesson.trouble, now)
+        break
+      case 'works':
+        if (this.#troubles.size > 0) this.#troubles.delete(key(path))
+        break
+      case 'no-pipelining':
+        this.#noPipelining.set(key(path), now + NO_PIPELINING_FOR_MS)
+        break
       case 'back-off':
-        this.#backOff.set(path.converter, { until: now + backOffSeconds(lesson.seconds) * 1000, code: lesson.code })
+        this.#backOff.set(key(path), { until: now + backOffSeconds(lesson.seconds) * 1000, code: lesson.code })
         break
       case 'unusable':
-        this.#backOff.set(path.converter, { until: now + UNUSABLE_FOR_MS, code: lesson.code })
+        this.#backOff.set(key(path), { until: now + UNUSABLE_FOR_MS, code: lesson.code })
         break
       case 'cookie':
         callApplication(() => this.#cookies.set(key(path), lesson.cookie))
@@ -158,6 +209,17 @@ export class ConverterMemory {
         this.#noInfo.set(path.converter, true)
         break
     }
+  }
+
+  #haveTrouble(path: string, trouble: Trouble, now: number): void {
+    const before = this.#troubles.get(path)
+    if (before && now < before.until) {
+      this.#troubles.set(path, { ...before, at: now }) // connections that fail together count once
+      return
+    }
+    const times = (before?.times ?? 0) + 1
+    const duration = Math.min(TROUBLE_FOR_MS.first * 2 ** (times - 1), TROUBLE_FOR_MS.most)
+    this.#troubles.set(path, { trouble, at: now, until: now + duration, times })
   }
 
   #isSecond(path: ConverterPath, now: number): boolean {

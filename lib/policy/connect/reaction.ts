@@ -10,7 +10,7 @@ import { LONGEST_COOKIE } from '../../input/options.js'
 import { type ConvertErrorValue, ERROR_CODES } from '../../wire/convert/error.js'
 import type { Candidate, Scope, ViaConverter } from './candidates.js'
 import { ConvertError } from './convert-error.js'
-import { backOffSeconds, type Lesson } from './converter-memory.js'
+import { backOffSeconds, type Lesson, type Trouble } from './converter-memory.js'
 
 export type Failure =
   /** A system call or the handshake failed. */
@@ -29,10 +29,19 @@ export type Failure =
   | { kind: 'closed' }
   /** The answer took longer than `converterTimeout`. */
   | { kind: 'answer-timeout'; after: number }
+  /** Bytes have left that are not acknowledged, while the converter answers over another access. */
+  | { kind: 'access-lost'; after: number }
   /** The kernel or the peer fell back to TCP, and MPTCP is required. */
   | { kind: 'tcp' }
 
+/**
+ * Which bytes of the application had left after the Convert message. `again`: a ClientHello, which may be sent again. `once`:
+ * others, which must not arrive twice.
+ */
+export type Sent = 'nothing' | 'again' | 'once'
+
 const NO_ANSWER: Lesson = { learn: 'one-rtt', why: 'no-answer-to-syn-data' }
+const trouble = (what: Trouble): Lesson => ({ learn: 'trouble', trouble: what })
 
 export interface Reaction {
   lesson?: Lesson
@@ -44,30 +53,52 @@ export interface Reaction {
 }
 
 /**
- * @param delivered whether application bytes have left that must not arrive twice. Only an Error TLV says that the
- * server has not seen them: it is sent instead of a connection. After any other failure another way could repeat them.
+ * @param sent after bytes that must not arrive twice, only an Error TLV says that the server has not seen them: it is sent
+ * instead of a connection. After any other failure another way could repeat them.
  */
-export function react(failure: Failure, candidate: Candidate, delivered: boolean): Reaction {
-  const reaction = reactTo(failure, candidate)
-  if (!delivered || failure.kind === 'error-tlv') return reaction
+export function react(failure: Failure, candidate: Candidate, sent: Sent): Reaction {
+  const reaction = sent === 'nothing' ? reactTo(failure, candidate) : reactAfterBytes(failure, candidate)
+  if (sent !== 'once' || failure.kind === 'error-tlv') return reaction
   const { retry: _, ...final } = reaction
   // The 1-RTT form could not be tried at the same time to see whether it is answered. The next connection uses it.
   const silent = failure.kind === 'answer-timeout' && candidate.via?.form === '0rtt'
   return { ...final, ...(silent ? { lesson: NO_ANSWER } : {}), scope: 'all' }
 }
 
+/**
+ * A converter that reads more than the Convert message finds the application's bytes in it: it resets, closes, or cannot parse
+ * them. So the next thing to try is the same without them.
+ */
+function reactAfterBytes(failure: Failure, candidate: Candidate): Reaction {
+  const reaction = reactTo(failure, candidate)
+  const { via } = candidate
+  if (!via?.pipelining || reaction.retry) return reaction
+  const retry = { ...candidate, via: { ...via, pipelining: false } }
+  if (failure.kind === 'closed' || (failure.kind === 'system' && isReset(failure.error)))
+    return { ...reaction, lesson: { learn: 'no-pipelining' }, retry }
+  if (failure.kind !== 'error-tlv' || failure.detail.name !== 'malformed-message') return reaction
+  // It may be our message that was not understood: nothing is learned unless the retry succeeds (see `wasUnderstood`).
+  return { ...reaction, retry: { ...retry, retriedAfter: [...retry.retriedAfter, failure.code] } }
+}
+
+/** What a connection that was made shows about a retry before it. */
+export function wasUnderstood({ via, retriedAfter }: Candidate): Lesson | undefined {
+  const isRetried = via?.pipelining === false && retriedAfter.includes(ERROR_CODES['malformed-message'])
+  return isRetried ? { learn: 'no-pipelining' } : undefined
+}
+
 function reactTo(failure: Failure, candidate: Candidate): Reaction {
   const { via, destination } = candidate
   switch (failure.kind) {
     case 'system':
-      return { scope: scopeOf(failure.error, via), error: failure.error }
+      return reactToSystemError(failure.error)
     case 'unanswered': {
       const { address, port } = via?.endpoint ?? destination
       return { scope: 'way', error: systemError(constants.errno.ETIMEDOUT, 'connect', address, port) }
     }
     case 'tcp':
       return {
-        scope: via ? 'converter' : 'attempt',
+        scope: via ? 'way' : 'attempt',
         error: new AtsssError(
           'ERR_MPTCP_FALLBACK',
           "The connection fell back to TCP, and the option mptcp is 'require'",
@@ -80,14 +111,14 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
       return {
         lesson: { learn: 'one-rtt', why: 'syn-data-not-acknowledged' },
         retry: { ...candidate, via: { ...via, form: '1rtt' } },
-        scope: 'converter',
+        scope: 'way',
         error: convertError('ERR_CONVERT_CLOSED', via, "did not accept the SYN's data (convert: '1rtt' sends none)"),
       }
     case 'half-fallback':
       return {
         lesson: { learn: 'one-rtt', why: 'turned-to-tcp' },
         ...(via.adaptive ? { retry: { ...candidate, via: { ...via, form: '1rtt' } } } : {}),
-        scope: 'converter',
+        scope: 'way',
         error: convertError(
           'ERR_MPTCP_HALF_FALLBACK',
           via,
@@ -96,21 +127,33 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
       }
     case 'malformed':
       return {
-        scope: 'converter',
+        lesson: trouble('unusable'),
+        scope: 'way',
         error: convertError('ERR_CONVERT_MALFORMED', via, whatIsWrong(failure.error, failure.received), failure.error),
       }
     case 'closed':
       return {
-        scope: 'converter',
+        lesson: trouble('unusable'),
+        scope: 'way',
         error: convertError('ERR_CONVERT_CLOSED', via, 'closed the connection before its answer was complete'),
       }
     case 'answer-timeout':
       return {
-        scope: 'converter',
+        scope: 'way',
         error: convertError(
           'ERR_CONVERT_TIMEOUT',
           via,
           `did not answer within ${failure.after} ms (option converterTimeout)`,
+        ),
+      }
+    case 'access-lost':
+      return {
+        lesson: trouble('silent'),
+        scope: 'way',
+        error: convertError(
+          'ERR_CONVERT_TIMEOUT',
+          via,
+          `acknowledged nothing over ${candidate.interface ?? 'this access'} for ${failure.after} ms, and answers over another access; what was written may have arrived and is not sent again`,
         ),
       }
     case 'error-tlv':
@@ -118,13 +161,16 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
   }
 }
 
-/** A refusal holds over every interface. An unreachable network or a missing interface concerns one interface only. */
-function scopeOf(error: Error, via: ViaConverter | undefined): Scope {
-  const { code } = error as NodeJS.ErrnoException
+/** Even a refusal holds for one interface only: a firewall or a login page of that network may have answered. */
+function reactToSystemError(error: Error): Reaction {
+  const { code = '' } = error as NodeJS.ErrnoException
   // RFC 8803 §6.2.5 forbids this address in a Connect TLV: another address of the server may work.
-  if (code === 'ERR_CONVERT_ENCODE') return 'destination'
-  if (code !== 'ECONNREFUSED') return 'way'
-  return via ? 'converter' : 'destination'
+  if (code === 'ERR_CONVERT_ENCODE') return { scope: 'destination', error }
+  return { ...(isReset(error) ? { lesson: trouble('refused') } : {}), scope: 'way', error }
+}
+
+function isReset(error: Error): boolean {
+  return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '')
 }
 
 /** "Upon reception of an Error TLV, the Client MUST reset the connection" (§6.2.8): the caller has done so. */
@@ -140,7 +186,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
       // "The Client MUST use the highest version in common" (§6.2.8): there is only version 1, which was just refused.
       return {
         lesson: { learn: 'unusable', code },
-        scope: 'converter',
+        scope: 'way',
         error: failed(
           'ERR_CONVERT_UNSUPPORTED_VERSION',
           `does not support version 1 of the Convert protocol (it supports ${detail.versions.join(', ') || 'none that it names'})`,
@@ -152,7 +198,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
     case 'unsupported-message':
       return {
         ...(via.info ? { lesson: { learn: 'no-info' }, ...again({ info: false }) } : {}),
-        scope: 'converter',
+        scope: 'way',
         error: failed('ERR_CONVERT_UNSUPPORTED_MESSAGE', 'does not support a TLV of our message'),
       }
     case 'missing-cookie':
@@ -161,7 +207,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         ...(detail.cookie.length > 0 && detail.cookie.length <= LONGEST_COOKIE
           ? { lesson: { learn: 'cookie', cookie: detail.cookie }, ...again({ cookie: detail.cookie }) }
           : {}),
-        scope: 'converter',
+        scope: 'way',
         error: failed(
           'ERR_CONVERT_MISSING_COOKIE',
           'asks for a cookie (option cookie of the converter, from its operator)',
@@ -186,7 +232,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         ...(tcpOptions.length < via.tcpOptions.length
           ? { lesson: { learn: 'no-tcp-options', kinds: detail.kinds }, ...again({ tcpOptions }) }
           : {}),
-        scope: 'converter',
+        scope: 'way',
         error: failed('ERR_CONVERT_UNSUPPORTED_TCP_OPTION', `does not support TCP option ${detail.kinds.join(', ')}`),
       }
     }
@@ -215,7 +261,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
     case 'unknown':
       // Codes 96-127 are about the server, even unknown ones (§10.2.3).
       return {
-        scope: code >= 96 && code <= 127 ? 'destination' : 'converter',
+        scope: code >= 96 && code <= 127 ? 'destination' : 'way',
         error: failed('ERR_CONVERT_UNKNOWN', `answered with error ${code}`),
       }
   }
@@ -272,7 +318,7 @@ function backOff(
   const seconds = backOffSeconds(detail.delaySeconds)
   return {
     lesson: { learn: 'back-off', seconds: detail.delaySeconds, code: number },
-    scope: 'converter',
+    scope: 'way',
     error: new ConvertError(code, `Converter ${nameOf(via)} ${text}; it may be asked again in ${seconds} s`, {
       converter: nameOf(via),
       detail,

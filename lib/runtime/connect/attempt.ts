@@ -2,7 +2,8 @@
  * One attempt on one way: a socket, its SYN and, for a way through a converter, the exchange of Convert messages
  * (RFC 8803 §4.2, §6). It makes no decisions; it only reports events.
  */
-import { type SystemError, WireError } from '../../errors.js'
+import { constants } from 'node:os'
+import { type SystemError, systemError, WireError } from '../../errors.js'
 import type { Settings } from '../../input/options.js'
 import { readAnswer } from '../../policy/connect/answer.js'
 import {
@@ -15,14 +16,16 @@ import {
 } from '../../policy/connect/candidates.js'
 import type { OneRttReason } from '../../policy/connect/converter-memory.js'
 import { otherEnd } from '../../policy/connect/half-fallback.js'
-import type { Failure } from '../../policy/connect/reaction.js'
+import type { Failure, Sent } from '../../policy/connect/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../../wire/convert/index.js'
-import { decodeTcpInfo, type TcpInfo } from '../../wire/kernel/tcp-info.js'
-import { EPOLLOUT, INFO_MAX, SOL_TCP, TCP_ESTABLISHED, TCP_INFO } from '../kernel/constants.js'
+import { decodeMptcpInfo } from '../../wire/kernel/mptcp-info.js'
+import { decodeTcpInfo, TCP_STATES, type TcpInfo } from '../../wire/kernel/tcp-info.js'
+import { EPOLLOUT, INFO_MAX, MPTCP_INFO, SOL_MPTCP, SOL_TCP, TCP_ESTABLISHED, TCP_INFO } from '../kernel/constants.js'
 import { allowSynData, lacksFastOpen } from '../kernel/fast-open.js'
 import { native } from '../kernel/native.js'
 import { fixReceiveBuffer, openSocket, type Protocol, protocolOf, type SocketPlan } from '../kernel/open-socket.js'
 import { reactor, type Wait } from '../kernel/reactor.js'
+import { type Step, Timers } from './after-hearing.js'
 import { failedAtOnce, failedConnect, noSynData } from './errors.js'
 import type { PendingBytes } from './pending-bytes.js'
 
@@ -60,12 +63,14 @@ export class Attempt {
   readonly #plan: SocketPlan
   readonly #pending: PendingBytes
   readonly #events: AttemptEvents
-  readonly #timers = new Timers()
+  readonly #timers = new Timers(() => this.hasArrived)
   /** The Convert message, and how much of it has left. */
   #message: Uint8Array = new Uint8Array(0)
   #messageSent = 0
   /** How many bytes were in the SYN, of both. */
   #inSyn = 0
+  /** µs. */
+  #roundTrip = 0
   #wait: Wait | undefined
 
   constructor(
@@ -82,8 +87,14 @@ export class Attempt {
     this.#events = events
   }
 
+  /** Called when the descriptor closes, while it is steered before it is the application's. */
+  steering: { closing(): void; closed(): void } | undefined
+  /** When its SYN was sent, as of `performance.now()`. */
+  began = 0
+
   /** Sends the SYN. Throws what the system calls throw. */
   start(): void {
+    this.began = performance.now()
     const { destination, via } = this.candidate
     const { address, port, family } = via?.endpoint ?? destination
     if (via) this.#message = encode(connectMessage(this.candidate), { allowLoopback: this.#settings.allowLoopback })
@@ -115,15 +126,54 @@ export class Attempt {
     const bytes = this.#pending.from(this.sent)
     if (bytes.length === 0) return false
     const message = this.#message.subarray(this.#messageSent)
+    const first = !this.delivered
     const taken = this.#send(message.length === 0 ? bytes : Buffer.concat([message, bytes]))
     this.#messageSent += Math.min(taken, message.length)
     this.sent += Math.max(taken - message.length, 0)
+    if (first && this.delivered) this.watchAnswer()
     return taken > message.length
+  }
+
+  /** Whether the kernel has something for this attempt that we have not taken yet. */
+  get hasArrived(): boolean {
+    if (this.fd < 0 || this.phase === 'over') return false
+    return this.phase === 'syn' ? tcpState(this.fd) !== TCP_STATES.synSent : native().unread(this.fd) > 0
+  }
+
+  /**
+   * Whether the peer has acknowledged nothing for so long that the access is lost: what was sent has been sent again three
+   * times, with pauses that double.
+   */
+  get isUnacknowledged(): boolean {
+    if (!this.#isOpen()) return false
+    const { unacked = 0, retransmits = 0 } = this.#tcpInfo()
+    return unacked > 0 && retransmits >= 3 && !this.#hasOtherSubflows()
+  }
+
+  #hasOtherSubflows(): boolean {
+    if (protocolOf(this.fd, this.protocol).name !== 'mptcp') return false
+    return decodeMptcpInfo(native().getsockopt(this.fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX)).subflows !== 0
+  }
+
+  /** Reports once more when the answer is overdue. */
+  watchAnswer(): void {
+    this.#timers.after(stallAfter(this.#roundTrip), () => this.#isOpen() && this.#events.stalled(this, 'answer'))
+  }
+
+  /** The converter answers over another access, and acknowledges nothing over this one. */
+  giveUp(): void {
+    this.#fail({ kind: 'access-lost', after: Math.round(performance.now() - this.began) })
   }
 
   /** Whether bytes have left that must not arrive twice. */
   get delivered(): boolean {
-    return this.sent > this.early && !this.#pending.areHello
+    return this.left === 'once'
+  }
+
+  /** Which bytes have left after the SYN. */
+  get left(): Sent {
+    if (this.sent <= this.early) return 'nothing'
+    return this.#pending.areHello ? 'again' : 'once'
   }
 
   /**
@@ -156,6 +206,7 @@ export class Attempt {
       this.#closeSocket()
       return status
     }
+    this.steering = undefined
     if (copied) native().close(this.fd)
     else native().release(this.fd)
     this.fd = -1
@@ -173,6 +224,15 @@ export class Attempt {
     const { fd, protocol } = openSocket(family, plan, this.candidate.interface)
     this.fd = fd
     this.protocol = this.candidate.tcp ? { name: 'tcp', why: this.candidate.plain ?? NOT_ANSWERED } : protocol
+    if (this.candidate.prospect === 'none') throw this.#unreachable()
+  }
+
+  /** The kernel would send from an address of another interface, and wait for an answer that cannot come. */
+  #unreachable(): SystemError {
+    const { destination, via } = this.candidate
+    const { address, port } = via?.endpoint ?? destination
+    this.abandon()
+    return systemError(constants.errno.ENETUNREACH, 'connect', address, port)
   }
 
   /** False where this system cannot send data in a SYN, or not reliably, and the 1-RTT form may be used instead. */
@@ -243,8 +303,8 @@ export class Attempt {
       return this.#fail({ kind: 'syn-data-not-acknowledged' })
     if (this.#isUnwanted()) return
     this.phase = 'answer'
-    if (this.synDataAccepted && via.adaptive)
-      this.#timers.after(stallAfter(info.rtt ?? 0), () => !this.delivered && this.#events.stalled(this, 'answer'))
+    this.#roundTrip = info.rtt ?? 0
+    this.watchAnswer()
     this.#events.acknowledged(this)
     this.#sendMessage()
     if (this.#isOpen()) this.#receive(HEADER_LENGTH, header => this.#readHeader(header), decode)
@@ -363,8 +423,12 @@ export class Attempt {
 
   #closeSocket(): void {
     this.#wait?.cancel()
+    const { steering } = this
+    this.steering = undefined
+    steering?.closing()
     if (this.fd >= 0) native().reset(this.fd)
     this.fd = -1
+    steering?.closed()
   }
 }
 
@@ -386,36 +450,3 @@ const NOT_ANSWERED = 'SYNs with MPTCP were not answered: something on the path m
 const LOOK_AGAIN_MS = 10 // bytes are acknowledged, or sent again, within some hundred milliseconds
 /** The dial keeps the event loop alive, not its attempts. */
 const HELD = { ref: false }
-
-/** What to do, and when. */
-type Step = [milliseconds: number, act: () => void]
-
-/** Timers that end together. They do not keep the event loop alive. */
-class Timers {
-  readonly #running = new Set<NodeJS.Timeout>()
-
-  after(milliseconds: number, act: () => void): void {
-    const timer = setTimeout(() => {
-      this.#running.delete(timer)
-      act()
-    }, milliseconds)
-    timer.unref()
-    this.#running.add(timer)
-  }
-
-  /** Takes each step at its time from now, until `matters` is false. One timer runs at a time: few attempts need the second. */
-  inTurn([step, ...later]: Step[], matters: () => boolean, began = performance.now()): void {
-    if (!step) return
-    const [milliseconds, act] = step
-    this.after(Math.max(0, began + milliseconds - performance.now()), () => {
-      if (!matters()) return
-      act()
-      this.inTurn(later, matters, began)
-    })
-  }
-
-  clear(): void {
-    for (const timer of this.#running) clearTimeout(timer)
-    this.#running.clear()
-  }
-}

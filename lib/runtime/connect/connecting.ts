@@ -17,6 +17,7 @@ import {
   directCandidates,
   type Endpoint,
   interleave,
+  type Prospect,
   type Reach,
 } from '../../policy/connect/candidates.js'
 import type { ConverterMemory } from '../../policy/connect/converter-memory.js'
@@ -31,8 +32,9 @@ import {
   showPeer,
 } from '../kernel/node-socket.js'
 import { protocolOf, type SocketPlan } from '../kernel/open-socket.js'
+import { afterHearing } from './after-hearing.js'
 import type { Attempt } from './attempt.js'
-import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory, serverPathOf } from './dial.js'
+import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory, pathOf, serverPathOf } from './dial.js'
 import { EarlyHello } from './early-hello.js'
 import { hostReplaced, notFound, oneError, timedOut } from './errors.js'
 import { PendingBytes } from './pending-bytes.js'
@@ -63,7 +65,10 @@ export class Connecting {
   readonly #steerer: Steerer | undefined
   readonly #left: (() => void) | undefined
   #dial: Dial | undefined
-  #deadline: NodeJS.Timeout | undefined
+  /** Cancels the clock of `connectTimeout`. */
+  #deadline: (() => void) | undefined
+  /** See `Route`. */
+  #since: Route['since']
   /** What has to come before a dial can begin, for the error when it does not come in time. */
   #awaited = ''
   #isBlocked: BlockCheck = () => undefined
@@ -183,7 +188,7 @@ export class Connecting {
 
   #end(): void {
     this.#over = true
-    clearTimeout(this.#deadline)
+    this.#deadline?.()
   }
 
   /** Hands Node the bytes that `write` took and that have not left yet. */
@@ -250,11 +255,12 @@ export class Connecting {
   #limitTime(): void {
     const { connectTimeout } = this.#settings
     if (this.#over || connectTimeout === 0) return
-    this.#deadline = setTimeout(() => {
+    const expire = () => {
       const late = (at?: Endpoint) => timedOut(connectTimeout, this.#awaited, at)
       if (this.#dial) this.#dial.expire(latest => late(latest?.via?.endpoint ?? latest?.destination))
       else this.#socket.destroy(late())
-    }, connectTimeout).unref()
+    }
+    this.#deadline = afterHearing(connectTimeout, () => this.#dial?.hasArrived === true, expire)
   }
 
   #resolved(addresses: Addresses): void {
@@ -278,7 +284,8 @@ export class Connecting {
     this.#awaited = 'choice of an access by the session'
     const route = this.#steerer.route({ host, addresses: allowed.map(found => found.address), port })
     // One that is blocked is tried all the same, and fails then.
-    const routed = ({ interfaces, plain }: Route) => {
+    const routed = ({ interfaces, plain, since }: Route) => {
+      this.#since = since
       const reach = (to: Endpoint): Reach => {
         const index = Math.max(0, allowed.indexOf(to))
         return { to, interfaces: interfaces[index] ?? [], plain: plain[index] }
@@ -296,14 +303,19 @@ export class Connecting {
     if (this.#over) return
     const { converters, fallback } = this.#settings
     const destinations = all.filter(({ plain }) => plain === undefined)
-    if (converters.length === 0 || destinations.length === 0) return this.#start(directCandidates(all), [], 0)
-    const plain = directCandidates(all.filter(reach => reach.plain !== undefined))
-    const direct = directCandidates(destinations)
+    const prospectOf = this.#prospectOf
+    if (converters.length === 0 || destinations.length === 0)
+      return this.#start(directCandidates(all, prospectOf), [], 0)
+    const plain = directCandidates(
+      all.filter(reach => reach.plain !== undefined),
+      prospectOf,
+    )
+    const direct = directCandidates(destinations, prospectOf)
     const known = this.#settings.bypass === 'learned' ? bypasses(destinations, this.#isKnown) : []
     const interfaces = [...new Set(destinations.flatMap(reach => reach.interfaces))]
     this.#awaited = `address for the converter ${converters.map(({ name }) => name).join(' or ')}`
     this.#start([...plain, ...known], fallback === 'direct' ? direct : [], converters.length)
-    resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, ({ waysIn, errors }) =>
+    resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, prospectOf, ({ waysIn, errors }) =>
       this.#dial?.add(candidates(waysIn, destinations), errors),
     )
   }
@@ -311,6 +323,13 @@ export class Connecting {
   /** Whether the server is known to speak MPTCP, over this interface. */
   readonly #isKnown = (to: Endpoint, device: string | undefined): boolean =>
     this.#memory.servers.has(serverPathOf(to, device, this.#plan), performance.now())
+
+  readonly #prospectOf = (to: Endpoint, device: string | undefined): Prospect => {
+    if (device !== undefined && this.#steerer?.mayHaveAddress?.(device, to.family) === false) return 'none'
+    const since = device === undefined ? undefined : this.#since?.get(device)
+    const trouble = this.#memory.trouble(pathOf(to, device, this.#plan), performance.now(), since)
+    return trouble === undefined ? 'good' : 'poor'
+  }
 
   #start(ways: Candidate[], fallback: Candidate[], coming: number): void {
     try {
@@ -354,6 +373,12 @@ export class Connecting {
       const gone = this.#writes.filter(write => write.end <= bytes)
       this.#writes = this.#writes.filter(write => write.end > bytes)
       for (const { done } of gone) callApplication(done)
+    },
+    overdue: attempt => {
+      const steerer = this.#steerer
+      if (attempt.steering || !steerer?.opened || attempt.protocol?.name !== 'mptcp') return
+      attempt.steering = { closing: () => steerer.closing?.(), closed: () => steerer.closed?.() }
+      steerer.opened(attempt.fd, attempt.candidate)
     },
     failed: (errors, { attempts, lessons, refused }) => {
       this.#end()
@@ -400,6 +425,7 @@ export class Connecting {
   #open(attempt: Attempt): void {
     const socket = this.#socket
     const hello = this.#hello
+    const isSteered = attempt.steering !== undefined
     const status = hello
       ? attempt.handOver(fd => hello.replace(fd), true)
       : attempt.handOver(fd => openHandle(socket, fd) ?? -constants.errno.EBADF)
@@ -408,7 +434,7 @@ export class Connecting {
       return
     }
     markConnected(socket)
-    this.#steerer?.opened?.(fdOf(socket)!, attempt.candidate)
+    if (!isSteered) this.#steerer?.opened?.(fdOf(socket)!, attempt.candidate)
     if (attempt.candidate.via) showPeer(socket, attempt.candidate.destination)
     restartTimer(socket)
     this.#opened()

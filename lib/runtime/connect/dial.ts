@@ -7,20 +7,24 @@ import { callApplication } from '../../input/application.js'
 import type { Settings } from '../../input/options.js'
 import type { ServerPath } from '../../policy/connect/bypass.js'
 import {
+  byProspect,
   type Candidate,
   type Endpoint,
   nextBeside,
+  probeBeside,
   type Scope,
   sameEnds,
+  sameWay,
   without,
   withoutMptcp,
 } from '../../policy/connect/candidates.js'
 import type { ConverterMemory, ConverterPath, Lesson, OneRttReason } from '../../policy/connect/converter-memory.js'
-import { type Failure, react } from '../../policy/connect/reaction.js'
+import { type Failure, react, wasUnderstood } from '../../policy/connect/reaction.js'
 import type { SocketPlan } from '../kernel/open-socket.js'
 import { reactor } from '../kernel/reactor.js'
+import { afterHearing } from './after-hearing.js'
 import { Attempt, type AttemptEvents } from './attempt.js'
-import type { PendingBytes } from './pending-bytes.js'
+import { PendingBytes } from './pending-bytes.js'
 
 export interface DialRequest {
   /** The ways to try, best first. */
@@ -61,6 +65,8 @@ export interface DialEvents {
   overtaken(candidate: Candidate): void
   /** How many of the application's pending bytes have left so far. */
   sent(bytes: number): void
+  /** Bytes have left on the only attempt, and the answer is overdue: further subflows may bring it. */
+  overdue(attempt: Attempt): void
   connected(attempt: Attempt, history: DialHistory): void
   failed(errors: Error[], history: DialHistory): void
 }
@@ -83,8 +89,16 @@ export class Dial {
   readonly #history: DialHistory = { attempts: 0, converterError: undefined, lessons: [] }
   #queue: Candidate[]
   #fallback: Candidate[]
+  /** The ways that have failed. */
+  readonly #failures: Candidate[] = []
+  /** The ways that were given up for one that began later and was answered. */
+  readonly #overtaken: Candidate[] = []
   /** Set while another way waits to be tried at the same time. */
-  #beside: NodeJS.Timeout | undefined
+  #beside: (() => void) | undefined
+  /** Asks the converter over another access, while bytes that have left on the only attempt are not answered. */
+  #probe: Attempt | undefined
+  /** To be called at the end: of the second ways that only find out whether the first is silent. */
+  readonly #hedges: (() => void)[] = []
   /** How many lists of ways `add` will still bring. */
   #coming: number
   #over = false
@@ -93,8 +107,8 @@ export class Dial {
   constructor(request: DialRequest, events: DialEvents) {
     this.#request = request
     this.#events = events
-    this.#queue = [...request.candidates]
-    this.#fallback = [...request.fallback]
+    this.#queue = byProspect(request.candidates)
+    this.#fallback = byProspect(request.fallback)
     this.#errors = []
     this.#coming = request.coming
     reactor().hold()
@@ -108,7 +122,7 @@ export class Dial {
   add(candidates: Candidate[], errors: Error[]): void {
     if (this.#over) return
     this.#coming--
-    this.#queue.push(...candidates)
+    this.#queue = byProspect([...this.#queue, ...candidates])
     this.#errors.push(...errors)
     const [latest] = [...this.#active].slice(-1)
     if (!latest) this.#startNext()
@@ -122,8 +136,13 @@ export class Dial {
     for (const attempt of this.#active) {
       if (!attempt.candidate.via?.pipelining || !attempt.flush()) continue
       this.#avoidSlowBypasses()
-      // What has left on one way must not leave on another: the others end here.
-      for (const other of this.#active) if (other !== attempt) this.#drop(other)
+      // What has left on one way must not leave on another: the others end here. An Error TLV would lead back to them.
+      this.#overtaken.push(...this.#silentBeside(attempt, 'syn'))
+      for (const other of [...this.#active].reverse()) {
+        if (other === attempt) continue
+        this.#drop(other)
+        if (!sameWay(other.candidate, attempt.candidate)) this.#queue.unshift(other.candidate)
+      }
       this.#disarmBeside()
       this.#events.sent(attempt.sent)
       return
@@ -154,6 +173,11 @@ export class Dial {
 
   cancel(): void {
     if (!this.#over) this.#end()
+  }
+
+  /** Whether the kernel has something for one of the attempts that has not been delivered yet. */
+  get hasArrived(): boolean {
+    return [...this.#active].some(attempt => attempt.hasArrived)
   }
 
   /** The time is up. @param timeout makes the error, from the way that was tried last */
@@ -196,7 +220,7 @@ export class Dial {
       attempt.start()
     } catch (error) {
       if (candidate.bypass) return this.#bypassFailed(candidate, error as Error)
-      const { scope } = react({ kind: 'system', error: error as Error }, candidate, false)
+      const { scope } = react({ kind: 'system', error: error as Error }, candidate, 'nothing')
       return this.#failedAtOnce(candidate, error as Error, scope)
     }
     this.#active.add(attempt)
@@ -217,24 +241,15 @@ export class Dial {
       if (this.#active.has(attempt) && !attempt.delivered) this.#armBeside(attempt)
     },
     stalled: (attempt, what) => {
-      if (attempt.hasSuccessor || this.#delivered()) return
-      attempt.hasSuccessor = true
-      const { candidate } = attempt
-      if (what === 'syn') {
-        const fresh = { ...candidate, unanswered: candidate.unanswered + 1 }
-        const mayBeTcp = this.#request.settings.mptcp === 'prefer' && !candidate.bypass
-        const wantsMptcp = attempt.protocol?.name === 'mptcp' && mayBeTcp
-        const tcp = wantsMptcp ? withoutMptcp(fresh) : undefined
-        if (tcp) this.#queue.unshift(tcp)
-        this.#launchBeside(fresh)
-      } else if (candidate.via) {
-        this.#launchBeside({ ...candidate, via: { ...candidate.via, form: '1rtt' } })
-      }
+      if (what === 'syn') this.#launchFresh(attempt)
+      else if (attempt.delivered) this.#suspect(attempt)
+      else this.#tryOtherForm(attempt)
     },
     established: attempt => {
       this.#active.delete(attempt)
       this.#learnFromSilence(attempt)
       this.#learnOfServer(attempt)
+      this.#learnFromOvertaken(attempt)
       if (attempt.leftSyn) this.#learn(attempt.candidate, { learn: 'one-rtt', why: attempt.leftSyn })
       if (attempt.candidate.via?.form === '0rtt') {
         if (attempt.synDataAccepted === false)
@@ -253,9 +268,85 @@ export class Dial {
     },
   }
 
+  /** The SYN is not answered. */
+  #launchFresh(attempt: Attempt): void {
+    if (attempt.hasSuccessor || this.#delivered()) return
+    attempt.hasSuccessor = true
+    const { candidate, protocol } = attempt
+    const fresh = { ...candidate, unanswered: candidate.unanswered + 1 }
+    const mayBeTcp = this.#request.settings.mptcp === 'prefer' && !candidate.bypass
+    const tcp = protocol?.name === 'mptcp' && mayBeTcp ? withoutMptcp(fresh) : undefined
+    if (tcp) this.#queue.unshift(tcp)
+    this.#launchBeside(fresh)
+  }
+
+  /** The SYN's data is not answered: the 1-RTT form may be. */
+  #tryOtherForm(attempt: Attempt): void {
+    const { via } = attempt.candidate
+    if (!via?.adaptive || via.form !== '0rtt' || !attempt.synDataAccepted) return
+    if (attempt.hasSuccessor || this.#delivered()) return
+    const path = this.#pathOf(attempt.candidate)
+    const isKnown = this.#request.memory.oneRtt(path, performance.now()) !== undefined
+    if (!isKnown && !this.#hedge(path)) return attempt.watchAnswer()
+    attempt.hasSuccessor = true
+    this.#launchBeside({ ...attempt.candidate, via: { ...via, form: '1rtt' } })
+  }
+
+  /**
+   * Bytes have left that must not leave on another way, and the converter does not answer. If they have arrived, a subflow over
+   * another access can bring the answer. A second connection there shows whether this access is silent: then the next
+   * connections begin there. And if this one is not even acknowledged, it has failed, and need not wait for `converterTimeout`.
+   */
+  #suspect(attempt: Attempt): void {
+    this.#events.overdue(attempt)
+    if (this.#over) return
+    const other = probeBeside(this.#queue, attempt.candidate)
+    if (!other) return
+    if (this.#isSilent(attempt) && attempt.isUnacknowledged) return attempt.giveUp()
+    if (!this.#probe && this.#hedge(this.#pathOf(attempt.candidate))) this.#launchProbe(other, attempt)
+    attempt.watchAnswer()
+  }
+
+  /** Whether the way is known to be silent, from this connection or from another one. */
+  #isSilent({ candidate, began }: Attempt): boolean {
+    return this.#request.memory.trouble(this.#pathOf(candidate), performance.now(), began) === 'silent'
+  }
+
+  #launchProbe(candidate: Candidate, suspected: Attempt): void {
+    const { settings, plan } = this.#request
+    const probe = new Attempt(candidate, settings, plan, new PendingBytes(), {
+      acknowledged: () => {},
+      stalled: () => {},
+      failed: (_, failure) => {
+        const { lesson, retry } = react(failure, candidate, 'nothing')
+        if (lesson) this.#learn(candidate, lesson)
+        if (retry) this.#launchProbe(retry, suspected)
+      },
+      established: () => {
+        probe.abandon()
+        if (this.#active.has(suspected) && !suspected.hasArrived)
+          this.#learn(suspected.candidate, { learn: 'trouble', trouble: 'silent' })
+      },
+    })
+    this.#probe = probe
+    this.#history.attempts++
+    try {
+      probe.start()
+    } catch {
+      // This access is of no help.
+    }
+  }
+
+  /** Whether one more second way may be tried to find out whether the first is silent. */
+  #hedge({ converter }: ConverterPath): boolean {
+    const end = this.#request.memory.hedges.begin(converter)
+    if (end) this.#hedges.push(end)
+    return end !== undefined
+  }
+
   #failed(attempt: Attempt, failure: Failure): void {
     const { candidate } = attempt
-    const { lesson, retry, scope, error } = react(failure, candidate, attempt.delivered)
+    const { lesson, retry, scope, error } = react(failure, candidate, attempt.left)
     if (candidate.bypass) {
       this.#bypassFailed(candidate, error)
       this.#startNext()
@@ -265,6 +356,7 @@ export class Dial {
     if (retry && this.#launch(retry)) return
     if (this.#over) return
     this.#errors.push(error)
+    this.#failures.push(candidate)
     if (failure.kind === 'error-tlv') {
       this.#history.refused = attempt
       if (attempt.leftSyn) this.#learn(candidate, { learn: 'one-rtt', why: attempt.leftSyn })
@@ -333,36 +425,63 @@ export class Dial {
         this.#learn(candidate, { learn: 'one-rtt', why: 'no-answer-to-syn-data', suspected: true })
   }
 
+  /** Another access has made the connection, or another address, while some had failed or had not answered. */
+  #learnFromOvertaken(winner: Attempt): void {
+    const { candidate } = winner
+    this.#learn(candidate, { learn: 'works' })
+    const understood = wasUnderstood(candidate)
+    if (understood) this.#learn(candidate, understood)
+    for (const silent of [...this.#overtaken, ...this.#silentBeside(winner)])
+      this.#learn(silent, { learn: 'trouble', trouble: 'silent' })
+    for (const failed of this.#failures)
+      if (sameEnds(failed, candidate) && !sameWay(failed, candidate))
+        this.#learn(failed, { learn: 'trouble', trouble: 'unusable' })
+  }
+
+  /** The ways that have had more time than `answered`, and have not been answered. */
+  #silentBeside({ candidate: answered, began }: Attempt, only?: 'syn'): Candidate[] {
+    const others = [...this.#active].filter(({ candidate }) => !sameWay(candidate, answered))
+    const isHeard = (way: Candidate) => others.some(other => other.phase === 'answer' && sameWay(other.candidate, way))
+    const isSilent = ({ candidate, phase }: Attempt) =>
+      phase === 'syn' ? !isHeard(candidate) : only === undefined && sameEnds(candidate, answered)
+    return others.filter(one => one.began < began && !one.hasArrived && isSilent(one)).map(({ candidate }) => candidate)
+  }
+
   #learn(candidate: Candidate, lesson: Lesson): void {
-    if (!candidate.via) return
+    // Of a destination, only by which access it was reached: the order of its addresses is the resolver's.
+    if (!candidate.via && candidate.interface === undefined) return
     if (lesson.learn === 'one-rtt') {
       this.#history.lessons.push(lesson.why)
-      if (!candidate.via.adaptive || lesson.why === 'small-receive-buffer') return
+      if (!candidate.via?.adaptive || lesson.why === 'small-receive-buffer') return
     }
-    this.#request.memory.learn(
-      pathOf(candidate.via.endpoint, candidate.interface, this.#request.plan),
-      lesson,
-      performance.now(),
-    )
+    this.#request.memory.learn(this.#pathOf(candidate), lesson, performance.now())
+  }
+
+  #pathOf({ via, destination, interface: device }: Candidate): ConverterPath {
+    return pathOf(via?.endpoint ?? destination, device, this.#request.plan)
   }
 
   /** After `attemptDelay`, another way is tried at the same time as `attempt`. */
   #armBeside(attempt: Attempt): void {
     this.#disarmBeside()
     if (this.#queue.length === 0) return
-    this.#beside = setTimeout(() => {
-      this.#beside = undefined
-      const next = nextBeside(this.#queue, attempt.candidate, attempt.phase === 'answer')
-      if (!next || this.#delivered()) return
-      this.#queue = this.#queue.filter(other => other !== next)
-      if (next.destination !== attempt.candidate.destination) this.#events.overtaken(attempt.candidate)
-      // After one that fails at once, the next one need not wait.
-      if (!this.#over && !this.#launch(next)) this.#startNext()
-    }, this.#request.settings.attemptDelay).unref()
+    this.#beside = afterHearing(
+      this.#request.settings.attemptDelay,
+      () => attempt.hasArrived,
+      () => {
+        this.#beside = undefined
+        const next = nextBeside(this.#queue, attempt.candidate, attempt.phase === 'answer')
+        if (!next || this.#delivered()) return
+        this.#queue = this.#queue.filter(other => other !== next)
+        if (next.destination !== attempt.candidate.destination) this.#events.overtaken(attempt.candidate)
+        // After one that fails at once, the next one need not wait.
+        if (!this.#over && !this.#launch(next)) this.#startNext()
+      },
+    )
   }
 
   #disarmBeside(): void {
-    clearTimeout(this.#beside)
+    this.#beside?.()
     this.#beside = undefined
   }
 
@@ -392,6 +511,8 @@ export class Dial {
     this.#over = true
     this.#disarmBeside()
     for (const attempt of this.#active) this.#drop(attempt)
+    this.#probe?.abandon()
+    for (const end of this.#hedges.splice(0)) end()
     if (this.#holding) reactor().letGo()
   }
 }
@@ -405,7 +526,7 @@ export function serverPathOf(
   return { address, port, access: device ?? plan.localAddress ?? '' }
 }
 
-/** The memory's key for a converter over the access that a socket is bound to. */
+/** The memory's key for a converter, or for a destination without one, over the access that a socket is bound to. */
 export function pathOf(
   endpoint: { address: string; port: number },
   device: string | undefined,

@@ -2,7 +2,13 @@
 import { promises as dns } from 'node:dns'
 import { isIP } from 'node:net'
 import type { ConverterSpec, Settings } from '../../input/options.js'
-import { type Endpoint, interleave, type ViaConverter, type WayIn } from '../../policy/connect/candidates.js'
+import {
+  type Endpoint,
+  interleave,
+  type Prospect,
+  type ViaConverter,
+  type WayIn,
+} from '../../policy/connect/candidates.js'
 import { ConvertError } from '../../policy/connect/convert-error.js'
 import type { ConverterMemory, ConverterPath } from '../../policy/connect/converter-memory.js'
 import { backedOff } from '../../policy/connect/reaction.js'
@@ -16,6 +22,9 @@ export interface ResolvedConverter {
   errors: Error[]
 }
 
+/** What is known before a way is tried to this converter, or to this destination without one. */
+export type ProspectOf = (to: Endpoint, device: string | undefined) => Prospect
+
 /**
  * Calls `found` once for each converter, with each of its addresses over each interface, the interfaces varying fastest.
  * A resolved converter waits for the ones before it, but no longer than the next attempt would: a slow name must not hold
@@ -28,6 +37,7 @@ export function resolveConverters(
   plan: SocketPlan,
   memory: ConverterMemory,
   interfaces: readonly (string | undefined)[],
+  prospectOf: ProspectOf,
   found: (resolved: ResolvedConverter) => void,
 ): void {
   type Resolving = { result?: ResolvedConverter; isFound?: true }
@@ -47,7 +57,7 @@ export function resolveConverters(
   for (const [index, spec] of settings.converters.entries()) {
     const waysIn = (endpoints: readonly Endpoint[]) => {
       try {
-        return waysInTo(spec, endpoints, settings, plan, memory, interfaces)
+        return waysInTo(spec, endpoints, settings, plan, memory, interfaces, prospectOf)
       } catch (error) {
         return { waysIn: [], errors: [error as Error] } // the store of cookies is not one
       }
@@ -70,6 +80,7 @@ function waysInTo(
   plan: SocketPlan,
   memory: ConverterMemory,
   interfaces: readonly (string | undefined)[],
+  prospectOf: ProspectOf,
 ): ResolvedConverter {
   const now = performance.now()
   const errors: Error[] = []
@@ -79,7 +90,7 @@ function waysInTo(
       const via = viaTo(spec, endpoint, settings, memory, path)
       const backOff = memory.backOff(path, now)
       if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
-      return backOff ? [] : [{ via, interface: name }]
+      return backOff ? [] : [{ via, interface: name, prospect: prospectOf(endpoint, name) }]
     }),
   )
   return { waysIn, errors }
@@ -98,7 +109,7 @@ function viaTo(
     endpoint,
     form: spec.convert === '1rtt' || (adaptive && memory.oneRtt(path, performance.now())) ? '1rtt' : '0rtt',
     adaptive,
-    pipelining: spec.pipelining,
+    pipelining: spec.pipelining && memory.takesPipelining(path, performance.now()),
     cookie: memory.cookie(path, spec.cookie),
     info: settings.info && memory.understandsInfo(path),
     tcpOptions: settings.tcpOptions.filter(({ kind }) => memory.takesOption(path, kind)),

@@ -17,6 +17,11 @@ export interface Route {
   interfaces: readonly (readonly (string | undefined)[])[]
   /** For each address, why it is reached by plain TCP and without a converter; undefined: as the options say. */
   plain: readonly (string | undefined)[]
+  /**
+   * By interface: when it last became available, as of `performance.now()`. What was learned over it before is about another
+   * network. An interface that is not named has not changed.
+   */
+  since?: ReadonlyMap<string, number>
 }
 
 export interface Steerer {
@@ -24,6 +29,8 @@ export interface Steerer {
   leaves?(addresses: readonly { address: string; family: number }[]): boolean
   /** Rejects when the rules do not allow the connection. Without it, the options name the interface. */
   route?(destination: Destination): Promise<Route>
+  /** Whether a connection of this family may begin on the interface; false: it has no such address. */
+  mayHaveAddress?(name: string, family: 4 | 6): boolean
   /** The connection is established on this descriptor, which the socket's handle owns. */
   opened?(fd: number, way: Candidate): void
   /** Its descriptor is about to be closed. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  byProspect,
   type Candidate,
   candidates,
   directCandidates,
@@ -7,6 +8,7 @@ import {
   interleave,
   LIFE_OF_SYN,
   nextBeside,
+  probeBeside,
   type Reach,
   synPause,
   type ViaConverter,
@@ -135,29 +137,27 @@ describe('what a failure leaves', () => {
   test.each([
     ['attempt', ['198.51.100.1>192.0.2.1', '198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
     ['pair', ['198.51.100.1>192.0.2.1', '198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
-    ['converter', ['198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
+    ['way', ['198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1']],
     ['destination', ['198.51.100.1>192.0.2.1', '198.51.100.2>192.0.2.1']],
     ['all', []],
   ] as const)('%s', (scope, expected) => {
     expect(without(all.slice(1), all[0]!, scope).map(short)).toEqual(expected)
   })
 
-  test('a pair is ruled out over every interface', () => {
+  test('a pair is ruled out over its interface only', () => {
     const ways = ['wifi', 'cell'].map(name => ({ via: first, interface: name }))
     const over = reached([server6, server4], ['wifi', 'cell'])
     const [failed, ...queue] = candidates(ways, over) as [Candidate, ...Candidate[]]
     expect(without(queue, failed, 'pair').map(way => `${way.interface} ${way.destination.address}`)).toEqual([
       'wifi 192.0.2.1',
+      'cell 2001:db8::1',
       'cell 192.0.2.1',
     ])
   })
 
   test('a converter in another form, or with a cookie, is the same converter', () => {
     const changed = way(server6, { ...first, form: '1rtt', cookie: Uint8Array.of(1) })
-    expect(without(all, changed, 'converter').map(short)).toEqual([
-      '198.51.100.2>2001:db8::1',
-      '198.51.100.2>192.0.2.1',
-    ])
+    expect(without(all, changed, 'way').map(short)).toEqual(['198.51.100.2>2001:db8::1', '198.51.100.2>192.0.2.1'])
   })
 
   test('a destination that a converter reports as dead is dead directly, too', () => {
@@ -194,6 +194,52 @@ describe('how long to wait for a SYN+ACK', () => {
   })
 })
 
+describe('what is known of the ways', () => {
+  const ways = [
+    { via: first, interface: 'wifi', prospect: 'poor' as const },
+    { via: first, interface: 'cell' },
+    { via: second, interface: 'wifi', prospect: 'none' as const },
+    { via: second, interface: 'cell' },
+  ]
+  const over = reached([server6, server4], ['wifi', 'cell'])
+  const shown = (way: Candidate) => `${way.interface} ${short(way)}`
+
+  test('good ones are tried first, then poor ones, and those that cannot work last', () => {
+    expect(byProspect(candidates(ways, over)).map(shown)).toEqual([
+      'cell 198.51.100.1>2001:db8::1',
+      'cell 198.51.100.1>192.0.2.1',
+      'cell 198.51.100.2>2001:db8::1',
+      'cell 198.51.100.2>192.0.2.1',
+      'wifi 198.51.100.1>2001:db8::1',
+      'wifi 198.51.100.1>192.0.2.1',
+      'wifi 198.51.100.2>2001:db8::1',
+      'wifi 198.51.100.2>192.0.2.1',
+    ])
+  })
+
+  test('the same without a converter', () => {
+    const prospectOf = ({ family }: Endpoint, name: string | undefined) =>
+      family === 6 && name === 'wifi' ? ('none' as const) : ('good' as const)
+    expect(byProspect(directCandidates(over, prospectOf)).map(shown)).toEqual([
+      'cell >2001:db8::1',
+      'wifi >192.0.2.1',
+      'cell >192.0.2.1',
+      'wifi >2001:db8::1',
+    ])
+  })
+
+  test('a silent converter is asked for the same destination over another access, and nothing is sent there', () => {
+    const silent = candidates(ways, over)[0]!
+    const queue = candidates(ways, over).slice(1)
+    expect(shown(probeBeside(queue, silent)!)).toBe('cell 198.51.100.1>2001:db8::1')
+    expect(probeBeside(queue, silent)!.via?.pipelining).toBe(false)
+    const sameAccess = queue.filter(way => way.interface === 'wifi')
+    expect(probeBeside(sameAccess, silent)).toBeUndefined()
+    expect(probeBeside(directCandidates(over), directCandidates(over)[0]!)).toBeUndefined()
+    expect(probeBeside([{ ...silent, interface: 'cell', prospect: 'none' }], silent)).toBeUndefined()
+  })
+})
+
 test('over two interfaces: silence calls for the other one, and failures of one leave the other', () => {
   const ways = [
     { via: first, interface: 'wifi' },
@@ -206,6 +252,5 @@ test('over two interfaces: silence calls for the other one, and failures of one 
   expect(shown(nextBeside(queue, current, false)!)).toBe('cell 198.51.100.1>2001:db8::1')
   expect(shown(nextBeside(queue, current, true)!)).toBe('wifi 198.51.100.1>192.0.2.1')
   expect(without(queue, current, 'way').map(way => way.interface)).toEqual(['cell', 'cell', 'wifi', 'wifi'])
-  expect(without(queue, current, 'converter').map(way => way.via?.name)).toEqual([second.name, second.name])
   expect(directCandidates(over).map(way => way.interface)).toEqual(['wifi', 'cell', 'wifi', 'cell'])
 })

@@ -52,7 +52,7 @@ describe('1-RTT, for one path and ten minutes', () => {
   })
 })
 
-describe('not to be asked again, over any access', () => {
+describe('not to be asked again over this access', () => {
   test.each([
     ['as long as it said', { learn: 'back-off', seconds: 7, code: 64 }, 7_000],
     ['65 as well', { learn: 'back-off', seconds: 1, code: 65 }, 1_000],
@@ -63,7 +63,8 @@ describe('not to be asked again, over any access', () => {
     const memory = taught(lesson)
     const known = { until: NOW + milliseconds, code: lesson.code }
     expect(memory.backOff(wifi, NOW)).toEqual(known)
-    expect(memory.backOff(cellular, NOW + milliseconds - 1)).toEqual(known)
+    expect(memory.backOff(wifi, NOW + milliseconds - 1)).toEqual(known)
+    expect(memory.backOff(cellular, NOW)).toBeUndefined()
     expect(memory.backOff(wifi, NOW + milliseconds)).toBeUndefined()
     expect(memory.backOff(other, NOW)).toBeUndefined()
   })
@@ -72,6 +73,63 @@ describe('not to be asked again, over any access', () => {
     const memory = taught({ learn: 'back-off', seconds: 100, code: 64 }, { learn: 'back-off', seconds: 2, code: 65 })
     expect(memory.backOff(wifi, NOW)).toEqual({ until: NOW + 2_000, code: 65 })
   })
+})
+
+describe('trouble: to be tried after the others', () => {
+  const silence: Lesson = { learn: 'trouble', trouble: 'silent' }
+
+  test('for one path and half a minute, then twice as long each time, up to ten minutes', () => {
+    const memory = new ConverterMemory()
+    let now = NOW
+    for (const seconds of [30, 60, 120, 240, 480, 600, 600]) {
+      memory.learn(wifi, silence, now)
+      expect(memory.trouble(wifi, now + seconds * 1000 - 1)).toBe('silent')
+      expect(memory.trouble(wifi, now + seconds * 1000)).toBeUndefined()
+      expect(memory.trouble(cellular, now)).toBeUndefined()
+      expect(memory.trouble(other, now)).toBeUndefined()
+      now += seconds * 1000
+    }
+  })
+
+  test('connections that fail together count once', () => {
+    const memory = taught(silence, silence, { learn: 'trouble', trouble: 'refused' })
+    expect(memory.trouble(wifi, NOW + 29_999)).toBeDefined()
+    expect(memory.trouble(wifi, NOW + 30_000)).toBeUndefined()
+  })
+
+  test('a connection over the path ends it', () => {
+    const memory = taught(silence, { learn: 'works' })
+    expect(memory.trouble(wifi, NOW)).toBeUndefined()
+    memory.learn(wifi, silence, NOW + 40_000)
+    expect(memory.trouble(wifi, NOW + 70_000)).toBeUndefined()
+  })
+
+  test('another network has come since: what was learned before does not hold', () => {
+    const memory = taught(silence)
+    expect(memory.trouble(wifi, NOW + 1_000, NOW)).toBe('silent')
+    expect(memory.trouble(wifi, NOW + 1_000, NOW + 1)).toBeUndefined()
+    memory.learn(wifi, silence, NOW + 2_000)
+    expect(memory.trouble(wifi, NOW + 3_000, NOW + 1)).toBe('silent')
+  })
+})
+
+test('what follows the Convert message is held back on one path for ten minutes', () => {
+  const memory = taught({ learn: 'no-pipelining' })
+  expect(memory.takesPipelining(wifi, NOW + 599_999)).toBe(false)
+  expect(memory.takesPipelining(wifi, NOW + 600_000)).toBe(true)
+  expect(memory.takesPipelining(cellular, NOW)).toBe(true)
+  expect(memory.takesPipelining(other, NOW)).toBe(true)
+})
+
+test('a few second ways at a time show whether a converter is silent, at each converter', () => {
+  const { hedges } = new ConverterMemory()
+  const begun = Array.from({ length: 8 }, () => hedges.begin(wifi.converter))
+  expect(begun.every(Boolean)).toBe(true)
+  expect(hedges.begin(wifi.converter)).toBeUndefined()
+  expect(hedges.begin(other.converter)).toBeDefined()
+  begun[0]!()
+  expect(hedges.begin(wifi.converter)).toBeDefined()
+  expect(hedges.begin(wifi.converter)).toBeUndefined()
 })
 
 describe('cookies, one for each path', () => {
@@ -155,6 +213,7 @@ describe('a thousand converters are remembered; more push out what was learned f
       { learn: 'back-off', seconds: 9, code: 64 },
       (m: ConverterMemory, p: ConverterPath) => !m.backOff(p, NOW),
     ],
+    ['trouble', { learn: 'trouble', trouble: 'silent' }, (m: ConverterMemory, p: ConverterPath) => !m.trouble(p, NOW)],
     ['no Info', { learn: 'no-info' }, (m: ConverterMemory, p: ConverterPath) => m.understandsInfo(p)],
     [
       'cookies',

@@ -9,7 +9,7 @@ const converter = via('198.51.100.1')
 
 describe('errors for the user', () => {
   test("a server's refusal looks like net.connect's, with the converter's word as cause", () => {
-    const { error } = react(tlv({ name: 'connection-reset' }), way(server, converter), false)
+    const { error } = react(tlv({ name: 'connection-reset' }), way(server, converter), 'nothing')
     expect(error).toMatchObject({
       message: 'connect ECONNREFUSED 192.0.2.1:443',
       code: 'ECONNREFUSED',
@@ -23,7 +23,7 @@ describe('errors for the user', () => {
 
   test('names the converter with its address, and the converter’s reason', () => {
     const named = { ...converter, name: 'converter.example:5124' }
-    const { error } = react(tlv({ name: 'resource-exceeded', delaySeconds: 0 }), way(server, named), false)
+    const { error } = react(tlv({ name: 'resource-exceeded', delaySeconds: 0 }), way(server, named), 'nothing')
     expect(error).toMatchObject({
       converter: 'converter.example:5124 (198.51.100.1:5124)',
       detail: { name: 'resource-exceeded', delaySeconds: 0 },
@@ -33,7 +33,7 @@ describe('errors for the user', () => {
   })
 
   test('an address of IPv6 in brackets', () => {
-    const { error } = react(tlv({ name: 'not-authorized' }), way(server, via('2001:db8::5', { name: 'c' })), false)
+    const { error } = react(tlv({ name: 'not-authorized' }), way(server, via('2001:db8::5', { name: 'c' })), 'nothing')
     expect(error.message).toContain('c ([2001:db8::5]:5124)')
   })
 
