@@ -91,7 +91,7 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
   const { via, destination } = candidate
   switch (failure.kind) {
     case 'system':
-      return reactToSystemError(failure.error)
+      return reactToSystemError(failure.error, via)
     case 'unanswered': {
       const { address, port } = via?.endpoint ?? destination
       return { scope: 'way', error: systemError(constants.errno.ETIMEDOUT, 'connect', address, port) }
@@ -162,11 +162,12 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
 }
 
 /** Even a refusal holds for one interface only: a firewall or a login page of that network may have answered. */
-function reactToSystemError(error: Error): Reaction {
+function reactToSystemError(error: Error, via: ViaConverter | undefined): Reaction {
   const { code = '' } = error as NodeJS.ErrnoException
   // RFC 8803 §6.2.5 forbids this address in a Connect TLV: another address of the server may work.
   if (code === 'ERR_CONVERT_ENCODE') return { scope: 'destination', error }
-  return { ...(isReset(error) ? { lesson: trouble('refused') } : {}), scope: 'way', error }
+  // A server may refuse for any reason: of a direct way, this is learned only when another access reaches it.
+  return { ...(via && isReset(error) ? { lesson: trouble('refused') } : {}), scope: 'way', error }
 }
 
 function isReset(error: Error): boolean {
