@@ -6,7 +6,7 @@ import { hostAndPort, parseDestination } from '../input/addresses.js'
 import { type Match, match } from '../policy/rules/match.js'
 import { refusalOfRule, unsteeredBecause } from '../policy/rules/permit.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
-import { BOTH } from '../policy/steering/accesses.js'
+import { BOTH, NOT_MEASURED } from '../policy/steering/accesses.js'
 import { decide, firstAccesses } from '../policy/steering/modes.js'
 import type { Accesses } from '../policy/steering/snapshot.js'
 import { AccessLinks } from '../runtime/network/access-links.js'
@@ -111,14 +111,10 @@ function rulesNamed(name: string): readonly Rule[] {
 
 /** The accesses as the links show them now. Without interfaces, both count as available. */
 async function accessesNow(interfaces: Readonly<Record<AccessType, string>> | undefined): Promise<Accesses> {
-  const never = Number.NEGATIVE_INFINITY
   const rest = {
     suspected: false,
-    lostAt: never,
-    rttMs: undefined,
-    rttAt: never,
-    lossPermille: undefined,
-    bytesPerSecond: 0,
+    lostAt: Number.NEGATIVE_INFINITY,
+    ...NOT_MEASURED,
   }
   if (interfaces === undefined) {
     const unknown = { ...rest, available: true, why: 'not looked at: no interface is named' }

@@ -1,5 +1,6 @@
 /** `session.stats()`: accesses, rules and connections, with what they have carried. */
 import type { AccessType, Rule } from '../policy/rules/rule.js'
+import { NOT_MEASURED } from '../policy/steering/accesses.js'
 import type { Accesses, AccessState } from '../policy/steering/snapshot.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
 import type { Accounts, ConnectionStats, RuleStats as CountedRule } from '../runtime/steering/accounts.js'
@@ -57,15 +58,11 @@ export function sessionStats(
 export const UNSEEN: Accesses = { '3gpp': unseen(), 'non-3gpp': unseen() }
 
 function unseen() {
-  const never = Number.NEGATIVE_INFINITY
   return {
     available: true,
     suspected: false,
     why: 'not looked at yet',
-    lostAt: never,
-    rttMs: undefined,
-    rttAt: never,
-    lossPermille: undefined,
-    bytesPerSecond: 0,
+    lostAt: Number.NEGATIVE_INFINITY,
+    ...NOT_MEASURED,
   }
 }

@@ -73,7 +73,8 @@ export class SessionSteering {
       answered = yes
     })
     setTimeout(answered, ANSWER_MS).unref()
-    this.#controller = startController(settings.controller, { accesses: settings.accesses }, report => {
+    const { accesses, idleProbeMs } = settings
+    this.#controller = startController(settings.controller, { accesses, idleProbeMs }, report => {
       if (ANSWERS.has(report.event)) answered()
       if (report.event === 'ready') resolve(report.level)
       if (report.event === 'failed') reject(report.error)

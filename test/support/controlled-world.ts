@@ -82,6 +82,7 @@ export class World {
   followed = 0
   /** Connections whose peer was asked what has arrived. */
   readonly inquiries: number[] = []
+  idleProbeMs = Number.POSITIVE_INFINITY
   mayAsk = true
   readonly buffers: { fd: number; token: number; bytes: number }[] = []
   readonly controller: Controller
@@ -135,6 +136,7 @@ export class World {
         if (!this.mayAsk) throw new Error('setsockopt EOPNOTSUPP')
       },
       now: () => this.now,
+      idleProbeMs: this.idleProbeMs,
       random: () => 0.5,
     }
     const accesses = { '3gpp': { interface: 'cell' }, 'non-3gpp': { interface: 'wifi' } }

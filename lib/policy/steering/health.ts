@@ -4,6 +4,7 @@
 
 import type { AccessType } from '../rules/rule.js'
 import { otherAccess } from './accesses.js'
+import { quietIn } from './reception.js'
 import { awaitsAnswer, mayBeAsked } from './reinjection.js'
 import type { AccessState, SubflowState } from './snapshot.js'
 
@@ -33,7 +34,7 @@ export interface Loss {
 
 /** What the subflows of an access, of all connections, show of it. */
 export interface Evidence {
-  /** Something that was sent is not acknowledged, and nothing else was received since. */
+  /** Something that was sent is not acknowledged, or probes are not answered, and nothing else was received since. */
   silent: boolean
   /** When anything was last received; `-Infinity`: never. */
   receivedAt: number
@@ -83,10 +84,10 @@ export function isDoubtful(subflow: SubflowState, now: number): boolean {
 
 /**
  * In how many milliseconds to scan again, at the latest: when the next subflow would be silent, would be doubtful and the peer
- * would be asked, or may have received an answer. `Infinity`: none of these is due.
+ * would be asked, may have received an answer, or would be quiet. `Infinity`: none of these is due.
  */
 export function scanAgainIn(subflows: readonly SubflowState[], now: number): number {
-  let soonest = Number.POSITIVE_INFINITY
+  let soonest = quietIn(subflows, now)
   for (const subflow of subflows) {
     if (awaitsAnswer(subflow, now) || awaitsAcceptance(subflow, now)) soonest = Math.min(soonest, ANSWER_PERIOD_MS)
     if (subflow.state !== 'established' || !subflow.outstanding) continue

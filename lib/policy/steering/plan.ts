@@ -6,11 +6,12 @@
 import type { AccessType } from '../rules/rule.js'
 import { BOTH, otherAccess, whyUnavailable } from './accesses.js'
 import { isDoubtful, isLost, isSilent } from './health.js'
+import { isFlowing } from './reception.js'
 import { reinjection } from './reinjection.js'
 import type { Accesses, SubflowState, Uses } from './snapshot.js'
 
 export type Action =
-  | { do: 'create'; access: AccessType; backup: boolean; why: string }
+  | { do: 'create'; access: AccessType; backup: boolean; why: string; isProbe?: true }
   | { do: 'set-backup'; subflow: number; backup: boolean; why: string }
   | { do: 'destroy'; subflow: number; why: string }
   /** Ask the peer, over this subflow, what of the whole stream has arrived. */
@@ -39,6 +40,8 @@ export interface Wish {
   why: string
   /** Create a new subflow on this access even if there is one: its handshake measures the round-trip time. */
   measure?: AccessType | undefined
+  /** The same, to find out whether the access carries anything. */
+  probe?: AccessType | undefined
   /** Whether the peer can be asked what has arrived. */
   mayAsk: boolean
 }
@@ -129,6 +132,8 @@ function create(
   if (available && ready.length === 0 && use !== 'none') return [{ do: 'create', access, backup, why: wish.why }]
   if (available && ready.length === 1 && wish.measure === access)
     return [{ do: 'create', access, backup, why: `to measure ${access}` }]
+  if (available && ready.length === 1 && wish.probe === access)
+    return [{ do: 'create', access, backup: true, why: `to see whether ${access} carries anything`, isProbe: true }]
   if (suspected && ready.length === 0) return [{ do: 'create', access, backup: true, why: `trying ${access}: ${why}` }]
   return []
 }
@@ -167,7 +172,7 @@ function destroy(here: Here, other: Here, accesses: Accesses, retries: Retries, 
   const unanswered = joining.filter(subflow => now - subflow.createdAt >= JOIN_MS)
   return [
     ...destroyed(unanswered, () => `${access} does not answer`),
-    ...destroyed(surplus(ready), () => `there is another one on ${access}`),
+    ...destroyed(surplus(ready, now), () => `there is another one on ${access}`),
   ]
 }
 
@@ -187,9 +192,11 @@ function whyLost(subflow: SubflowState, accesses: Accesses, now: number): string
   return `${access} was lost since it was created`
 }
 
-/** All except one: the one with data outstanding, otherwise the youngest, which is known to work. */
-function surplus(ready: readonly SubflowState[]): SubflowState[] {
+/** All except one: the one that carries something, otherwise the youngest, which is known to work. Never a probe. */
+function surplus(ready: readonly SubflowState[], now: number): SubflowState[] {
   if (ready.length < 2) return []
-  const worth = (subflow: SubflowState) => (subflow.outstanding ? Number.MAX_SAFE_INTEGER : 0) + subflow.createdAt
+  const carries = (subflow: SubflowState) => subflow.outstanding || isFlowing(subflow, now)
+  const worth = (subflow: SubflowState) =>
+    subflow.isProbe ? Number.NEGATIVE_INFINITY : (carries(subflow) ? Number.MAX_SAFE_INTEGER : 0) + subflow.createdAt
   return [...ready].sort((a, b) => worth(b) - worth(a)).slice(1)
 }

@@ -9,7 +9,7 @@
  */
 
 import type { AccessType, Steering, Thresholds } from '../rules/rule.js'
-import { BOTH, isFresh, onlyOneLeft, otherAccess, usesOf, type Wanted } from './accesses.js'
+import { BOTH, currentRtt, isFresh, onlyOneLeft, otherAccess, usesOf, type Wanted } from './accesses.js'
 import type { Accesses, AccessState } from './snapshot.js'
 
 /** By access. */
@@ -95,15 +95,21 @@ function observe(
   limits: Thresholds | ((minRttMs: number) => Thresholds),
 ): Congestion {
   if (!access.available) return { over: false, otherwiseSince: undefined, ...UNMEASURED }
-  const rttMs = isFresh(access, now) ? access.rttMs : undefined
+  const rttMs = currentRtt(access, now)
   const path = pathRtt(access, before ?? UNMEASURED, now)
   const was = before?.over ?? false
   const limit = typeof limits === 'function' ? limits(path.minRttMs) : limits
-  const over = isOver(rttMs, limit.rttMs, was) || isOver(access.lossPermille, limit.lossPermille, was)
+  const over =
+    isOver(rttMs, limit.rttMs, was) ||
+    isOver(greater(access.lossPermille, access.receiveLossPermille), limit.lossPermille, was)
   if (over === was) return { over, otherwiseSince: undefined, ...path }
   const otherwiseSince = before?.otherwiseSince ?? now
   const long = now - otherwiseSince >= (over ? RISE_MS : FALL_MS)
   return long ? { over, otherwiseSince: undefined, ...path } : { over: was, otherwiseSince, ...path }
+}
+
+function greater(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.max(one, other)
 }
 
 function isOver(value: number | undefined, limit: number | undefined, was: boolean): boolean {

@@ -18,8 +18,17 @@ export interface AccessState {
   rttMs: number | undefined
   /** When that was measured; `-Infinity`: never. */
   rttAt: number
+  /**
+   * Smoothed round-trip time of what is received, with the queue that it waits in: at least this. Undefined: too little was ever
+   * received to measure it.
+   */
+  receiveRttMs: number | undefined
+  /** When that was measured; `-Infinity`: never. */
+  receiveRttAt: number
   /** Smoothed share of bytes that were retransmitted, in tenths of a percent. Undefined: not measured lately. */
   lossPermille: number | undefined
+  /** Smoothed share of received segments that had been lost before: at least this, in tenths of a percent. Undefined: not measured lately. */
+  receiveLossPermille: number | undefined
   /** What the session's connections send and receive over it, including retransmissions; smoothed. */
   bytesPerSecond: number
 }
@@ -53,6 +62,33 @@ export interface SubflowState {
   addressGone: boolean
   /** Smoothed; 0: not measured yet. */
   rttMs: number
+  /** What data was received on it. */
+  reception: Reception
+  /** When this side last requested a change of its backup flag; `-Infinity`: never. */
+  flaggedAt: number
+  /** It was made to find out whether its access carries anything, and is destroyed once it is established. */
+  isProbe: boolean
+}
+
+/** What is known of the data received on a subflow, from sample to sample. */
+export interface Reception {
+  /** When data was last received; `-Infinity`: never. */
+  at: number
+  /** All segments with data received so far. */
+  segments: number
+  /** Segments with data received lately, as of `at`: older ones weigh less. */
+  recent: number
+  /** The longest time between two of them, in milliseconds, after which data was received again: older ones weigh less. */
+  pauseMs: number
+  /** The longest time without data that a sample has shown, in milliseconds: older ones weigh less. */
+  gapMs: number
+  /** A sample has shown a pause since `at`. */
+  paused: boolean
+  /**
+   * The round-trip time of the received direction, in milliseconds, with the queue that the data waits in: at least this.
+   * Undefined: too little is received to measure it.
+   */
+  rttMs: number | undefined
 }
 
 /** How a connection uses an access. */

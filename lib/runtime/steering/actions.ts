@@ -78,7 +78,7 @@ async function carryOut(
     if (action.do === 'ask') connection.mayAsk = false
     if (action.do === 'create' && !UNANSWERED.has(code)) connection.joinFailed(action.access, now(), random)
     if (action.do === 'set-backup') {
-      connection.setBackup(action.subflow, !action.backup)
+      connection.setBackup(action.subflow, !action.backup, now())
       // The handshake of a young subflow is not complete; an old subflow has ended by itself.
       if (code === 'EINVAL') return undefined
     }
@@ -118,7 +118,7 @@ function request(
   if (action.do === 'create') {
     const local = links.address(action.access, family)
     if (!local || !remote) return undefined
-    const localId = connection.join(action.access, local, action.backup, now())
+    const localId = connection.join(action.access, local, action, now())
     return binding.create(connection, { token, localId, local, remote, backup: action.backup })
   }
   const name = connection.name(action.subflow)
@@ -128,7 +128,7 @@ function request(
     const localId = connection.unsharedId(action.subflow)
     return localId === undefined ? manager.destroySubflow(name) : destroyAndWithdraw(manager, name, localId)
   }
-  connection.setBackup(action.subflow, action.backup)
+  connection.setBackup(action.subflow, action.backup, now())
   return manager.setBackup({ ...name, backup: action.backup })
 }
 

@@ -4,6 +4,7 @@ import { plainAddress } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/steering/plan.js'
+import { isFlowing, NOTHING_RECEIVED } from '../../policy/steering/reception.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
 import type { AddressPort, MptcpEvent, SubflowName } from '../network/path-manager.js'
@@ -30,6 +31,7 @@ interface Join {
   address: string
   interfaceIndex: number
   backup: boolean
+  isProbe: boolean
 }
 
 /** The kernel's report of a subflow that it has made. */
@@ -55,7 +57,7 @@ export class SteeredConnection {
   sendBuffer: number | undefined
   /** Whether the kernel can ask the peer what has arrived. */
   mayAsk = true
-  /** Whether no subflow has had anything outstanding or acknowledged since the sample before. */
+  /** Whether no subflow has had anything outstanding, acknowledged or received since the sample before. */
   idle = false
   readonly #subflows = new Map<number, SteeredSubflow>()
   readonly #joins: Partial<Record<AccessType, Join>> = {}
@@ -86,8 +88,8 @@ export class SteeredConnection {
   get subflows(): SubflowState[] {
     if (!this.#joins['3gpp'] && !this.#joins['non-3gpp']) return [...this.#subflows.values()]
     const joining = BOTH.filter(access => this.#joins[access]).map((access): SubflowState => {
-      const { at, backup } = this.#joins[access]!
-      return { ...NEW, id: UNSEEN, access, backup, createdAt: at, progressAt: at }
+      const { at, backup, isProbe } = this.#joins[access]!
+      return { ...NEW, id: UNSEEN, access, backup, createdAt: at, progressAt: at, isProbe }
     })
     return [...this.#subflows.values(), ...joining]
   }
@@ -160,7 +162,9 @@ export class SteeredConnection {
       const transfer = access && transferSince(access, subflow, seen)
       applySample(subflow, seen, now, this.activity.idleAt)
       if (access) this.#judge(access, state, subflow, now, random)
-      if (transfer && subflow.state === 'established') transfers.push(transfer)
+      if (!transfer || subflow.state !== 'established') continue
+      // Its SYN was acknowledged before the peer had accepted it: the handshake is a measurement all the same.
+      transfers.push(state === 'joining' ? { ...transfer, acked: Math.max(1, transfer.acked) } : transfer)
     }
     for (const [id, subflow] of this.#subflows) {
       if (sample.subflows.some(seen => seen.id === id)) continue
@@ -172,10 +176,18 @@ export class SteeredConnection {
     }
     this.#forgetJoins(now, random)
     const awaits = this.subflows.some(({ outstanding }) => outstanding)
-    this.idle = !awaits && transfers.every(({ acked, sent }) => acked === 0 && sent === 0)
-    const mayBeIdle = sample.outstanding === 0 && !awaits && this.#isSettled
+    this.idle = !awaits && transfers.every(({ acked, sent, received }) => acked === 0 && sent === 0 && received === 0)
+    const flows = this.subflows.some(subflow => isFlowing(subflow, now))
+    const mayBeIdle = sample.outstanding === 0 && !awaits && !flows && this.#isSettled
     this.activity.note(sample, { idle: this.idle, mayBeIdle }, now)
     return transfers
+  }
+
+  /** Whether it relies on this access: it has an established subflow there that is not a backup. */
+  reliesOn(access: AccessType): boolean {
+    for (const subflow of this.#subflows.values())
+      if (subflow.access === access && subflow.state === 'established' && !subflow.backup) return true
+    return false
   }
 
   hasSubflowFrom(address: string): boolean {
@@ -188,10 +200,10 @@ export class SteeredConnection {
   join(
     access: AccessType,
     { address, interfaceIndex }: { address: string; interfaceIndex: number },
-    backup: boolean,
+    { backup, isProbe = false }: { backup: boolean; isProbe?: boolean },
     now: number,
   ): number {
-    this.#joins[access] = { at: now, address, interfaceIndex, backup }
+    this.#joins[access] = { at: now, address, interfaceIndex, backup, isProbe }
     this.markActive()
     const id = this.#localIds.get(address) ?? this.#localIds.size + 1
     this.#localIds.set(address, id)
@@ -224,9 +236,10 @@ export class SteeredConnection {
     this.#failed(access, now, random)
   }
 
-  setBackup(id: number, backup: boolean): void {
+  setBackup(id: number, backup: boolean, now: number): void {
     const subflow = this.#subflows.get(id)
     if (subflow) subflow.backup = backup
+    if (subflow) subflow.flaggedAt = now
     this.markActive()
   }
 
@@ -310,6 +323,9 @@ export class SteeredConnection {
       askedAt: Number.NEGATIVE_INFINITY,
       addressGone: false,
       rttMs: 0,
+      reception: NOTHING_RECEIVED,
+      flaggedAt: Number.NEGATIVE_INFINITY,
+      isProbe: join?.isProbe ?? false,
       name: { token: this.token, local: found.local, remote: found.remote },
       localId,
       interfaceIndex: join?.interfaceIndex ?? 0,
@@ -320,6 +336,7 @@ export class SteeredConnection {
       bytesRetrans: 0,
       bytesReceived: 0,
       notsentBytes: 0,
+      outOfOrder: 0,
     }
     this.#subflows.set(id, begun)
     const made = this.#made.get(keyOf(found.local))

@@ -17,6 +17,7 @@ import {
   type SteeringMemory,
 } from '../../policy/steering/modes.js'
 import { type Action, plan } from '../../policy/steering/plan.js'
+import { isQuiet, judgeProbes, NOT_PROBED, type Probing } from '../../policy/steering/reception.js'
 import type { Accesses, SubflowState } from '../../policy/steering/snapshot.js'
 import { fdsOf, type SubflowAddresses } from '../kernel/sampler.js'
 import { type AccessConfig, AccessLinks } from '../network/access-links.js'
@@ -68,6 +69,9 @@ export class Controller {
   #steeredBy = ''
   /** When anything was last received over each access. */
   readonly #receivedAt: Record<AccessType, number> = { '3gpp': NEVER, 'non-3gpp': NEVER }
+  readonly #probing: Record<AccessType, Probing> = { '3gpp': NOT_PROBED, 'non-3gpp': NOT_PROBED }
+  /** By token: the access that this connection probes in this scan. */
+  readonly #probes = new Map<number, AccessType>()
   #reportedAt = NEVER
   readonly #subflowReporter = new SubflowReporter()
   /** Where the kernel's path manager makes the subflows, for all connections together. */
@@ -260,11 +264,13 @@ export class Controller {
   #judgeAccesses(active: readonly SteeredConnection[], now: number): Accesses {
     this.#subflows = active.flatMap(connection => connection.subflows)
     // Idle connections have nothing that could be silent, and have received nothing new.
+    this.#probes.clear()
     const evidence = (access: AccessType) => {
       const subflows = this.#subflows.filter(subflow => subflow.access === access)
       const found = evidenceOf(subflows, this.#health[access], now, this.#receivedAt[access])
       this.#receivedAt[access] = found.receivedAt
-      return found
+      const isSilent = this.#probe(access, subflows, active, now)
+      return isSilent ? { ...found, silent: true } : found
     }
     const all = [...this.#transfers.values()].flat()
     const before = this.#health
@@ -284,6 +290,27 @@ export class Controller {
     }
     const state = (access: AccessType) => ({ ...this.#measured[access], ...this.#health[access] })
     return { '3gpp': state('3gpp'), 'non-3gpp': state('non-3gpp') }
+  }
+
+  /** @returns whether the probes of this access show that nothing is received over it */
+  #probe(access: AccessType, subflows: SubflowState[], active: readonly SteeredConnection[], now: number): boolean {
+    if (!this.#health[access].available || !this.#effects.pathManager) return false
+    const relying = (connections: Iterable<SteeredConnection>) => {
+      for (const connection of connections) if (connection.reliesOn(access)) return connection
+      return undefined
+    }
+    const { idleProbeMs } = this.#effects
+    const receivedAt = this.#receivedAt[access]
+    const isOverdue = now - Math.max(receivedAt, this.#probing[access].at) >= idleProbeMs
+    const carrying = relying(active) ?? (isOverdue ? relying(this.#connections.values()) : undefined)
+    const carries = carrying !== undefined
+    const verdict = judgeProbes(this.#probing[access], { subflows, receivedAt, carries, idleProbeMs }, now)
+    this.#probing[access] = verdict.probing
+    if (!verdict.isDue) return verdict.isSilent
+    const quiet = active.find(one => one.subflows.some(subflow => subflow.access === access && isQuiet(subflow, now)))
+    const prober = quiet ?? carrying
+    if (prober) this.#probes.set(prober.token, access)
+    return verdict.isSilent
   }
 
   #decide(accesses: Accesses, now: number): Map<number, Decision> {
@@ -320,6 +347,11 @@ export class Controller {
     const steered = by === this.#steeredBy ? active : this.#connections.values()
     this.#steeredBy = by
     const measuring = new Set<number>()
+    for (const token of this.#probes.keys()) {
+      const prober = this.#connections.get(token)
+      if (prober && steered === active && !active.includes(prober))
+        this.#steer(prober, decisions, accesses, measuring, now)
+    }
     for (const connection of steered) this.#steer(connection, decisions, accesses, measuring, now)
   }
 
@@ -346,6 +378,7 @@ export class Controller {
       allowed: allowedAccesses(rule.steering),
       why: decision.why,
       measure,
+      probe: this.#probes.get(connection.token),
       mayAsk: connection.mayAsk,
     }
     const act = (action: Action) =>

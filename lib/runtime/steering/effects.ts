@@ -33,6 +33,8 @@ export interface Effects {
   setSendBuffer(fd: number, token: number, bytes: number): void
   /** Asks the peer, over each quiet subflow, what of the whole stream has arrived. May throw: this kernel cannot. */
   askForAcknowledgement(fd: number, token: number): void
+  /** As in `HostConfig`. */
+  idleProbeMs: number
   /** Milliseconds on a monotonic clock. */
   now(): number
   random(): number

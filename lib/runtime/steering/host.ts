@@ -95,7 +95,7 @@ interface Running {
   end(): Promise<void>
 }
 
-async function open({ accesses, own }: HostConfig, report: (report: Report) => void): Promise<Running> {
+async function open({ accesses, idleProbeMs, own }: HostConfig, report: (report: Report) => void): Promise<Running> {
   const links = await openLinkMonitor()
   const { level, pathManager } = await openLevel()
   const endpoints =
@@ -121,6 +121,7 @@ async function open({ accesses, own }: HostConfig, report: (report: Report) => v
     interfaceFor,
     setSendBuffer,
     askForAcknowledgement,
+    idleProbeMs,
     now: () => performance.now(),
     random: Math.random,
   }

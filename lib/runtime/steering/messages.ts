@@ -38,6 +38,8 @@ export type Report =
 
 export interface HostConfig {
   accesses: Record<AccessType, AccessConfig>
+  /** An access that carries connections is probed when nothing was received over it for so long, in milliseconds; `Infinity`: never. */
+  idleProbeMs: number
   /** What a loop before this one has made, and has not taken away. */
   own?: OwnEndpoints | undefined
 }

@@ -2,6 +2,7 @@
 
 import type { AccessType } from '../../policy/rules/rule.js'
 import type { Transfer } from '../../policy/steering/accesses.js'
+import { NOTHING_RECEIVED, received } from '../../policy/steering/reception.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import { TCP_STATES } from '../../wire/kernel/tcp-info.js'
 import type { SubflowSample } from '../kernel/sampler.js'
@@ -28,6 +29,7 @@ export interface SteeredSubflow extends SubflowState {
   bytesRetrans: number
   bytesReceived: number
   notsentBytes: number
+  outOfOrder: number
 }
 
 /** A subflow that no sample has shown anything of. */
@@ -40,6 +42,9 @@ export const NEW: Omit<SubflowState, 'id' | 'access' | 'backup' | 'createdAt' | 
   askedAt: Number.NEGATIVE_INFINITY,
   addressGone: false,
   rttMs: 0,
+  reception: NOTHING_RECEIVED,
+  flaggedAt: Number.NEGATIVE_INFINITY,
+  isProbe: false,
 }
 
 /**
@@ -52,8 +57,8 @@ export function applySample(subflow: SteeredSubflow, sample: SubflowSample, now:
   const isAccepted = !subflow.joined || sample.segsIn >= ACCEPTED_SEGMENTS
   const state = handshake === 'established' && !isAccepted ? 'joining' : handshake
   const outstanding = state === 'established' && sample.unacked > 0
-  const received = sample.bytesReceived > subflow.bytesReceived
-  const receivedAt = now - (received ? Math.min(sample.lastAckRecv, sample.lastDataRecv) : sample.lastAckRecv)
+  const isNew = sample.bytesReceived > subflow.bytesReceived
+  const receivedAt = now - (isNew ? Math.min(sample.lastAckRecv, sample.lastDataRecv) : sample.lastAckRecv)
   subflow.progressAt = outstanding ? progressAt(subflow, sample, now, idleAt) : now
   if (handshake !== 'joining') subflow.receivedAt = Math.max(subflow.receivedAt, receivedAt)
   subflow.state = state
@@ -67,6 +72,14 @@ export function applySample(subflow: SteeredSubflow, sample: SubflowSample, now:
   subflow.bytesRetrans = sample.bytesRetrans
   subflow.bytesReceived = sample.bytesReceived
   subflow.notsentBytes = sample.notsentBytes
+  subflow.outOfOrder = sample.outOfOrder ?? 0
+  const { dataSegsIn, lastDataRecv, receiveRtt = 0 } = sample
+  if (dataSegsIn === undefined) return
+  subflow.reception = received(
+    subflow.reception,
+    { segments: dataSegsIn, sinceMs: lastDataRecv, rttMs: receiveRtt / 1000 },
+    now,
+  )
 }
 
 /** What a subflow has transferred since `before`, the last sample applied. */
@@ -78,6 +91,9 @@ export function transferSince(access: AccessType, before: SteeredSubflow, sample
     sent: sample.bytesSent - before.bytesSent,
     retransmitted: sample.bytesRetrans - before.bytesRetrans,
     received: sample.bytesReceived - before.bytesReceived,
+    receiveRttMs: before.reception.rttMs,
+    segments: sample.dataSegsIn === undefined ? undefined : sample.dataSegsIn - before.reception.segments,
+    outOfOrder: sample.outOfOrder === undefined ? undefined : sample.outOfOrder - before.outOfOrder,
     assigned: assignedTo(sample) - assignedTo(before),
     queued: sample.notsentBytes,
     minRttMs: sample.minRtt === NO_MIN_RTT ? 0 : sample.minRtt / 1000,

@@ -3,7 +3,17 @@ import { isFresh, measure, onlyOneLeft, type Transfer, UNMEASURED } from '../../
 import type { AccessState } from '../../../lib/policy/steering/snapshot.js'
 
 const told = (changes: Partial<Transfer>): Transfer => {
-  return { rttMs: 20, acked: 1000, sent: 1000, retransmitted: 0, received: 0, ...changes }
+  return {
+    rttMs: 20,
+    acked: 1000,
+    sent: 1000,
+    retransmitted: 0,
+    received: 0,
+    receiveRttMs: undefined,
+    segments: 0,
+    outOfOrder: 0,
+    ...changes,
+  }
 }
 
 describe('round-trip time', () => {

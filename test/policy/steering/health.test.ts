@@ -10,6 +10,7 @@ import {
   scanAgainIn,
   UNKNOWN_HEALTH,
 } from '../../../lib/policy/steering/health.js'
+import { NOTHING_RECEIVED } from '../../../lib/policy/steering/reception.js'
 import type { SubflowState } from '../../../lib/policy/steering/snapshot.js'
 
 const subflow = (changes: Partial<SubflowState>): SubflowState => ({
@@ -26,6 +27,9 @@ const subflow = (changes: Partial<SubflowState>): SubflowState => ({
   askedAt: Number.NEGATIVE_INFINITY,
   addressGone: false,
   rttMs: 20,
+  reception: NOTHING_RECEIVED,
+  flaggedAt: Number.NEGATIVE_INFINITY,
+  isProbe: false,
   ...changes,
 })
 

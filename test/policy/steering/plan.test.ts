@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { AccessType } from '../../../lib/policy/rules/rule.js'
 import { type Action, NO_RETRIES, plan, type Retries, retryAfter } from '../../../lib/policy/steering/plan.js'
+import { NOTHING_RECEIVED } from '../../../lib/policy/steering/reception.js'
 import type { Accesses, AccessState, SubflowState, Use } from '../../../lib/policy/steering/snapshot.js'
 
 const NEVER = Number.NEGATIVE_INFINITY
@@ -14,6 +15,9 @@ const UP: AccessState = {
   rttMs: 20,
   rttAt: NOW,
   lossPermille: undefined,
+  receiveRttMs: undefined,
+  receiveRttAt: Number.NEGATIVE_INFINITY,
+  receiveLossPermille: undefined,
   bytesPerSecond: 0,
 }
 const LOST: AccessState = { ...UP, available: false, why: 'no carrier', lostAt: NOW }
@@ -36,6 +40,9 @@ const subflow = (id: number, access: AccessType | undefined, changes: Partial<Su
   askedAt: NEVER,
   addressGone: false,
   rttMs: 20,
+  reception: NOTHING_RECEIVED,
+  flaggedAt: Number.NEGATIVE_INFINITY,
+  isProbe: false,
   ...changes,
 })
 const cellular = (id: number, changes: Partial<SubflowState> = {}) => subflow(id, '3gpp', changes)

@@ -6,6 +6,9 @@ import type { Accesses } from '../../../lib/policy/steering/snapshot.js'
 const state = (available: boolean) => ({
   ...{ available, suspected: false, why: available ? 'up' : 'no carrier', lostAt: 0, rttMs: 20, rttAt: 0 },
   lossPermille: undefined,
+  receiveRttMs: undefined,
+  receiveRttAt: Number.NEGATIVE_INFINITY,
+  receiveLossPermille: undefined,
   bytesPerSecond: 0,
 })
 const both: Accesses = { '3gpp': state(true), 'non-3gpp': state(true) }

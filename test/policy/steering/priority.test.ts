@@ -11,6 +11,9 @@ const UP: AccessState = {
   rttMs: undefined,
   rttAt: Number.NEGATIVE_INFINITY,
   lossPermille: undefined,
+  receiveRttMs: undefined,
+  receiveRttAt: Number.NEGATIVE_INFINITY,
+  receiveLossPermille: undefined,
   bytesPerSecond: 0,
 }
 const DOWN: AccessState = { ...UP, available: false, why: 'no carrier' }

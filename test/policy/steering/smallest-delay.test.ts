@@ -19,6 +19,9 @@ function access(rtt: Rtt, now: number): AccessState {
     rttMs,
     rttAt,
     lossPermille: undefined,
+    receiveRttMs: undefined,
+    receiveRttAt: Number.NEGATIVE_INFINITY,
+    receiveLossPermille: undefined,
     bytesPerSecond: 0,
   }
 }

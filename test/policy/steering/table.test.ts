@@ -156,6 +156,9 @@ function access(is: string | undefined, now: number): AccessState {
     rttMs: bad ? 200 : 20,
     rttAt: now,
     lossPermille: bad ? 50 : 0,
+    receiveRttMs: undefined,
+    receiveRttAt: Number.NEGATIVE_INFINITY,
+    receiveLossPermille: undefined,
     bytesPerSecond: 0,
   }
 }

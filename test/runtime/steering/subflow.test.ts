@@ -2,12 +2,13 @@
 import { describe, expect, test } from 'vitest'
 import { measure, UNMEASURED } from '../../../lib/policy/steering/accesses.js'
 import { divide } from '../../../lib/policy/steering/load-balance.js'
+import { NOTHING_RECEIVED } from '../../../lib/policy/steering/reception.js'
 import type { SubflowSample } from '../../../lib/runtime/kernel/sampler.js'
 import { loadOf } from '../../../lib/runtime/steering/load.js'
 import { type SteeredSubflow, transferSince } from '../../../lib/runtime/steering/subflow.js'
 
 const NOTHING = { bytesAcked: 0, bytesSent: 0, bytesRetrans: 0, bytesReceived: 0, notsentBytes: 0 }
-const before = NOTHING as SteeredSubflow
+const before = { ...NOTHING, outOfOrder: 0, reception: NOTHING_RECEIVED } as SteeredSubflow
 const sample = (changes: Partial<SubflowSample>) =>
   ({ ...NOTHING, rtt: 20_000, minRtt: 15_000, ...changes }) as SubflowSample
 

@@ -31,7 +31,10 @@ class Thread extends EventEmitter implements LoopThread {
   }
 }
 
-const CONFIG: HostConfig = { accesses: { '3gpp': { interface: 'cell' }, 'non-3gpp': { interface: 'wifi' } } }
+const CONFIG: HostConfig = {
+  idleProbeMs: 30_000,
+  accesses: { '3gpp': { interface: 'cell' }, 'non-3gpp': { interface: 'wifi' } },
+}
 const READY: Report = { event: 'ready', level: { level: 'userspace', why: undefined } }
 const steered = { token: 1, fd: 3, remote: undefined, family: 4, rule: 255 } as const
 const add: Command = { command: 'add', steered }
