@@ -9,15 +9,18 @@
 
 import type { AccessType } from '../rules/rule.js'
 import { BOTH, otherAccess, usesOf } from './accesses.js'
+import { asked, followPeer, mayUseBoth, NO_LAG, type PeerLag, stillComing } from './peer-lag.js'
 import type { Uses } from './snapshot.js'
 
 type ByAccess = Readonly<Record<AccessType, number>>
 
-/** What one connection of the rule carries. */
+/** What one connection of the rule carries. Received bytes count when they arrive. */
 export interface ConnectionLoad {
   token: number
   /** Bytes assigned to its subflows since the last scan: sent for the first time, or queued. */
   assigned: ByAccess
+  /** Bytes received on its subflows since the last scan. */
+  received: ByAccess
   /** Bytes in the queues of its subflows that were never sent. */
   queued: ByAccess
   /** The smallest round-trip time measured on its subflows, in milliseconds; 0: none. */
@@ -52,6 +55,9 @@ export interface Placement {
   /** How many milliseconds it has been known. */
   age: number
   queued: ByAccess
+  /** Of `rate`, what is received. */
+  receivedRate: number
+  peer: PeerLag
 }
 
 /** The weight of the bytes that an access is ahead halves in this time: twice the window in which the share has to be right. */
@@ -72,6 +78,10 @@ const BEGIN_MS = 1_000
 const BACKLOG = 32_768
 /** Bytes that cannot be sent within this time do not count yet: they would be corrected too early. */
 const SOON_MS = 50
+/** A connection that receives is moved for an error of at least so many milliseconds of what it carries: a flag is a packet. */
+const PEER_WORTH_MS = 30
+/** A connection of which at least this share is received is placed by what its peer does. */
+const RECEIVING = 0.1
 /** How long the capacity of an access is measured. */
 const SPAN_MS = 40
 /** The known capacity of an access halves in this time. */
@@ -95,7 +105,7 @@ export function divide(
 ): Division {
   const share = percent3gpp / 100
   const elapsed = before ? Math.max(1, now - before.at) : PERIOD_MS.most
-  const places = connections.map(one => follow(before?.connections.get(one.token), one, share, elapsed))
+  const places = connections.map(one => follow(before?.connections.get(one.token), one, share, elapsed, now))
   const rate = sum(places, place => place.rate)
   const span = byAccess(access => lengthened(access, before, connections))
   const capacity = byAccess(access => capacityOf(before?.capacity[access] ?? 0, span[access], elapsed, now))
@@ -111,22 +121,33 @@ export function divide(
   /** How many of the bytes that 3GPP access is ahead will not be sent soon. */
   const later = (1 - share) * beyond('3gpp', capacity, connections) - share * beyond('non-3gpp', capacity, connections)
 
+  /** How many bytes 3GPP access will be ahead by what still arrives where peers were asked to stop. */
+  const coming = sum(places, ({ peer }) => ahead3gpp(stillComing(peer), share))
+
   const period = Math.min(Math.max(elapsed, PERIOD_MS.least), PERIOD_MS.most)
   const carrying = places.filter((_, i) => canMove(connections[i]!))
   const movable = carrying.filter(place => place.rate > (NEGLIGIBLE * rate) / carrying.length)
   for (const place of movable.sort(byWeight)) {
+    const other = otherAccess(place.on)
+    const sentRate = place.rate - place.receivedRate
     const horizon = Math.min((period * rate) / place.rate, TREND_MS)
-    const error = ahead - later + drift() * horizon
+    const change = isReceiving(place) ? changeTo(place, other, now) : NO_CHANGE
+    const error = ahead - later + drift() * horizon + coming + ahead3gpp(change.left, share)
     const isAhead = place.on === '3gpp' ? error > 0 : error < 0
-    if (!isAhead || Math.abs(error) <= (0.5 + WORTH) * place.rate * horizon) continue
-    meant[place.on] -= place.rate
-    place.on = otherAccess(place.on)
-    meant[place.on] += place.rate
+    const least = isReceiving(place) ? PEER_WORTH_MS * place.receivedRate : 0
+    const worth = Math.max((0.5 + WORTH) * sentRate * horizon, least, Math.abs(ahead3gpp(change.begun, share)) / 2)
+    if (!isAhead || Math.abs(error) <= worth) continue
+    meant[place.on] -= sentRate
+    place.on = other
+    meant[place.on] += sentRate
   }
 
   const scarce = scarceAccess(capacity, share)
   for (const [i, place] of places.entries()) {
-    place.uses = usesOf(place.on, 'active', isSpared(place, scarce) ? 'active' : 'backup')
+    const both = isReceiving(place) ? mayUseBoth(place.peer, place.on, now) : isSpared(place, scarce)
+    const uses = usesOf(place.on, 'active', both ? 'active' : 'backup')
+    if (connections[i]!.movable) place.peer = asked(place.peer, place.uses, uses, now)
+    place.uses = uses
     place.sendBuffer = sendBuffer(place, connections[i]!, capacity, rate)
   }
   const missing = rate === 0 ? 0 : (ahead - later + drift() * TREND_MS) / (rate * BEGIN_MS)
@@ -151,25 +172,58 @@ export function beginning(credit: number, newOver3gpp: number): { access: Access
   return due >= 0.5 ? { access: '3gpp', credit: due - 1 } : { access: 'non-3gpp', credit: due }
 }
 
-function follow(before: Placement | undefined, one: ConnectionLoad, share: number, elapsed: number): Placement {
-  const { assigned, queued, movable } = one
-  const over =
-    assigned['3gpp'] > assigned['non-3gpp'] ? '3gpp' : assigned['3gpp'] < assigned['non-3gpp'] ? 'non-3gpp' : undefined
+function follow(
+  before: Placement | undefined,
+  one: ConnectionLoad,
+  share: number,
+  elapsed: number,
+  now: number,
+): Placement {
+  const { received, queued, movable } = one
+  const moved = byAccess(access => one.assigned[access] + received[access])
+  const over = moved['3gpp'] > moved['non-3gpp'] ? '3gpp' : moved['3gpp'] < moved['non-3gpp'] ? 'non-3gpp' : undefined
   // A connection that cannot be moved is where its bytes go.
   const kept = movable ? (before?.on ?? over) : (over ?? before?.on)
   const on = share === 0 ? 'non-3gpp' : share === 1 ? '3gpp' : (kept ?? (share < 0.5 ? 'non-3gpp' : '3gpp'))
   const age = (before?.age ?? 0) + elapsed
   const known = before?.rate ?? 0
-  const rate = known + (assigned['3gpp'] + assigned['non-3gpp'] - known * elapsed) / Math.min(age, RATE_MS)
-  return { on, uses: usesOf(on, 'active', 'backup'), sendBuffer: before?.sendBuffer, rate, age, queued }
+  const smoothed = (rateBefore: number, bytes: ByAccess) =>
+    rateBefore + (bytes['3gpp'] + bytes['non-3gpp'] - rateBefore * elapsed) / Math.min(age, RATE_MS)
+  const rate = smoothed(known, moved)
+  const receivedRate = smoothed(before?.receivedRate ?? 0, received)
+  const peer = before ? followPeer(before, received, ahead3gpp(moved, share) / elapsed, elapsed, now) : NO_LAG
+  // What it has used until now.
+  const uses = before?.uses ?? usesOf(on, 'active', 'backup')
+  return { on, uses, sendBuffer: before?.sendBuffer, rate, age, queued, receivedRate, peer }
+}
+
+/** Whether enough is received on it for its peer's lag to matter. */
+function isReceiving({ rate, receivedRate }: Placement): boolean {
+  return receivedRate > RECEIVING * rate
+}
+
+/** What placing a connection on the other access does to what its peer uses: bytes that still arrive, or arrive at least. */
+function changeTo({ uses, peer }: Placement, other: AccessType, now: number): { left: ByAccess; begun: ByAccess } {
+  const after = usesOf(other, 'active', mayUseBoth(peer, other, now) ? 'active' : 'backup')
+  const where = (from: Uses, to: Uses) =>
+    byAccess(access => (from[access] === 'active' && to[access] !== 'active' ? peer.tail[access] : 0))
+  return { left: where(uses, after), begun: where(after, uses) }
+}
+
+const NO_CHANGE = { left: { '3gpp': 0, 'non-3gpp': 0 }, begun: { '3gpp': 0, 'non-3gpp': 0 } }
+
+/** By how many bytes these get 3GPP access ahead of its share. */
+function ahead3gpp(bytes: ByAccess, share: number): number {
+  return (1 - share) * bytes['3gpp'] - share * bytes['non-3gpp']
 }
 
 function gained(connections: readonly ConnectionLoad[], share: number): number {
-  return sum(connections, ({ assigned }) => (1 - share) * assigned['3gpp'] - share * assigned['non-3gpp'])
+  const moved = (access: AccessType) => sum(connections, one => one.assigned[access] + one.received[access])
+  return ahead3gpp(byAccess(moved), share)
 }
 
 function meantFor(access: AccessType, places: readonly Placement[]): number {
-  return sum(places, place => (place.on === access ? place.rate : 0))
+  return sum(places, place => (place.on === access ? place.rate - place.receivedRate : 0))
 }
 
 function queuedFor(access: AccessType, connections: readonly ConnectionLoad[]): number {
@@ -188,8 +242,8 @@ function beyond(access: AccessType, capacity: ByAccess, connections: readonly Co
 }
 
 /** Moving a connection that carries nothing would change nothing. */
-function canMove({ movable, assigned }: ConnectionLoad): boolean {
-  return movable && assigned['3gpp'] + assigned['non-3gpp'] > 0
+function canMove({ movable, assigned, received }: ConnectionLoad): boolean {
+  return movable && BOTH.some(access => assigned[access] + received[access] > 0)
 }
 
 /**

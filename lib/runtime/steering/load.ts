@@ -10,6 +10,8 @@ import { tokenOf } from '../kernel/open-socket.js'
 export interface SubflowLoad {
   /** Bytes that the kernel has assigned to it since the sample before. */
   assigned: number
+  /** Bytes received on it since the sample before. */
+  received: number
   /** Bytes in its own queue that were never sent. */
   queued: number
   /** The smallest round-trip time measured on it, in milliseconds; 0: none yet. */
@@ -29,13 +31,15 @@ export function loadOf(
   const load: ConnectionLoad & { readonly [key in keyof SubflowLoad]: Record<AccessType, number> } = {
     token,
     assigned: { '3gpp': 0, 'non-3gpp': 0 },
+    received: { '3gpp': 0, 'non-3gpp': 0 },
     queued: { '3gpp': 0, 'non-3gpp': 0 },
     minRttMs: { '3gpp': 0, 'non-3gpp': 0 },
     movable: subflows.some(at => at.access === '3gpp') && subflows.some(at => at.access === 'non-3gpp'),
   }
-  for (const { access, assigned, queued, minRttMs } of subflows) {
+  for (const { access, assigned, received, queued, minRttMs } of subflows) {
     if (!access) continue
     load.assigned[access] += assigned
+    load.received[access] += received
     load.queued[access] += queued
     load.minRttMs[access] = Math.max(load.minRttMs[access], minRttMs)
   }
@@ -49,6 +53,7 @@ export function combined(all: readonly ConnectionLoad[]): ConnectionLoad {
   return {
     token: 0,
     assigned: { '3gpp': sum(one => one.assigned['3gpp']), 'non-3gpp': sum(one => one.assigned['non-3gpp']) },
+    received: { '3gpp': sum(one => one.received['3gpp']), 'non-3gpp': sum(one => one.received['non-3gpp']) },
     queued: { '3gpp': sum(one => one.queued['3gpp']), 'non-3gpp': sum(one => one.queued['non-3gpp']) },
     minRttMs: { '3gpp': most(one => one.minRttMs['3gpp']), 'non-3gpp': most(one => one.minRttMs['non-3gpp']) },
     movable: all.some(one => one.movable),

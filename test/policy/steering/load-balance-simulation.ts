@@ -1,5 +1,6 @@
 /**
- * A sender over two accesses, simulated by the millisecond, as far as load balancing depends on it: the kernel's scheduler
+ * Senders over two accesses, simulated by the millisecond, as far as load balancing depends on them: this device, and a peer that
+ * learns of a backup flag a one-way delay later and whose bytes count when they arrive. The kernel's scheduler
  * gives data to the active subflow whose queue drains soonest, as long as that has room; a subflow sends its assigned data
  * as its window allows; acknowledgements come a round trip later; what a link's buffer does not hold is lost and sent again.
  * Windows grow as with Reno after a slow start. Its numbers are near those of Linux 6.18 over emulated links.
@@ -7,10 +8,14 @@
 
 import type { AccessType } from '../../../lib/policy/rules/rule.js'
 import type { ConnectionLoad, Placement } from '../../../lib/policy/steering/load-balance.js'
+import type { Use } from '../../../lib/policy/steering/snapshot.js'
 import { seeded } from '../../support/random.js'
 
 /** Bytes that the application wants to send at that millisecond; Infinity: all that there is room for. */
 export type Source = (now: number) => number
+
+/** What a connection carries: up alone, or in either direction. */
+export type Traffic = Source | { up?: Source; down?: Source }
 
 export interface Link {
   mbps: number
@@ -29,11 +34,14 @@ export type Law = (
 ) => ReadonlyMap<number, Pick<Placement, 'uses' | 'sendBuffer'>>
 
 export interface Outcome {
-  /** Bytes that the receiver has got over each access by then, every 10 ms. */
-  received: { at: number; bytes: Readonly<Record<AccessType, number>> }[]
+  /** Bytes that have arrived over each access by then, every 10 ms: all, and those of each direction. */
+  received: { at: number; bytes: ByAccess; up: ByAccess; down: ByAccess }[]
   /** Backup flags set or cleared. */
   flags: number
 }
+
+type ByAccess = Readonly<Record<AccessType, number>>
+type Links = Readonly<Record<AccessType, Wire>>
 
 const BOTH = ['3gpp', 'non-3gpp'] as const
 const SEGMENT = 1428
@@ -53,6 +61,7 @@ export interface Simulation {
   periodMs?: number
   /** Passes come up to half a period late, as on a busy machine; 0: punctually. */
   seed?: number
+  links?: Readonly<Record<AccessType, Link>>
   /** Non-3GPP access is not there for a while. */
   away?: { from: number; to: number } | undefined
 }
@@ -61,33 +70,50 @@ export interface Simulation {
  * @param starts over which access each source's connection begins
  */
 export function simulate(
-  sources: readonly Source[],
+  sources: readonly Traffic[],
   starts: readonly AccessType[],
   law: Law,
-  { forMs = 12_000, periodMs = 25, seed = 1, away }: Simulation = {},
+  { forMs = 12_000, periodMs = 25, seed = 1, away, links = LINKS }: Simulation = {},
 ): Outcome {
   const random = seeded(seed)
-  const links = { '3gpp': new Wire(LINKS['3gpp']), 'non-3gpp': new Wire(LINKS['non-3gpp']) }
-  const connections = sources.map((source, token) => new Connection(token, source, links, starts[token]!))
+  const wires = () => ({ '3gpp': new Wire(links['3gpp']), 'non-3gpp': new Wire(links['non-3gpp']) })
+  const uplinks = wires()
+  const downlinks = wires()
+  const connections = sources.map((source, token) => {
+    const { up, down } = typeof source === 'function' ? { up: source } : source
+    return new Pair(
+      token,
+      up && new Connection(up, uplinks, starts[token]!),
+      down && new Connection(down, downlinks, starts[token]!),
+      links,
+    )
+  })
   const received: Outcome['received'] = []
   let flags = 0
   let pass = periodMs
   for (let now = 0; now < forMs; now++) {
-    for (const access of BOTH) links[access].arrive(now)
+    for (const access of BOTH) {
+      uplinks[access].arrive(now)
+      downlinks[access].arrive(now)
+    }
     for (const connection of connections) {
       if (now === away?.from) connection.lose('non-3gpp')
       if (now === away?.to) connection.join('non-3gpp')
       connection.run(now)
     }
-    if (now % 10 === 0)
-      received.push({ at: now, bytes: { '3gpp': links['3gpp'].delivered, 'non-3gpp': links['non-3gpp'].delivered } })
+    if (now % 10 === 0) {
+      const of = (one: Links) => ({ '3gpp': one['3gpp'].delivered, 'non-3gpp': one['non-3gpp'].delivered })
+      const [up, down] = [of(uplinks), of(downlinks)]
+      const bytes = { '3gpp': up['3gpp'] + down['3gpp'], 'non-3gpp': up['non-3gpp'] + down['non-3gpp'] }
+      received.push({ at: now, bytes, up, down })
+    }
     if (now < pass) continue
     pass = now + (seed ? Math.round(periodMs * (1 + random() / 2)) : periodMs)
     const placed = law(
       connections.map(connection => connection.tell()),
       now,
     )
-    for (const connection of connections) flags += connection.obey(placed.get(connection.token)!)
+    for (const connection of connections) flags += connection.obey(placed.get(connection.token)!, now)
   }
   return { received, flags }
 }
@@ -109,12 +135,13 @@ class Wire {
     return 2 * this.#delayMs
   }
 
-  send(now: number, bytes: number, acknowledged: (now: number) => void, lost: () => void): void {
+  send(now: number, bytes: number, arrived: () => void, acknowledged: (now: number) => void, lost: () => void): void {
     const free = Math.max(this.#free, now)
     if (free - now > BUFFER_MS) return this.#at(now + this.#delayMs * 2 + BUFFER_MS, lost)
     this.#free = free + (bytes + 72) / this.#perMs
     this.#at(Math.ceil(this.#free) + this.#delayMs, () => {
       this.delivered += bytes
+      arrived()
     })
     const back = Math.ceil(this.#free) + this.#delayMs * 2
     this.#at(back, () => acknowledged(back))
@@ -134,8 +161,9 @@ class Wire {
 
 class Subflow {
   backup = false
-  /** Given to it by the scheduler, in all. */
+  /** Given to it by the scheduler, in all; and what of it has arrived. */
   assigned = 0
+  delivered = 0
   /** Of that, never sent; to be sent again; on its way. */
   queued = 0
   #again = 0
@@ -190,6 +218,9 @@ class Subflow {
       this.#wire.send(
         now,
         bytes,
+        () => {
+          this.delivered += bytes
+        },
         later => this.#acknowledged(bytes, later - now, full),
         () => this.#lost(bytes, now),
       )
@@ -215,10 +246,82 @@ class Subflow {
   }
 }
 
-class Connection {
+/** A connection with its two directions, as the device sees it. */
+class Pair {
   readonly token: number
+  readonly #up: Connection | undefined
+  readonly #down: Connection | undefined
+  readonly #links: Readonly<Record<AccessType, Link>>
+  /** Flags on their way to the peer. */
+  #messages: { at: number; access: AccessType; use: Use }[] = []
+  #uses: Record<AccessType, Use> = { '3gpp': 'active', 'non-3gpp': 'active' }
+  readonly #peerUses: Record<AccessType, Use> = { '3gpp': 'active', 'non-3gpp': 'active' }
+
+  constructor(
+    token: number,
+    up: Connection | undefined,
+    down: Connection | undefined,
+    links: Readonly<Record<AccessType, Link>>,
+  ) {
+    this.token = token
+    this.#up = up
+    this.#down = down
+    this.#links = links
+  }
+
+  join(access: AccessType): void {
+    this.#up?.join(access)
+    this.#down?.join(access)
+  }
+
+  lose(access: AccessType): void {
+    this.#up?.lose(access)
+    this.#down?.lose(access)
+  }
+
+  run(now: number): void {
+    for (const { at, access, use } of this.#messages) {
+      if (at > now) continue
+      this.#peerUses[access] = use
+      this.#down?.obey({ uses: this.#peerUses, sendBuffer: undefined })
+    }
+    this.#messages = this.#messages.filter(({ at }) => at > now)
+    this.#up?.run(now)
+    this.#down?.run(now)
+  }
+
+  tell(): ConnectionLoad {
+    const none = { '3gpp': 0, 'non-3gpp': 0 }
+    const { movable } = (this.#up ?? this.#down)!
+    return {
+      token: this.token,
+      assigned: this.#up?.assignedSince() ?? none,
+      received: this.#down?.deliveredSince() ?? none,
+      queued: this.#up?.queued ?? none,
+      minRttMs: { '3gpp': 2 * this.#links['3gpp'].delayMs, 'non-3gpp': 2 * this.#links['non-3gpp'].delayMs },
+      movable,
+    }
+  }
+
+  /** @returns how many flags that changes */
+  obey(placed: Pick<Placement, 'uses' | 'sendBuffer'>, now: number): number {
+    let changed = 0
+    for (const access of BOTH) {
+      const use = placed.uses[access]
+      if (this.#uses[access] === use || !(this.#up ?? this.#down)!.movable) continue
+      changed++
+      this.#uses[access] = use
+      // A flag is sent over the subflow that it is about.
+      this.#messages.push({ at: now + this.#links[access].delayMs, access, use })
+    }
+    this.#up?.obey(placed)
+    return changed
+  }
+}
+
+class Connection {
   readonly #source: Source
-  readonly #links: Record<AccessType, Wire>
+  readonly #links: Links
   readonly #first: AccessType
   readonly #subflows: Partial<Record<AccessType, Subflow>> = {}
   /** Written by the application and assigned to no subflow yet. */
@@ -227,8 +330,7 @@ class Connection {
   #sendBuffer: number | undefined
   #told = { '3gpp': 0, 'non-3gpp': 0 }
 
-  constructor(token: number, source: Source, links: Record<AccessType, Wire>, first: AccessType) {
-    this.token = token
+  constructor(source: Source, links: Links, first: AccessType) {
     this.#source = source
     this.#links = links
     this.#first = first
@@ -259,41 +361,41 @@ class Connection {
     for (const subflow of subflows) subflow.run(now)
   }
 
-  tell(): ConnectionLoad {
-    const now = (of: (subflow: Subflow | undefined) => number) => ({
-      '3gpp': of(this.#subflows['3gpp']),
-      'non-3gpp': of(this.#subflows['non-3gpp']),
-    })
-    const assigned = now(subflow => subflow?.assigned ?? 0)
-    const since = {
-      '3gpp': assigned['3gpp'] - this.#told['3gpp'],
-      'non-3gpp': assigned['non-3gpp'] - this.#told['non-3gpp'],
-    }
-    this.#told = assigned
-    const movable = this.#subflows['3gpp'] !== undefined && this.#subflows['non-3gpp'] !== undefined
-    return {
-      token: this.token,
-      assigned: since,
-      queued: now(subflow => subflow?.queued ?? 0),
-      minRttMs: { '3gpp': this.#links['3gpp'].roundTripMs, 'non-3gpp': this.#links['non-3gpp'].roundTripMs },
-      movable,
-    }
+  get movable(): boolean {
+    return this.#subflows['3gpp'] !== undefined && this.#subflows['non-3gpp'] !== undefined
   }
 
-  /** @returns how many flags that changes */
-  obey({ uses, sendBuffer }: Pick<Placement, 'uses' | 'sendBuffer'>): number {
-    let changed = 0
+  get queued(): ByAccess {
+    return this.#now(subflow => subflow.queued)
+  }
+
+  assignedSince(): ByAccess {
+    return this.#since(this.#now(subflow => subflow.assigned))
+  }
+
+  deliveredSince(): ByAccess {
+    return this.#since(this.#now(subflow => subflow.delivered))
+  }
+
+  obey({ uses, sendBuffer }: Pick<Placement, 'uses' | 'sendBuffer'>): void {
     this.#sendBuffer = sendBuffer
     if (sendBuffer !== undefined)
       for (const subflow of Object.values(this.#subflows)) subflow.limit = SEND_BUFFER.part * sendBuffer
     for (const access of BOTH) {
       const subflow = this.#subflows[access]
-      const backup = uses[access] === 'backup'
-      if (!subflow || subflow.backup === backup) continue
-      subflow.backup = backup
-      changed++
+      if (subflow) subflow.backup = uses[access] === 'backup'
     }
-    return changed
+  }
+
+  #now(of: (subflow: Subflow) => number): ByAccess {
+    const value = (subflow: Subflow | undefined) => (subflow ? of(subflow) : 0)
+    return { '3gpp': value(this.#subflows['3gpp']), 'non-3gpp': value(this.#subflows['non-3gpp']) }
+  }
+
+  #since(total: ByAccess): ByAccess {
+    const before = this.#told
+    this.#told = { ...total }
+    return { '3gpp': total['3gpp'] - before['3gpp'], 'non-3gpp': total['non-3gpp'] - before['non-3gpp'] }
   }
 
   #schedule(subflows: readonly Subflow[]): void {

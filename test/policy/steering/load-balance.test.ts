@@ -141,6 +141,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
 const told = (token: number, changes: Partial<ConnectionLoad> = {}): ConnectionLoad => ({
   token,
   assigned: { '3gpp': 50_000, 'non-3gpp': 0 },
+  received: { '3gpp': 0, 'non-3gpp': 0 },
   queued: { '3gpp': 0, 'non-3gpp': 0 },
   minRttMs: { '3gpp': 20, 'non-3gpp': 60 },
   movable: true,
