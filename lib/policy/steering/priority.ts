@@ -32,7 +32,9 @@ const FALL_MS = 2_000
 /** Under means below this share of the limit. */
 const UNDER = 0.8
 /** Without thresholds: a queue longer than the path's own delay, and longer than this, is congestion. */
-const QUEUE_MS = 50
+const QUEUE_MS = 25
+/** Such a queue has gone when it is below this share of that. */
+const QUEUE_GONE = 0.5
 /** How long the path must be longer to count as such: as long as BBR keeps its minimum (RTpropFilterLen). */
 const LONGER_MS = 10_000
 /** So many bytes in a round trip make no queue: four segments, which any new connection may send at once (RFC 3390). */
@@ -44,7 +46,7 @@ export function priorityBased(
   before: CongestionMemory | undefined,
   now: number,
 ): Wanted & { congestion: CongestionMemory } {
-  const state = observe(accesses[high], before?.[high], now, thresholds ?? ownLimits)
+  const state = observe(accesses[high], before?.[high], now, minRttMs => limitsOf(thresholds, minRttMs))
   const congestion = { [high]: state }
   const left = onlyOneLeft(accesses)
   if (left) return { ...left, congestion }
@@ -62,14 +64,28 @@ export function overThresholds(
 ): { over: AccessType[]; congestion: CongestionMemory } {
   if (!thresholds) return { over: [], congestion: {} }
   const congestion = {
-    '3gpp': observe(accesses['3gpp'], before?.['3gpp'], now, thresholds),
-    'non-3gpp': observe(accesses['non-3gpp'], before?.['non-3gpp'], now, thresholds),
+    '3gpp': observe(accesses['3gpp'], before?.['3gpp'], now, () => limitsOf(thresholds, 0)),
+    'non-3gpp': observe(accesses['non-3gpp'], before?.['non-3gpp'], now, () => limitsOf(thresholds, 0)),
   }
   return { over: BOTH.filter(access => congestion[access].over), congestion }
 }
 
-function ownLimits(minRttMs: number): Thresholds {
-  return { rttMs: minRttMs + Math.max(minRttMs, QUEUE_MS) }
+/** What counts as congestion, and what counts as congestion still. */
+interface Limits {
+  over: Thresholds
+  still: Thresholds
+}
+
+/** @param thresholds undefined: a rule without any */
+function limitsOf(thresholds: Thresholds | undefined, minRttMs: number): Limits {
+  if (!thresholds) {
+    const queueMs = Math.max(minRttMs, QUEUE_MS)
+    return { over: { rttMs: minRttMs + queueMs }, still: { rttMs: minRttMs + QUEUE_GONE * queueMs } }
+  }
+  const { rttMs, lossPermille } = thresholds
+  const below = (limit: number | undefined) => limit && limit * UNDER
+  const still = { rttMs: below(rttMs), lossPermille: below(lossPermille) } as Thresholds
+  return { over: thresholds, still }
 }
 
 /** The path's own round-trip time. */
@@ -92,16 +108,15 @@ function observe(
   access: AccessState,
   before: Congestion | undefined,
   now: number,
-  limits: Thresholds | ((minRttMs: number) => Thresholds),
+  limits: (minRttMs: number) => Limits,
 ): Congestion {
   if (!access.available) return { over: false, otherwiseSince: undefined, ...UNMEASURED }
   const rttMs = currentRtt(access, now)
   const path = pathRtt(access, before ?? UNMEASURED, now)
   const was = before?.over ?? false
-  const limit = typeof limits === 'function' ? limits(path.minRttMs) : limits
+  const limit = limits(path.minRttMs)[was ? 'still' : 'over']
   const over =
-    isOver(rttMs, limit.rttMs, was) ||
-    isOver(greater(access.lossPermille, access.receiveLossPermille), limit.lossPermille, was)
+    isOver(rttMs, limit.rttMs) || isOver(greater(access.lossPermille, access.receiveLossPermille), limit.lossPermille)
   if (over === was) return { over, otherwiseSince: undefined, ...path }
   const otherwiseSince = before?.otherwiseSince ?? now
   const long = now - otherwiseSince >= (over ? RISE_MS : FALL_MS)
@@ -112,6 +127,6 @@ function greater(one: number | undefined, other: number | undefined): number | u
   return one === undefined || other === undefined ? (one ?? other) : Math.max(one, other)
 }
 
-function isOver(value: number | undefined, limit: number | undefined, was: boolean): boolean {
-  return value !== undefined && limit !== undefined && value > limit * (was ? UNDER : 1)
+function isOver(value: number | undefined, limit: number | undefined): boolean {
+  return value !== undefined && limit !== undefined && value > limit
 }

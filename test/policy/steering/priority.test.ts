@@ -59,7 +59,7 @@ describe.each<[string, Thresholds | undefined]>([
       [
         [0, 20, 'Ab'],
         [100, 120, 'Ab'],
-        [250, 60, 'Ab'],
+        [250, 40, 'Ab'],
         [300, 120, 'Ab'],
         [450, 120, 'Ab'],
       ],
