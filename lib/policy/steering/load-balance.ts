@@ -148,7 +148,8 @@ export function divide(
     const uses = usesOf(place.on, 'active', both ? 'active' : 'backup')
     if (connections[i]!.movable) place.peer = asked(place.peer, place.uses, uses, now)
     place.uses = uses
-    place.sendBuffer = sendBuffer(place, connections[i]!, capacity, rate)
+    // With a small buffer, what is sent would use both accesses less than what is received does, under the same flags.
+    place.sendBuffer = isReceiving(place) ? undefined : sendBuffer(place, connections[i]!, capacity, rate)
   }
   const missing = rate === 0 ? 0 : (ahead - later + drift() * TREND_MS) / (rate * BEGIN_MS)
   return {

@@ -379,8 +379,8 @@ class Connection {
 
   obey({ uses, sendBuffer }: Pick<Placement, 'uses' | 'sendBuffer'>): void {
     this.#sendBuffer = sendBuffer
-    if (sendBuffer !== undefined)
-      for (const subflow of Object.values(this.#subflows)) subflow.limit = SEND_BUFFER.part * sendBuffer
+    const limit = sendBuffer === undefined ? Number.POSITIVE_INFINITY : SEND_BUFFER.part * sendBuffer
+    for (const subflow of Object.values(this.#subflows)) subflow.limit = limit
     for (const access of BOTH) {
       const subflow = this.#subflows[access]
       if (subflow) subflow.backup = uses[access] === 'backup'
