@@ -18,6 +18,8 @@ export type ErrorCode =
   | 'ERR_ATSSS_NO_RULE'
   /** The connection's rule cannot be enforced on this kernel. */
   | 'ERR_ATSSS_STEERING'
+  /** The thread of a session's steering loop cannot be started. */
+  | 'ERR_ATSSS_LOOP'
   /** The session is closed. */
   | 'ERR_ATSSS_CLOSED'
   /** The session cannot be watched. */

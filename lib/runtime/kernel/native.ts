@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../../errors.js'
+import { otherRuntime } from './other-runtime.js'
 
 /** A socket address: a literal without brackets, and a port in host order. */
 export interface SocketAddress {
@@ -199,6 +200,8 @@ function candidates(): string[] {
 }
 
 function load(): { addon: Addon; path: string } {
+  const other = otherRuntime()
+  if (other) throw other
   if (process.platform !== 'linux')
     throw new AtsssError('ERR_ATSSS_ADDON', `MPTCP sockets need Linux; this is ${process.platform}`)
   const require = createRequire(import.meta.url)

@@ -12,6 +12,7 @@ import { isIPv4, Server, Socket } from 'node:net'
 import { constants } from 'node:os'
 import { AtsssError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
+import { otherRuntime } from './other-runtime.js'
 
 /**
  * The name of each private field, and the description of each private symbol, as Node 20 to 26 have them.
@@ -86,6 +87,8 @@ export const WARNING_CODE = 'ATSSS_NODE_INSIDE'
  */
 export function checkForConnections(socket: Socket): AtsssError | undefined {
   if (connectable !== undefined) return connectable === true ? undefined : nodeError(connectable)
+  const other = otherRuntime()
+  if (other) return other
   const missing = missingFrom(FOR_CONNECTIONS, socket)
   warn(missing)
   const essential = missing.filter(inside => inside.essential)
@@ -96,6 +99,8 @@ export function checkForConnections(socket: Socket): AtsssError | undefined {
 /** Checks what listeners need, once in each thread. @returns why MPTCP listeners cannot be opened on this Node */
 export function checkForListeners(): AtsssError | undefined {
   if (listenable === undefined) {
+    const other = otherRuntime()
+    if (other) return other
     const missing = missingFrom(FOR_LISTENERS, new Server())
     warn(missing)
     const essential = missing.filter(inside => inside.essential)

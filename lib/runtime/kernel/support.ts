@@ -63,8 +63,13 @@ export function unsupportedReason(error: NodeJS.ErrnoException): string {
 }
 
 /** Whether `mptcpSocket` failed since MPTCP is missing or forbidden, not since descriptors or memory are used up. */
-export function lacksMptcp({ code, syscall }: NodeJS.ErrnoException): boolean {
-  return (syscall === 'socket' || syscall === 'getsockopt') && !SCARCE.has(code ?? '')
+export function lacksMptcp(error: NodeJS.ErrnoException): boolean {
+  return (error.syscall === 'socket' || error.syscall === 'getsockopt') && !isScarcity(error)
+}
+
+/** Whether descriptors or memory are used up. */
+export function isScarcity({ code }: NodeJS.ErrnoException): boolean {
+  return SCARCE.has(code ?? '')
 }
 
 const SCARCE: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])

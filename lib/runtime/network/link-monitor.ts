@@ -44,7 +44,7 @@ export interface LinkMonitorEvents {
 export async function openLinkMonitor(options: NetlinkClientOptions = {}): Promise<LinkMonitor> {
   const monitor = new LinkMonitor(options)
   try {
-    await monitor.refresh()
+    await readFirst(monitor)
     return monitor
   } catch (error) {
     monitor.close()
@@ -52,10 +52,28 @@ export async function openLinkMonitor(options: NetlinkClientOptions = {}): Promi
   }
 }
 
+/** While interfaces come by the hundred, each reading may be interrupted. */
+async function readFirst(monitor: LinkMonitor): Promise<void> {
+  for (let attempt = 1; ; attempt++)
+    try {
+      await monitor.refresh()
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EINTR' || attempt === FIRST_READINGS) throw error
+    }
+}
+
+/** Each takes 0.3 s or more if it is interrupted. */
+const FIRST_READINGS = 10
+
 /** The least time between two readings, in milliseconds. The kernel mostly announces a change by several messages. */
 const QUIET_MS = 1
 /** When to read again after an error, in milliseconds. */
 const RETRY_MS = 1000
+/** When to read again if the network changed during each reading, in milliseconds: the next event may come much later. */
+const CHANGING_RETRY_MS = 50
+/** For how long in a row that may be so before it is reported, in milliseconds. */
+const CHANGING_MOST_MS = 10_000
 /**
  * How long, and how often, the links are polled after a carrier has come or gone, in milliseconds. The kernel announces lost
  * carriers at most once a second, for all links of the machine in all its namespaces together (net/core/link_watch.c).
@@ -81,6 +99,8 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
   #aftermathUntil = Number.NEGATIVE_INFINITY
   #pollTimer: NodeJS.Timeout | undefined
   #closed = false
+  /** Since when each reading has been interrupted. */
+  #changingSince: number | undefined
 
   /** @internal `openLinkMonitor` makes it */
   constructor(options: NetlinkClientOptions) {
@@ -157,11 +177,22 @@ export class LinkMonitor extends EventEmitter<LinkMonitorEvents> {
       now = await this.#read()
     } catch (error) {
       if (this.#closed) return
-      this.#timer = setTimeout(() => this.#ring(), RETRY_MS).unref()
-      emitToApplication(this, 'error', error as Error)
+      const wait = this.#isStillChanging(error as NodeJS.ErrnoException) ? CHANGING_RETRY_MS : RETRY_MS
+      this.#timer = setTimeout(() => this.#ring(), wait).unref()
+      if (wait === RETRY_MS) emitToApplication(this, 'error', error as Error)
       return
     }
+    this.#changingSince = undefined
     this.#apply(now)
+  }
+
+  /** Whether the reading only has to be repeated: EINTR of a dump is an invitation to do so, and what is known stays good. */
+  #isStillChanging({ code }: NodeJS.ErrnoException): boolean {
+    if (code !== 'EINTR' && code !== 'ENOBUFS') return false
+    this.#changingSince ??= performance.now()
+    if (performance.now() - this.#changingSince < CHANGING_MOST_MS) return true
+    this.#changingSince = undefined
+    return false
   }
 
   #watchOn(): void {

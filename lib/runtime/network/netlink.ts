@@ -4,6 +4,7 @@
  * its queue.
  */
 import { constants } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type SystemError, systemError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
 import {
@@ -22,6 +23,7 @@ import {
 import { EPOLLIN, int, SO_RCVBUF, SO_RCVBUFFORCE, SOL_SOCKET } from '../kernel/constants.js'
 import { native } from '../kernel/native.js'
 import { reactor } from '../kernel/reactor.js'
+import { isScarcity } from '../kernel/support.js'
 
 /** What one of these throws is its own: it becomes an uncaught exception, and the next datagrams are delivered all the same. */
 export interface NetlinkReceiver {
@@ -60,7 +62,7 @@ export const NETLINK_GENERIC = 16
 /** Opens a netlink socket, which does not keep the event loop alive. Throws system errors. */
 export const openNetlink: OpenNetlink = (protocol, receiver, groups = {}) => {
   const addon = native()
-  const fd = addon.netlinkSocket(protocol, groups.bitmap ?? 0)
+  const fd = openSocket(protocol, groups.bitmap ?? 0)
   let open = true
   const message = receiver.message.bind(receiver)
   const overrun = receiver.overrun.bind(receiver)
@@ -103,6 +105,19 @@ export const openNetlink: OpenNetlink = (protocol, receiver, groups = {}) => {
   }
 }
 
+function openSocket(protocol: number, groups: number): number {
+  try {
+    return native().netlinkSocket(protocol, groups)
+  } catch (error) {
+    if (!isScarcity(error as SystemError)) (error as SystemError).message += FORBIDDEN
+    throw error
+  }
+}
+
+/** A sandbox refuses with an errno of its choice. Without IPv4 the kernel has netlink all the same. */
+const FORBIDDEN =
+  ': this process may not open netlink sockets, by which links and subflows are watched and changed: allow AF_NETLINK (systemd: add it to RestrictAddressFamilies=; containers: to the seccomp profile)'
+
 function prepare(fd: number, { bitmap, number }: NetlinkGroups): void {
   const addon = native()
   const set = (level: number, name: number, value: number) => addon.setsockopt(fd, level, name, int(value))
@@ -132,8 +147,11 @@ const EVENT_BUFFER = 2 ** 20
 
 /** How long to wait for an answer, in milliseconds. The kernel mostly answers at once. */
 export const NETLINK_TIMEOUT = 2000
-/** How often a dump is started if what it reads changes meanwhile. */
-const DUMP_ATTEMPTS = 5
+/**
+ * How long to wait before a dump is started again, in milliseconds, if what it reads has changed meanwhile or parts of it were lost.
+ * Interfaces may come by the hundred, as when containers start.
+ */
+const DUMP_PAUSES = [0, 0, 0, 5, 10, 20, 40, 80, 160]
 
 export interface NetlinkClientOptions {
   /** @defaultValue the kernel */
@@ -194,11 +212,26 @@ export class NetlinkClient {
   }
 
   async #dump(type: number, payload: Uint8Array, what: string): Promise<NetlinkMessage[]> {
-    for (let i = 0; i < DUMP_ATTEMPTS; i++) {
-      const answers = await this.#exchange(type, NLM_F_REQUEST | NLM_F_DUMP, payload, what)
+    for (const pause of [...DUMP_PAUSES, undefined]) {
+      const answers = await this.#tryDump(type, payload, what, pause === undefined)
       if (answers !== 'interrupted') return answers
+      if (pause !== undefined && pause > 0) await delay(pause, undefined, { ref: false })
     }
     throw systemError(constants.errno.EINTR, what)
+  }
+
+  async #tryDump(
+    type: number,
+    payload: Uint8Array,
+    what: string,
+    isLast: boolean,
+  ): Promise<NetlinkMessage[] | 'interrupted'> {
+    try {
+      return await this.#exchange(type, NLM_F_REQUEST | NLM_F_DUMP, payload, what)
+    } catch (error) {
+      if (isLast || (error as SystemError).code !== 'ENOBUFS') throw error
+      return 'interrupted'
+    }
   }
 
   #exchange(type: number, flags: number, payload: Uint8Array, what: string): Promise<NetlinkMessage[] | 'interrupted'> {

@@ -3,7 +3,9 @@
  * the whole process. If the thread ends unexpectedly, another one takes over its connections.
  */
 import { Worker } from 'node:worker_threads'
+import { AtsssError } from '../../errors.js'
 import { retryAfter } from '../../policy/steering/plan.js'
+import { type CrossingReport, incoming } from './crossing.js'
 import { Journal } from './journal.js'
 import type { Command, HostConfig, Report } from './messages.js'
 
@@ -12,7 +14,7 @@ export interface LoopThread {
   postMessage(command: Command): void
   ref(): void
   unref(): void
-  on(event: 'message', listener: (report: Report) => void): unknown
+  on(event: 'message', listener: (report: CrossingReport) => void): unknown
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'exit', listener: (code: number) => void): unknown
 }
@@ -46,7 +48,8 @@ export function superviseLoop(
       return
     }
     thread = mine
-    mine.on('message', told => {
+    mine.on('message', message => {
+      const told = incoming(message)
       // The process stays until the session knows what it can do. From then on its connections keep the process.
       if (told.event === 'ready' || told.event === 'failed') mine.unref()
       if (told.event === 'ready') wasReady = true
@@ -69,7 +72,8 @@ export function superviseLoop(
   const ended = (cause: string, startedAt: number) => {
     failures = performance.now() - startedAt < STABLE_MS ? failures + 1 : 1
     if (!wasReady && failures === MOST_FAILURES) {
-      report({ event: 'failed', error: new Error(`The steering loop cannot be started: ${cause}`) })
+      const error = new AtsssError('ERR_ATSSS_LOOP', `The steering loop cannot be started: ${cause}`)
+      report({ event: 'failed', error })
       return
     }
     const timer = setTimeout(begin, failures === 1 ? 0 : retryAfter(failures - 1, Math.random()))

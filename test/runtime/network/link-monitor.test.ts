@@ -45,6 +45,52 @@ const looks = (kernel: FakeKernel) => dumps(kernel, 18)
 
 const asCaptured = describe.runIf(endianness() === 'LE')
 
+/** A dump that ends with NLM_F_DUMP_INTR, errno 0. */
+const interrupted = (request: NetlinkMessage) => done(request, 0, 0x12)
+
+asCaptured('a flood of interfaces, in which every dump is interrupted', () => {
+  function flooded() {
+    let isFlooded = false
+    const kernel = fakeKernel(request => [
+      ...(request.type === 18 ? [part(request, NO_CARRIER.payload, 16)] : []),
+      isFlooded ? interrupted(request) : done(request),
+    ])
+    const flood = (on: boolean) => {
+      isFlooded = on
+    }
+    return { kernel, opened: openLinkMonitor({ open: kernel.open }), flood }
+  }
+
+  test('is no error; what is known stays, and is read again by itself', async () => {
+    const { kernel, opened, flood } = flooded()
+    const monitor = await opened
+    const errors: Error[] = []
+    monitor.on('error', error => errors.push(error))
+    flood(true)
+    ring(kernel)
+    await pause(1500)
+    expect(monitor.state.links.size).toBe(1)
+    const before = readings(kernel)
+    flood(false)
+    await until(() => readings(kernel) > before)
+    await pause(100)
+    const after = readings(kernel)
+    await pause(300)
+    expect(readings(kernel)).toBe(after)
+    expect(errors).toEqual([])
+    monitor.close()
+  })
+
+  test('does not keep a monitor from being opened', async () => {
+    const { opened, flood } = flooded()
+    flood(true)
+    setTimeout(flood, 600, false)
+    const monitor = await opened
+    expect(monitor.state.links.size).toBe(1)
+    monitor.close()
+  })
+})
+
 asCaptured('the monitor', () => {
   test('reads links, addresses and routes when it is opened', async () => {
     const { kernel, opened } = monitored([LO, NO_CARRIER, IPV4, DEFAULT])

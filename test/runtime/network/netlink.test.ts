@@ -132,7 +132,18 @@ describe('a dump', () => {
   test('that is always interrupted: EINTR', async () => {
     const { client, kernel } = clientOf(request => [done(request, 0, 0x12)])
     await expect(client.dump(99, PAYLOAD, 'list')).rejects.toMatchObject({ code: 'EINTR' })
-    expect(kernel.requests).toHaveLength(5)
+    expect(kernel.requests).toHaveLength(10)
+  })
+
+  test('that has lost parts of itself is started again', async () => {
+    let requests = 0
+    const { client, kernel } = clientOf(request => {
+      if (++requests > 1) return [part(request, PAYLOAD), done(request)]
+      queueMicrotask(() => kernel.connections[0]!.receiver.overrun())
+      return []
+    })
+    expect(payloads(await client.dump(99, PAYLOAD, 'list'))).toEqual([[...PAYLOAD]])
+    expect(requests).toBe(2)
   })
 
   test('waits for the one before, also when that fails', async () => {
