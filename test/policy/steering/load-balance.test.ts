@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { AccessType } from '../../../lib/policy/rules/rule.js'
 import { beginning, type ConnectionLoad, type Division, divide } from '../../../lib/policy/steering/load-balance.js'
 import { seeded } from '../../support/random.js'
-import { LINKS, type Outcome, type Source, simulate } from './load-balance-simulation.js'
+import { LINKS, type Outcome, type Simulation, type Source, simulate, type Traffic } from './load-balance-simulation.js'
 
 const saturating: Source = () => Number.POSITIVE_INFINITY
 const limited =
@@ -50,7 +50,11 @@ const START_MS = 5000
 const WINDOW_MS = 5000
 const FOR_MS = 13_000
 
-function run(sources: readonly Source[], percent: number, away?: { from: number; to: number }): Outcome {
+function run(
+  sources: readonly Traffic[],
+  percent: number,
+  { away, links, forMs = FOR_MS }: Pick<Simulation, 'away' | 'links' | 'forMs'> = {},
+): Outcome {
   let division: Division | undefined
   let credit = 0
   const starts = sources.map((): AccessType => {
@@ -67,15 +71,20 @@ function run(sources: readonly Source[], percent: number, away?: { from: number;
     division = divide(division, told, percent, now)
     return division.connections
   }
-  return simulate(sources, starts, law, { forMs: away ? away.to + FOR_MS : FOR_MS, away })
+  return simulate(sources, starts, law, { forMs: away ? away.to + forMs : forMs, away, ...(links && { links }) })
 }
 
 /** Points off the percentage, in the worst of all windows after the start. */
-function worst({ received }: Outcome, percent: number, start = START_MS): number {
+function worst(
+  { received }: Outcome,
+  percent: number,
+  start = START_MS,
+  direction: 'bytes' | 'up' | 'down' = 'bytes',
+): number {
   const windows = received.flatMap((from, i) => {
     const to = received[i + WINDOW_MS / 10]
     if (from.at < start || !to) return []
-    const over = (access: AccessType) => to.bytes[access] - from.bytes[access]
+    const over = (access: AccessType) => to[direction][access] - from[direction][access]
     return Math.abs((100 * over('3gpp')) / (over('3gpp') + over('non-3gpp')) - percent)
   })
   expect(windows.length).toBeGreaterThan(200)
@@ -83,9 +92,9 @@ function worst({ received }: Outcome, percent: number, start = START_MS): number
 }
 
 /** Megabits per second after the start. */
-function throughput({ received }: Outcome): number {
+function throughput({ received }: Outcome, from = START_MS, to = FOR_MS - 10): number {
   const total = (at: number) => received[at / 10]!.bytes['3gpp'] + received[at / 10]!.bytes['non-3gpp']
-  return ((total(FOR_MS - 10) - total(START_MS)) * 8) / (FOR_MS - 10 - START_MS) / 1000
+  return ((total(to) - total(from)) * 8) / (to - from) / 1000
 }
 
 /** What these percentages allow: the access that is first at its limit decides. */
@@ -123,11 +132,62 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
     })
   })
 
+  // The peer obeys a flag half a round trip later, and what it has assigned before still arrives: up to its whole send buffer.
+  describe('what is received', () => {
+    const slow = { '3gpp': { mbps: 20, delayMs: 30 }, 'non-3gpp': { mbps: 50, delayMs: 10 } }
+    const most = (percent: number) => Math.min((100 * 20) / percent, (100 * 50) / (100 - percent))
+
+    test.each([
+      ['10 Mbit/s', 20, limited(10), 2],
+      ['10 Mbit/s', 50, limited(10), 2],
+      ['10 Mbit/s', 80, limited(10), 2],
+      ['4 Mbit/s in bursts', 20, bursts(5000, 10, 0), 2],
+      ['4 Mbit/s in bursts', 50, bursts(5000, 10, 0), 2],
+      ['4 Mbit/s in bursts', 80, bursts(5000, 10, 0), 2],
+      ['200 bytes every 50 ms', 20, bursts(200, 50, 0), 3],
+      ['200 bytes every 50 ms', 50, bursts(200, 50, 0), 3],
+      ['200 bytes every 50 ms', 80, bursts(200, 50, 0), 3],
+    ])('%s, %d %%: close to the percentage', (_, percent, down, points) => {
+      const outcome = run([{ down }], percent, { links: slow })
+      expect(worst(outcome, percent)).toBeLessThan(points)
+      expect(outcome.flags / (FOR_MS / 1000)).toBeLessThan(10)
+    })
+
+    // Of the access that is not the scarcer one, the least that can be used is what the peer's send buffer assigns at once.
+    test.each([
+      [20, 2.5],
+      [50, 4],
+      [80, 8],
+    ])('one that saturates, %d %%: at most %d points off, 0.9 of what is allowed', (percent, points) => {
+      const outcome = run([{ down: saturating }], percent, { links: slow })
+      expect(worst(outcome, percent)).toBeLessThan(points)
+      expect(throughput(outcome) / most(percent)).toBeGreaterThan(0.9)
+    })
+
+    test.each([
+      [20, 2.5],
+      [50, 4],
+      [80, 8],
+    ])('both ways at once, %d %%: at most %d points off in each direction', (percent, points) => {
+      const outcome = run([{ up: saturating, down: saturating }], percent, { links: slow })
+      for (const direction of ['up', 'down'] as const)
+        expect(worst(outcome, percent, START_MS, direction), direction).toBeLessThan(points)
+    })
+
+    test('the access that the scarcer one’s share allows is found again after ten seconds', () => {
+      const outcome = run([{ down: now => (now < 8_000 ? 125 * 2 : Number.POSITIVE_INFINITY) }], 50, {
+        links: slow,
+        forMs: 30_000,
+      })
+      expect(throughput(outcome, 22_000, 29_990) / most(50)).toBeGreaterThan(0.9)
+    })
+  })
+
   describe('an access goes away, and comes back', () => {
     const away = { from: 4000, to: 6000 }
     describe.each(['one limited to 10 Mbit/s', 'one that saturates', 'fifty, mixed'])('%s', name => {
       test.each([20, 50, 80])('%d %%', percent => {
-        const outcome = run(SENDERS[name]!(), percent, away)
+        const outcome = run(SENDERS[name]!(), percent, { away })
         const at = (when: number) => outcome.received[when / 10]!.bytes
         expect(at(away.to)['non-3gpp'] - at(away.from + 200)['non-3gpp']).toBe(0)
         expect(at(away.to)['3gpp']).toBeGreaterThan(at(away.from)['3gpp'])
