@@ -4,6 +4,7 @@ import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { whenDestroyed } from '../runtime/stream/when-destroyed.js'
+import { withoutEffect, withoutSessionOptions } from '../session/options.js'
 import type { MptcpConnectOptions } from '../socket/socket.js'
 import { IdleConnections } from './idle.js'
 import { type ConnectionSource, checkSource, connectFrom, reuseBlockedBy } from './source.js'
@@ -31,12 +32,12 @@ export class HttpAgent extends http.Agent {
    */
   constructor(source: ConnectionSource, options: http.AgentOptions = {}) {
     checkSource(source)
-    super({ keepAlive: true, ...options })
+    super({ keepAlive: true, ...withoutProxies(options) })
     this.#pool = new Pool(source)
   }
 
   override createConnection(options: object): Duplex {
-    return this.#pool.made(connectFrom(this.#pool.source, options as MptcpConnectOptions))
+    return this.#pool.made(connectFrom(this.#pool.source, ofRequest(options)))
   }
 
   /** http.Agent calls this for a socket whose response has ended: whether to keep it. */
@@ -66,13 +67,13 @@ export class HttpsAgent extends https.Agent {
    */
   constructor(source: ConnectionSource, options: https.AgentOptions = {}) {
     checkSource(source)
-    super({ keepAlive: true, ...options })
+    super({ keepAlive: true, ...withoutProxies(options) })
     this.#pool = new Pool(source)
   }
 
   override createConnection(options: object, made?: Made): Duplex {
     const secureOver = (socket: Socket) => super.createConnection({ ...options, socket } as never, made) as Socket
-    return this.#pool.made(overCarrier(this.#pool.source, options as MptcpConnectOptions, secureOver))
+    return this.#pool.made(overCarrier(this.#pool.source, ofRequest(options), secureOver))
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
@@ -83,6 +84,29 @@ export class HttpsAgent extends https.Agent {
     this.#pool.reused(socket as Socket)
     super.reuseSocket(socket, request)
   }
+}
+
+/**
+ * A request brings all its options, also those for the library above it. What counts is what the agent was given: options of a request
+ * that are named as ours are somebody else's, and Node's agents do not know them either.
+ */
+function ofRequest(options: object): MptcpConnectOptions {
+  return withoutSessionOptions(options) as MptcpConnectOptions
+}
+
+/**
+ * Node's agents make the connections to a proxy themselves, and have written the request for the proxy before that.
+ *
+ * @throws ERR_ATSSS_OPTION if `proxyEnv` (Node 22.21, 24.5) names a proxy
+ */
+function withoutProxies<T extends http.AgentOptions>(options: T): T {
+  const { proxyEnv, ...rest } = options as T & { proxyEnv?: NodeJS.ProcessEnv }
+  if (['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some(name => proxyEnv?.[name]))
+    throw withoutEffect(
+      'proxyEnv',
+      'in an agent of atsss, which connects to no HTTP proxy: leave it out, or use the preload, under which connections to the proxy use MPTCP',
+    )
+  return rest as T
 }
 
 /** What both agents do with the connections in their pools. */

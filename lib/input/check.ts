@@ -147,7 +147,7 @@ export class OptionNames {
   refuseMisspelled(options: object, path = ''): void {
     for (const name of Object.keys(options)) {
       if (this.#passed.has(name)) continue
-      const near = nearest(name, [...this.#ours, ...this.#singulars.keys()], ONE_LETTER)
+      const near = this.#near(name)
       if (near !== undefined)
         throw new AtsssError(
           'ERR_ATSSS_OPTION',
@@ -155,6 +155,19 @@ export class OptionNames {
         )
       if (this.#passed.size < MOST_PASSED) this.#passed.add(name)
     }
+  }
+
+  /** What of another library's options is neither ours nor almost ours: there, such names have another meaning. */
+  others<T extends object>(options: T): T {
+    const others = { ...options }
+    for (const name of Object.keys(options))
+      if (this.#ours.includes(name) || (!this.#passed.has(name) && this.#near(name) !== undefined))
+        Reflect.deleteProperty(others, name)
+    return others
+  }
+
+  #near(name: string): string | undefined {
+    return nearest(name, [...this.#ours, ...this.#singulars.keys()], ONE_LETTER)
   }
 }
 

@@ -260,6 +260,11 @@ export function resolveOptions(options: MptcpOptions & object, isOfSession = fal
   }
 }
 
+/** A request's options without those that are named as ours. */
+export function withoutOurOptions<T extends object>(options: T): T {
+  return OURS.others(options)
+}
+
 function converterSpec(
   input: unknown,
   path: string,

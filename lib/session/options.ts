@@ -2,7 +2,7 @@
 
 import { AtsssError } from '../errors.js'
 import { integer, interfaceName, invalid, OptionNames, oneOf, text } from '../input/check.js'
-import type { ConverterInput, MptcpOptions } from '../input/options.js'
+import { type ConverterInput, type MptcpOptions, withoutOurOptions } from '../input/options.js'
 import type { PermitPolicy } from '../policy/rules/permit.js'
 import type { RulesInput } from '../policy/rules/read.js'
 import type { AccessType } from '../policy/rules/rule.js'
@@ -136,6 +136,11 @@ export function refuseSessionOptions(options: object): void {
   refuseInterface(options)
   for (const name of OF_THE_SESSION)
     if (isGiven(options, name)) throw withoutEffect(name, 'on one connection: give it to new MaPduSession()')
+}
+
+/** A request's options without those that are named as ours or as a session's. */
+export function withoutSessionOptions<T extends object>(options: T): T {
+  return NAMES.others(withoutOurOptions(options))
 }
 
 /** For an option that would be silently ignored. @param reason why, and what to do: "on …: …" */
