@@ -4,7 +4,9 @@ import type { AtsssRule, MaPduSession, SessionOptions } from '../index.js'
 import type { AccessType } from '../policy/rules/rule.js'
 import { BOTH, otherAccess } from '../policy/steering/accesses.js'
 import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
-import { type Download, download } from './bench/download.js'
+import { download } from './bench/download.js'
+import type { Direction, Transfer } from './bench/transfer.js'
+import { upload } from './bench/upload.js'
 import { coloursFor, progress } from './terminal.js'
 import { openVia, VIA_OPTIONS, viaOptions } from './via.js'
 
@@ -13,29 +15,34 @@ const SECONDS = 5
 const OPTIONS = {
   ...VIA_OPTIONS,
   seconds: { type: 'string', value: 'N', help: 'the length of each measurement', unset: SECONDS },
-  cut: { type: 'boolean', help: 'also measure a handover that you cause by hand' },
-  json: { type: 'boolean', help: 'print one object: bytes, Mbit/s, longest gap in ms, share of each access' },
+  upload: { type: 'string', value: 'URL', help: 'also measure uploads, to a URL that takes large ones by POST' },
+  cut: { type: 'boolean', help: 'also measure a handover of a download that you cause by hand' },
+  json: {
+    type: 'boolean',
+    help: 'print one object: direction, bytes, Mbit/s, longest gap in ms, share of each access',
+  },
 } as const satisfies OptionTable
 
 export const help = `Usage: atsss bench [options] URL
 
 Downloads a large file over your two interfaces, and measures each access alone, both together, and a handover during
-the download, caused by a change of the rule. With --cut it also waits for you to remove the active access (pull the
-cable, leave the Wi-Fi), and measures that handover. It uses all the bandwidth that it gets: beware of metered
-networks.
+the download, caused by a change of the rule. With --upload it measures the same of uploads; their bytes count when they
+are acknowledged. With --cut it also waits for you to remove the active access (pull the cable, leave the Wi-Fi), and
+measures that handover. It uses all the bandwidth that it gets: beware of metered networks.
 
 ${optionLines(OPTIONS)}
 
-Exit status: 0 done, 1 a download failed, 2 wrong command line.
+Exit status: 0 done, 1 a transfer failed, 2 wrong command line.
 
 Examples:
   atsss bench --3gpp wwan0 --non-3gpp wlan0 --converter 192.0.2.1:5124 https://example.com/large.iso
-  atsss lab -- npx atsss bench http://198.51.100.2/bytes/1000000000
+  atsss lab -- npx atsss bench --upload http://198.51.100.2/upload http://198.51.100.2/bytes/1000000000
 `
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArguments(args, OPTIONS, true)
   const url = urlOf(positionals)
+  const uploadUrl = values.upload === undefined ? undefined : parsed(values.upload, '--upload')
   const seconds = values.seconds === undefined ? SECONDS : wholeNumber('seconds', values.seconds)
   if (seconds < 1) throw new UsageError('--seconds must be 1 or more')
   const options = viaOptions(values)
@@ -46,26 +53,41 @@ export async function run(args: string[]): Promise<number> {
 
   const busy = progress()
   const measurements: Measurement[] = []
-  const measure = async (name: string, rules: AtsssRule[], during?: (session: MaPduSession) => Promise<unknown>) => {
-    busy.say(`measuring ${name}`)
-    measurements.push(await measured(name, { ...options, rules } as SessionOptions, url, seconds, during))
+  const measure = async (
+    name: string,
+    direction: Direction,
+    rules: AtsssRule[],
+    during?: (session: MaPduSession) => Promise<unknown>,
+  ) => {
+    busy.say(`measuring ${name}, ${direction}`)
+    const transfer = (session: MaPduSession) =>
+      direction === 'up' ? upload(session, uploadUrl!, seconds * 1000) : download(session, url, seconds * 1000)
+    measurements.push(await measured(name, direction, { ...options, rules } as SessionOptions, transfer, during))
   }
   try {
-    for (const access of BOTH) await measure(`${access} alone`, only(access))
-    await measure('both together', everything({ steerModeValue: 'LOAD_BALANCING', steerModeInd: 'AUTO_LOAD_BALANCE' }))
-    for (const access of BOTH)
-      await measure(`handover to ${access}`, standby(otherAccess(access)), async session => {
-        await sleep((seconds * 1000) / 2)
-        session.update(standby(access))
-      })
+    for (const direction of ['down', 'up'] as const) {
+      if (direction === 'up' && !uploadUrl) continue
+      for (const access of BOTH) await measure(`${access} alone`, direction, only(access))
+      await measure(
+        'both together',
+        direction,
+        everything({ steerModeValue: 'LOAD_BALANCING', steerModeInd: 'AUTO_LOAD_BALANCE' }),
+      )
+      for (const access of BOTH)
+        await measure(`handover to ${access}`, direction, standby(otherAccess(access)), async session => {
+          await sleep((seconds * 1000) / 2)
+          session.update(standby(access))
+        })
+    }
     if (values.cut) {
       process.stderr.write('Take the non-3gpp access away now.\n')
-      await measure('non-3gpp taken away', standby('non-3gpp'))
+      await measure('non-3gpp taken away', 'down', standby('non-3gpp'))
     }
   } finally {
     busy.end()
   }
-  if (values.json) process.stdout.write(`${JSON.stringify({ url: url.href, seconds, measurements }, undefined, 2)}\n`)
+  const about = { url: url.href, ...(uploadUrl ? { upload: uploadUrl.href } : {}), seconds, measurements }
+  if (values.json) process.stdout.write(`${JSON.stringify(about, undefined, 2)}\n`)
   else printText(measurements)
   return 0
 }
@@ -73,15 +95,20 @@ export async function run(args: string[]): Promise<number> {
 function urlOf([text, ...more]: string[]): URL {
   if (text === undefined) throw new UsageError('no URL is given: name that of a large file')
   if (more.length > 0) throw new UsageError(`one URL at a time; there is '${more[0]}' too`)
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url && /^https?:$/.test(url.protocol)) return url
-  throw new UsageError(`the URL must begin with http:// or https://; it is '${text}'`)
+  return parsed(text, 'the URL')
 }
 
-interface Measurement extends Download {
+function parsed(text: string, name: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url && /^https?:$/.test(url.protocol)) return url
+  throw new UsageError(`${name} must begin with http:// or https://; it is '${text}'`)
+}
+
+interface Measurement extends Transfer {
   name: string
+  direction: Direction
   mbitPerSecond: number
-  /** The share of the bytes received, in percent. */
+  /** The share of the bytes that went in this direction, in percent. */
   share: Record<AccessType, number>
   handovers: number
   /** How much can be steered here: see `session.ready`. */
@@ -90,22 +117,23 @@ interface Measurement extends Download {
 
 async function measured(
   name: string,
+  direction: Direction,
   options: SessionOptions,
-  url: URL,
-  seconds: number,
+  transfer: (session: MaPduSession) => Promise<Transfer>,
   during: ((session: MaPduSession) => Promise<unknown>) | undefined,
 ): Promise<Measurement> {
   const via = openVia(options)
   const session = via.session!
   try {
     const { level } = await session.ready
-    const [result] = await Promise.all([download(session, url, seconds * 1000), during?.(session)])
+    const [result] = await Promise.all([transfer(session), during?.(session)])
     const { accesses, handovers } = session.stats()
-    const received = (access: AccessType) => accesses[access].bytesReceived
-    const all = received('3gpp') + received('non-3gpp')
-    const share = (access: AccessType) => (all === 0 ? 0 : (100 * received(access)) / all)
+    const carried = (access: AccessType) => accesses[access][direction === 'up' ? 'bytesSent' : 'bytesReceived']
+    const all = carried('3gpp') + carried('non-3gpp')
+    const share = (access: AccessType) => (all === 0 ? 0 : (100 * carried(access)) / all)
     return {
       name,
+      direction,
       ...result,
       mbitPerSecond: (result.bytes * 8) / 1000 / Math.max(result.duration, 1),
       share: { '3gpp': share('3gpp'), 'non-3gpp': share('non-3gpp') },
@@ -133,10 +161,12 @@ function standby(active: AccessType): AtsssRule[] {
 
 function printText(measurements: readonly Measurement[]): void {
   const colours = coloursFor(process.stdout)
-  const row = (...cells: string[]) => cells.map((cell, i) => (i === 0 ? cell.padEnd(22) : cell.padStart(13))).join('')
-  const lines = measurements.map(({ name, mbitPerSecond, longestGap, share, handovers }) =>
+  const row = (name: string, direction: string, ...cells: string[]) =>
+    [name.padEnd(20), direction.padEnd(4), ...cells.map(cell => cell.padStart(13))].join('')
+  const lines = measurements.map(({ name, direction, mbitPerSecond, longestGap, share, handovers }) =>
     row(
       name,
+      direction,
       mbitPerSecond.toFixed(1),
       `${longestGap.toFixed(0)} ms`,
       `${share['3gpp'].toFixed(0)} %`,
@@ -144,14 +174,19 @@ function printText(measurements: readonly Measurement[]): void {
       String(handovers),
     ),
   )
-  const rate = (index: number) => measurements[index]?.mbitPerSecond ?? 0
-  const sum = rate(0) + rate(1)
-  const heading = row('', 'Mbit/s', 'longest gap', '3gpp', 'non-3gpp', 'handovers')
-  const together = `Together they carry ${((100 * rate(2)) / sum).toFixed(0)} % of what each carries alone.`
+  const heading = row('', '', 'Mbit/s', 'longest gap', '3gpp', 'non-3gpp', 'handovers')
+  const together = (['down', 'up'] as const).flatMap(direction => {
+    const rate = (name: string) =>
+      measurements.find(one => one.direction === direction && one.name === name)?.mbitPerSecond
+    const both = rate('both together')
+    if (both === undefined) return []
+    const sum = BOTH.reduce((total, access) => total + (rate(`${access} alone`) ?? 0), 0)
+    return [`Together they carry ${((100 * both) / sum).toFixed(0)} % of what each carries alone, ${direction}.`]
+  })
   const level = measurements[0]?.level
   const less =
     level === 'userspace'
       ? []
       : [colours.warning(`Steering level '${level}': atsss doctor says how to get 'userspace'.`)]
-  process.stdout.write(`${[colours.strong(heading), ...lines, together, ...less].join('\n')}\n`)
+  process.stdout.write(`${[colours.strong(heading), ...lines, ...together, ...less].join('\n')}\n`)
 }

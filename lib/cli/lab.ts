@@ -251,7 +251,7 @@ function banner(
     colours.strong(`The lab is open: ${description}`),
     ...links,
     `  converter  ${converterAddress.v4}:${CONVERTER_PORT}`,
-    `  web server http://${serverAddress.v4}/ (/bytes/N, /echo)`,
+    `  web server http://${serverAddress.v4}/ (/bytes/N, /echo, /upload)`,
   ]
   if (!forHelp) return lines.join('\n')
   return [

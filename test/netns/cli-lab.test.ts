@@ -108,24 +108,47 @@ test('a topology that cannot be is a wrong command line', async () => {
   )
 })
 
-labTest('bench: each access alone is used alone, both together, and a handover goes over', async () => {
-  const url = 'http://198.51.100.2/bytes/1000000000'
-  const { status, stdout, stderr } = await lab('--quiet', '--', ...BUILT, 'bench', '--json', '--seconds', '2', url)
-    .ended
-  expect([status, stderr.replace(/^measuring .* …\n/gm, '')]).toEqual([0, ''])
-  const { measurements } = JSON.parse(stdout)
-  const of = (name: string) => measurements.find((each: { name: string }) => each.name === name)
-  for (const { bytes, level } of measurements) {
-    expect(bytes).toBeGreaterThan(100_000)
-    expect(level).toBe('userspace')
-  }
-  expect(of('3gpp alone').share).toEqual({ '3gpp': 100, 'non-3gpp': 0 })
-  expect(of('non-3gpp alone').share).toEqual({ '3gpp': 0, 'non-3gpp': 100 })
-  for (const access of ['3gpp', 'non-3gpp']) {
-    expect(of('both together').share[access]).toBeGreaterThan(5)
-    expect(of(`handover to ${access}`).share[access]).toBeGreaterThan(5)
-    expect(of(`handover to ${access}`).share[access]).toBeLessThan(95)
-  }
+labTest(
+  'bench: each access alone is used alone, both together, and a handover goes over, in both directions',
+  async () => {
+    const urls = ['--upload', 'http://198.51.100.2/upload', 'http://198.51.100.2/bytes/1000000000']
+    const { status, stdout, stderr } = await lab(
+      '--quiet',
+      '--',
+      ...BUILT,
+      'bench',
+      '--json',
+      '--seconds',
+      '2',
+      ...urls,
+    ).ended
+    expect([status, stderr.replace(/^measuring .* …\n/gm, '')]).toEqual([0, ''])
+    const { measurements } = JSON.parse(stdout)
+    for (const { bytes, level } of measurements) {
+      expect(bytes).toBeGreaterThan(100_000)
+      expect(level).toBe('userspace')
+    }
+    for (const direction of ['down', 'up']) {
+      const of = (name: string) =>
+        measurements.find((each: Record<string, unknown>) => each.name === name && each.direction === direction)
+      expect(of('3gpp alone').share).toEqual({ '3gpp': 100, 'non-3gpp': 0 })
+      expect(of('non-3gpp alone').share).toEqual({ '3gpp': 0, 'non-3gpp': 100 })
+      for (const access of ['3gpp', 'non-3gpp']) {
+        expect(of('both together').share[access]).toBeGreaterThan(5)
+        expect(of(`handover to ${access}`).share[access]).toBeGreaterThan(5)
+        expect(of(`handover to ${access}`).share[access]).toBeLessThan(95)
+      }
+    }
+  },
+)
+
+labTest('bench: what takes no upload', async () => {
+  const urls = ['--upload', 'http://198.51.100.2/nothing', 'http://198.51.100.2/bytes/1000000000']
+  const { status, stderr } = await lab('--quiet', '--', ...BUILT, 'bench', '--seconds', '1', ...urls).ended
+  expect(status).toBe(2)
+  expect(stderr).toContain(
+    'http://198.51.100.2/nothing answered an upload with status 404 before its end: give a URL that',
+  )
 })
 
 labTest('bench: what is no download', async () => {

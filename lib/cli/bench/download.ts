@@ -2,17 +2,9 @@
 import { once } from 'node:events'
 import { type ClientRequestArgs, get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
-import { connect as connectTls } from 'node:tls'
 import { AtsssError } from '../../errors.js'
 import type { MaPduSession } from '../../index.js'
-
-export interface Download {
-  bytes: number
-  /** Milliseconds from the first octet of an answer to the last. */
-  duration: number
-  /** The longest time without an octet, in milliseconds, after the first one. */
-  longestGap: number
-}
+import { openTo, type Transfer } from './transfer.js'
 
 /**
  * Downloads the URL over the session until the time is over, repeatedly if the file is short.
@@ -20,7 +12,7 @@ export interface Download {
  * @param ms how long, from the first octet on
  * @throws ERR_ATSSS_OPTION for an answer without a download; the errors of the connection
  */
-export async function download(session: MaPduSession, url: URL, ms: number): Promise<Download> {
+export async function download(session: MaPduSession, url: URL, ms: number): Promise<Transfer> {
   let bytes = 0
   let first: number | undefined
   let last = 0
@@ -43,7 +35,7 @@ export async function download(session: MaPduSession, url: URL, ms: number): Pro
 
 async function request(session: MaPduSession, url: URL): Promise<IncomingMessage> {
   // No `agent`, not even `false`: Node would not call createConnection.
-  const options: ClientRequestArgs = { createConnection: () => connection(session, url) }
+  const options: ClientRequestArgs = { createConnection: () => openTo(session, url).stream }
   const sent = (url.protocol === 'https:' ? getHttps : getHttp)(url, options)
   const [response] = (await once(sent, 'response')) as [IncomingMessage]
   if (response.statusCode === 200) return response
@@ -52,11 +44,4 @@ async function request(session: MaPduSession, url: URL): Promise<IncomingMessage
     'ERR_ATSSS_OPTION',
     `${url} answered with status ${response.statusCode}: give the URL of a large file`,
   )
-}
-
-function connection(session: MaPduSession, { protocol, hostname, port }: URL) {
-  const host = hostname.replace(/^\[|\]$/g, '')
-  const secure = protocol === 'https:'
-  const socket = session.connect({ host, port: Number(port) || (secure ? 443 : 80) })
-  return secure ? connectTls({ socket, servername: host, ALPNProtocols: ['http/1.1'] }) : socket
 }

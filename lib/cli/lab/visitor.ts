@@ -1,19 +1,22 @@
 /**
  * The lab's own application, a separate program for `atsss lab --web`. Over a session that ATSSS_CONFIG configures, it downloads
- * endlessly at the rate of a film, and sends a message every fifth of a second on another connection.
+ * endlessly at the rate of a film, uploads endlessly at that of a camera, and sends a message every fifth of a second, each on a
+ * connection of its own.
  */
-import { Agent, get, request } from 'node:http'
+import { Agent, get, request as post } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { MaPduSession } from '../../index.js'
 
 const HOST = process.argv[2]!
-/** The rate of the download. */
-const MBPS = 15
+/** Megabits per second. */
+const RATES = { film: 15, camera: 4 }
+const FRAME_MS = 40
 const MESSAGE = Buffer.alloc(400, 'How is it going? ')
 
 const session = new MaPduSession(JSON.parse(process.env.ATSSS_CONFIG!))
 await session.ready
 void again(film)
+void again(camera)
 void again(chat)
 
 /** Repeats it for ever, also after a failure. */
@@ -33,12 +36,26 @@ function film(): Promise<void> {
       let bytes = 0
       for await (const chunk of response) {
         bytes += chunk.length
-        const ahead = (bytes * 8) / (MBPS * 1000) - (performance.now() - began)
+        const ahead = (bytes * 8) / (RATES.film * 1000) - (performance.now() - began)
         // After a stall the film goes on at its own rate, and does not catch up.
         if (ahead > 20) await wait(ahead)
       }
       resolve()
     }).on('error', reject)
+  })
+}
+
+/** Sends at the rate of the camera; what it could not send in time is lost, and not sent later. */
+function camera(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const createConnection = () => session.connect(80, HOST)
+    const request = post({ host: HOST, method: 'POST', path: '/upload', createConnection }, answer =>
+      answer.resume().on('end', resolve),
+    ).on('error', reject)
+    const frames = setInterval(() => {
+      if (request.destroyed) clearInterval(frames)
+      else if (!request.writableNeedDrain) request.write(Buffer.alloc((RATES.camera * 1e6 * FRAME_MS) / 8000))
+    }, FRAME_MS)
   })
 }
 
@@ -57,7 +74,7 @@ async function chat(): Promise<void> {
 
 function echo(agent: Agent): Promise<void> {
   return new Promise((resolve, reject) => {
-    request({ host: HOST, method: 'POST', path: '/echo', agent }, response => response.resume().on('end', resolve))
+    post({ host: HOST, method: 'POST', path: '/echo', agent }, response => response.resume().on('end', resolve))
       .on('error', reject)
       .end(MESSAGE)
   })

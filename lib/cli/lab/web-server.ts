@@ -7,6 +7,7 @@ import { allowHalfOpenHttp } from '../../runtime/kernel/node-socket.js'
 const HELP = `This is the lab's web server.
 GET  /bytes/N   N octets
 POST /echo      the request's body
+POST /upload    takes any body
 `
 /** The size of each piece of a long answer, in octets. */
 const PIECE = Buffer.alloc(65_536, 'The quick brown fox jumps over the lazy dog. ')
@@ -16,6 +17,8 @@ for (const address of addresses) {
   const server = createServer((request, response) => {
     const [, count] = /^\/bytes\/(\d{1,12})$/.exec(request.url ?? '') ?? []
     if (request.method === 'POST' && request.url === '/echo') return void request.pipe(response)
+    if (request.method === 'POST' && request.url === '/upload')
+      return void request.resume().on('end', () => response.writeHead(204).end())
     if (count !== undefined) return void send(Number(count), response)
     response.writeHead(request.url === '/' ? 200 : 404, { 'content-type': 'text/plain' }).end(HELP)
   })

@@ -48,6 +48,8 @@ export interface ConnectionStats<Socket> {
   handovers: number
   subflows: SubflowStats[]
   carried: TrafficByAccess
+  /** Bytes of the stream that the peer has acknowledged; each counts once. Undefined: the kernel does not report it (TCP). */
+  bytesAcknowledged: number | undefined
 }
 
 export interface RuleStats {
@@ -214,7 +216,8 @@ export class Accounts<Socket> {
   #book(account: Account<Socket>, sample: SocketSample | undefined): ConnectionStats<Socket> {
     const { socket, host, port, rule, token, ended, handovers } = account
     // The descriptor may be another connection's by now.
-    const seen = sample && sample.token === (token ?? 0) ? sample.subflows : []
+    const isOurs = sample?.token === (token ?? 0)
+    const seen = isOurs ? sample.subflows : []
     const now = this.#now()
     const subflows = withShares(seen.map(subflow => statsOf(subflow, account, now)))
     if (account.subflowMeters.size > seen.length) forgetMeters(account.subflowMeters, seen)
@@ -230,7 +233,17 @@ export class Accounts<Socket> {
     }
     account.booked = carried
     const protocol = token === undefined ? 'tcp' : 'mptcp'
-    return { socket, host, port, rule, protocol, handovers, subflows, carried: account.meters.read(carried, now) }
+    return {
+      socket,
+      host,
+      port,
+      rule,
+      protocol,
+      handovers,
+      subflows,
+      carried: account.meters.read(carried, now),
+      bytesAcknowledged: isOurs ? sample.bytesAcked : undefined,
+    }
   }
 
   #entry(rule: Rule | undefined): Entry {

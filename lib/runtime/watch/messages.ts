@@ -78,6 +78,8 @@ export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'conve
   converter: string | undefined
   handovers: number
   carried: TrafficByAccess
+  /** Bytes of the stream that the peer has acknowledged; each counts once. Absent: not known. */
+  bytesAcknowledged?: number | undefined
   subflows: SubflowStats[]
 }
 
