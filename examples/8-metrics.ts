@@ -44,6 +44,7 @@ function collect(): void {
     const state = stats.accesses[access]
     available.set({ access }, state.available ? 1 : 0)
     set(rtt, { access, direction: 'sent' }, state.rttMs)
+    set(rtt, { access, direction: 'received' }, state.receiveRttMs)
     bytes.inc({ access, direction: 'sent' }, state.bytesSent)
     bytes.inc({ access, direction: 'received' }, state.bytesReceived)
   }

@@ -44,13 +44,12 @@ export interface Snapshot {
 }
 
 export interface WatchedAccess
-  extends Pick<AccessState, 'available' | 'suspected' | 'why' | 'rttMs' | 'lossPermille'>,
+  extends Pick<
+      AccessState,
+      'available' | 'suspected' | 'why' | 'rttMs' | 'receiveRttMs' | 'lossPermille' | 'receiveLossPermille'
+    >,
     Traffic {
   interface: string
-  /** Smoothed round-trip time of what is received, with the queue that it waits in. Absent: not measured. */
-  receiveRttMs?: number | undefined
-  /** Smoothed share of received segments that had been lost before: at least this, in tenths of a percent. Absent: not measured. */
-  receiveLossPermille?: number | undefined
 }
 
 export interface WatchedRule {
