@@ -2,7 +2,7 @@
 import { type Socket as NetSocket, Socket, connect as tcpConnect } from 'node:net'
 import { SocksClient } from 'socks'
 import type { MptcpSocket } from '../lib/index.js'
-import type { ContenderName } from './measures.js'
+import type { SocketContender } from './measures.js'
 import type { Place, Role } from './places.js'
 import { connect as atsssConnect, IPPROTO_MPTCP, MPTCP_INFO, native, SOL_MPTCP } from './shipped.js'
 
@@ -16,7 +16,7 @@ export interface Wishes {
 
 export type Contender = (place: Place, role: Role, wishes: Wishes) => void
 
-export const contenders: Record<ContenderName, Contender> = {
+export const contenders: Record<SocketContender, Contender> = {
   /** net.connect, as it is. */
   tcp({ address: host, ports }, role, wishes) {
     follow(tcpConnect({ host, port: ports.tcp[role] }), wishes, () => {})

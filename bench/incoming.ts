@@ -13,7 +13,7 @@ export interface IncomingStart {
   start(where: Lab['ue'], words: string[]): ChildProcessWithoutNullStreams
   firstLine(child: ChildProcessWithoutNullStreams): Promise<string>
   /** The servers, at an address. */
-  servers(where: Lab['ue'], address: string): Promise<Place['ports']>
+  servers(where: Lab['ue'], address: string): Promise<Pick<Place, 'ports' | 'https'>>
   program(relative: string): string
 }
 
@@ -28,8 +28,8 @@ export async function openIncoming(lab: Lab, site: IncomingStart): Promise<Place
   const about = JSON.stringify({ converter, interface: interfaceName, port: PORT })
   const service = site.start(lab.ue, ['--import', 'tsx', site.program('incoming-service.ts'), about])
   return {
-    ...{ address, converter, zeroRtt: true, socks: undefined },
-    ports: await site.servers(lab.ue, address),
+    ...{ address, converter, zeroRtt: true, socks: undefined, httpProxy: undefined },
+    ...(await site.servers(lab.ue, address)),
     incoming: JSON.parse(await site.firstLine(service)),
   }
 }

@@ -86,7 +86,8 @@ async function run(measure: Measure, site: Site, rounds: number, quick: boolean)
     return {}
   }
   const absent: Partial<Record<ContenderName, string>> = {}
-  if (!site.hasSocks) absent.socks5 = 'microsocks not installed: apt-get install microsocks'
+  if (!site.hasSocks) absent.socks5 = absent['socks-agent'] = 'microsocks not installed: apt-get install microsocks'
+  if (!site.hasHttpProxy) absent['proxy-agent'] = 'tinyproxy not installed: apt-get install tinyproxy'
   const present = measure.contenders.filter(contender => !(contender in absent))
   const figures: Rounds = Object.fromEntries(present.map(contender => [contender, []]))
   const { trial, direction } = measure

@@ -1,6 +1,10 @@
 /** What is measured, on whom, and how much of it in one round. How it is measured is in trials/. */
 
-export type ContenderName = 'tcp' | 'mptcp' | 'atsss' | 'converter' | 'early-data' | 'socks5' | 'incoming'
+/** Ways to a connected socket. */
+export type SocketContender = 'tcp' | 'mptcp' | 'atsss' | 'converter' | 'early-data' | 'socks5' | 'incoming'
+/** Ways to ask an HTTPS server. */
+export type HttpsContender = 'https' | 'agent' | 'connector' | 'preload' | 'socks-agent' | 'proxy-agent'
+export type ContenderName = SocketContender | HttpsContender
 
 export const TITLES: Record<ContenderName, string> = {
   tcp: 'net.connect (TCP)',
@@ -10,6 +14,12 @@ export const TITLES: Record<ContenderName, string> = {
   'early-data': 'atsss, converter, early data',
   socks5: 'socks, through microsocks (SOCKS5)',
   incoming: 'net.connect, through the converter',
+  https: 'https.get, directly (TCP)',
+  agent: 'atsss HttpsAgent, converter',
+  connector: 'atsss connector, undici, converter',
+  preload: 'atsss/register, https.get, converter',
+  'socks-agent': 'socks-proxy-agent, microsocks',
+  'proxy-agent': 'https-proxy-agent, tinyproxy',
 }
 
 export interface Column {
@@ -23,7 +33,7 @@ export interface Column {
 export interface Measure {
   name: string
   title: string
-  trial: 'connect' | 'connects' | 'first-byte' | 'stream' | 'memory' | 'codec'
+  trial: 'connect' | 'connects' | 'first-byte' | 'https' | 'https-resumed' | 'stream' | 'memory' | 'codec'
   /** `link`: over emulated links, which need privileges. */
   where: 'loopback' | 'link'
   /** One way, on the link between the converter and the server; the one to the UE has `LINK_DELAY_MS`. */
@@ -41,11 +51,13 @@ export interface Measure {
 /** One way, between UE and converter: 20 ms there and back. */
 export const LINK_DELAY_MS = 10
 
+const OVER_HTTPS = ['https', 'agent', 'connector', 'preload', 'socks-agent', 'proxy-agent'] as const
 const EVERYBODY = ['tcp', 'mptcp', 'atsss', 'converter', 'socks5'] as const
 const MIB = 1024 * 1024
 
 const untilConnect: Column = { key: 'connect', title: "'connect'", unit: 'ms', digits: 1 }
 const untilByte: Column = { key: 'firstByte', title: 'first byte', unit: 'ms', digits: 1 }
+const untilSecure: Column = { key: 'secureConnect', title: "'secureConnect'", unit: 'ms', digits: 1 }
 const throughput: Column = { key: 'gbps', title: 'throughput', unit: 'Gbit/s', digits: 2 }
 
 export const MEASURES: readonly Measure[] = [
@@ -91,6 +103,24 @@ export const MEASURES: readonly Measure[] = [
     contenders: ['tcp', 'converter', 'early-data'],
     columns: [untilConnect, untilByte],
     size: { full: 10, quick: 2 },
+  },
+  {
+    name: 'https',
+    title: 'An HTTPS request, round trip 20 ms, the server beside the proxies: full handshakes',
+    trial: 'https',
+    where: 'link',
+    contenders: OVER_HTTPS,
+    columns: [untilSecure, untilByte],
+    size: { full: 12, quick: 2 },
+  },
+  {
+    name: 'https-resumed',
+    title: 'The same with resumed TLS sessions',
+    trial: 'https-resumed',
+    where: 'link',
+    contenders: OVER_HTTPS,
+    columns: [untilSecure, untilByte],
+    size: { full: 12, quick: 2 },
   },
   {
     name: 'incoming',

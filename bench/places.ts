@@ -20,6 +20,10 @@ export interface Place {
   /** Whether the converter can take the data of a SYN. */
   zeroRtt: boolean
   socks: { host: string; port: number } | undefined
+  /** An HTTPS server over TCP, which answers with the address that it sees. */
+  https: number
+  /** An HTTP proxy that takes CONNECT. */
+  httpProxy: { host: string; port: number } | undefined
   /** Where the converter lets the data network reach an echo of the UE. */
   incoming?: { address: string; port: number }
 }

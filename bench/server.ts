@@ -1,6 +1,8 @@
-/** The servers of all roles, over TCP and over MPTCP, in one process: `server.ts ADDRESS`. Prints its ports as JSON. */
+/** The servers of all roles, over TCP and over MPTCP, and of HTTPS, in one process: `server.ts ADDRESS`. Prints its ports as JSON. */
 import { once } from 'node:events'
+import { createServer as createHttps } from 'node:https'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { cert, key } from '../test/support/certificate.js'
 import { ONE_BYTE, PatternCheck, patternChunk, ROLES, type Role } from './places.js'
 import { IPPROTO_MPTCP, native } from './shipped.js'
 
@@ -32,7 +34,9 @@ for (const role of ROLES) {
   ports.tcp[role] = await listening(server().listen({ host: address, port: 0, backlog: BACKLOG }))
   ports.mptcp[role] = await listening(server().listen({ fd: mptcpListener(), backlog: BACKLOG }))
 }
-console.log(JSON.stringify(ports))
+const web = createHttps({ cert, key }, (request, response) => response.end(request.socket.remoteAddress))
+const https = await listening(web.listen({ host: address, port: 0, backlog: BACKLOG }))
+console.log(JSON.stringify({ ports, https }))
 
 async function listening(server: Server): Promise<number> {
   await once(server, 'listening')

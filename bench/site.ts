@@ -5,8 +5,10 @@
  */
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { type Lab, type Namespace, openLab } from '../lib/lab/index.js'
@@ -21,6 +23,7 @@ export interface Site {
   /** Why a measure cannot be had here. */
   lacks(measure: Measure): string | undefined
   hasSocks: boolean
+  hasHttpProxy: boolean
   run(measure: Measure, task: Omit<Task, 'place'>): Promise<Figures>
   close(): Promise<void>
 }
@@ -68,7 +71,7 @@ async function startPrograms(lab: Lab | undefined, children: ChildProcess[]): Pr
     child.stderr.pipe(process.stderr)
     return child
   }
-  const startServer = async (where: Host, address: string): Promise<Place['ports']> =>
+  const startServer = async (where: Host, address: string): Promise<Pick<Place, 'ports' | 'https'>> =>
     JSON.parse(await firstLine(start(where, process.execPath, [...typescript, programPath('server.ts'), address])))
 
   const converterAddress = lab?.converterAddress.v4
@@ -88,12 +91,21 @@ async function startPrograms(lab: Lab | undefined, children: ChildProcess[]): Pr
     await listening(child, socksPort)
   }
 
+  const hasHttpProxy = spawnSync('tinyproxy', ['-v']).error === undefined
+  const httpProxyPort = await freePort()
+  if (hasHttpProxy) {
+    const child = host.spawn('tinyproxy', ['-d', '-c', httpProxyConfig(httpProxyPort)], { stdio: 'ignore' })
+    children.push(child)
+    await listening(child, httpProxyPort)
+  }
+
   const place = async (where: Host, address: string, proxies: string): Promise<Place> => ({
     address,
-    ports: await startServer(where, address),
+    ...(await startServer(where, address)),
     converter: `${proxies}:${listeners.find(listener => listener.address === proxies)!.port}`,
     zeroRtt,
     socks: hasSocks ? { host: proxies, port: socksPort } : undefined,
+    httpProxy: hasHttpProxy ? { host: proxies, port: httpProxyPort } : undefined,
   })
   const loopback = await place(host, LOOPBACK, LOOPBACK)
   const link = lab && (await place(lab.server, lab.serverAddress.v4, converterAddress!))
@@ -102,6 +114,7 @@ async function startPrograms(lab: Lab | undefined, children: ChildProcess[]): Pr
 
   return {
     hasSocks,
+    hasHttpProxy,
     remarks: lab ? [] : withoutLab(zeroRtt),
     lacks: measure =>
       measure.where === 'link' && !lab ? 'needs emulated links: root, or "unshare -Urnm npm run bench"' : undefined,
@@ -116,6 +129,13 @@ async function startPrograms(lab: Lab | undefined, children: ChildProcess[]): Pr
       return runSubject(lab!.server, { ...task, place: await incoming })
     },
   }
+}
+
+/** Without `ConnectPort` it takes every port; without `Allow`, every client. */
+function httpProxyConfig(port: number): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'atsss-bench-')), 'tinyproxy.conf')
+  writeFileSync(path, `Port ${port}\nListen 0.0.0.0\nMaxClients 100\nTimeout 60\nLogLevel Critical\n`)
+  return path
 }
 
 function withoutLab(zeroRtt: boolean): string[] {

@@ -14,4 +14,5 @@ export interface Task {
 
 /** By a column's key. */
 export type Figures = Record<string, number>
+/** Of connected sockets. */
 export type Trial = (task: Omit<Task, 'contender'> & { contender: Contender }) => Promise<Figures>

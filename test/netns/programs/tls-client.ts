@@ -9,14 +9,13 @@ import type { Socket } from 'node:net'
 import tls from 'node:tls'
 import { HttpsAgent } from '../../../lib/agents/http.js'
 import { connectTls } from '../../../lib/agents/tls.js'
+import { connector } from '../../../lib/agents/undici.js'
 import type { MptcpOptions } from '../../../lib/input/options.js'
 import { preload } from '../../../lib/preload/preload.js'
 import { cert } from '../../support/certificate.js'
 
-export const WAYS = ['stock', 'agent', 'connectTls', 'preload', 'preload-tls', 'preload-http2'] as const
-
 export interface TlsPlan {
-  way: (typeof WAYS)[number]
+  way: 'stock' | 'agent' | 'connectTls' | 'connector' | 'preload' | 'preload-tls' | 'preload-http2' | 'preload-fetch'
   options: MptcpOptions
   host: string
   times: number
@@ -60,6 +59,23 @@ async function asked(noted: <S extends Socket>(socket: S) => S, since: () => num
       return overHttps(new https.Agent({ keepAlive: false }), noted, since)
     case 'agent':
       return overHttps(new HttpsAgent(options, { keepAlive: false }), noted, since)
+    case 'connector': {
+      const { Client } = await import('undici7')
+      const client = new Client(`https://${host}:443`, { connect: connector(options, { tls: trusted }) })
+      const { body } = await client.request({ path: '/', method: 'GET' })
+      const firstByte = since()
+      const answer = await body.text()
+      await client.close()
+      return { firstByte, answer }
+    }
+    case 'preload-fetch': {
+      // Node's own undici takes no certificates. It warns of this variable.
+      process.removeAllListeners('warning')
+      process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+      const response = await fetch(`https://${host}:443`)
+      const firstByte = since()
+      return { firstByte, answer: await response.text() }
+    }
     case 'connectTls':
       return overTls(noted(connectTls(options, to)), since)
     case 'preload-tls':
