@@ -3,7 +3,7 @@ import { type Capture, isCapture, readCapture } from '../lab/capture.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { bytesOf } from './decode/input.js'
 import { type Decoded, decodeAs, KINDS, type KindName } from './decode/kinds.js'
-import { connectionsIn, type Message, messagesIn } from './decode/messages.js'
+import { connectionsIn, type Message, messagesIn, withTunnelled } from './decode/messages.js'
 import { problems, treeLines } from './decode/tree.js'
 import { type Colours, coloursFor } from './terminal.js'
 
@@ -20,7 +20,8 @@ export const help = `Usage: atsss decode [options] [FILE | HEX | BASE64 | -]
 Decodes a Convert message (RFC 8803), an ATSSS container (TS 24.193), a NAS message with a container (PDU SESSION
 ESTABLISHMENT ACCEPT, MODIFICATION COMMAND, also in a DL NAS TRANSPORT), a PCP datagram (RFC 6887), or the Convert and
 PCP messages in a capture (pcap, pcapng). Each line shows the offset in bytes, the octets, and what they mean. Broken
-input is shown as far as it can be read, then where it is broken, and why.
+input is shown as far as it can be read, then where it is broken, and why. In captures, messages are also found behind
+VLAN tags, PPPoE, MPLS, IPv6 extension headers and in tunnels (GTP-U, GRE, VXLAN, IP in IP); other packets are counted.
 
 ${optionLines(OPTIONS)}
 
@@ -63,23 +64,34 @@ function asText({ title, fields, error }: Decoded, bytes: Uint8Array, colours: C
 }
 
 function printCapture(capture: Capture, json: boolean): number {
-  const messages = messagesIn(capture.packets).map(message => ({
+  const { count, broken, unknown, shortened } = capture
+  const packets = withTunnelled(capture.packets, unknown)
+  const messages = messagesIn(packets).map(message => ({
     ...message,
     ...decodeAs(message.bytes, message.kind),
   }))
-  const { count, broken } = capture
   if (json)
     print({
       kind: 'capture',
       packets: count,
       messages: messages.map(({ bytes, ...about }) => ({ ...about, length: bytes.length })),
+      notUnderstood: Object.fromEntries(unknown),
+      shortened,
       broken,
     })
   else {
     const colours = coloursFor(process.stdout)
-    const start = capture.packets[0]?.packet.time ?? 0
+    const start = packets[0]?.packet.time ?? 0
     for (const message of messages) write([heading(message, start), ...asText(message, message.bytes, colours), ''])
-    write([`${count} packets, ${messages.length} messages in ${connectionsIn(capture.packets)} connections`])
+    write([`${count} packets, ${messages.length} messages in ${connectionsIn(packets)} connections`])
+    if (unknown.size > 0) {
+      const kinds = [...unknown].map(([what, packets]) => `${what} (${packets})`)
+      write([colours.warning(`Not understood, so messages in them are not found: ${kinds.join(', ')}`)])
+    }
+    if (shortened > 0)
+      write([
+        colours.warning(`Of ${shortened} packets only the beginning was captured: capture them whole (tcpdump -s 0)`),
+      ])
     if (broken !== undefined) write([colours.bad(`The file is broken: ${broken}`)])
   }
   return messages.length === 0 || broken !== undefined || messages.some(({ error }) => error !== undefined) ? 1 : 0

@@ -9,6 +9,7 @@
  */
 
 import { AtsssError } from '../errors.js'
+import { packetIn } from './link-layer.js'
 import { type Packet, readPacket } from './packet.js'
 
 export interface Captured {
@@ -21,8 +22,17 @@ export interface Capture {
   packets: Captured[]
   /** How many packets there are, including those that are not IP. */
   count: number
+  /** What has no IP packet that could be found, and how many packets that are. */
+  unknown: Map<string, number>
+  /** How many packets the file has only the beginning of. */
+  shortened: number
   /** Why the file could not be read to its end. */
   broken?: string
+}
+
+/** Counts one more packet. */
+export function countUnknown(unknown: Map<string, number>, what: string): void {
+  unknown.set(what, (unknown.get(what) ?? 0) + 1)
 }
 
 export function isCapture(bytes: Uint8Array): boolean {
@@ -45,12 +55,17 @@ export function readPcap(file: Uint8Array, limit = 1_000_000): Packet[] {
 
 /** Every IP packet, up to where the file is broken. */
 export function readCapture(bytes: Uint8Array, limit = Number.POSITIVE_INFINITY): Capture {
-  const capture: Capture = { packets: [], count: 0 }
+  const capture: Capture = { packets: [], count: 0, unknown: new Map(), shortened: 0 }
   try {
-    for (const { link, time, data } of word(bytes, 0, true) === SECTION ? pcapngPackets(bytes) : pcapPackets(bytes)) {
+    for (const raw of word(bytes, 0, true) === SECTION ? pcapngPackets(bytes) : pcapPackets(bytes)) {
+      const { link, time, data } = raw
       capture.count++
-      const packet = readPacket(withoutLink(link, data), time)
+      if (data.length < raw.length) capture.shortened++
+      const found = packetIn(link, data)
+      if (found === undefined) continue
+      const packet = 'packet' in found ? readPacket(found.packet, time) : undefined
       if (packet !== undefined) capture.packets.push({ number: capture.count, packet })
+      else countUnknown(capture.unknown, 'unknown' in found ? found.unknown : 'no IP packet where one should be')
       if (capture.packets.length >= limit) break
     }
   } catch (error) {
@@ -67,6 +82,8 @@ interface Raw {
   /** Milliseconds since the epoch. */
   time: number
   data: Uint8Array
+  /** On the wire; the file may have less. */
+  length: number
 }
 
 const PCAP_MICRO = 0xa1b2c3d4
@@ -85,13 +102,13 @@ function* pcapPackets(bytes: Uint8Array): Generator<Raw> {
     const end = at + 16 + length
     if (at + 16 > bytes.length || end > bytes.length) throw new Broken(`the file ends within a packet, at ${at}`)
     const time = word(bytes, at, little) * 1000 + word(bytes, at + 4, little) * fraction
-    yield { link, time, data: bytes.subarray(at + 16, end) }
+    yield { link, time, data: bytes.subarray(at + 16, end), length: word(bytes, at + 12, little) }
     at = end
   }
 }
 
 /** Types of blocks. */
-const BLOCK = { interface: 1, simple: 3, enhanced: 6 } as const
+const BLOCK = { interface: 1, obsolete: 2, simple: 3, enhanced: 6 } as const
 
 function* pcapngPackets(bytes: Uint8Array): Generator<Raw> {
   let little = true
@@ -112,9 +129,15 @@ function* pcapngPackets(bytes: Uint8Array): Generator<Raw> {
       const ticks = word(body, 4, little) * 2 ** 32 + word(body, 8, little)
       const captured = word(body, 12, little)
       if (20 + captured > body.length) throw new Broken(`a packet longer than its block at ${at}`)
-      yield { link, time: ticks * tick, data: body.subarray(20, 20 + captured) }
+      const data = body.subarray(20, 20 + captured)
+      yield { link, time: ticks * tick, data, length: word(body, 16, little) }
     }
-    if (type === BLOCK.simple) yield { link: interfaces[0]?.link ?? -1, time: 0, data: body.subarray(4) }
+    if (type === BLOCK.simple) {
+      const length = word(body, 0, little)
+      yield { link: interfaces[0]?.link ?? -1, time: 0, data: body.subarray(4, 4 + length), length }
+    }
+    if (type === BLOCK.obsolete)
+      throw new Broken(`a block of an obsolete type (2) at ${at}: convert the file with editcap`)
     at += length
   }
 }
@@ -132,30 +155,6 @@ function tickOf(body: Uint8Array, little: boolean): number {
     at += 4 + length + ((4 - (length % 4)) % 4)
   }
   return 1e-3
-}
-
-/** The IP packet in a frame, for the link types of `tcpdump -i any`, of an interface, and of the lab. */
-function withoutLink(link: number, frame: Uint8Array): Uint8Array {
-  switch (link) {
-    case 1: // Ethernet, with one VLAN tag or two
-      return frame.subarray(14 + tagsOf(frame))
-    case 113: // Linux "cooked"
-      return frame.subarray(16)
-    case 276: // the same, version 2
-      return frame.subarray(20)
-    case 0: // BSD loopback
-    case 108:
-      return frame.subarray(4)
-    default: // 101, 228, 229: raw IP; frames of other types are not IP packets
-      return frame
-  }
-}
-
-/** How many bytes of VLAN tags (802.1Q, 802.1ad) follow the addresses. */
-function tagsOf(frame: Uint8Array): number {
-  let tags = 0
-  while (tags < 8 && [0x8100, 0x88a8].includes(half(frame, 12 + tags, false))) tags += 4
-  return tags
 }
 
 function word(bytes: Uint8Array, at: number, little: boolean): number {

@@ -1,6 +1,6 @@
 /**
  * IP packets and their TCP segments, as far as is needed to prove what a SYN carried. Bytes to values; no I/O. Fragments
- * and IPv6 extension headers are not examined.
+ * are not put together.
  */
 import { formatAddress } from '../wire/bytes/address.js'
 import { decodeTcpOptions, type TcpOption } from '../wire/convert/tcp-options.js'
@@ -28,10 +28,14 @@ export interface Packet {
   version: 4 | 6
   source: string
   destination: string
-  /** The IP protocol: 6 TCP, 17 UDP, 1 and 58 ICMP. */
+  /** The IP protocol: 6 TCP, 17 UDP, 1 and 58 ICMP. Of IPv6, that behind the extension headers. */
   protocol: number
   /** The whole IP packet. */
   bytes: Uint8Array
+  /** What is behind the IP header and the extension headers. */
+  payload: Uint8Array
+  /** Why the payload is not read, if it is not. */
+  unread?: string
   tcp?: Tcp
 }
 
@@ -51,36 +55,75 @@ const TCP = 6
 
 /** `undefined` if it is neither IPv4 nor IPv6, or is cut short. */
 export function readPacket(bytes: Uint8Array, time: number): Packet | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const version = (bytes[0] ?? 0) >> 4
-  if (version === 4 && bytes.length >= 20) {
-    const packet: Packet = {
-      time,
-      version,
-      source: bytes.subarray(12, 16).join('.'),
-      destination: bytes.subarray(16, 20).join('.'),
-      protocol: bytes[9]!,
-      bytes,
-    }
-    const fragment = (view.getUint16(6) & 0x3fff) !== 0
-    if (packet.protocol === TCP && !fragment)
-      addTcp(packet, bytes.subarray((bytes[0]! & 0x0f) * 4, view.getUint16(2)), bytes.subarray(12, 20))
-    return packet
-  }
-  if (version === 6 && bytes.length >= 40) {
-    const packet: Packet = {
-      time,
-      version,
-      source: formatAddress(bytes, 8),
-      destination: formatAddress(bytes, 24),
-      protocol: bytes[6]!,
-      bytes,
-    }
-    if (packet.protocol === TCP) addTcp(packet, bytes.subarray(40, 40 + view.getUint16(4)), bytes.subarray(8, 40))
-    return packet
-  }
+  if (version === 4 && bytes.length >= 20) return readIPv4(bytes, time)
+  if (version === 6 && bytes.length >= 40) return readIPv6(bytes, time)
   return undefined
 }
+
+/** RFC 791 §3.1. */
+function readIPv4(bytes: Uint8Array, time: number): Packet {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  // The kernel has not yet divided what it hands to a network card: the length of more than 64 KiB is 0 (BIG TCP).
+  const end = view.getUint16(2) || bytes.length
+  const packet: Packet = {
+    time,
+    version: 4,
+    source: bytes.subarray(12, 16).join('.'),
+    destination: bytes.subarray(16, 20).join('.'),
+    protocol: bytes[9]!,
+    bytes,
+    payload: bytes.subarray((bytes[0]! & 0x0f) * 4, end),
+  }
+  if ((view.getUint16(6) & 0x3fff) !== 0) packet.unread = FRAGMENTS
+  return withTcp(packet, bytes.subarray(12, 20))
+}
+
+/** RFC 8200 §3, §4. */
+function readIPv6(bytes: Uint8Array, time: number): Packet {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const length = view.getUint16(4)
+  const packet: Packet = {
+    time,
+    version: 6,
+    source: formatAddress(bytes, 8),
+    destination: formatAddress(bytes, 24),
+    protocol: bytes[6]!,
+    bytes,
+    payload: bytes.subarray(40, length === 0 ? bytes.length : 40 + length),
+  }
+  let { payload } = packet
+  for (let headers = 0; EXTENSIONS.has(packet.protocol) && payload.length >= 8; headers++) {
+    if (headers === MOST_HEADERS) {
+      packet.unread = 'IPv6 packets with too many extension headers'
+      break
+    }
+    const [next = 0, words = 0] = payload
+    // RFC 4302 §2.2: the length of an Authentication Header counts words of four octets, minus two.
+    const size = packet.protocol === AH ? (words + 2) * 4 : packet.protocol === FRAGMENT ? 8 : (words + 1) * 8
+    // The offset, and whether more fragments follow; neither in an atomic fragment (RFC 6946).
+    if (packet.protocol === FRAGMENT && (((payload[2]! << 8) | payload[3]!) & 0xfff9) !== 0) {
+      packet.unread = FRAGMENTS
+      break
+    }
+    packet.protocol = next
+    payload = payload.subarray(size)
+  }
+  packet.payload = payload
+  return withTcp(packet, bytes.subarray(8, 40))
+}
+
+function withTcp(packet: Packet, addresses: Uint8Array): Packet {
+  if (packet.protocol === TCP && packet.unread === undefined) addTcp(packet, packet.payload, addresses)
+  return packet
+}
+
+const FRAGMENTS = 'fragments of IP packets'
+const FRAGMENT = 44
+const AH = 51
+/** Hop-by-hop options, routing, fragment, authentication, destination options, mobility, HIP, Shim6. */
+const EXTENSIONS: ReadonlySet<number> = new Set([0, 43, FRAGMENT, AH, 60, 135, 139, 140])
+const MOST_HEADERS = 16
 
 /** RFC 9293 §3.1. A segment whose header does not fit adds nothing. */
 function addTcp(packet: Packet, segment: Uint8Array, addresses: Uint8Array): void {

@@ -48,7 +48,8 @@ function pcap(packets: Uint8Array[], { littleEndian = true, magic = 0xa1b23c4d, 
 
 describe('a packet', () => {
   test('SYN with MP_CAPABLE and data, IPv4', () => {
-    const { tcp, ...ip } = readPacket(syn4, 5)!
+    const { tcp, payload, ...ip } = readPacket(syn4, 5)!
+    expect(payload).toEqual(syn4.subarray(20))
     expect(ip).toEqual({ time: 5, version: 4, source: '10.1.0.2', destination: '192.0.2.1', protocol: 6, bytes: syn4 })
     expect(tcp).toEqual({
       sourcePort: 39154,
@@ -85,9 +86,9 @@ describe('a packet', () => {
     expect(packet.tcp!.payload).toEqual(hex('68656c6c6f'))
   })
 
-  test('with an extension header it is not TCP to us', () => {
+  test('the protocol is the one behind the extension headers', () => {
     const packet = readPacket(multicast6, 0)!
-    expect(packet).toMatchObject({ source: 'fe80::f87f:7a36:5497:e43b', destination: 'ff02::16', protocol: 0 })
+    expect(packet).toMatchObject({ source: 'fe80::f87f:7a36:5497:e43b', destination: 'ff02::16', protocol: 58 })
     expect(packet.tcp).toBeUndefined()
   })
 

@@ -1,8 +1,10 @@
 /** Finds the messages in the packets of a capture: at the start of TCP streams, and in UDP datagrams. */
 import { hostAndPort } from '../../input/addresses.js'
-import type { Captured } from '../../lab/capture.js'
+import { type Captured, countUnknown } from '../../lab/capture.js'
 import type { Packet, Tcp } from '../../lab/index.js'
 import { MPTCP_SUBTYPE } from '../../lab/index.js'
+import { readPacket } from '../../lab/packet.js'
+import { tunnelled } from '../../lab/tunnels.js'
 import { MAX_MESSAGE_LENGTH } from '../../wire/convert/message.js'
 import { PCP_CLIENT_PORT, PCP_SERVER_PORT } from '../../wire/pcp/index.js'
 import { KINDS, type KindName } from './kinds.js'
@@ -60,14 +62,37 @@ export function messagesIn(packets: readonly Captured[]): Message[] {
   return messages
 }
 
+/**
+ * The packets of a capture, and those in their tunnels. What is in no packet that can be read is counted in `unknown`.
+ */
+export function withTunnelled(packets: readonly Captured[], unknown: Map<string, number>): Captured[] {
+  return packets.flatMap(captured => {
+    const all = [captured]
+    for (let { packet } = captured; all.length <= MOST_TUNNELS; ) {
+      const inner = tunnelled(packet)
+      if (inner === undefined) break
+      const next = 'packet' in inner ? readPacket(inner.packet, packet.time) : undefined
+      if (next === undefined) {
+        countUnknown(unknown, 'unknown' in inner ? inner.unknown : 'tunnels without an IP packet')
+        break
+      }
+      packet = next
+      all.push({ number: captured.number, packet })
+    }
+    return all
+  })
+}
+
+/** In each other. */
+const MOST_TUNNELS = 4
+
 /** The message in a UDP datagram from or to a port of PCP. RFC 6887 §19.1. */
-function pcpDatagram({ protocol, version, bytes, source, destination }: Packet) {
-  const start = version === 4 ? (bytes[0]! & 0x0f) * 4 : 40
-  if (protocol !== UDP || bytes.length < start + UDP_HEADER) return undefined
-  const view = new DataView(bytes.buffer, bytes.byteOffset + start)
+function pcpDatagram({ protocol, payload: datagram, unread, source, destination }: Packet) {
+  if (protocol !== UDP || unread !== undefined || datagram.length < UDP_HEADER) return undefined
+  const view = new DataView(datagram.buffer, datagram.byteOffset)
   const [from, to] = [view.getUint16(0), view.getUint16(2)]
   if (![from, to].some(port => port === PCP_SERVER_PORT || port === PCP_CLIENT_PORT)) return undefined
-  const payload = bytes.slice(start + UDP_HEADER, start + view.getUint16(4))
+  const payload = datagram.slice(UDP_HEADER, view.getUint16(4))
   return { bytes: payload, from: hostAndPort(source, from), to: hostAndPort(destination, to) }
 }
 
