@@ -60,6 +60,11 @@ describe('options', () => {
     ['unenforceable', { accesses: ACCESSES, unenforceable: 'ignore' }, 'unenforceable'],
     ['controller', { accesses: ACCESSES, controller: 'thread' }, 'controller'],
     ['a converter that is none', { accesses: ACCESSES, converters: 'nowhere' }, 'converters'],
+    ...[0, -1, 'x', Number.NaN, 999, 1000.5, 86_400_001, true, null].map((idleProbe): [string, object, string] => [
+      `idleProbe: ${String(idleProbe)}`,
+      { accesses: ACCESSES, idleProbe },
+      'idleProbe',
+    ]),
   ]
   for (const [name, options, told] of refused)
     test(name, () => {

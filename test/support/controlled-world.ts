@@ -17,6 +17,7 @@ import type {
 } from '../../lib/runtime/network/path-manager.js'
 import { Controller } from '../../lib/runtime/steering/controller.js'
 import type { ControllerEvent, Effects } from '../../lib/runtime/steering/effects.js'
+import { TCP_STATES } from '../../lib/wire/kernel/tcp-info.js'
 
 export const REMOTE = { address: '192.0.2.1', port: 443 }
 export const LOCAL: Record<AccessType, string> = { '3gpp': '10.2.0.2', 'non-3gpp': '10.1.0.2' }
@@ -60,6 +61,8 @@ export class World {
   joins = true
   /** Whether the peer answers the third ACK of a join. */
   accepts = true
+  /** An access on which no SYN is answered. */
+  deadAccess: AccessType | undefined
   /** Linux 5.19 to 6.8: a new subflow has the interface and the flag of its address's announcement, or none. */
   dropsInterface = false
   /** Whether `keepsInterface` finds that out. */
@@ -82,7 +85,6 @@ export class World {
   followed = 0
   /** Connections whose peer was asked what has arrived. */
   readonly inquiries: number[] = []
-  idleProbeMs = Number.POSITIVE_INFINITY
   mayAsk = true
   readonly buffers: { fd: number; token: number; bytes: number }[] = []
   readonly controller: Controller
@@ -98,6 +100,7 @@ export class World {
     pathManager = true,
     endpoints = undefined as Effects['endpoints'],
     rules = [[255, WIFI_THEN_CELL]] as [number, Steering][],
+    idleProbeMs = Number.POSITIVE_INFINITY,
   } = {}) {
     const sample = (fds: Int32Array) => {
       const known = new Map(this.connections.map(connection => [connection.fd, connection]))
@@ -136,7 +139,7 @@ export class World {
         if (!this.mayAsk) throw new Error('setsockopt EOPNOTSUPP')
       },
       now: () => this.now,
-      idleProbeMs: this.idleProbeMs,
+      idleProbeMs,
       random: () => 0.5,
     }
     const accesses = { '3gpp': { interface: 'cell' }, 'non-3gpp': { interface: 'wifi' } }
@@ -226,6 +229,27 @@ export class World {
     sample.lastAckRecv = 0
   }
 
+  /** A segment with data comes in on a subflow. */
+  receive({ sample }: Subflow, bytes = 1400): void {
+    sample.bytesReceived += bytes
+    sample.dataSegsIn = (sample.dataSegsIn ?? 0) + 1
+    sample.lastDataRecv = 0
+    sample.lastAckRecv = 0
+  }
+
+  /** Lets time pass in which nothing comes in but by `each`, which is called before each scan. */
+  async wait(milliseconds: number, { period = 10, each = () => {} } = {}): Promise<void> {
+    for (let waited = 0; waited < milliseconds; waited += period) {
+      for (const { sample } of this.connections.flatMap(({ subflows }) => subflows)) {
+        sample.lastAckRecv += period
+        sample.lastDataRecv += period
+        sample.lastDataSent += period
+      }
+      each()
+      await this.pass(period, period)
+    }
+  }
+
   of<Kind extends Call['call']>(call: Kind): Extract<Call, { call: Kind }>[] {
     return this.calls.filter(one => one.call === call) as Extract<Call, { call: Kind }>[]
   }
@@ -266,6 +290,7 @@ export class World {
     const { sample, addresses } = this.subflow(connection, access)
     addresses.local.address = subflow.local.address
     if (!this.accepts) sample.segsIn = 1
+    if (access === this.deadAccess) Object.assign(sample, { state: TCP_STATES.synSent, segsIn: 0, rtt: 0 })
     this.#reportLater(subflow, addresses)
     if (this.losesAnswers) throw refusal('create', 'ENOBUFS')
   }

@@ -112,9 +112,10 @@ interface Here {
   ready: readonly SubflowState[]
 }
 
+/** A probe beside another subflow stays a backup: it ends as soon as it is established. */
 function flag({ ready }: Here, backup: boolean, why: string): Action[] {
   return ready
-    .filter(subflow => subflow.backup !== backup)
+    .filter(subflow => subflow.backup !== backup && !(subflow.isProbe && ready.length > 1))
     .map(subflow => ({ do: 'set-backup', subflow: subflow.id, backup, why }))
 }
 
