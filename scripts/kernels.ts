@@ -3,41 +3,51 @@
  *
  *   npm run kernels                          all of scripts/kernels/versions.json
  *   npm run kernels -- 6.1 newest            these; a version that is not in that file is fetched too
+ *   npm run kernels -- --brief               the trial without its rows of bulk data, which take most of its time
  *   npm run kernels -- 6.1 --only tests      the tests that depend on the kernel most, there
  *   npm run kernels -- 6.1 --test test/…     any tests, there
  *   npm run kernels -- --if-changed          nothing, unless code that meets the kernel has changed (CI)
  *
  * boots each kernel on emulated hardware (Debian's packages qemu-system-x86, busybox-static and xz-utils), and runs there, by
  * default, the trial: a lab in which each capability is tried, and doctor. It prints a table kernel × capability, and ends with
- * status 1 if something is not as README says. Needs a built checkout. Kernels are kept in `KERNELS_CACHE` (/var/tmp/atsss-kernels).
+ * status 1 if something is not as README says. As many guests run at the same time as this machine has cores and memory for.
+ * Needs a built checkout. Kernels are kept in `KERNELS_CACHE` (/var/tmp/atsss-kernels).
  */
 import { existsSync, symlinkSync } from 'node:fs'
+import { availableParallelism, freemem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import { compile as compileTests } from '../test/support/compile.js'
+import { type Part, readArguments, UsageError } from './kernels/arguments.js'
 import { kernelFacingChanges } from './kernels/changed.js'
 import { debianKernel, hasProgram, type Kernel } from './kernels/debian-kernel.js'
-import { type GuestRun, runInGuest } from './kernels/guest.js'
-import { type Found, ROWS, type RowName } from './kernels/rows.js'
+import { GUEST_MEMORY_MIB, type GuestRun, runInGuest } from './kernels/guest.js'
+import { inOrder } from './kernels/in-order.js'
+import { type Found, ROWS, type RowName, rowsOf } from './kernels/rows.js'
 import versions from './kernels/versions.json' with { type: 'json' }
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const cache = process.env.KERNELS_CACHE ?? '/var/tmp/atsss-kernels'
 const compiled = join(root, 'build-kernels')
 
-/** The parts that run in the guest, and the most seconds that each may take by this machine's clock. */
-const PARTS = {
-  trial: { limitSeconds: 1200 },
-  tests: { limitSeconds: 2700 },
-} as const
-type Part = keyof typeof PARTS
+/** The most seconds that each part may take by this machine's clock: several times what it takes alone, for a busy machine. */
+const LIMIT_SECONDS: Readonly<Record<Part, number>> = { trial: 3600, tests: 9000 }
+const BRIEF_LIMIT_SECONDS = 1200
 
 /** The tests that depend on the kernel most. */
 const TESTS = ['path-manager', 'path-manager-kernel', 'sampler', 'convert-round-trips', 'session-levels'].map(
   name => `test/netns/${name}.test.ts`,
 )
+
+interface Column {
+  title: string
+  /** What is printed about this kernel, above the table. */
+  text: string
+  found: ReadonlyMap<RowName, Found>
+  /** How much is not as README says. */
+  wrong: number
+}
 
 interface Version {
   name: string
@@ -45,23 +55,10 @@ interface Version {
   lacks: readonly string[]
 }
 
-const { values, positionals } = parseArgs({
-  args: process.argv.slice(2),
-  allowPositionals: true,
-  options: {
-    only: { type: 'string', multiple: true },
-    test: { type: 'string', multiple: true, default: [] },
-    'if-changed': { type: 'boolean' },
-  },
-})
-const parts = (values.only ?? (values.test.length > 0 ? ['tests'] : ['trial'])).map(part => {
-  if (part in PARTS) return part as Part
-  return fail(`--only takes ${Object.keys(PARTS).join(', ')}; it is '${part}'`)
-})
 const all = versions as Record<string, Version>
-const newest = Object.keys(all).at(-1)!
-const asked = positionals.length > 0 ? positionals.map(name => (name === 'newest' ? newest : name)) : Object.keys(all)
-if (values['if-changed']) {
+const asked = argumentsOrExit()
+const rows = rowsOf(asked)
+if (asked.ifChanged) {
   const changed = kernelFacingChanges(root)
   if (changed?.length === 0) {
     console.log('No code that meets the kernel has changed: nothing to try.')
@@ -74,59 +71,83 @@ for (const program of ['qemu-system-x86_64', 'busybox', 'xz', 'dpkg-deb'])
     fail(`${program} is missing: apt-get install --no-install-recommends qemu-system-x86 busybox-static xz-utils`)
 
 await compile()
-const columns: { title: string; found: Map<RowName, Found> }[] = []
-let wrong = 0
-for (const version of asked) {
-  const kernel = debianKernel(version, cache)
-  const { name, lacks } = all[version] ?? { name: '', lacks: [] }
-  console.log(`\n== Linux ${kernel.release}${name === '' ? '' : `, ${name}`}`)
-  const found = new Map<RowName, Found>()
-  columns.push({ title: version, found })
-  for (const part of parts) {
-    let run = await runPart(version, kernel, part)
-    if (part === 'trial') {
-      take(run.stdout, found)
-      const first = wrongRows(found, lacks)
-      if (first.length > 0) {
-        // As tests of networks in CI: what is right the second time is named, since it has a cause.
-        console.log(
-          `tried again for: ${first.map(row => `${ROWS[row]} (${found.get(row)?.shown ?? 'nothing'})`).join('; ')}`,
-        )
-        run = await runPart(version, kernel, part)
-        take(run.stdout, found)
-      }
-    } else console.log(run.stdout)
-    if (run.status !== 0) {
-      wrong++
-      console.log(`${part}: ${run.status}\n${run.stdout.slice(-2000)}\n${run.stderr.slice(-4000)}`)
-    }
-    if (run.oopses !== '') console.log(`the kernel itself:\n${run.oopses}`)
-    console.log(`${part}: ${run.seconds} s`)
-  }
-  if (!parts.includes('trial')) continue
-  wrong += wrongRows(found, lacks).length
-  for (const row of Object.keys(ROWS) as RowName[]) {
-    const each = found.get(row)
-    console.log(`${verdictOf(each, lacks.includes(row)).padEnd(7)} ${ROWS[row]}: ${each?.shown ?? 'nothing found out'}`)
-  }
-}
+// One after the other, and before the guests: apt has one state.
+const kernels = asked.versions.map(version => ({ version, kernel: debianKernel(version, cache) }))
+const atOnce = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / 2 ** 20 / GUEST_MEMORY_MIB)))
+const columns: Column[] = []
+await inOrder(
+  kernels,
+  atOnce,
+  ({ version, kernel }) => tryOn(version, kernel).catch(error => notTried(version, error)),
+  column => {
+    console.log(column.text)
+    columns.push(column)
+  },
+)
 if (columns.some(({ found }) => found.size > 0)) table()
+const wrong = columns.reduce((sum, column) => sum + column.wrong, 0)
 console.log(wrong === 0 ? 'As README says on each.' : `${wrong} not as README says.`)
 process.exitCode = wrong === 0 ? 0 : 1
 
-function runPart(version: string, kernel: Kernel, part: Part): Promise<GuestRun> {
-  const out = join(root, 'build-kernels/out', `${version}-${part}`)
-  return runInGuest(kernel, commandOf(part), { directory: root, out, ...PARTS[part] })
+/** Runs the parts on one kernel. */
+async function tryOn(version: string, kernel: Kernel): Promise<Column> {
+  const { name, lacks } = all[version] ?? { name: '', lacks: [] }
+  const lines = [`\n== Linux ${kernel.release}${name === '' ? '' : `, ${name}`}`]
+  const found = new Map<RowName, Found>()
+  let wrong = 0
+  for (const part of asked.parts) {
+    let run = await runPart(version, kernel, part)
+    if (part === 'trial') {
+      lines.push(...take(run.stdout, found))
+      const first = wrongRows(found, lacks)
+      if (first.length > 0) {
+        // As tests of networks in CI: what is right the second time is named, since it has a cause.
+        const each = first.map(row => `${ROWS[row]} (${found.get(row)?.shown ?? 'nothing'})`)
+        lines.push(`trial: ${run.seconds} s, tried again for: ${each.join('; ')}`)
+        run = await runPart(version, kernel, part)
+        lines.push(...take(run.stdout, found))
+      }
+    } else lines.push(run.stdout)
+    if (run.status !== 0) {
+      wrong++
+      lines.push(`${part}: ${run.status}`, run.stdout.slice(-2000), run.stderr.slice(-4000))
+    }
+    if (run.oopses !== '') lines.push(`the kernel itself:\n${run.oopses}`)
+    lines.push(`${part}: ${run.seconds} s`)
+  }
+  if (asked.parts.includes('trial')) {
+    wrong += wrongRows(found, lacks).length
+    for (const row of rows) {
+      const each = found.get(row)
+      const verdict = verdictOf(each, lacks.includes(row))
+      lines.push(`${verdict.padEnd(7)} ${ROWS[row]}: ${each?.shown ?? 'nothing found out'}`)
+    }
+  }
+  return { title: version, text: lines.join('\n'), found, wrong }
 }
 
-/** The rows that a trial printed, and what doctor said there. */
-function take(output: string, found: Map<RowName, Found>): void {
-  for (const each of rowsOf(output)) found.set(each.row, each)
-  console.log((output.match(/^# .*$/gm) ?? []).join('\n'))
+function notTried(version: string, error: Error): Column {
+  return { title: version, text: `\n== Linux ${version}: not tried: ${error.stack}`, found: new Map(), wrong: 1 }
+}
+
+function runPart(version: string, kernel: Kernel, part: Part): Promise<GuestRun> {
+  const out = join(root, 'build-kernels/out', `${version}-${part}`)
+  const limitSeconds = part === 'trial' && asked.brief ? BRIEF_LIMIT_SECONDS : LIMIT_SECONDS[part]
+  return runInGuest(kernel, commandOf(part), { directory: root, out, limitSeconds })
+}
+
+/** Takes the rows that a trial printed. @returns what doctor said there */
+function take(output: string, found: Map<RowName, Found>): string[] {
+  for (const line of output.split('\n')) {
+    if (!line.startsWith('{')) continue
+    const each = JSON.parse(line) as Found
+    found.set(each.row, each)
+  }
+  return output.match(/^# .*$/gm) ?? []
 }
 
 function wrongRows(found: ReadonlyMap<RowName, Found>, lacks: readonly string[]): RowName[] {
-  return (Object.keys(ROWS) as RowName[]).filter(row => verdictOf(found.get(row), lacks.includes(row)) === 'WRONG')
+  return rows.filter(row => verdictOf(found.get(row), lacks.includes(row)) === 'WRONG')
 }
 
 function verdictOf(found: Found | undefined, lacks: boolean): 'good' | 'lacks' | 'WRONG' {
@@ -136,17 +157,16 @@ function verdictOf(found: Found | undefined, lacks: boolean): 'good' | 'lacks' |
 
 function table(): void {
   console.log(`\n| | ${columns.map(({ title }) => title).join(' | ')} |\n|${'---|'.repeat(columns.length + 1)}`)
-  for (const [row, title] of Object.entries(ROWS))
-    console.log(`| ${title} | ${columns.map(({ found }) => found.get(row as RowName)?.shown ?? '–').join(' | ')} |`)
-}
-
-function rowsOf(output: string): Found[] {
-  return output.split('\n').flatMap(line => (line.startsWith('{') ? [JSON.parse(line) as Found] : []))
+  for (const row of rows)
+    console.log(`| ${ROWS[row]} | ${columns.map(({ found }) => found.get(row)?.shown ?? '–').join(' | ')} |`)
 }
 
 function commandOf(part: Part): string[] {
   const trial = join(compiled, 'scripts/kernels/trial.js')
-  if (part === 'trial') return ['sh', '-c', '"$0" "$1" userspace && "$0" "$1" kernel', process.execPath, trial]
+  if (part === 'trial') {
+    const both = '"$0" "$1" userspace $2 && "$0" "$1" kernel'
+    return ['sh', '-c', both, process.execPath, trial, asked.brief ? 'brief' : '']
+  }
   const vitest = [
     'node_modules/vitest/vitest.mjs',
     'run',
@@ -159,13 +179,13 @@ function commandOf(part: Part): string[] {
     'ATSSS_TESTS_COMPILED=1',
     process.execPath,
     ...vitest,
-    ...(values.test.length > 0 ? values.test : TESTS),
+    ...(asked.tests.length > 0 ? asked.tests : TESTS),
   ]
 }
 
 /** Compiles the guest's programs here, because the guest would need minutes. */
 async function compile(): Promise<void> {
-  if (parts.includes('tests')) await compileTests()
+  if (asked.parts.includes('tests')) await compileTests()
   await build({
     absWorkingDir: root,
     entryPoints: ['trial', 'device', 'server'].map(name => `scripts/kernels/${name}.ts`),
@@ -178,6 +198,15 @@ async function compile(): Promise<void> {
   })
   for (const name of ['package.json', 'dist', 'build'])
     if (!existsSync(join(compiled, name))) symlinkSync(join(root, name), join(compiled, name))
+}
+
+function argumentsOrExit(): ReturnType<typeof readArguments> {
+  try {
+    return readArguments(process.argv.slice(2), Object.keys(all))
+  } catch (error) {
+    if (error instanceof UsageError) return fail(error.message)
+    throw error
+  }
 }
 
 function fail(why: string): never {

@@ -10,6 +10,9 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import type { Kernel } from './debian-kernel.js'
 
+/** Of one guest. */
+export const GUEST_MEMORY_MIB = 3072
+
 export interface GuestRun {
   /** The command's exit status; `timeout` or `no-boot` if there is none. */
   status: number | 'timeout' | 'no-boot'
@@ -28,20 +31,18 @@ export interface GuestOptions {
   out: string
   /** @defaultValue 1800 */
   limitSeconds?: number
-  /** @defaultValue 3072 */
-  memoryMiB?: number
 }
 
 /** Boots the kernel, runs the command, and waits for its end. The guest only has the networks that it creates. */
 export async function runInGuest(kernel: Kernel, command: readonly string[], options: GuestOptions): Promise<GuestRun> {
-  const { directory, out, limitSeconds = 1800, memoryMiB = 3072 } = options
+  const { directory, out, limitSeconds = 1800 } = options
   rmSync(out, { recursive: true, force: true })
   mkdirSync(out, { recursive: true })
   const file = (name: string) => join(out, name)
   writeFileSync(file('command'), script(directory, command))
 
   const start = Date.now()
-  const qemu = spawn('qemu-system-x86_64', qemuArguments(kernel, out, memoryMiB), {
+  const qemu = spawn('qemu-system-x86_64', qemuArguments(kernel, out), {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let complaints = ''
@@ -73,7 +74,7 @@ function script(directory: string, command: readonly string[]): string {
   ].join('\n')
 }
 
-function qemuArguments(kernel: Kernel, out: string, memoryMiB: number): string[] {
+function qemuArguments(kernel: Kernel, out: string): string[] {
   const shared = (id: string, path: string, how: string) => [
     ...['-fsdev', `local,id=${id},path=${path},security_model=none,multidevs=remap${how}`],
     ...['-device', `virtio-9p-pci,fsdev=${id},mount_tag=${id}`],
@@ -85,7 +86,7 @@ function qemuArguments(kernel: Kernel, out: string, memoryMiB: number): string[]
   return [
     ...['-accel', 'tcg,thread=single,tb-size=1024', '-cpu', 'max,la57=off', '-icount', 'shift=0,sleep=on'],
     ...['-machine', 'pc,usb=off', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    ...['-m', String(memoryMiB), '-smp', '1'],
+    ...['-m', String(GUEST_MEMORY_MIB), '-smp', '1'],
     ...['-kernel', kernel.vmlinuz, '-initrd', kernel.initrd, '-append', append.join(' ')],
     ...['-serial', `file:${join(out, 'console')}`, '-device', 'virtio-rng-pci'],
     ...shared('host', '/', ',readonly=on'),

@@ -17,10 +17,10 @@ export const ROWS = {
   interface: 'a further subflow leaves by its own interface',
   backup: 'a standby is made as backup (MP_JOIN, B)',
   prio: 'a flag is changed (MP_PRIO)',
-  standbyDown: 'Active-Standby, 3 MB down: over the standby',
-  standbyUp: 'Active-Standby, 3 MB up: over the standby',
-  aggregateDown: 'both accesses, 4 MB down',
-  aggregateUp: 'both accesses, 4 MB up',
+  standbyDown: 'Active-Standby, bulk down: over the standby',
+  standbyUp: 'Active-Standby, bulk up: over the standby',
+  aggregateDown: 'both accesses, bulk down',
+  aggregateUp: 'both accesses, bulk up',
   balanceUp: 'load balancing 30 %, up',
   carrierSparseDown: 'carrier lost, sparse down: longest gap',
   carrierSparseUp: 'carrier lost, sparse up: longest gap',
@@ -38,3 +38,14 @@ export const ROWS = {
 } as const
 
 export type RowName = keyof typeof ROWS
+
+/** What a brief trial leaves out: a guest takes the processor five seconds for each megabyte. */
+const BULK: readonly RowName[] = [
+  ...(['aggregateDown', 'aggregateUp'] as const),
+  ...(['carrierBulkDown', 'carrierBulkUp', 'holeBulkDown', 'holeBulkUp'] as const),
+]
+
+/** The rows of a trial, in the table's order. */
+export function rowsOf(trial: { brief: boolean }): RowName[] {
+  return (Object.keys(ROWS) as RowName[]).filter(row => !(trial.brief && BULK.includes(row)))
+}
