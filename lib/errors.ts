@@ -8,6 +8,8 @@ import { getSystemErrorName } from 'node:util'
 export type ErrorCode =
   /** No native addon could be loaded. */
   | 'ERR_ATSSS_ADDON'
+  /** The package has been put into a bundle, without its addon and its worker. */
+  | 'ERR_ATSSS_BUNDLED'
   /** This version of Node lacks a private part that is needed. */
   | 'ERR_ATSSS_NODE'
   /** An option has a wrong type, an impossible value or a misspelled name. */

@@ -9,6 +9,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../../errors.js'
 import { otherRuntime } from './other-runtime.js'
+import { packageFolder } from './package-files.js'
 
 /** A socket address: a literal without brackets, and a port in host order. */
 export interface SocketAddress {
@@ -188,11 +189,11 @@ export function nativeFile(): string {
 
 /** Where the addon may be, in this order: what ATSSS_ADDON names, a checkout's build, the package's prebuilt binary. */
 function candidates(): string[] {
-  const root = new URL('../../../', import.meta.url)
-  const system = `${isMusl() ? 'linuxmusl' : 'linux'}-${process.arch}`
   const named = process.env.ATSSS_ADDON
   // No fallback: if the named one does not load, another one would hide that.
   if (named) return [resolve(named)]
+  const root = packageFolder()
+  const system = `${isMusl() ? 'linuxmusl' : 'linux'}-${process.arch}`
   return [
     fileURLToPath(new URL('build/Release/atsss.node', root)),
     fileURLToPath(new URL(`prebuilds/${system}/atsss.node`, root)),
@@ -204,7 +205,6 @@ function load(): { addon: Addon; path: string } {
   if (other) throw other
   if (process.platform !== 'linux')
     throw new AtsssError('ERR_ATSSS_ADDON', `MPTCP sockets need Linux; this is ${process.platform}`)
-  const require = createRequire(import.meta.url)
   const tried: string[] = []
   for (const path of candidates()) {
     if (!existsSync(path)) {
@@ -212,7 +212,7 @@ function load(): { addon: Addon; path: string } {
       continue
     }
     try {
-      const addon = require(path) as Addon
+      const addon = createRequire(path)(path) as Addon
       if (addon.revision === REVISION) return { addon, path }
       tried.push(`${path}: built from another version of the package: rebuild it`)
     } catch (error) {

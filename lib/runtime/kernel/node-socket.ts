@@ -7,7 +7,6 @@
  */
 import diagnostics from 'node:diagnostics_channel'
 import { openSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { isIPv4, Server, Socket } from 'node:net'
 import { constants } from 'node:os'
 import { AtsssError } from '../../errors.js'
@@ -567,7 +566,7 @@ const FOR_TLS: readonly Inside<undefined>[] = [{ ...HELLO, isThere: sendsHelloAt
 /** Starts TLS on a descriptor that swallows what is written. */
 function sendsHelloAtOnce(): boolean {
   // Whoever has a TLSSocket has loaded it already; and most connections need none of it.
-  const { createSecureContext, TLSSocket } = createRequire(import.meta.url)('node:tls') as typeof import('node:tls')
+  const { createSecureContext, TLSSocket } = process.getBuiltinModule('node:tls')
   const secure = new TLSSocket(undefined as never, { secureContext: createSecureContext({ ca: [] }) })
   try {
     const start = Reflect.get(secure, NAMES.start)

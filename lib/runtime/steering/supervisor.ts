@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import { AtsssError } from '../../errors.js'
 import { retryAfter } from '../../policy/steering/plan.js'
+import { packageFolder } from '../kernel/package-files.js'
 import { type CrossingReport, incoming } from './crossing.js'
 import { Journal } from './journal.js'
 import type { Command, HostConfig, Report } from './messages.js'
@@ -44,7 +45,10 @@ export function superviseLoop(
     try {
       mine = start({ ...config, own: journal.own })
     } catch (error) {
-      ended((error as Error).message, startedAt)
+      // Not in this turn: the session has no listeners yet.
+      if ((error as AtsssError).code === 'ERR_ATSSS_BUNDLED')
+        queueMicrotask(() => report({ event: 'failed', error: error as Error }))
+      else ended((error as Error).message, startedAt)
       return
     }
     thread = mine
@@ -100,6 +104,7 @@ export function superviseLoop(
  * preload that makes a session would otherwise make one in each session's thread, without end.
  */
 function startThread(config: HostConfig): LoopThread {
+  packageFolder() // in a bundle there is no such file
   const { NODE_OPTIONS: _, ...env } = process.env
   return new Worker(new URL('./worker.js', import.meta.url), { workerData: config, execArgv: [], env })
 }
