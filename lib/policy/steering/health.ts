@@ -36,6 +36,8 @@ export interface Loss {
 export interface Evidence {
   /** Something that was sent is not acknowledged, or probes are not answered, and nothing else was received since. */
   silent: boolean
+  /** It is probes that show it. */
+  isProbed?: boolean
   /** When anything was last received; `-Infinity`: never. */
   receivedAt: number
 }
@@ -172,7 +174,8 @@ function present(before: Health, link: LinkFacts, evidence: Evidence, now: numbe
   const silent = before.suspected ? evidence.receivedAt <= before.lostAt : evidence.silent
   const backAt = before.linkUsable && !before.suspected ? before.backAt : now
   if (!silent) return { ...before, available: true, suspected: false, why: link.why, linkUsable: true, backAt, losses }
-  const why = 'what is sent over it is not acknowledged'
+  const seen = evidence.isProbed ? 'new subflows over it are not answered' : 'what is sent over it is not acknowledged'
+  const why = before.suspected ? before.why : seen
   return { ...(before.suspected ? away : newlyAway(true)), suspected: true, why }
 }
 

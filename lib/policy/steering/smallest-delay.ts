@@ -6,7 +6,7 @@
  */
 
 import type { AccessType } from '../rules/rule.js'
-import { BOTH, isFresh, onlyOneLeft, otherAccess, usesOf, type Wanted } from './accesses.js'
+import { BOTH, currentRtt, isFresh, onlyOneLeft, otherAccess, usesOf, type Wanted } from './accesses.js'
 import type { Accesses } from './snapshot.js'
 
 export interface DelayMemory {
@@ -76,11 +76,12 @@ function choose(memory: DelayMemory, accesses: Accesses, now: number): DelayMemo
 }
 
 function clearlyFaster(accesses: Accesses, access: AccessType, now: number): boolean {
-  const [one, other] = [accesses[access], accesses[otherAccess(access)]]
-  if (!isFresh(one, now) || !isFresh(other, now)) return false
-  return one.rttMs! < other.rttMs! * (1 - CLEARLY.share) && one.rttMs! < other.rttMs! - CLEARLY.ms
+  const [one, other] = [access, otherAccess(access)].map(name => currentRtt(accesses[name as AccessType], now))
+  if (one === undefined || other === undefined) return false
+  return one < other * (1 - CLEARLY.share) && one < other - CLEARLY.ms
 }
 
 function shown(accesses: Accesses, access: AccessType, now: number): string {
-  return `${access} ${isFresh(accesses[access], now) ? `${accesses[access].rttMs!.toFixed(1)} ms` : 'not measured'}`
+  const rttMs = currentRtt(accesses[access], now)
+  return `${access} ${rttMs === undefined ? 'not measured' : `${rttMs.toFixed(1)} ms`}`
 }

@@ -6,9 +6,9 @@ import type { AccessType } from '../rules/rule.js'
 
 /** One of the two accesses, as a whole. */
 export interface AccessState {
-  /** Whether it can be used: the link is up, has an address, and what is sent over it is acknowledged. */
+  /** Whether it can be used: the link is up, has an address, and what is sent over it is acknowledged or answered. */
   available: boolean
-  /** The link is up, but what is sent over it is not acknowledged: it is only tried with a new subflow now and then. */
+  /** The link is up, but what is sent over it is not acknowledged or answered: it is only tried with a new subflow now and then. */
   suspected: boolean
   /** Why it is available, or not; for people to read. */
   why: string

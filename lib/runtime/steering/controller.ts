@@ -270,7 +270,7 @@ export class Controller {
       const found = evidenceOf(subflows, this.#health[access], now, this.#receivedAt[access])
       this.#receivedAt[access] = found.receivedAt
       const isSilent = this.#probe(access, subflows, active, now)
-      return isSilent ? { ...found, silent: true } : found
+      return isSilent ? { ...found, silent: true, isProbed: true } : found
     }
     const all = [...this.#transfers.values()].flat()
     const before = this.#health
@@ -294,7 +294,10 @@ export class Controller {
 
   /** @returns whether the probes of this access show that nothing is received over it */
   #probe(access: AccessType, subflows: SubflowState[], active: readonly SteeredConnection[], now: number): boolean {
-    if (!this.#health[access].available || !this.#effects.pathManager) return false
+    if (!this.#health[access].available || !this.#effects.pathManager) {
+      this.#probing[access] = NOT_PROBED
+      return false
+    }
     const relying = (connections: Iterable<SteeredConnection>) => {
       for (const connection of connections) if (connection.reliesOn(access)) return connection
       return undefined
