@@ -163,10 +163,7 @@ function table(): void {
 
 function commandOf(part: Part): string[] {
   const trial = join(compiled, 'scripts/kernels/trial.js')
-  if (part === 'trial') {
-    const both = '"$0" "$1" userspace $2 && "$0" "$1" kernel'
-    return ['sh', '-c', both, process.execPath, trial, asked.brief ? 'brief' : '']
-  }
+  if (part === 'trial') return [process.execPath, trial, ...(asked.brief ? ['brief'] : [])]
   const vitest = [
     'node_modules/vitest/vitest.mjs',
     'run',

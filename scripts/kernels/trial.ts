@@ -1,6 +1,6 @@
 /**
  * Tries what this kernel can do, in a lab of two accesses, a converter and a server on this kernel. Prints one JSON line for each row of
- * `rows.ts`. `node trial.js (userspace | kernel) [brief]` selects the path manager; a brief trial leaves out the rows of bulk data.
+ * `rows.ts`. `node trial.js brief` leaves out the rows of bulk data.
  */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,8 +20,7 @@ const SPARSE = { bytes: 200, every: 50 }
 
 const program = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
-const pathManager = process.argv[2] === 'kernel' ? 'kernel' : 'userspace'
-const brief = process.argv[3] === 'brief'
+const brief = process.argv[2] === 'brief'
 
 const found = (row: RowName, good: boolean, shown: string) =>
   process.stdout.write(`${JSON.stringify({ row, good, shown })}\n`)
@@ -29,7 +28,6 @@ const failed = (row: RowName) => (error: Error) => found(row, false, error.messa
 const milliseconds = (value: number) => `${Math.round(value)} ms`
 
 const lab = await openLab()
-await setPathManager()
 // Allow Fast Open at both ends, as README requires for the host of a converter.
 for (const host of [lab.ue, lab.converter]) await host.sysctl('net.ipv4.tcp_fastopen', 3)
 const converter = lab.converter.spawn(process.execPath, [
@@ -40,16 +38,16 @@ const server = lab.server.spawn(process.execPath, [program('server'), lab.server
 const serverLines = createInterface(server.stdout)[Symbol.asyncIterator]()
 await Promise.all([once(converter.stdout, 'data'), serverLines.next()])
 converter.stdout.resume()
-const device = lab.ue.spawn(process.execPath, [program('device')])
-device.stderr.pipe(process.stderr)
-const answers = createInterface(device.stdout)[Symbol.asyncIterator]()
-await answers.next()
+let device: Device
 
 try {
-  if (pathManager === 'userspace') await withUserspacePathManager()
-  else await withKernelPathManager()
+  device = await startDevice('userspace')
+  await withUserspacePathManager()
+  device.end()
+  device = await startDevice('kernel')
+  await withKernelPathManager()
+  device.end()
 } finally {
-  device.stdin.end()
   await lab.close()
 }
 process.exit(0)
@@ -274,6 +272,27 @@ async function visit(place: { address: string; port: number } | undefined, row: 
   found(rowJoin, all.length === 2, `${all.length} subflows`)
 }
 
+interface Device {
+  ask(line: string): Promise<IteratorResult<string>>
+  end(): void
+}
+
+/** A session looks once which path manager there is. */
+async function startDevice(pathManager: 'userspace' | 'kernel'): Promise<Device> {
+  await setPathManager(pathManager)
+  const { stdin, stdout, stderr } = lab.ue.spawn(process.execPath, [program('device')])
+  stderr.pipe(process.stderr)
+  const answers = createInterface(stdout)[Symbol.asyncIterator]()
+  await answers.next()
+  return {
+    ask(line) {
+      stdin.write(`${line}\n`)
+      return answers.next()
+    },
+    end: () => stdin.end(),
+  }
+}
+
 async function attempt(row: RowName, trial: () => Promise<void>): Promise<void> {
   await trial().catch(failed(row))
 }
@@ -282,8 +301,7 @@ async function call<Call extends keyof Calls>(
   name: Call,
   ...args: Parameters<Calls[Call]>
 ): Promise<Awaited<ReturnType<Calls[Call]>>> {
-  device.stdin.write(`${JSON.stringify({ call: name, args })}\n`)
-  const { value: line, done } = await answers.next()
+  const { value: line, done } = await device.ask(JSON.stringify({ call: name, args }))
   if (done) throw new Error('the device ended early')
   const { value, error } = JSON.parse(line)
   if (error !== undefined) throw new Error(error)
@@ -310,7 +328,7 @@ async function until(condition: () => Promise<boolean>, limit: number): Promise<
 }
 
 /** The sysctl's two names: `path_manager` from Linux 6.15 on, `pm_type` before; neither before 5.19. */
-async function setPathManager(): Promise<void> {
+async function setPathManager(pathManager: 'userspace' | 'kernel'): Promise<void> {
   const [type, name] = pathManager === 'kernel' ? [0, 'kernel'] : [1, 'userspace']
   const has = (sysctl: string) => spawnSync('test', ['-e', `/proc/sys/net/mptcp/${sysctl}`]).status === 0
   if (has('path_manager')) await lab.ue.sysctl('net.mptcp.path_manager', name)
