@@ -181,6 +181,8 @@ export class Converter extends EventEmitter<ConverterEvents> {
   }
 
   #accept(socket: Socket): void {
+    // Reset while it waited to be accepted, by a client that has given up: a busy converter has others to serve.
+    if (socket.remoteAddress === undefined) return void socket.on('error', () => {}).destroy()
     const session = new TransportSession(++this.#ids, socket, this.#host!)
     this.#sessions.add(session)
     this.#counted.accepted++

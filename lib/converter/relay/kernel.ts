@@ -12,12 +12,12 @@ import { decodeTcpInfo, type TcpInfo } from '../../wire/kernel/tcp-info.js'
 
 /** The addon, or `undefined` where there is none. */
 export function addon(): Addon | undefined {
-  if (addonTried) return loaded
-  addonTried = true
+  if (loaded || addonMissing) return loaded
   try {
     loaded = native()
-  } catch {
-    loaded = undefined
+  } catch (error) {
+    // Without descriptors (EMFILE) it may load the next time.
+    addonMissing = (error as NodeJS.ErrnoException).code === 'ERR_ATSSS_ADDON'
   }
   return loaded
 }
@@ -99,7 +99,7 @@ export function unreadError(socket: Socket): number {
 }
 
 let loaded: Addon | undefined
-let addonTried = false
+let addonMissing = false
 
 /** The first of two bit fields in one byte: the lower bits, on little-endian machines. */
 function sndWindowScale(wscales: number): number {

@@ -37,6 +37,7 @@ import type { Attempt } from './attempt.js'
 import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory, pathOf, serverPathOf } from './dial.js'
 import { EarlyHello } from './early-hello.js'
 import { hostReplaced, notFound, oneError, timedOut } from './errors.js'
+import { type Place, pacing } from './pacing.js'
 import { PendingBytes } from './pending-bytes.js'
 import { converterOf, type MptcpReport } from './report.js'
 import { resolveConverters } from './resolve.js'
@@ -67,6 +68,8 @@ export class Connecting {
   #dial: Dial | undefined
   /** Cancels the clock of `connectTimeout`. */
   #deadline: (() => void) | undefined
+  /** Among the connections that are being made through each of the converters. */
+  readonly #places: Place[] = []
   /** See `Route`. */
   #since: Route['since']
   /** What has to come before a dial can begin, for the error when it does not come in time. */
@@ -186,9 +189,11 @@ export class Connecting {
     this.#finishing?.abandon()
   }
 
-  #end(): void {
+  /** @param isAnswered by a converter */
+  #end(isAnswered = false): void {
     this.#over = true
     this.#deadline?.()
+    for (const place of this.#places.splice(0)) place.leave(isAnswered)
   }
 
   /** Hands Node the bytes that `write` took and that have not left yet. */
@@ -315,9 +320,13 @@ export class Connecting {
     const interfaces = [...new Set(destinations.flatMap(reach => reach.interfaces))]
     this.#awaited = `address for the converter ${converters.map(({ name }) => name).join(' or ')}`
     this.#start([...plain, ...known], fallback === 'direct' ? direct : [], converters.length)
-    resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, prospectOf, ({ waysIn, errors }) =>
-      this.#dial?.add(candidates(waysIn, destinations), errors),
-    )
+    resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, prospectOf, ({ waysIn, errors }) => {
+      if (this.#over) return
+      const add = () => this.#dial?.add(candidates(waysIn, destinations), errors)
+      const [first] = waysIn
+      if (first) this.#places.push(pacing.enter(first.via.name, add))
+      else add()
+    })
   }
 
   /** Whether the server is known to speak MPTCP, over this interface. */
@@ -381,7 +390,7 @@ export class Connecting {
       steerer.opened(attempt.fd, attempt.candidate)
     },
     failed: (errors, { attempts, lessons, refused }) => {
-      this.#end()
+      this.#end(refused !== undefined)
       const { via } = refused?.candidate ?? {}
       Object.assign(this.report, {
         attempts,
@@ -394,7 +403,7 @@ export class Connecting {
   }
 
   #connected(attempt: Attempt, history: DialHistory): void {
-    this.#end()
+    this.#end(attempt.candidate.via !== undefined)
     const { converterError, attempts, lessons } = history
     const { name, why } = attempt.protocol!
     const { via, interface: device, bypass } = attempt.candidate

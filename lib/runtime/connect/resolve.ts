@@ -1,5 +1,5 @@
 /** Names to addresses: the converters' (literals, host names, SRV records). Node looks up the destination's. */
-import { promises as dns } from 'node:dns'
+import { promises as dns, type SrvRecord } from 'node:dns'
 import { isIP } from 'node:net'
 import type { ConverterSpec, Settings } from '../../input/options.js'
 import {
@@ -129,7 +129,7 @@ async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
   if ('host' in where) return addressesOf(where.host, where.port)
   if ('network' in where)
     throw new Error('the network has not named one: give the message that names it to session.update()')
-  const records = byPriority(await dns.resolveSrv(`_convert._tcp.${where.domain}`), Math.random)
+  const records = byPriority(await resolveSrv(`_convert._tcp.${where.domain}`), Math.random)
   // "A Target of "." means that the service is decidedly not available at this domain" (RFC 2782).
   const targets = records.filter(record => record.name !== '' && record.name !== '.')
   if (targets.length === 0) throw new Error(`${where.domain} has no SRV record for a converter`)
@@ -138,6 +138,26 @@ async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
   if (endpoints.length === 0) throw (found.find(result => result.status === 'rejected') as PromiseRejectedResult).reason
   return endpoints
 }
+
+/**
+ * Node's own resolver keeps the name servers that the system had when the process began. A device changes networks: so those that
+ * the system has now are asked, and Node's as well where they differ; the first answer counts. Servers that the application has
+ * set are asked alone.
+ */
+async function resolveSrv(name: string): Promise<SrvRecord[]> {
+  const latest = new dns.Resolver()
+  const isSame = String(latest.getServers()) === String(dns.getServers())
+  if (isSame || String(dns.getServers()) !== serversAtFirst) return dns.resolveSrv(name)
+  try {
+    return await Promise.any([latest.resolveSrv(name), dns.resolveSrv(name)])
+  } catch (error) {
+    throw (error as AggregateError).errors[0]
+  } finally {
+    latest.cancel()
+  }
+}
+
+const serversAtFirst = String(dns.getServers())
 
 async function addressesOf(host: string, port: number): Promise<Endpoint[]> {
   const literal = endpoint(host, port)

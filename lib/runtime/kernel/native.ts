@@ -3,7 +3,7 @@
  * what the kernel returned, or throws a system error shaped like Node's (`code`, `errno`, `syscall`). TypeScript gives
  * arguments their meaning, their defaults and their checks.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -216,6 +216,7 @@ function load(): { addon: Addon; path: string } {
       if (addon.revision === REVISION) return { addon, path }
       tried.push(`${path}: built from another version of the package: rebuild it`)
     } catch (error) {
+      throwIfScarce(path)
       tried.push(`${path}: ${(error as Error).message}`)
     }
   }
@@ -226,6 +227,11 @@ function load(): { addon: Addon; path: string } {
       'name one in ATSSS_ADDON.\n' +
       tried.map(line => `  tried ${line}`).join('\n'),
   )
+}
+
+/** Throws why the file cannot be opened at this moment (EMFILE, ENFILE, …): the loader's error has that in its text only. */
+function throwIfScarce(path: string): void {
+  closeSync(openSync(path, 'r'))
 }
 
 /** Looks at the loader of this process. A diagnostic report knows too, but making one resolves the name of every peer. */
