@@ -2,7 +2,7 @@
 import type { AddressInfo, Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { EventEmitter } from 'eventemitter3'
-import { plainAddress } from '../input/addresses.js'
+import { PrefixSet, plainAddress } from '../input/addresses.js'
 import { emitToApplication } from '../input/application.js'
 import { isSupported } from '../runtime/kernel/support.js'
 import { sysctlNumber } from '../runtime/kernel/sysctl.js'
@@ -242,12 +242,20 @@ export class Converter extends EventEmitter<ConverterEvents> {
   #isSelf({ address, port }: Target): boolean {
     const ours = this.#listeners.map(listener => listener.address)
     if (!ours.some(each => each.port === port)) return false
+    // Each of 127.0.0.0/8 is this machine, although its interface has only the first.
+    if (LOOPBACK.has(address) && ours.some(each => each.port === port && isWildcard(each.address))) return true
     return (
       ours.some(each => each.port === port && plainAddress(each.address) === address) ||
       Object.values(networkInterfaces()).some(list => list?.some(each => plainAddress(each.address) === address))
     )
   }
 }
+
+function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || address === '::'
+}
+
+const LOOPBACK = new PrefixSet(['127.0.0.0/8', '::1'], '')
 
 /** The options that the kernel puts into its SYNs: the answer to an Info TLV, and what an extended Connect may list. */
 function tcpOptions({ protocol }: Settings): Set<number> {

@@ -43,6 +43,37 @@ export function plainAddress(address: string): string {
 }
 
 /**
+ * The IPv4 addresses that an IPv6 address may lead to: a translator or a tunnel on the way takes them out of it. None for most.
+ *
+ * IPv4-compatible (RFC 4291 §2.5.5.1), IPv4-translated (RFC 2765 §2.1), NAT64 with its prefixes of RFC 6052 §2.1 and
+ * RFC 8215, 6to4 (RFC 3056 §2), Teredo (RFC 4380 §4), ISATAP (RFC 5214 §6.1).
+ */
+export function embeddedAddresses(address: string): string[] {
+  const bytes = new Uint8Array(ADDRESS_LENGTH)
+  if (!address.includes(':') || !parseAddress(withoutZone(address), bytes, 0)) return []
+  const begins = (...start: number[]) => start.every((byte, index) => bytes[index] === byte)
+  const at = (...indexes: number[]) => indexes.map(index => bytes[index]).join('.')
+  const last = at(12, 13, 14, 15)
+  const found: string[] = []
+  const zeros = bytes.findIndex(byte => byte !== 0)
+  if (zeros >= 12 && last !== '0.0.0.1') found.push(last)
+  if (zeros === 8 && bytes[8] === 0xff && bytes[9] === 0xff && bytes[10] === 0 && bytes[11] === 0) found.push(last)
+  if (begins(0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0)) found.push(last)
+  if (begins(0x00, 0x64, 0xff, 0x9b, 0, 1))
+    found.push(bytes.subarray(6, 12).every(byte => byte === 0) ? last : at(6, 7, 9, 10))
+  if (begins(0x20, 0x02)) found.push(at(2, 3, 4, 5))
+  if (begins(0x20, 0x01, 0, 0))
+    found.push(
+      bytes
+        .subarray(12)
+        .map(byte => byte ^ 0xff)
+        .join('.'),
+    )
+  if ((bytes[8]! & 0xfd) === 0 && bytes[9] === 0 && bytes[10] === 0x5e && bytes[11] === 0xfe) found.push(last)
+  return found
+}
+
+/**
  * A host in one spelling: an address as `plainAddress` has it; a name in small ASCII letters (IDNA), without the root's dot. Text that
  * is neither is only changed to small letters.
  */

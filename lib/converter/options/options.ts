@@ -39,9 +39,11 @@ export interface ConverterOptions {
    */
   allow?: readonly string[]
   /**
-   * Prefixes of the servers that clients may reach; others give Not Authorized.
+   * Prefixes of the servers that clients may reach; others give Not Authorized. Loopback, link-local and the converter's own
+   * address and port are never reached, however they are spelled: an IPv6 address that leads to an IPv4 address (NAT64,
+   * 6to4, Teredo, …) is judged as both.
    *
-   * @defaultValue every address
+   * @defaultValue every address, except the metadata services of clouds
    */
   allowedTargets?: readonly string[]
   /**

@@ -1,6 +1,6 @@
 /** Whether a request is served: the operator's policy over RFC 8803's rules, in the order of its sections. Pure. */
 import { isIPv4 } from 'node:net'
-import { PrefixSet } from '../../input/addresses.js'
+import { embeddedAddresses, PrefixSet } from '../../input/addresses.js'
 import type { ConvertErrorValue } from '../../wire/convert/error.js'
 import { forbiddenTarget } from '../../wire/convert/index.js'
 import type { Settings } from '../options/settings.js'
@@ -49,15 +49,33 @@ export function refusal(
     return { name: 'destination-unreachable', icmpCode: isIPv4(target.address) ? HOST_UNREACHABLE : BEYOND_SCOPE }
   const kinds = unsupportedKinds(request.tcpOptions, place.tcpOptions)
   if (kinds.length > 0) return { name: 'unsupported-tcp-option', kinds }
-  if (policy.forbiddenTargets.has(target.address)) return NOT_AUTHORIZED
-  if (policy.allowedTargets && !policy.allowedTargets.has(target.address)) return NOT_AUTHORIZED
-  // §9.2: "Hairpinned connections are thus rejected by the Transport Converter by returning an Error TLV set to "Not
-  // Authorized"."
-  if (!policy.hairpinning && policy.allow.has(target.address)) return NOT_AUTHORIZED
-  if (place.isSelf(target)) return NOT_AUTHORIZED
+  if (policy.allowedTargets ? !policy.allowedTargets.has(target.address) : METADATA.has(target.address))
+    return NOT_AUTHORIZED
+  if (isForbidden(target, policy, place)) return NOT_AUTHORIZED
+  // A translator or a tunnel between the converter and the server would take these out of the address.
+  for (const address of embeddedAddresses(target.address))
+    if (!isRoutable(address) || isForbidden({ ...target, address }, policy, place)) return NOT_AUTHORIZED
   return undefined
 }
 
+function isForbidden(target: Target, policy: Policy, place: Place): boolean {
+  if (policy.forbiddenTargets.has(target.address)) return true
+  // §9.2: "Hairpinned connections are thus rejected by the Transport Converter by returning an Error TLV set to "Not
+  // Authorized"."
+  if (!policy.hairpinning && policy.allow.has(target.address)) return true
+  return place.isSelf(target)
+}
+
+/** Whether the address may be a server's on the Internet or in a private network. */
+function isRoutable(address: string): boolean {
+  return forbiddenTarget(address) === undefined && !LINK_LOCAL.has(address) && !METADATA.has(address)
+}
+
+/**
+ * Where clouds tell a machine its credentials, apart from 169.254.169.254, which is link-local: they answer the converter, and
+ * mean its operator. Those of Amazon, Alibaba, Azure and Oracle.
+ */
+const METADATA = new PrefixSet(['fd00:ec2::254', '100.100.100.200', '168.63.129.16', '192.0.0.192'], '')
 const LINK_LOCAL = new PrefixSet(['169.254.0.0/16', 'fe80::/10'], '')
 /** RFC 792, destination unreachable. */
 const HOST_UNREACHABLE = 1

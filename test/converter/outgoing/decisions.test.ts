@@ -1,14 +1,114 @@
 /** The converter's decisions, which are functions of values. */
 import { describe, expect, test } from 'vitest'
+import type { ConverterOptions } from '../../../lib/converter/options/options.js'
 import { resolveOptions } from '../../../lib/converter/options/settings.js'
+import { refusal } from '../../../lib/converter/outgoing/admission.js'
 import { bakeCookie, isCookieValid } from '../../../lib/converter/outgoing/cookies.js'
 import { failureOf } from '../../../lib/converter/outgoing/failure.js'
 import { readRequest } from '../../../lib/converter/outgoing/request.js'
 import { synAckOptions, unsupportedKinds } from '../../../lib/converter/outgoing/tcp-options.js'
-import { clientKey, PrefixSet, plainAddress } from '../../../lib/input/addresses.js'
+import { clientKey, embeddedAddresses, PrefixSet, plainAddress } from '../../../lib/input/addresses.js'
 import { hex } from '../../support/hex.js'
 import { seeded } from '../../support/random.js'
 import { connectTlv, message } from '../rig.js'
+
+/** Every way to write an IPv4 address into an IPv6 address that something on the way may take out again. */
+const spellings = (v4: string): [how: string, address: string][] => {
+  const [a, b, c, d] = v4.split('.').map(Number) as [number, number, number, number]
+  const group = (high: number, low: number) => ((high << 8) | low).toString(16)
+  const last = `${group(a, b)}:${group(c, d)}`
+  return [
+    ['IPv4-compatible', `::${v4}`],
+    ['IPv4-translated', `::ffff:0:${last}`],
+    ['NAT64', `64:ff9b::${v4}`],
+    ['NAT64, local prefix /96', `64:ff9b:1::${last}`],
+    ['NAT64, local prefix /48', `64:ff9b:1:${group(a, b)}:${group(0, c)}:${group(d, 0)}::`],
+    ['6to4', `2002:${last}::1`],
+    ['Teredo', `2001:0:c000:201::${group(a ^ 255, b ^ 255)}:${group(c ^ 255, d ^ 255)}`],
+    ['ISATAP', `2001:db8:1:1:0:5efe:${last}`],
+    ['ISATAP, global', `2001:db8:1:1:200:5efe:${last}`],
+  ]
+}
+
+describe('where clients may be connected to', () => {
+  const OURS = '192.0.2.1'
+  const answer = (address: string, options: ConverterOptions = {}, port = 80) => {
+    const target = { address: plainAddress(address), port }
+    const request = {
+      target,
+      tcpOptions: [],
+      isExtended: false,
+      wantsExtensions: false,
+      message: hex(''),
+      rest: hex(''),
+    }
+    const isSelf = (one: { address: string; port: number }) => one.address === OURS && one.port === 5124
+    const place = { tcpOptions: new Set<number>(), isSelf }
+    return refusal(request, '10.0.0.1', resolveOptions(options), place, 0)?.name
+  }
+
+  test.each([
+    ['127.0.0.1', 'malformed-message'],
+    ['::ffff:127.0.0.1', 'malformed-message'],
+    ['::1', 'malformed-message'],
+    ['127.255.255.254', 'malformed-message'],
+    ['0.0.0.0', 'malformed-message'],
+    ['::', 'malformed-message'],
+    ['224.0.0.1', 'malformed-message'],
+    ['ff02::1', 'malformed-message'],
+    ['255.255.255.255', 'malformed-message'],
+    ['169.254.169.254', 'destination-unreachable'],
+    ['::ffff:169.254.169.254', 'destination-unreachable'],
+    ['fe80::1', 'destination-unreachable'],
+    ['fd00:ec2::254', 'not-authorized'],
+    ['100.100.100.200', 'not-authorized'],
+    ['168.63.129.16', 'not-authorized'],
+  ])('never %s: %s', (address, name) => {
+    expect(answer(address)).toBe(name)
+  })
+
+  test.each(['198.51.100.7', '2001:db8::7', '10.9.9.9', 'fd00::1', '2606:4700::1111'])('%s by default', address => {
+    expect(answer(address)).toBeUndefined()
+  })
+
+  test.each(
+    ['127.0.0.1', '169.254.169.254', '0.0.0.0', '224.0.0.1', '100.100.100.200'].flatMap(v4 =>
+      spellings(v4).map(([how, address]) => [v4, how, address] as const),
+    ),
+  )('not %s as %s', (_, __, address) => {
+    expect(answer(address)).toMatch(/^(not-authorized|malformed-message)$/)
+    // Tests on one machine reach loopback by its own addresses only.
+    if (address !== '::0.0.0.0') expect(answer(address, { allowLoopback: true })).toBe('not-authorized')
+  })
+
+  test.each(spellings('10.1.2.3'))('what is forbidden is so as %s, too', (_, address) => {
+    expect(answer('10.1.2.3', { forbiddenTargets: ['10.0.0.0/8'] })).toBe('not-authorized')
+    expect(answer(address, { forbiddenTargets: ['10.0.0.0/8'] })).toBe('not-authorized')
+    expect(answer(address, { allow: ['10.0.0.0/8'], hairpinning: false })).toBe('not-authorized')
+    expect(answer(address)).toBeUndefined()
+  })
+
+  test.each(spellings(OURS))('the converter itself is refused as %s', (_, address) => {
+    expect(answer(OURS, {}, 5124)).toBe('not-authorized')
+    expect(answer(address, {}, 5124)).toBe('not-authorized')
+    expect(answer(address, {}, 80)).toBeUndefined()
+  })
+
+  test('only what is allowed, by its own spelling; a metadata service only by name', () => {
+    expect(answer('198.51.100.7', { allowedTargets: ['198.51.100.0/24'] })).toBeUndefined()
+    expect(answer('::ffff:198.51.100.7', { allowedTargets: ['198.51.100.0/24'] })).toBeUndefined()
+    for (const [, address] of spellings('198.51.100.7'))
+      expect(answer(address, { allowedTargets: ['198.51.100.0/24'] })).toBe('not-authorized')
+    expect(answer('168.63.129.16', { allowedTargets: ['168.63.129.16'] })).toBeUndefined()
+  })
+
+  test.each(['192.0.2.1', '::', '::1', '::ffff:192.0.2.1', '2001:db8::1', 'fe80::1%eth0', 'x'])(
+    '%s embeds none',
+    address => {
+      expect(embeddedAddresses(address)).toEqual([])
+    },
+  )
+})
 
 describe('cookies', () => {
   const key = { secret: hex('000102030405060708090a0b0c0d0e0f'), lifetime: 1000 }
