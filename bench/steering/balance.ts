@@ -3,7 +3,7 @@ import { summary } from '../statistics.js'
 import type { SteeringMeasure } from './measure.js'
 import { ACCESSES, type AccessName } from './site.js'
 import { spread, table } from './table.js'
-import { type Directions, directionsOf } from './tasks.js'
+import { type Direction, type Directions, directionsOf } from './tasks.js'
 import { TRAFFIC, type TrafficName } from './traffic.js'
 import { type Division, division, WINDOW_MS } from './trials.js'
 
@@ -12,6 +12,8 @@ const ALL = [10, 20, 30, 40, 50, 60, 70, 80, 90]
 const ALL_DIRECTIONS: Directions[] = ['up', 'down', 'both']
 /** Where many short ones carry most, more than elsewhere. */
 const MOST_POINTS_OFF = { usual: 2, mixed: 4 }
+/** The column of what goes both ways at once, counted together. */
+const TOGETHER = 'both at once, together'
 /** Of what the percentages allow. */
 const LEAST_SPEED = 0.9
 
@@ -53,7 +55,9 @@ export const balance: SteeringMeasure = {
               watchMs: WATCH_MS[extent],
               windowMs: WINDOW[extent],
             })
-            for (const direction of directionsOf(directions)) {
+            // The percentages are of all bytes, whichever way they go.
+            const ways = [...directionsOf(directions), ...(directions === 'both' ? (['all'] as const) : [])]
+            for (const direction of ways) {
               const { share, windows, mbps } = found[direction]
               points.push({ traffic, percent, column: columnOf(directions, direction), share, windows, mbps })
             }
@@ -77,7 +81,8 @@ export const balance: SteeringMeasure = {
         }),
       }
       const head = percents.map(percent => `${percent} %`)
-      return table(`Load balancing, ${column}: percent over 3GPP access in every window of 5 s`, head, [...rows, speed])
+      const all = column === TOGETHER ? rows : [...rows, speed]
+      return table(`Load balancing, ${column}: percent over 3GPP access in every window of 5 s`, head, all)
     })
     return {
       figures: points,
@@ -98,10 +103,14 @@ export const balance: SteeringMeasure = {
             reason: 'In any window of 5 s after the start: the worst one counts',
           }
         }),
-        judgeSpeed(
-          column,
-          of('bulk', column).map(({ mbps, percent }) => mbps / allowed(percent)),
-        ),
+        ...(column === TOGETHER
+          ? []
+          : [
+              judgeSpeed(
+                column,
+                of('bulk', column).map(({ mbps, percent }) => mbps / allowed(percent)),
+              ),
+            ]),
       ]),
     }
   },
@@ -125,6 +134,7 @@ function allowed(percent3gpp: number): number {
   return Math.min(of('cell', percent3gpp), of('wifi', 100 - percent3gpp))
 }
 
-function columnOf(directions: Directions, direction: string): string {
+function columnOf(directions: Directions, direction: Direction | 'all'): string {
+  if (direction === 'all') return TOGETHER
   return directions === 'both' ? `${direction}, both at once` : direction
 }

@@ -118,9 +118,9 @@ export const handover: SteeringMeasure = {
       ),
     )
     const calm = (flow: FlowName) => summary(trials.filter(trial => trial.flow === flow).map(({ before }) => before))
-    const later = columns.map(column => {
+    const later = columns.flatMap(column => {
       const found = of(column, 'atsss', undefined, 'bulk').map(one => one.later)
-      return `${column} ${spread(summary(found), 0)}`
+      return found.length > 0 ? [`${column} ${spread(summary(found), 0)}`] : []
     })
     return {
       figures: { trials, alone },

@@ -88,8 +88,7 @@ uint32_t u32At(const uint8_t* bytes) {
   return value;
 }
 
-/** A kernel whose tcp_info is shorter writes `count` of them without gaps, `step` bytes each: moves them to their
- * places. */
+/** A kernel whose tcp_info is shorter writes `count` of them without gaps, `step` bytes each. Moves them apart. */
 void spreadTcpInfo(uint8_t* infos, size_t count, size_t step) {
   if (step >= kTcpInfoSize) return;
   for (size_t i = count; i-- > 0;) std::memmove(infos + i * kTcpInfoSize, infos + i * step, step);

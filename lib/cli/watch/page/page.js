@@ -133,9 +133,10 @@ function show({ level, counts, accesses, rules, connections }) {
   )
 }
 
-/** One row for each direction. The first has what is of both. */
+/** One row for each direction. `cells` are of both. */
 function twoRows(cells, { up, down }, name = '') {
-  const rows = [row([...cells, ['up', 'faint'], ...up]), row([...cells.map(() => ''), ['down', 'faint'], ...down])]
+  const rows = [row([...cells, ['up', 'faint'], ...up]), row([['down', 'faint'], ...down])]
+  for (const cell of [...rows[0].cells].slice(0, cells.length)) cell.rowSpan = 2
   rows[0].className = name
   rows[1].className = `${name} down`
   return rows
