@@ -38,8 +38,12 @@ describe('the demo', () => {
           expect(row(part, mode)).toMatch(/yes$/)
         expect(part).toMatch(/have arrived, connections made: 1, intact: yes/)
       }
-      const [, cellular] = row(up!, 'Load-Balancing, 80/20').match(/\((\d+) %\) +\d+ ms +yes/)!
-      expect(Math.abs(Number(cellular) - 20)).toBeLessThanOrEqual(5)
+      const cellular = (part: string) =>
+        Number(row(part, 'Load-Balancing, 80/20').match(/\((\d+) %\) +\d+ ms +yes/)![1])
+      expect(Math.abs(cellular(up!) - 20)).toBeLessThanOrEqual(5)
+      // Three seconds of a download at full speed are not enough for more than this: the peer follows later.
+      expect(cellular(down!)).toBeGreaterThan(5)
+      expect(cellular(down!)).toBeLessThan(40)
       expect(stdout).toMatch(/Wi-Fi loses its carrier\n.*non-3gpp lost: wifi has no carrier/)
       expect(stdout).toMatch(/swallows everything, silently\n.*non-3gpp lost: /)
       expect(stdout).toMatch(
