@@ -36,16 +36,21 @@ export async function referenceConverter(options: ConverterOptions = {}): Promis
   }
 }
 
-/** In a process of its own, by the command line. */
-export async function converterProcess(): Promise<{ name: string; stop(): void }> {
+/** In a process of its own, by the command line. @returns also how many connections it has established, as far as is known */
+export async function converterProcess(): Promise<{ name: string; stop(): void; established(): number }> {
   const args = [compiled('lib/cli/main.ts'), 'converter', '--allow-loopback', '--json']
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  for await (const line of createInterface(child.stdout)) {
-    const { address, port } = JSON.parse(line).listeners[0]
-    child.stdout.resume()
-    return { name: `${address}:${port}`, stop: () => child.kill('SIGKILL') }
-  }
-  throw new Error('the converter has ended')
+  let established = 0
+  return new Promise((resolve, reject) => {
+    child.on('exit', () => reject(new Error('the converter has ended')))
+    createInterface(child.stdout).on('line', line => {
+      const { event, listeners } = JSON.parse(line)
+      if (event === 'established') established++
+      if (event !== 'listening') return
+      const { address, port } = listeners[0]
+      resolve({ name: `${address}:${port}`, stop: () => child.kill('SIGKILL'), established: () => established })
+    })
+  })
 }
 
 /** A memory of its own, so that no test learns from another; loopback destinations. */
