@@ -12,21 +12,55 @@ export interface AccessConfig {
   interface: string
 }
 
+type Links = Readonly<Record<AccessType, Link | undefined>>
+
 export class AccessLinks {
   readonly #config: Record<AccessType, AccessConfig>
   #state: NetworkState
   /** The link of each access's name, found once for each state: there may be thousands of links. */
-  #links: Readonly<Record<AccessType, Link | undefined>>
+  #links: Links
 
-  constructor(config: Record<AccessType, AccessConfig>, state: NetworkState) {
+  /** By access and family: since when the default route is missing that was there before. */
+  readonly #routelessSince = new Map<string, number>()
+  readonly #now: () => number
+
+  constructor(
+    config: Record<AccessType, AccessConfig>,
+    state: NetworkState,
+    now: () => number = () => performance.now(),
+  ) {
     this.#config = config
+    this.#now = now
     this.#state = state
     this.#links = linksOf(config, state)
   }
 
   update(state: NetworkState): void {
+    const before = { state: this.#state, links: this.#links }
     this.#state = state
     this.#links = linksOf(this.#config, state)
+    for (const access of BOTH) for (const family of [4, 6] as const) this.#noteRoute(access, family, before)
+  }
+
+  /**
+   * Whether an address has come back, and the default route that it had before has not: DHCP clients set it some time after the
+   * address. A SYN that is sent meanwhile goes nowhere, and is sent again only after a second. Not for ever: the peer may be
+   * reached by another route.
+   */
+  awaitsRoute(access: AccessType, family: 4 | 6): boolean {
+    const since = this.#routelessSince.get(access + family)
+    return since !== undefined && this.#now() - since < ROUTE_COMES_MS
+  }
+
+  #noteRoute(access: AccessType, family: 4 | 6, before: { state: NetworkState; links: Links }): void {
+    const key = access + family
+    const link = this.#links[access]
+    if (hasDefaultRoute(this.#state, link, family)) this.#routelessSince.delete(key)
+    else if (
+      hasDefaultRoute(before.state, before.links[access], family) ||
+      (this.#routelessSince.has(key) && hasFamily(link, family) && !hasFamily(before.links[access], family))
+    )
+      this.#routelessSince.set(key, this.#now())
   }
 
   get facts(): Record<AccessType, LinkFacts> {
@@ -118,3 +152,14 @@ function lastResort({ address, family, deprecated }: LinkAddress): number {
 function isGlobal(address: LinkAddress): boolean {
   return address.scope === 'global' && !address.tentative
 }
+
+function hasDefaultRoute({ defaultRoutes }: NetworkState, link: Link | undefined, family: 4 | 6): boolean {
+  return link !== undefined && defaultRoutes.some(to => to.family === family && to.interfaceIndex === link.index)
+}
+
+function hasFamily(link: Link | undefined, family: 4 | 6): boolean {
+  return link?.addresses.some(address => address.family === family && isGlobal(address)) === true
+}
+
+/** Milliseconds. */
+const ROUTE_COMES_MS = 2_000

@@ -117,7 +117,7 @@ function request(
   const { token, remote, family } = connection
   if (action.do === 'create') {
     const local = links.address(action.access, family)
-    if (!local || !remote) return undefined
+    if (!local || !remote || links.awaitsRoute(action.access, family)) return undefined
     const localId = connection.join(action.access, local, action, now())
     return binding.create(connection, { token, localId, local, remote, backup: action.backup })
   }

@@ -1,7 +1,7 @@
 /** Accesses as links show them; the links are values. */
 import { describe, expect, test } from 'vitest'
 import { AccessLinks } from '../../../lib/runtime/network/access-links.js'
-import type { Link, LinkAddress } from '../../../lib/runtime/network/link-monitor.js'
+import type { Link, LinkAddress, NetworkState } from '../../../lib/runtime/network/link-monitor.js'
 
 const CONFIG = { '3gpp': { interface: 'wwan0' }, 'non-3gpp': { interface: 'wlan0' } }
 
@@ -86,4 +86,48 @@ test('two names of one interface are one access', () => {
   })
   expect(links.addresses('non-3gpp')).toEqual([])
   expect(links.accessAt('192.0.2.7')).toBe('3gpp')
+})
+
+describe('an address that is back before its default route', () => {
+  const state = (addresses: LinkAddress[], hasRoute: boolean): NetworkState => ({
+    links: new Map([[7, { index: 7, name: 'wlan0', up: true, carrier: true, operstate: 'up', addresses } as never]]),
+    defaultRoutes: hasRoute ? [{ family: 4, interfaceIndex: 7, gateway: '192.0.2.1', metric: 100, table: 254 }] : [],
+  })
+  const old = address('192.0.2.7')
+  const fresh = address('192.0.2.8')
+
+  test('is not used until the route is there', () => {
+    const links = new AccessLinks(CONFIG, state([old], true), () => 0)
+    for (const [addresses, hasRoute, awaits] of [
+      [[old], true, false],
+      [[], false, true],
+      [[fresh], false, true],
+      [[fresh], true, false],
+    ] as const) {
+      links.update(state([...addresses], hasRoute))
+      expect(links.awaitsRoute('non-3gpp', 4)).toBe(awaits)
+    }
+    expect(links.awaitsRoute('non-3gpp', 6)).toBe(false)
+    expect(links.awaitsRoute('3gpp', 4)).toBe(false)
+  })
+
+  test('but for two seconds at most: the peer may be reached without', () => {
+    let now = 0
+    const links = new AccessLinks(CONFIG, state([old], true), () => now)
+    links.update(state([], false))
+    now = 60_000 // roaming may take its time
+    expect(links.awaitsRoute('non-3gpp', 4)).toBe(false)
+    links.update(state([fresh], false))
+    now += 1_999
+    expect(links.awaitsRoute('non-3gpp', 4)).toBe(true)
+    now += 1
+    expect(links.awaitsRoute('non-3gpp', 4)).toBe(false)
+  })
+
+  test('where there never was a default route, none is awaited', () => {
+    const links = new AccessLinks(CONFIG, state([old], false), () => 0)
+    links.update(state([], false))
+    links.update(state([fresh], false))
+    expect(links.awaitsRoute('non-3gpp', 4)).toBe(false)
+  })
 })
