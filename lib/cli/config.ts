@@ -29,7 +29,7 @@ export function readConfig(path: string | undefined): Config {
     throw new UsageError(`--config ${path}: there is no such file`)
   try {
     const env = path === undefined ? process.env : { [CONFIG]: path }
-    const options = findConfig(env, process.cwd()).config.via as Partial<SessionOptions> & MptcpOptions
+    const options = findConfig(env).config.via as Partial<SessionOptions> & MptcpOptions
     const session = options.accesses && resolveSession(options as SessionOptions).accesses
     const interfaces = session && Object.fromEntries(BOTH.map(access => [access, session[access].interface]))
     const { rules } = readRules([], options.rules ?? DEFAULT_RULES)

@@ -1,11 +1,11 @@
 /** `atsss run`: runs a command. Every Node process in it uses MPTCP, and the session of a configuration. */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../preload/config.js'
-import { CONFIG, defaultPath, findConfig } from '../preload/find-config.js'
+import { CONFIG, findConfig, hasDefaultFile } from '../preload/find-config.js'
 import { type Addon, native } from '../runtime/kernel/native.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { passSignals } from './signals.js'
@@ -82,7 +82,7 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
     parseConfig(given, 'the command line')
     return JSON.stringify(given)
   }
-  findConfig(env, process.cwd())
+  findConfig(env)
   const all = { ...JSON.parse(readFileSync(resolve(values.config), 'utf8')), ...given }
   parseConfig(all, 'the command line')
   return JSON.stringify(all)
@@ -91,9 +91,9 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
 /** As `findConfig`. If there is no configuration at all, the error also names the options. */
 function found(env: NodeJS.ProcessEnv): ReturnType<typeof findConfig> {
   try {
-    return findConfig(env, process.cwd())
+    return findConfig(env)
   } catch (error) {
-    if (error instanceof Error && env[CONFIG] === undefined && !existsSync(defaultPath(process.cwd())))
+    if (error instanceof Error && env[CONFIG] === undefined && !hasDefaultFile())
       error.message += '; name a file with --config, or give options: atsss run --help'
     throw error
   }

@@ -1,9 +1,8 @@
 /** How a command connects: by a configuration, and options that override it. */
-import { existsSync } from 'node:fs'
 import { connect, MaPduSession, type MptcpOptions, type MptcpSocket, type SessionOptions } from '../index.js'
 import { resolveOptions } from '../input/options.js'
 import { DEFAULT_RULES } from '../policy/rules/presets.js'
-import { CONFIG, defaultPath } from '../preload/find-config.js'
+import { CONFIG, hasDefaultFile } from '../preload/find-config.js'
 import { type OptionTable, UsageError } from './arguments.js'
 import { readConfig } from './config.js'
 
@@ -65,7 +64,7 @@ interface ViaValues {
 
 /** The options of a session if there are accesses, else those of `connect()`. Throws `UsageError`. */
 export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOptions {
-  const fromFile = (values.config ?? process.env[CONFIG]) !== undefined || existsSync(defaultPath(process.cwd()))
+  const fromFile = (values.config ?? process.env[CONFIG]) !== undefined || hasDefaultFile()
   const options: Record<string, unknown> = fromFile ? { ...readConfig(values.config).options } : {}
   const { '3gpp': cellular, 'non-3gpp': other } = values
   if ((cellular === undefined) !== (other === undefined))

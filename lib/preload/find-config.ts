@@ -1,6 +1,7 @@
 /** Finds the preload's configuration. */
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { hasOthersRights } from '../input/rights.js'
 import { type Config, configError, parseConfig } from './config.js'
 
 /** The name of the configuration file. */
@@ -17,14 +18,41 @@ export const CONFIG = 'ATSSS_CONFIG'
  * `ATSSS_CONFIG` it reads `atsss.json` beside the nearest package.json at or above the working directory, or in the working directory
  * if there is no package.json.
  *
+ * A file that is found, and not named, must belong to this user or to root, and not be writable by all: whoever can write it decides
+ * where the connections go. In a process with the rights of another user than the one who started it (set-user-ID), `ATSSS_CONFIG`
+ * does not count, as NODE_OPTIONS does not.
+ *
+ * @param cwd the working directory, if that is not the process's
  * @returns the configuration and its origin: the path of the file, or `ATSSS_CONFIG`
  * @throws ERR_ATSSS_CONFIG
  */
-export function findConfig(env: NodeJS.ProcessEnv, cwd: string): { config: Config; origin: string } {
-  const named = env[CONFIG]?.trim()
+export function findConfig(env: NodeJS.ProcessEnv, cwd?: string): { config: Config; origin: string } {
+  const named = hasOthersRights() ? undefined : env[CONFIG]?.trim()
   if (named?.startsWith('{')) return { config: parse(named, CONFIG), origin: CONFIG }
-  const path = named ? resolve(cwd, named) : defaultPath(cwd)
-  return { config: parse(read(path, Boolean(named)), path), origin: path }
+  // Only if it is needed: the working directory may have been deleted.
+  const folder = () => cwd ?? workingDirectory()
+  const path = named ? (isAbsolute(named) ? named : resolve(folder(), named)) : defaultPath(folder())
+  return { config: parse(named ? readNamed(path) : readFound(path), path), origin: path }
+}
+
+function workingDirectory(): string {
+  try {
+    return process.cwd()
+  } catch (error) {
+    throw configError(
+      CONFIG_NAME,
+      `the working directory, in which it is searched, does not exist any more (${(error as Error).message}): name the file with ${CONFIG}=FILE`,
+    )
+  }
+}
+
+/** Whether there is a configuration file without `ATSSS_CONFIG`. */
+export function hasDefaultFile(): boolean {
+  try {
+    return existsSync(defaultPath(process.cwd()))
+  } catch {
+    return false // the working directory has been deleted
+  }
 }
 
 /** The path of the configuration file if `ATSSS_CONFIG` names none. */
@@ -42,18 +70,34 @@ function parse(text: string, origin: string): Config {
   return parseConfig(json, origin)
 }
 
-function read(path: string, named: boolean): string {
+function readNamed(path: string): string {
+  return read(path, `${CONFIG} names this file, and it does not exist: correct the path, or create the file`, () => {})
+}
+
+function readFound(path: string): string {
+  return read(path, `there is no such file: create it, or name another one with ${CONFIG}=FILE`, ({ uid, mode }) => {
+    const isOthers = uid !== 0 && uid !== process.geteuid?.()
+    if (!isOthers && (mode & WRITABLE_BY_ALL) === 0) return
+    const why = isOthers ? `it belongs to another user (uid ${uid})` : 'every user can write it (chmod o-w)'
+    throw configError(path, `${why}, and decides where connections go: if you trust it, name it with ${CONFIG}=${path}`)
+  })
+}
+
+const WRITABLE_BY_ALL = 0o002
+
+/** @param check of the file that is read, not of what is at its path a moment later */
+function read(path: string, missing: string, check: (file: Stats) => void): string {
+  let fd: number | undefined
   try {
-    return readFileSync(path, 'utf8')
+    fd = openSync(path, 'r')
+    check(fstatSync(fd))
+    return readFileSync(fd, 'utf8')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT') throw configError(path, message)
-    throw configError(
-      path,
-      named
-        ? `${CONFIG} names this file, and it does not exist: correct the path, or create the file`
-        : `there is no such file: create it, or name another one with ${CONFIG}=FILE`,
-    )
+    if (code === 'ERR_ATSSS_CONFIG') throw error
+    throw configError(path, code === 'ENOENT' ? missing : message)
+  } finally {
+    if (fd !== undefined) closeSync(fd)
   }
 }
 

@@ -18,7 +18,7 @@ if (['', '0'].includes(process.env[DISABLE] ?? '')) register()
 
 function register(): void {
   try {
-    const { config, origin } = findConfig(process.env, process.cwd())
+    const { config, origin } = findConfig(process.env)
     if (!usable(config)) return
     preload(isSession(config.via) ? sessionOf(config.via) : config.via, config.preload)
     debug('configuration: %s', origin)

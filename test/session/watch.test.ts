@@ -1,10 +1,20 @@
 /** A session that lets itself be watched: who may, what is shown, what may be asked. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { connect, createServer, Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Lines, type WatchMessage } from '../../lib/runtime/watch/messages.js'
@@ -164,6 +174,54 @@ describe('watching a session', () => {
     session.close()
     await expect(watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH', message: /closed/ })
     expect(existsSync(join(folder, 's'))).toBe(false)
+  })
+
+  test('in a shared folder it is never open to others, with any umask, and only the socket stays', async () => {
+    const { listen } = Server.prototype
+    const bound: { parent: number; name: string }[] = []
+    vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server, ...args: unknown[]) {
+      const { path } = args[0] as { path: string }
+      bound.push({ parent: statSync(dirname(path)).mode & 0o777, name: path })
+      return Reflect.apply(listen, this, args) as Server
+    } as never)
+    chmodSync(folder, 0o777)
+    const before = process.umask(0)
+    try {
+      const path = (await sessionWith(join(folder, 'shared')).watching)!
+      expect(bound).toEqual([{ parent: 0o700, name: expect.stringMatching(/\/\.\w+\/s$/) }])
+      expect(statSync(path).mode & 0o777).toBe(0o600)
+      expect(readdirSync(folder).filter(name => name.startsWith('.'))).toEqual([])
+    } finally {
+      process.umask(before)
+      chmodSync(folder, 0o700)
+      vi.restoreAllMocks()
+    }
+  })
+
+  test('a link to another place in the folder is not followed', async () => {
+    const elsewhere = join(folder, 'elsewhere')
+    const path = join(folder, 'link')
+    symlinkSync(elsewhere, path)
+    await expect(sessionWith(path).watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH', message: /EADDRINUSE/ })
+    expect(existsSync(elsewhere)).toBe(false)
+  })
+
+  test('many that connect, say what is long, and never read: the session goes on, with bounded memory', async () => {
+    const path = (await sessionWith({ path: join(folder, 'storm'), control: true }).watching)!
+    const reader = await watcher(path)
+    const line = `${JSON.stringify({ do: 'every', milliseconds: 50, id: 1 })}\n`
+    const silent = Array.from({ length: 100 }, () => {
+      const socket = connect(path).on('error', () => {})
+      socket.pause()
+      socket.write(line.repeat(2000))
+      return socket
+    })
+    const before = process.memoryUsage().rss
+    for (let snapshots = 0; snapshots < 6; snapshots++) await reader.next('snapshot')
+    expect(process.memoryUsage().rss - before).toBeLessThan(200e6)
+    for (const socket of silent) socket.destroy()
+    // There is room again.
+    await expect.poll(async () => (await watcher(path)).next('hello')).toMatchObject({ type: 'hello' })
   })
 
   test('a folder that is open to others is not used', async () => {

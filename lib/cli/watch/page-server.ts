@@ -32,6 +32,8 @@ export interface Page {
 }
 
 const HOST = '127.0.0.1'
+/** A browser opens six at most. */
+const MOST_CONNECTIONS = 64
 /** The longest accepted body of a request, in bytes. */
 const LONGEST_BODY = 262_144
 
@@ -48,10 +50,15 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
     // DNS rebinding: a foreign page whose name now resolves to loopback sends that name.
     if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ''))
       return refuse(response, 403, 'this address does not serve the page: open the one that atsss printed')
+    // To browsers, pages of other ports of this host are of the same site: they send the cookie with their requests, too.
+    const { origin, host } = request.headers
+    if (origin !== undefined && origin !== `http://${host}`)
+      return refuse(response, 403, 'another page has sent this request')
     // Browsers send cookies to every port of a host, so the name has the port: several pages may be open at a time.
     const cookie = `atsss-${request.socket.localPort}`
     if (!isToken(searchParams.get('token') ?? cookieOf(request, cookie), token))
       return refuse(response, 403, 'the token is missing or wrong: open the address that atsss printed, with its token')
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
     response.setHeader('Set-Cookie', `${cookie}=${token}; HttpOnly; SameSite=Strict; Path=/`)
     if (pathname === '/events') return story.follow(response)
     if (request.method === 'POST') {
@@ -82,6 +89,7 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
     story.linkChanged(name, change)
   }
 
+  server.maxConnections = MOST_CONNECTIONS
   const where = typeof port === 'number' ? { port, host: HOST } : port
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(where, resolve))
   const { port: actual } = server.address() as AddressInfo
@@ -95,6 +103,13 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
         server.closeAllConnections()
       }),
   }
+}
+
+/** The address has the token, and other pages get nothing of this one. */
+const HEADERS = {
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+  'Cross-Origin-Resource-Policy': 'same-origin',
 }
 
 /** Only the page's own files. The chart library sets inline styles. */
@@ -129,7 +144,8 @@ function pageFiles(): Record<string, PageFile> {
 }
 
 function isToken(given: string, token: string): boolean {
-  return given.length === token.length && timingSafeEqual(Buffer.from(given), Buffer.from(token))
+  const [bytes, right] = [Buffer.from(given), Buffer.from(token)]
+  return bytes.length === right.length && timingSafeEqual(bytes, right)
 }
 
 function cookieOf(request: IncomingMessage, name: string): string {

@@ -4,10 +4,10 @@
  * arguments their meaning, their defaults and their checks.
  */
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../../errors.js'
+import { hasOthersRights } from '../../input/rights.js'
 import { otherRuntime } from './other-runtime.js'
 import { packageFolder } from './package-files.js'
 
@@ -189,7 +189,7 @@ export function nativeFile(): string {
 
 /** Where the addon may be, in this order: what ATSSS_ADDON names, a checkout's build, the package's prebuilt binary. */
 function candidates(): string[] {
-  const named = process.env.ATSSS_ADDON
+  const named = hasOthersRights() ? undefined : process.env.ATSSS_ADDON
   // No fallback: if the named one does not load, another one would hide that.
   if (named) return [resolve(named)]
   const root = packageFolder()
@@ -207,15 +207,18 @@ function load(): { addon: Addon; path: string } {
     throw new AtsssError('ERR_ATSSS_ADDON', `MPTCP sockets need Linux; this is ${process.platform}`)
   const tried: string[] = []
   for (const path of candidates()) {
+    if (process.permission?.has('fs.read', path) === false) throw forbidden('--allow-fs-read', `reading ${path}`)
     if (!existsSync(path)) {
       tried.push(`${path}: no such file`)
       continue
     }
     try {
-      const addon = createRequire(path)(path) as Addon
+      const addon = loadedFrom(path)
       if (addon.revision === REVISION) return { addon, path }
       tried.push(`${path}: built from another version of the package: rebuild it`)
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED')
+        throw forbidden('--allow-addons', 'loading native addons')
       throwIfScarce(path)
       tried.push(`${path}: ${(error as Error).message}`)
     }
@@ -232,6 +235,18 @@ function load(): { addon: Addon; path: string } {
 /** Throws why the file cannot be opened at this moment (EMFILE, ENFILE, …): the loader's error has that in its text only. */
 function throwIfScarce(path: string): void {
   closeSync(openSync(path, 'r'))
+}
+
+/** Bundlers replace `require`, and `createRequire` where they see it, by functions of theirs. */
+function loadedFrom(path: string): Addon {
+  return process.getBuiltinModule('node:module').createRequire(path)(path) as Addon
+}
+
+function forbidden(flag: string, what: string): AtsssError {
+  return new AtsssError(
+    'ERR_ATSSS_ADDON',
+    `The native addon cannot be loaded: Node's permission model (--permission, --no-addons) forbids ${what}: start Node with ${flag} too`,
+  )
 }
 
 /** Looks at the loader of this process. A diagnostic report knows too, but making one resolves the name of every peer. */

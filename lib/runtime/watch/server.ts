@@ -1,6 +1,15 @@
 /** Serves snapshots and events of a session to other processes of its user, over a Unix socket with mode 0600. */
-import { randomBytes } from 'node:crypto'
-import { chmodSync, linkSync, lstatSync, mkdirSync, renameSync, type Stats, unlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+} from 'node:fs'
 import { createServer, connect as open, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { AtsssError } from '../../errors.js'
@@ -75,20 +84,22 @@ export class WatchServer {
   }
 
   /**
-   * Binds to a name of our own and then links it to the path. So the socket has its mode before anybody can connect, two processes cannot
-   * both take the path, and libuv, which unlinks the name that it has bound to, never unlinks the socket of another process.
+   * Binds to a name in a folder of our own and then links it to the path. So the socket has its mode before anybody can connect, also
+   * in a shared folder and with any umask; two processes cannot both take the path; and libuv, which unlinks the name that it has
+   * bound to, never unlinks the socket of another process.
    */
   async #listen(wanted: string | undefined): Promise<string> {
     try {
       const folder = wanted === undefined ? ownFolder() : dirname(wanted)
-      const name = join(folder, `.${randomBytes(4).toString('hex')}`)
-      await this.#bind(name)
+      const place = mkdtempSync(`${folder}/.`)
       try {
+        const name = join(place, 's')
+        await this.#bind(name)
         chmodSync(name, 0o600)
         this.#file = lstatSync(name)
         this.#path = wanted === undefined ? await claimNumbered(name, folder) : await claim(name, wanted)
       } finally {
-        remove(name)
+        rmSync(place, { recursive: true, force: true })
       }
       if (this.#closed) remove(this.#path)
       else process.once('exit', this.#removeAtExit)

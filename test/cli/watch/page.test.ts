@@ -79,6 +79,7 @@ describe('the page', () => {
     ['no token', '/', {}],
     ['a wrong one', `/?token=${'0'.repeat(32)}`, {}],
     ['one too short', '/?token=0', {}],
+    ['one of as many letters, and more bytes', `/?token=${'é'.repeat(32)}`, {}],
     ['a wrong cookie', '/events', { Cookie: `atsss-1=${'f'.repeat(32)}` }],
   ])('%s: nothing', async (_, where, headers) => {
     const { status, text } = await get(where, { headers })
@@ -89,8 +90,56 @@ describe('the page', () => {
   })
 
   test('by no other name than loopback’s', async () => {
-    const { status } = await get(page.url, { headers: { Host: 'evil.example' } })
-    expect(status).toBe(403)
+    const { port } = new URL(page.url)
+    for (const host of [
+      'evil.example',
+      `evil.example:${port}`,
+      `127.0.0.1.evil.example:${port}`,
+      '127.0.0.1:1@evil.example',
+      '0.0.0.0',
+    ])
+      expect(await get(page.url, { headers: { Host: host } }), host).toMatchObject({ status: 403 })
+  })
+
+  test('not for other pages, on other ports of this host either, whose requests have the cookie', async () => {
+    const own = `http://127.0.0.1:${portOf()}`
+    for (const origin of [
+      'http://127.0.0.1:1',
+      `http://localhost:${portOf()}`,
+      'http://evil.example',
+      'null',
+      `${own}.evil`,
+    ])
+      for (const options of [{}, { method: 'POST', body: '{"rules":"aggregate"}' }])
+        expect(await get('/rules', { ...options, headers: { ...cookie(), Origin: origin } }), origin).toMatchObject({
+          status: 403,
+          text: 'another page has sent this request\n',
+        })
+    expect(await get('/page.js', { headers: { ...cookie(), Origin: own } })).toMatchObject({ status: 200 })
+  })
+
+  test('what it sends is for this page alone', async () => {
+    const { headers } = await get(page.url)
+    expect(headers).toMatchObject({
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+      'cross-origin-resource-policy': 'same-origin',
+    })
+  })
+
+  test.each([
+    '/../package.json',
+    '/..%2f..%2fpackage.json',
+    '/page/../../page-server.js',
+    '/__proto__',
+    '/constructor',
+    '//etc/passwd',
+  ])('%s is no file of the page', async path => {
+    // Not as a URL, which has no '..'.
+    const asked = request({ host: '127.0.0.1', port: portOf(), path, headers: cookie() as never }).end()
+    const [response] = await once(asked, 'response')
+    response.resume()
+    expect(response.statusCode).toBe(404)
   })
 
   test('on loopback only', () => {
