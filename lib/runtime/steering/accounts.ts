@@ -129,6 +129,8 @@ export class Accounts<Socket> {
       subflowMeters: new Map(),
     }
     this.#open.set(connection.socket, account)
+    // Its rates count from here.
+    this.#entry(connection.rule)
     if (connection.token !== undefined) this.#byToken.set(connection.token, account)
     else if (connection.isPlain !== true) this.fallbacks++
   }
@@ -159,6 +161,7 @@ export class Accounts<Socket> {
     if (!account) return
     this.#count([account])
     account.rule = rule
+    this.#entry(rule)
   }
 
   /** The connection has become TCP: it has no subflows but itself any more. */

@@ -171,6 +171,22 @@ describe('accounts', () => {
     expect(accounts.read([]).carried).toMatchObject({ '3gpp': none, 'non-3gpp': none })
   })
 
+  test('rates do not depend on when they are first read, nor on a change of rule', () => {
+    const accounts = opened(3, 7)
+    const second = (to: number) => {
+      now = to * 1_000
+      samples.set(3, sampleOf(7, subflow(1, to * 1_000_000)))
+    }
+    for (const to of [3, 5]) {
+      second(to)
+      const found = accounts.read([])
+      expect([found.carried, found.rules[0]!.carried].map(each => each['non-3gpp'].sendRate)).toEqual([8e6, 8e6])
+    }
+    accounts.assign('s', SECOND)
+    second(7)
+    expect(accounts.read([]).rules.map(({ carried }) => carried['non-3gpp'].sendRate)).toEqual([0, 8e6])
+  })
+
   test('what the kernel does not know of a subflow is absent', () => {
     const accounts = opened(3, 7)
     const nothing = { rtt: 0, deliveryRate: 0, receiveRtt: 0, dataSegsIn: undefined, outOfOrder: undefined }
