@@ -6,7 +6,8 @@ import type { Lab, LabOptions } from '../../lib/lab/index.js'
 import type { AtsssRule, SteeringMode } from '../../lib/policy/rules/json.js'
 import type { AccessType } from '../../lib/policy/rules/rule.js'
 import type { SessionOptions } from '../../lib/session/options.js'
-import { ECHO, SINK } from '../netns/programs/server.js'
+import type { Download } from '../netns/programs/download.js'
+import { DOWNLOAD, ECHO, SINK } from '../netns/programs/server.js'
 import type { Calls, Stream } from '../netns/programs/session.js'
 import { compiled } from './compiled.js'
 import { ConvertLab } from './convert-lab.js'
@@ -21,7 +22,7 @@ export interface SessionLine extends Record<string, unknown> {
   at: number
   access?: AccessType
   available?: boolean
-  action?: { do: string; access?: AccessType; backup?: boolean; why: string }
+  action?: { do: string; access?: AccessType; backup?: boolean; subflow?: number; isProbe?: boolean; why: string }
   stream?: number
   what?: string
   message?: string
@@ -49,6 +50,17 @@ export function rules(steeringMode: SteeringMode): AtsssRule[] {
 /** `rule` for a port, and what is in `rest` for all others. */
 export function forPort(port: number, precedence: number, [rule]: AtsssRule[], rest: AtsssRule[] = []): AtsssRule[] {
   return [{ ...rule!, precedence, trafficDescriptor: { remotePorts: [port] } }, ...rest]
+}
+
+export type Direction = 'uplink' | 'downlink'
+
+/** What the links have carried, in bytes. */
+export interface Shares {
+  wifi: number
+  cell: number
+  /** 0…1 */
+  cellShare: number
+  mbps: number
 }
 
 export class SessionUe {
@@ -120,6 +132,11 @@ export class SessionUe {
   /** A stream to a server that takes all of it: as fast as it goes. */
   bulk(options: Partial<Stream> = {}) {
     return this.stream(SINK, { chunk: 65_536, every: 0, ...options })
+  }
+
+  /** A stream on which the server sends; `options` for what is sent to it meanwhile. */
+  download(download: Download, options: Partial<Stream> = {}) {
+    return this.stream(DOWNLOAD, { chunk: 0, every: 0, download, ...options })
   }
 
   stream(port: number, { connect, ...rest }: Partial<Stream> & Pick<Stream, 'chunk' | 'every'>) {
@@ -214,13 +231,23 @@ export class SessionLab {
     return { wifi: wifi!.uplink.bytes, cell: cell!.uplink.bytes }
   }
 
-  /** What both links carry uplink in so many milliseconds, in bytes, and the share of cell. */
-  async shares(milliseconds: number): Promise<{ wifi: number; cell: number; cellShare: number }> {
+  /** What both links carry one way in so many milliseconds, in bytes, and the share of cell. */
+  async shares(milliseconds: number, direction: Direction = 'uplink'): Promise<Shares> {
+    return (await this.sharesEachWay(milliseconds))[direction]
+  }
+
+  async sharesEachWay(milliseconds: number): Promise<Record<Direction, Shares>> {
     const bytes = traffic(this.lab)
     await bytes()
+    const began = performance.now()
     await new Promise(resolve => setTimeout(resolve, milliseconds))
     const { wifi, cell } = await bytes()
-    const [one, other] = [wifi!.uplink, cell!.uplink]
-    return { wifi: one, cell: other, cellShare: other / (one + other) }
+    const seconds = (performance.now() - began) / 1000
+    const of = (direction: Direction): Shares => {
+      const [one, other] = [wifi![direction], cell![direction]]
+      const mbps = ((one + other) * 8) / seconds / 1e6
+      return { wifi: one, cell: other, cellShare: other / (one + other), mbps }
+    }
+    return { uplink: of('uplink'), downlink: of('downlink') }
   }
 }

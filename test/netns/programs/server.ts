@@ -4,8 +4,10 @@
  */
 import { createHash } from 'node:crypto'
 import net from 'node:net'
+import { createInterface } from 'node:readline'
 import { IPPROTO_MPTCP } from '../../../lib/runtime/kernel/constants.js'
 import { native } from '../../../lib/runtime/kernel/native.js'
+import { clock, serveDownload, tell } from './download.js'
 import { writePattern } from './pattern.js'
 
 /** Sends back what it gets, and its end. */
@@ -22,8 +24,17 @@ export const FLOOD = 21
 export const BYE = 22
 /** Sends a byte now and then, without end. */
 export const TRICKLE = 24
+/** Sends what the first line asks for, a `Download`; those that wait for it send with each line on the server's standard input. */
+export const DOWNLOAD = 25
 /** Nobody listens there. */
 export const NOBODY = 23
+
+/** Downloads that waited have been sent their next bytes. */
+export interface ToldLine {
+  event: 'told'
+  /** On `clock()`. */
+  at: number
+}
 
 export interface ServerLine {
   event: 'closed'
@@ -56,6 +67,7 @@ const SORTS: Record<number, (socket: net.Socket) => void> = {
     socket.resume().on('close', () => clearInterval(timer))
   },
   [BYE]: socket => socket.resume().end('bye'),
+  [DOWNLOAD]: serveDownload,
 }
 
 if (process.argv[2] === 'run') {
@@ -85,5 +97,10 @@ if (process.argv[2] === 'run') {
     })
     await new Promise<void>(resolve => server.listen({ fd, backlog: 4096 }, resolve))
   }
+  createInterface(process.stdin).on('line', () => {
+    const line: ToldLine = { event: 'told', at: clock() }
+    tell()
+    process.stdout.write(`${JSON.stringify(line)}\n`)
+  })
   process.stdout.write('{"event":"ready"}\n')
 }

@@ -11,21 +11,24 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Assistance, MaPduSession, type MptcpConnectOptions, type MptcpSocket, type RulesInput } from 'atsss'
 import { openPathManager } from '../../../lib/runtime/network/path-manager.js'
 import { blockFor } from '../../support/block-for.js'
+import { clock, type Download, Downloaded } from './download.js'
 import { pattern } from './pattern.js'
 
 export interface Stream {
   connect: MptcpConnectOptions
-  /** How many bytes of the pattern are written at a time. */
+  /** How many bytes of the pattern are written at a time; 0: none ever. */
   chunk: number
   /** Every so many milliseconds; 0: as fast as they leave. */
   every: number
+  /** What the server is to send: for its port `DOWNLOAD`. */
+  download?: Download
 }
 
 /** One connection, at its end. */
 export interface StreamEnd {
   sent: number
   received: number
-  /** Whether all that was sent has come back, or come to the server that says its hash. */
+  /** Whether all that was sent has come back, or come to the server that says its hash; and the download that it has sent. */
   whole: boolean
   answer: string
   error?: { code: string | undefined; message: string }
@@ -55,25 +58,28 @@ session.on('action', ({ socket, ...change }) => say({ event: 'action', at: at(),
 session.on('degraded', what => say({ event: 'degraded', at: at(), ...what }))
 session.on('problem', problem => say({ event: 'problem', at: at(), ...problem }))
 
-function open({ connect, chunk, every }: Stream): Open {
+function open({ connect, chunk, every, download }: Stream): Open {
   const socket = session.connect(connect)
   const [hashSent, hashReceived] = [createHash('sha256'), createHash('sha256')]
   let error: Error | undefined
   let answer = ''
   let writing = true
-  const stream: Open = { socket, sent: 0, received: 0, gap: 0, heardAt: performance.now(), stop, end }
+  const stream: Open = { socket, sent: 0, received: 0, gap: 0, heardAt: clock(), stop, end }
+  const downloaded = download && new Downloaded()
   socket.on('error', reason => {
     error = reason
   })
   socket.on('data', data => {
-    const now = performance.now()
+    const now = clock()
     stream.gap = Math.max(stream.gap, now - stream.heardAt)
     stream.heardAt = now
     stream.received += data.length
     hashReceived.update(data)
+    downloaded?.add(data)
     answer = (answer + data.toString('latin1')).slice(-100)
   })
-  const written = write()
+  if (download) socket.write(`${JSON.stringify(download)}\n`)
+  const written = chunk > 0 ? write() : Promise.resolve()
 
   async function write(): Promise<void> {
     while (writing && !socket.destroyed) {
@@ -96,7 +102,9 @@ function open({ connect, chunk, every }: Stream): Open {
       await once(socket, 'close').catch(() => once(socket, 'close'))
     }
     const hash = hashSent.digest('hex')
-    const whole = hashReceived.digest('hex') === hash || answer === `${stream.sent} ${hash}`
+    const whole = downloaded
+      ? downloaded.isWhole({ bytes: stream.sent, sha256: hash })
+      : hashReceived.digest('hex') === hash || answer === `${stream.sent} ${hash}`
     const { sent, received } = stream
     return { sent, received, whole, answer, ...(error ? { error: about(error) } : {}) }
   }
@@ -126,12 +134,14 @@ const calls = {
   /** The longest time without anything from the peer, in milliseconds, and the bytes, since the call before. */
   gap(number: number) {
     const stream = streams[number]!
-    const gap = Math.max(stream.gap, performance.now() - stream.heardAt)
+    const gap = Math.max(stream.gap, clock() - stream.heardAt)
     const { received, sent } = stream
     stream.gap = 0
-    stream.heardAt = performance.now()
+    stream.heardAt = clock()
     return { gap, received, sent }
   },
+  /** When each stream has last received anything, on `clock()`. */
+  heardAt: () => streams.map(({ heardAt }) => heardAt),
   /** Writes no more, but stays open. */
   async stop(number: number) {
     await streams[number]!.stop()
