@@ -111,12 +111,14 @@ labTest.describe('a session and what it receives', () => {
         const { gap } = await ue.call('gap', number)
         console.log(`${loss}, ${name} download: longest gap ${gap.toFixed(0)} ms`)
         expect(gap).toBeLessThan(LONGEST_GAP)
+        // A receiver has nothing outstanding: only a probe can have shown it.
+        if ('down' in lose) expect(probes(ue).length).toBeGreaterThan(0)
         await ue.whole(number)
       })
 
-  labTest('a server that pauses for 1, 5 and 20 s is no loss', async () => {
+  labTest('a server that pauses for 1 and 5 s is no loss', async () => {
     // Each in a session of its own: what one of them receives would speak for the access of all.
-    const pauses = [1_000, 5_000, 20_000]
+    const pauses = [1_000, 5_000]
     const ues = await Promise.all(pauses.map(() => rig.ue({ rules: RULES.wifiThenCell })))
     const each = <Result>(of: (ue: SessionUe, index: number) => Promise<Result>) => Promise.all(ues.map(of))
     const streams = await each(
