@@ -17,9 +17,12 @@ import { traffic, Ue } from '../support/ue.js'
 import { writePattern } from './programs/pattern.js'
 import { FLOOD, SINK } from './programs/server.js'
 
-/** Of SUBFLOW_CREATE. */
-const checksInterfaces = linux('6.9', 'no interface')() === undefined
+/** SUBFLOW_CREATE takes the interface and the backup flag. */
+const keepsBoth = linux('6.9', 'SUBFLOW_CREATE drops interface and backup flag')
 const pmTest = requires('MPTCP in network namespaces', all(root, netns, mptcp))
+const boundTest = requires('subflows made as asked, in network namespaces', all(root, netns, mptcp, keepsBoth))
+const smallIds = linux('6.5', 'ids of subflows are large numbers')
+const idsTest = requires('small ids of subflows, in network namespaces', all(root, netns, mptcp, smallIds))
 
 pmTest.describe('the userspace path manager', () => {
   let lab: Lab
@@ -44,8 +47,7 @@ pmTest.describe('the userspace path manager', () => {
   /** A connection whose first subflow is on wifi, with a second one on cell. */
   async function twoSubflows(port: number, backup: boolean) {
     const { fd, token } = await ue.call('connect', '192.0.2.1', port, 'wifi')
-    await ue.call('write', fd, 'x') // the connection is fully established with its first data
-    await pause(100)
+    await established(fd, token)
     await ue.call('createSubflow', { token: token!, localId: 2, local: onCell(), remote: remote(port), backup })
     await joined()
     const [first, second] = await ue.subflows(fd)
@@ -57,6 +59,12 @@ pmTest.describe('the userspace path manager', () => {
     expect(second!.localPort).toBe(second!.local.port)
     const name = ({ local, remote }: typeof first & object) => ({ token: token!, local, remote })
     return { fd, token: token!, wifi: name(first!), cell: name(second!) }
+  }
+
+  /** A connection may have further subflows once its first data is acknowledged: how soon depends on the kernel. */
+  async function established(fd: number, token: number | undefined): Promise<void> {
+    await ue.call('write', fd, 'x')
+    await expect.poll(() => ue.events('established').some(event => event.token === token), { interval: 5 }).toBe(true)
   }
 
   /** Of what both links carry in a second, once what waited in their queues before is gone. */
@@ -77,7 +85,7 @@ pmTest.describe('the userspace path manager', () => {
     expect(await ue.call('privileges')).toEqual({ mayAdminister: true, receivesEvents: true })
   })
 
-  pmTest('the backup flag moves what we send', async () => {
+  boundTest('the backup flag moves what we send', async () => {
     const { fd, wifi, cell } = await twoSubflows(SINK, true)
     await ue.call('flood', fd)
     const share = () => shareOfWifi('uplink')
@@ -92,7 +100,7 @@ pmTest.describe('the userspace path manager', () => {
     await ue.call('close', fd)
   })
 
-  pmTest('and what the peer sends', async () => {
+  boundTest('and what the peer sends', async () => {
     const { fd, wifi, cell } = await twoSubflows(FLOOD, true)
     const share = () => shareOfWifi('downlink')
     expect(await share()).toBeGreaterThan(0.95)
@@ -102,7 +110,7 @@ pmTest.describe('the userspace path manager', () => {
     await ue.call('close', fd)
   })
 
-  pmTest('a subflow destroyed, and made again, while data flows: nothing is lost', async () => {
+  idsTest('a subflow destroyed, and made again, while data flows: nothing is lost', async () => {
     const { fd, token, wifi, cell } = await twoSubflows(SINK, true)
     const length = 8_000_000
     const answer = ue.call('upload', fd, length)
@@ -157,8 +165,7 @@ pmTest.describe('the userspace path manager', () => {
 
   pmTest('the flag of a subflow cannot be changed before its handshake is done', async () => {
     const { fd, token } = await ue.call('connect', '192.0.2.1', SINK, 'wifi')
-    await ue.call('write', fd, 'x')
-    await pause(100)
+    await established(fd, token)
     await ue.call('createSubflow', { token: token!, localId: 2, local: onCell(), remote: remote(SINK) })
     const [, { local }] = (await ue.subflows(fd)) as [unknown, { local: { address: string; port: number } }]
     // Kernels before 7.1 and its stable siblings take it, and do not tell the peer.
@@ -171,8 +178,7 @@ pmTest.describe('the userspace path manager', () => {
 
   pmTest('over IPv6', async () => {
     const { fd, token } = await ue.call('connect', '2001:db8:c::1', SINK, 'wifi')
-    await ue.call('write', fd, 'x')
-    await pause(100)
+    await established(fd, token)
     const local = { address: '2001:db8:2::2', interfaceIndex: indices.cell! }
     const server = { address: '2001:db8:c::1', port: SINK }
     await ue.call('createSubflow', { token: token!, localId: 2, local, remote: server })
@@ -211,7 +217,7 @@ pmTest.describe('the userspace path manager', () => {
       refused('EINVAL', 'did not match address and id'),
     )
     await expect(make(9, { ...onCell(), address: '10.2.0.99' })).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' })
-    if (checksInterfaces)
+    if (keepsBoth() === undefined)
       await expect(make(2, { ...onCell(), interfaceIndex: 999 })).rejects.toMatchObject({ code: 'ENODEV' })
     // A connection that is none. (The kernel's words for it are the only difference to other causes of EINVAL.)
     await expect(make(2, onCell(), 77)).rejects.toEqual(refused('EINVAL', 'invalid token'))
@@ -221,9 +227,12 @@ pmTest.describe('the userspace path manager', () => {
     await expect(ue.call('removeAnnounced', { token, localId: 99 })).rejects.toMatchObject({ code: 'EINVAL' })
     // A subflow that is none.
     await ue.call('destroySubflow', cell)
-    await expect(ue.call('destroySubflow', cell)).rejects.toEqual(refused('ESRCH', 'subflow not found'))
+    const words = expect.toBeOneOf([undefined, 'subflow not found']) // none on 6.1
+    await expect(ue.call('destroySubflow', cell)).rejects.toEqual(
+      expect.objectContaining({ code: 'ESRCH', kernelMessage: words }),
+    )
     await expect(ue.call('setBackup', { ...cell, backup: true })).rejects.toEqual(
-      refused('EINVAL', 'subflow not found'),
+      expect.objectContaining({ code: 'EINVAL', kernelMessage: words }),
     )
     await ue.call('close', fd)
     await pause(100)
@@ -236,7 +245,12 @@ pmTest.describe('the userspace path manager', () => {
     expect(of('created')).toMatchObject([{ serverSide: false, remote: { address: '192.0.2.1', port: SINK } }])
     expect(of('established')).toHaveLength(1)
     expect(of('subflow-established')).toMatchObject([
-      { localId: 2, remoteId: 0, local: cell.local, interfaceIndex: indices.cell },
+      {
+        localId: 2,
+        remoteId: 0,
+        local: cell.local,
+        ...(keepsBoth() === undefined && { interfaceIndex: indices.cell }),
+      },
     ])
     // Nobody listens on port 4000: the request itself succeeds.
     await ue.call('destroySubflow', cell)
