@@ -122,7 +122,7 @@ export function divide(
   const later = (1 - share) * beyond('3gpp', capacity, connections) - share * beyond('non-3gpp', capacity, connections)
 
   /** How many bytes 3GPP access will be ahead by what still arrives where peers were asked to stop. */
-  const coming = sum(places, ({ peer }) => ahead3gpp(stillComing(peer), share))
+  let coming = sum(places, ({ peer }) => ahead3gpp(stillComing(peer), share))
 
   const period = Math.min(Math.max(elapsed, PERIOD_MS.least), PERIOD_MS.most)
   const carrying = places.filter((_, i) => canMove(connections[i]!))
@@ -137,6 +137,7 @@ export function divide(
     const least = isReceiving(place) ? PEER_WORTH_MS * place.receivedRate : 0
     const worth = Math.max((0.5 + WORTH) * sentRate * horizon, least, Math.abs(ahead3gpp(change.begun, share)) / 2)
     if (!isAhead || Math.abs(error) <= worth) continue
+    coming += ahead3gpp(change.left, share) + ahead3gpp(change.begun, share)
     meant[place.on] -= sentRate
     place.on = other
     meant[place.on] += sentRate
