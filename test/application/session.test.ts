@@ -16,7 +16,6 @@ import { eventsOf } from './events.js'
 leavesNothingOpen()
 
 const mptcpTest = requires('MPTCP', mptcp)
-const LOOPBACK = { '3gpp': 'lo', 'non-3gpp': 'lo' }
 /** A port can be listened on once over an interface. */
 const ONE_ACCESS = { '3gpp': 'nowhere0', 'non-3gpp': 'lo' }
 /** A rule, and part of another one. */
@@ -46,7 +45,7 @@ for (const controller of ['inline', 'worker'] as const) {
     const happened: string[] = []
     const texts: string[] = []
     const uncaught = await uncaughtIn(async () => {
-      const session = new MaPduSession({ accesses: LOOPBACK, controller, rules: PROBLEM })
+      const session = new MaPduSession({ accesses: ONE_ACCESS, controller, rules: PROBLEM })
       for (const event of ['degraded', 'problem', 'update'] as const)
         session.on(event, () => {
           happened.push(event)

@@ -82,7 +82,7 @@ mptcpTest.describe('a connection', () => {
       `of a session, controller ${controller}`,
       async () => {
         const before = open()
-        const session = new MaPduSession({ accesses: { '3gpp': 'lo', 'non-3gpp': 'lo' }, controller })
+        const session = new MaPduSession({ accesses: { '3gpp': 'nowhere0', 'non-3gpp': 'lo' }, controller })
         await session.ready
         return {
           connect: session.connect as Connect,
