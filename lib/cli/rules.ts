@@ -27,12 +27,12 @@ const OPTIONS = {
 
 export const help = `Usage: atsss rules check|encode [options] FILE
 
-check: checks ATSSS rules, and prints them in the order in which they are evaluated. FILE ('-': standard input) has them as
-JSON (an array, the name of a preset, a policy decision of TS 29.512, or an object with 'rules' such as atsss.json), as
-an ATSSS container, or as a NAS message with a container; the last two as bytes, hexadecimal or base64.
+check: checks ATSSS rules, and prints them in the order in which they are evaluated. FILE ('-': standard input) has
+them as JSON (an array, the name of a preset, a policy decision of TS 29.512, or an object with 'rules' such as
+atsss.json), as an ATSSS container, or as a NAS message with a container; the last two as bytes, hexadecimal or base64.
 
-encode: prints the ATSSS container (TS 24.193) with these rules in hexadecimal. In the layout rule-id each needs a 'ruleId'
-from 0 to 255.
+encode: prints the ATSSS container (TS 24.193) with these rules in hexadecimal. In the layout rule-id each needs a
+'ruleId' from 0 to 255.
 
 ${optionLines(OPTIONS)}
 

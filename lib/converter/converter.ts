@@ -57,6 +57,8 @@ export interface ConverterStats {
   connections: number
   pending: number
   accepted: number
+  /** Reset by their clients before they were accepted: no event reports them. */
+  abandoned: number
   zeroRtt: number
   mptcp: number
   established: number
@@ -84,7 +86,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
   #ids = 0
   /** What waits for the end of all sessions. */
   #closedAll: (() => void)[] = []
-  #counted = { accepted: 0, zeroRtt: 0, mptcp: 0, established: 0 }
+  #counted = { accepted: 0, abandoned: 0, zeroRtt: 0, mptcp: 0, established: 0 }
   #refused: ConverterStats['refused'] = {}
   #clientErrors: ConverterStats['clientErrors'] = {}
   #bytes = { fromClients: 0, fromServers: 0 }
@@ -182,7 +184,11 @@ export class Converter extends EventEmitter<ConverterEvents> {
 
   #accept(socket: Socket): void {
     // Reset while it waited to be accepted, by a client that has given up: a busy converter has others to serve.
-    if (socket.remoteAddress === undefined) return void socket.on('error', () => {}).destroy()
+    if (socket.remoteAddress === undefined) {
+      this.#counted.abandoned++
+      socket.on('error', () => {}).destroy()
+      return
+    }
     const session = new TransportSession(++this.#ids, socket, this.#host!)
     this.#sessions.add(session)
     this.#counted.accepted++
