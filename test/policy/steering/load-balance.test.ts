@@ -110,7 +110,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
     ['one limited to 20 Mbit/s', 50],
     ['fifty, mixed', 120],
   ])('%s: at most 2 points off, with at most %d changes of a flag in a second', (name, flags) => {
-    test.each(PERCENTAGES)('%d %%', percent => {
+    test.each(PERCENTAGES)('%d percent', percent => {
       const outcome = run(SENDERS[name]!(), percent)
       expect(worst(outcome, percent)).toBeLessThan(2)
       expect(outcome.flags / (FOR_MS / 1000)).toBeLessThan(flags)
@@ -125,7 +125,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
     ['one that saturates, and fifty mixed', 0.55],
     ['fifty, of which three saturate', 0.7],
   ])('%s: at most 2 points off, with at least the share of %d of what the percentages allow', (name, least) => {
-    test.each(PERCENTAGES)('%d %%', percent => {
+    test.each(PERCENTAGES)('%d percent', percent => {
       const outcome = run(SENDERS[name]!(), percent)
       expect(worst(outcome, percent)).toBeLessThan(2)
       expect(throughput(outcome) / allowed(percent)).toBeGreaterThan(least)
@@ -147,7 +147,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
       ['200 bytes every 50 ms', 20, bursts(200, 50, 0), 3],
       ['200 bytes every 50 ms', 50, bursts(200, 50, 0), 3],
       ['200 bytes every 50 ms', 80, bursts(200, 50, 0), 3],
-    ])('%s, %d %%: close to the percentage', (_, percent, down, points) => {
+    ])('%s, %d percent: close to the percentage', (_, percent, down, points) => {
       const outcome = run([{ down }], percent, { links: slow })
       expect(worst(outcome, percent)).toBeLessThan(points)
       expect(outcome.flags / (FOR_MS / 1000)).toBeLessThan(10)
@@ -158,7 +158,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
       [20, 2.5],
       [50, 4],
       [80, 8],
-    ])('one that saturates, %d %%: at most %d points off, 0.9 of what is allowed', (percent, points) => {
+    ])('one that saturates, %d percent: at most %d points off, 0.9 of what is allowed', (percent, points) => {
       const outcome = run([{ down: saturating }], percent, { links: slow })
       expect(worst(outcome, percent)).toBeLessThan(points)
       expect(throughput(outcome) / most(percent)).toBeGreaterThan(0.9)
@@ -168,7 +168,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
       [20, 2.5],
       [50, 4],
       [80, 8],
-    ])('both ways at once, %d %%: at most %d points off in each direction', (percent, points) => {
+    ])('both ways at once, %d percent: at most %d points off in each direction', (percent, points) => {
       const outcome = run([{ up: saturating, down: saturating }], percent, { links: slow })
       for (const direction of ['up', 'down'] as const)
         expect(worst(outcome, percent, START_MS, direction), direction).toBeLessThan(points)
@@ -186,7 +186,7 @@ describe('the share in the worst window of five seconds, in a simulation', () =>
   describe('an access goes away, and comes back', () => {
     const away = { from: 4000, to: 6000 }
     describe.each(['one limited to 10 Mbit/s', 'one that saturates', 'fifty, mixed'])('%s', name => {
-      test.each([20, 50, 80])('%d %%', percent => {
+      test.each([20, 50, 80])('%d percent', percent => {
         const outcome = run(SENDERS[name]!(), percent, { away })
         const at = (when: number) => outcome.received[when / 10]!.bytes
         expect(at(away.to)['non-3gpp'] - at(away.from + 200)['non-3gpp']).toBe(0)
