@@ -260,7 +260,7 @@ labTest('--web: a page of the lab’s own application, whose links it changes; g
     }
   })().catch(() => {})
   const wifi = () => last?.accesses.find(({ name }) => name === 'non-3gpp')?.state
-  await expect.poll(() => last?.connections.length, { timeout: 15_000 }).toBe(2)
+  await expect.poll(() => last?.connections.length, { timeout: 15_000 }).toBe(3)
   expect(wifi()).toBe('available')
   expect((await cut(false)).status).toBe(204)
   await expect.poll(wifi, { timeout: 10_000 }).toBe('lost')
