@@ -125,6 +125,7 @@ labTest.describe('a session and what it receives', () => {
       async (ue, index) => (await ue.download({ ...PACED, pause: { after: 1_500, for: pauses[index]! } })).number,
     )
     await each(async (ue, index) => {
+      // Asking begins a new gap, so a pause may show as two halves.
       let longest = 0
       const paused = async () => {
         longest = Math.max(longest, (await ue.call('gap', streams[index]!)).gap)
@@ -132,7 +133,7 @@ labTest.describe('a session and what it receives', () => {
       }
       await expect
         .poll(paused, { timeout: 40_000, interval: pauses[index]! + 1_000 })
-        .toBeGreaterThan(pauses[index]! - 100)
+        .toBeGreaterThan(pauses[index]! * 0.45)
       await expect
         .poll(async () => (await ue.call('gap', streams[index]!)).received, { timeout: 10_000 })
         .toBeGreaterThan(0)
