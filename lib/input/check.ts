@@ -157,6 +157,11 @@ export class OptionNames {
     }
   }
 
+  /** Whether any of these options is ours. */
+  areIn(options: object): boolean {
+    return this.#ours.some(name => name in options)
+  }
+
   /** What of another library's options is neither ours nor almost ours: there, such names have another meaning. */
   others<T extends object>(options: T): T {
     const others = { ...options }

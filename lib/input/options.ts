@@ -260,6 +260,11 @@ export function resolveOptions(options: MptcpOptions & object, isOfSession = fal
   }
 }
 
+/** Whether any of these options is ours. */
+export function hasOurOptions(options: object): boolean {
+  return OURS.areIn(options)
+}
+
 /** A request's options without those that are named as ours. */
 export function withoutOurOptions<T extends object>(options: T): T {
   return OURS.others(options)

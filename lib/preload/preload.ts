@@ -11,9 +11,10 @@ import type { Steerer } from '../runtime/connect/steerer.js'
 import { isAboveAnother, isIdleInHttp, isIdleInUndici, isOpen } from '../runtime/kernel/node-socket.js'
 import type { MaPduSession } from '../session/session.js'
 import { callForm, isPipe } from '../socket/call-form.js'
+import type { ConnectionHooks } from '../socket/connection.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import { Exclusion } from './exclusion.js'
-import { takeConnection } from './taken-connection.js'
+import { hooksFor, takeConnection } from './taken-connection.js'
 
 export interface PreloadOptions {
   /**
@@ -50,7 +51,8 @@ export function preload(
   { exclude = [], includeLocal = false }: PreloadOptions = {},
 ): () => void {
   const exclusion = new Exclusion(exclude, includeLocal)
-  const handlingOf = handlingBy(source)
+  const leaves = (addresses: readonly { address: string }[]) => exclusion.hasOneOf(addresses)
+  const handlingOf = handlingBy(source, leaves)
   const nodes = Socket.prototype.connect as (...args: unknown[]) => Socket
 
   function connect(this: Socket, ...args: unknown[]): Socket {
@@ -59,9 +61,8 @@ export function preload(
       return Reflect.apply(nodes, this, args)
     const { host } = options
     if (typeof host === 'string' && exclusion.hasHost(host)) return Reflect.apply(nodes, this, args)
-    const { settings, steerer, idle } = handlingOf(this)
-    const leaves = (addresses: readonly { address: string }[]) => exclusion.hasOneOf(addresses)
-    return takeConnection(this, options, settings, { ...steerer, leaves }, idle, nodeOptions =>
+    const { settings, steerer, hooks } = handlingOf(this)
+    return takeConnection(this, options, settings, steerer, hooks, nodeOptions =>
       Reflect.apply(nodes, this, [nodeOptions, listener]),
     )
   }
@@ -82,21 +83,22 @@ function isOthers(socket: Socket): boolean {
 interface Handling {
   settings: Settings
   steerer: Steerer
-  /** Only with a session: without rules nothing can forbid the reuse of a connection. */
-  idle?: IdleConnections
+  hooks: ConnectionHooks
 }
 
-function handlingBy(source: PreloadSource): (socket: Socket) => Handling {
+function handlingBy(source: PreloadSource, leaves: Required<Steerer>['leaves']): (socket: Socket) => Handling {
   if (typeof source !== 'function' && !isSession(source)) {
-    const settings = resolveOptions(source)
-    return () => ({ settings, steerer: {} })
+    // Without rules nothing can forbid the reuse of an idle connection.
+    const handling = { settings: resolveOptions(source), steerer: { leaves }, hooks: hooksFor(undefined) }
+    return () => handling
   }
   let session = typeof source === 'function' ? undefined : source
-  let idle: IdleConnections | undefined
+  let hooks: ConnectionHooks | undefined
   return (socket: Socket) => {
     session ??= (source as () => MaPduSession)()
-    idle ??= new IdleConnections(session, isPooled)
-    return { settings: session.socketSettings, steerer: session.steererOf(() => socket as MptcpSocket), idle }
+    hooks ??= hooksFor(new IdleConnections(session, isPooled))
+    const steerer = { ...session.steererOf(() => socket as MptcpSocket), leaves }
+    return { settings: session.socketSettings, steerer, hooks }
   }
 }
 

@@ -8,7 +8,7 @@ import type { IdleConnections } from '../agents/idle.js'
 import type { Settings } from '../input/options.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
 import { hasHandle } from '../runtime/kernel/node-socket.js'
-import { Connection } from '../socket/connection.js'
+import { Connection, type ConnectionHooks } from '../socket/connection.js'
 import { overrides, overridesOfWriting } from '../socket/overrides.js'
 
 /**
@@ -27,16 +27,11 @@ export function takeConnection<T>(
   options: TcpNetConnectOpts,
   settings: Settings,
   steerer: Steerer,
-  idle: IdleConnections | undefined,
+  hooks: ConnectionHooks,
   connectAsNode: (options: TcpNetConnectOpts) => T,
 ): T {
   const before = taken.get(socket)
-  const connection = Connection.to(socket, options, settings, steerer, {
-    left: () => release(socket),
-    // Pools call `unref()` before they take a connection back.
-    unreferenced: () => idle?.add(socket),
-    closing: () => idle?.delete(socket),
-  })
+  const connection = Connection.to(socket, options, settings, steerer, hooks)
   if (before) release(socket)
   Object.defineProperties(socket, mayWriteEarly(socket) ? { ...TAKEN, ...WRITING_EARLY } : TAKEN)
   taken.set(socket, connection)
@@ -51,6 +46,16 @@ export function takeConnection<T>(
     if (before) taken.set(socket, before)
     else release(socket)
     throw error
+  }
+}
+
+/** @param idle the idle connections of pools, of which some may have to be closed */
+export function hooksFor(idle: IdleConnections | undefined): ConnectionHooks {
+  return {
+    left: release,
+    // Pools call `unref()` before they take a connection back.
+    unreferenced: socket => idle?.add(socket),
+    closing: socket => idle?.delete(socket),
   }
 }
 

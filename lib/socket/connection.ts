@@ -4,33 +4,32 @@ import type { TLSSocket } from 'node:tls'
 import type { CookieStore, Settings } from '../input/options.js'
 import { ConverterMemory } from '../policy/connect/converter-memory.js'
 import { Connecting, protocolNow } from '../runtime/connect/connecting.js'
-import { emptyReport, type MptcpReport } from '../runtime/connect/report.js'
+import { emptyReport, type MptcpReport, shared } from '../runtime/connect/report.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
 import { checkForConnections, setOptionsOnHandle } from '../runtime/kernel/node-socket.js'
 import { closeLikeTcp } from '../runtime/stream/lingering-close.js'
 
-/** What is to happen to a socket's connection besides. */
+/** What is to happen to a socket's connection besides. One object for many sockets. */
 export interface ConnectionHooks {
   /** The steerer leaves the connection to Node. */
-  left?(): void
+  left?(socket: Socket): void
   /** `unref()` was called. */
-  unreferenced?(): void
+  unreferenced?(socket: Socket): void
   /** The socket is about to be closed. */
-  closing?(): void
+  closing?(socket: Socket): void
 }
 
-/** One for all: a connection lives as long as its socket, so it is kept small. */
 const NO_HOOKS: ConnectionHooks = {}
 
+/** It lives as long as its socket, so it is kept small: a private method would cost each one a field. */
 export class Connection {
   readonly #socket: Socket
   readonly #steerer: Steerer | undefined
   readonly #hooks: ConnectionHooks
   /** What differs from an empty report. */
-  #report: Partial<MptcpReport> = {}
+  #report: Readonly<Partial<MptcpReport>> = {}
   /** Until the connection is there: it lives longer than what made it. */
   #connecting: Connecting | undefined
-  #secure: TLSSocket | undefined
   /** Whether the handle has counted what left before `'connect'`. */
   #isCounted = false
 
@@ -50,8 +49,17 @@ export class Connection {
   ): Connection {
     const connection = new Connection(socket, steerer, hooks)
     const memory = memoryOf(settings.cookies)
-    const opened = () => connection.#opened()
-    connection.#connecting = new Connecting(socket, options, settings, memory, opened, steerer, hooks.left)
+    const opened = () => {
+      const { secureSocket } = connection.#connecting!
+      connection.#isCounted = secureSocket !== undefined
+      connection.#connecting = undefined
+      connection.#report = shared(connection.#report)
+      setOptionsOnHandle(socket)
+      // What was set on it did not reach the connection, which was not there.
+      if (secureSocket && secureSocket !== socket) setOptionsOnHandle(secureSocket)
+    }
+    const left = hooks.left && (() => hooks.left?.(socket))
+    connection.#connecting = new Connecting(socket, options, settings, memory, opened, steerer, left)
     connection.#report = connection.#connecting.report
     return connection
   }
@@ -74,14 +82,12 @@ export class Connection {
 
   /** TLS is to be spoken over the connection. @param secure the socket itself, or a TLSSocket above it */
   secure(secure: TLSSocket): void {
-    if (!this.#connecting) return
-    this.#secure = secure
-    this.#connecting.secure(secure)
+    this.#connecting?.secure(secure)
   }
 
   /** Bytes that did not leave through the socket's handle. */
   get dispatched(): number {
-    if (this.#isCounted || this.#connecting?.isSecure) return 0
+    if (this.#isCounted || this.#connecting?.secureSocket) return 0
     return this.#connecting?.pending.length ?? this.#report.pipelinedBytes ?? 0
   }
 
@@ -103,13 +109,13 @@ export class Connection {
   /** Whether the event loop waits for it. */
   keepAlive(on: boolean): void {
     this.#connecting?.keepAlive(on)
-    if (!on && !this.#socket.destroyed) this.#hooks.unreferenced?.()
+    if (!on && !this.#socket.destroyed) this.#hooks.unreferenced?.(this.#socket)
   }
 
   /** To be called just before the handle is closed. */
   closing(): void {
     this.cancel()
-    this.#hooks.closing?.()
+    this.#hooks.closing?.(this.#socket)
     this.#steerer?.closing?.()
     if (this.#report.protocol && !this.#socket.connecting) closeLikeTcp(this.#socket)
   }
@@ -117,15 +123,6 @@ export class Connection {
   /** To be called when the handle has been closed. */
   closed(): void {
     this.#steerer?.closed?.()
-  }
-
-  #opened(): void {
-    this.#isCounted = this.#connecting?.isSecure === true
-    this.#connecting = undefined
-    setOptionsOnHandle(this.#socket)
-    // What was set on it did not reach the connection, which was not there.
-    if (this.#isCounted && this.#secure && this.#secure !== this.#socket) setOptionsOnHandle(this.#secure)
-    this.#secure = undefined
   }
 }
 

@@ -7,7 +7,7 @@ import {
   type TcpNetConnectOpts,
 } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
+import { hasOurOptions, type MptcpOptions, resolveOptions, type Settings } from '../input/options.js'
 import { emptyReport, type MptcpReport } from '../runtime/connect/report.js'
 import type { Steerer } from '../runtime/connect/steerer.js'
 import { isOpen, showPeer } from '../runtime/kernel/node-socket.js'
@@ -37,7 +37,7 @@ type Listener = () => void
  * socket.connect(443, 'example.com')
  */
 export class MptcpSocket extends Socket {
-  readonly #defaults: MptcpOptions
+  #defaults: MptcpOptions
   readonly #steerer: Steerer | undefined
   /** Of the constructor's options, until the first `connect`, which is mostly called with the same options. */
   #settings: Settings | undefined
@@ -51,7 +51,7 @@ export class MptcpSocket extends Socket {
     const settings = resolveOptions(options ?? {}, steerer !== undefined)
     super(options)
     this.#settings = settings
-    this.#defaults = options ?? {}
+    this.#defaults = options ?? NO_OPTIONS
     this.#steerer = steerer
   }
 
@@ -104,9 +104,19 @@ export class MptcpSocket extends Socket {
   override connect(...args: unknown[]): this {
     const [options, listener] = callForm(args)
     // Pipes are Node's, and so is every error in the arguments. An open handle is connected already.
-    if (!options || isPipe(options) || options.port === undefined || isOpen(this)) return this.#connectAsNode(args)
-    const settings = this.#settingsFor(options)
-    if (options !== this.#defaults) this.#setOptions(options)
+    if (!options || isPipe(options) || options.port === undefined || isOpen(this)) {
+      const another = !isOpen(this)
+      const result = (super.connect as (...args: unknown[]) => this)(...args)
+      if (another) this.#connection = undefined
+      return result
+    }
+    const areDefaults = options === this.#defaults
+    const known = areDefaults ? this.#settings : undefined
+    this.#settings = undefined
+    const settings = known ?? resolveOptions({ ...this.#defaults, ...options }, this.#steerer !== undefined)
+    if (!areDefaults) setOptions(this, options)
+    // They are for further calls of `connect`, and live as long as the socket.
+    else if (!hasOurOptions(options)) this.#defaults = NO_OPTIONS
     const before = this.#connection
     const connection = Connection.to(this, options, settings, this.#steerer)
     this.#connection = connection
@@ -121,30 +131,19 @@ export class MptcpSocket extends Socket {
     before?.cancel()
     return this
   }
-
-  #settingsFor(options: MptcpOptions): Settings {
-    const known = options === this.#defaults ? this.#settings : undefined
-    this.#settings = undefined
-    return known ?? resolveOptions({ ...this.#defaults, ...options }, this.#steerer !== undefined)
-  }
-
-  /** Options that net.Socket's constructor takes, and its `connect` does not. */
-  #setOptions(options: Partial<TcpNetConnectOpts> & NewerOptions): void {
-    const { noDelay, keepAlive, typeOfService } = options
-    if (noDelay !== undefined) this.setNoDelay(noDelay)
-    if (keepAlive !== undefined) {
-      const { keepAliveInitialDelay, keepAliveInterval, keepAliveCount } = options
-      const setKeepAlive = this.setKeepAlive as (...how: unknown[]) => this
-      setKeepAlive.call(this, keepAlive, keepAliveInitialDelay, keepAliveInterval, keepAliveCount)
-    }
-    const { setTypeOfService } = this as { setTypeOfService?(value: number): void }
-    if (typeOfService !== undefined) setTypeOfService?.call(this, typeOfService)
-  }
-
-  #connectAsNode(args: unknown[]): this {
-    const another = !isOpen(this)
-    const result = (super.connect as (...args: unknown[]) => this)(...args)
-    if (another) this.#connection = undefined
-    return result
-  }
 }
+
+/** Options that net.Socket's constructor takes, and its `connect` does not. */
+function setOptions(socket: Socket, options: Partial<TcpNetConnectOpts> & NewerOptions): void {
+  const { noDelay, keepAlive, typeOfService } = options
+  if (noDelay !== undefined) socket.setNoDelay(noDelay)
+  if (keepAlive !== undefined) {
+    const { keepAliveInitialDelay, keepAliveInterval, keepAliveCount } = options
+    const setKeepAlive = socket.setKeepAlive as (...how: unknown[]) => Socket
+    setKeepAlive.call(socket, keepAlive, keepAliveInitialDelay, keepAliveInterval, keepAliveCount)
+  }
+  const { setTypeOfService } = socket as { setTypeOfService?(value: number): void }
+  if (typeOfService !== undefined) setTypeOfService?.call(socket, typeOfService)
+}
+
+const NO_OPTIONS: MptcpOptions = {}

@@ -75,3 +75,24 @@ test('a socket that is unref’d while a converter is silent lets the process en
   expect(performance.now() - began).toBeLessThan(10_000)
   silent.close()
 })
+
+mptcpTest(
+  'options of a socket hold for its next connection, too; what a listener does to one report changes no other',
+  async () => {
+    await using converter = await hostileConverter(Array.from({ length: 3 }, () => [message, send(SUCCESS)]))
+    const options = { ...SERVER, converters: converter.name, noDelay: true }
+    const one = connect(options)
+    const other = connect(options)
+    await Promise.all([once(one, 'connect'), once(other, 'connect')])
+    expect(one.mptcp).toEqual(other.mptcp)
+    one.mptcp.answer.push({} as never)
+    Object.assign(one.mptcp, { protocol: undefined })
+    expect(one.mptcp).toMatchObject({ protocol: other.mptcp.protocol, answer: [], converter: { name: converter.name } })
+    one.destroy()
+    await once(one, 'close')
+    one.connect(SERVER.port, SERVER.host)
+    await once(one, 'connect')
+    expect(one.mptcp).toMatchObject({ converter: { name: converter.name }, convert: '1rtt' })
+    for (const socket of [one, other]) socket.destroy()
+  },
+)

@@ -165,9 +165,9 @@ export class Connecting {
     if (this.#isResolved) process.nextTick(() => this.#prepareHello())
   }
 
-  /** Whether the socket's handle has counted the bytes that left before `'connect'`. */
-  get isSecure(): boolean {
-    return this.#hello !== undefined
+  /** The client of TLS whose ClientHello was written to the socket's handle, which has counted it; undefined if there is none. */
+  get secureSocket(): TLSSocket | undefined {
+    return this.#hello && this.#secure
   }
 
   #prepareHello(): void {
@@ -420,7 +420,7 @@ export class Connecting {
         synDataAccepted: attempt.synDataAccepted,
         earlyBytes: attempt.synDataAccepted ? attempt.early : 0,
         pipelinedBytes: attempt.sent,
-        answer: attempt.answer,
+        ...(attempt.answer.length > 0 && { answer: attempt.answer }),
       }),
     } satisfies Partial<MptcpReport>)
     if (!this.#hello) return this.#open(attempt)

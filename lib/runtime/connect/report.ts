@@ -9,7 +9,7 @@ export interface MptcpReport {
   /** Why it is TCP, although MPTCP was wanted. */
   fallback: string | undefined
   /** The converter that the connection goes through; undefined when it is direct. */
-  converter: { name: string; address: string; port: number } | undefined
+  converter: { readonly name: string; readonly address: string; readonly port: number } | undefined
   /** Why it does not go through a converter although some are configured: the last error of the last one. */
   converterError: Error | undefined
   /** Whether it went past the converters, since the server is known to speak MPTCP (option `bypass`). */
@@ -50,8 +50,33 @@ export function emptyReport(): MptcpReport {
   }
 }
 
+/**
+ * The same report as one object for many sockets. Each socket keeps its report, and most connections of a program are made in the
+ * same way.
+ *
+ * @param report must not be changed after this
+ */
+export function shared(report: Partial<MptcpReport>): Readonly<Partial<MptcpReport>> {
+  if (!isEqual(report, latest)) latest = report
+  return latest
+}
+
+/** Module state, because it is for all sockets of the thread. */
+let latest: Readonly<Partial<MptcpReport>> = {}
+
+/** Reports with lists or errors are equal to none but themselves. */
+function isEqual(one: Readonly<Partial<MptcpReport>>, other: Readonly<Partial<MptcpReport>>): boolean {
+  const names = Object.keys(one) as (keyof MptcpReport)[]
+  if (names.length !== Object.keys(other).length) return false
+  return names.every(name => one[name] === other[name] || (name === 'converter' && sameConverter(one, other)))
+}
+
+function sameConverter({ converter: one }: Partial<MptcpReport>, { converter: other }: Partial<MptcpReport>): boolean {
+  return one?.name === other?.name && one?.address === other?.address && one?.port === other?.port
+}
+
 /** The converter's part of the report. */
 export function converterOf({ name, endpoint, form }: ViaConverter): Pick<MptcpReport, 'converter' | 'convert'> {
   const { address, port } = endpoint
-  return { converter: { name, address, port }, convert: form }
+  return { converter: Object.freeze({ name, address, port }), convert: form }
 }

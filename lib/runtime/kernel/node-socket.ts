@@ -246,11 +246,16 @@ export function showPeer(socket: Socket, { address, port }: { address: string; p
   const peer = { address, port, family: isIPv4(address) ? 'IPv4' : 'IPv6' }
   Reflect.set(socket, NAMES.peerName, peer)
   const handle = handleOf(socket)
-  if (handle)
-    handle.getpeername = out => {
-      Object.assign(out, peer)
-      return 0
-    }
+  if (handle) Object.assign(handle, { [PEER]: peer, getpeername: shownPeer })
+}
+
+/** On a handle: the peer that is shown. */
+const PEER = Symbol('atsss.peer')
+
+/** One function for all handles, as each lives as long as its socket. */
+function shownPeer(this: Handle & { [PEER]?: object }, out: object): number {
+  Object.assign(out, this[PEER])
+  return 0
 }
 
 // --- TLS before the connection is there -------------------------------------------------------------------------------
