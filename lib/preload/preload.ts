@@ -14,7 +14,7 @@ import { callForm, isPipe } from '../socket/call-form.js'
 import type { ConnectionHooks } from '../socket/connection.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import { Exclusion } from './exclusion.js'
-import { hooksFor, takeConnection } from './taken-connection.js'
+import { hooksFor, isBeingTaken, takeConnection } from './taken-connection.js'
 
 export interface PreloadOptions {
   /**
@@ -37,7 +37,8 @@ export type PreloadSource = ConnectionSource | (() => MaPduSession)
 
 /**
  * Takes all TCP connections that this thread makes from now on. Sockets of atsss itself are left alone: they have their own
- * options or session. A socket that was taken has `mptcp`, as a `MptcpSocket` has.
+ * options or session. A socket that was taken has `mptcp`, as a `MptcpSocket` has. Of several preloads the latest one that is in
+ * force takes a connection.
  *
  * @param source the session or the options that connections are made with
  * @returns a function that undoes it; existing connections stay as they are
@@ -54,8 +55,10 @@ export function preload(
   const leaves = (addresses: readonly { address: string }[]) => exclusion.hasOneOf(addresses)
   const handlingOf = handlingBy(source, leaves)
   const nodes = Socket.prototype.connect as (...args: unknown[]) => Socket
+  let isReleased = false
 
   function connect(this: Socket, ...args: unknown[]): Socket {
+    if (isReleased || isBeingTaken(this)) return Reflect.apply(nodes, this, args)
     const [options, listener] = callForm(args)
     if (!options || isPipe(options) || options.port === undefined || isOthers(this))
       return Reflect.apply(nodes, this, args)
@@ -69,7 +72,8 @@ export function preload(
 
   Socket.prototype.connect = connect as typeof Socket.prototype.connect
   return () => {
-    // If other code has replaced the method after us, it still calls ours, which stays.
+    isReleased = true
+    // If other code has replaced the method after us, it still calls ours.
     if (Socket.prototype.connect === (connect as unknown)) Socket.prototype.connect = nodes as typeof connect as never
   }
 }

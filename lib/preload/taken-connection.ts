@@ -17,6 +17,14 @@ import { overrides, overridesOfWriting } from '../socket/overrides.js'
  */
 const taken = new WeakMap<Socket, Connection>()
 
+/** On a socket while Node's `connect` runs for it. Registered, so that another copy of this package sees it, too. */
+const BEING_TAKEN = Symbol.for('atsss.being-taken')
+
+/** Whether another preload, in whose `connect` we are called, has taken the socket. */
+export function isBeingTaken(socket: Socket): boolean {
+  return BEING_TAKEN in socket
+}
+
 /**
  * Connects a socket our way.
  *
@@ -35,6 +43,7 @@ export function takeConnection<T>(
   if (before) release(socket)
   Object.defineProperties(socket, mayWriteEarly(socket) ? { ...TAKEN, ...WRITING_EARLY } : TAKEN)
   taken.set(socket, connection)
+  Object.defineProperty(socket, BEING_TAKEN, { configurable: true, value: true })
   try {
     const result = connection.begin(connectAsNode)
     if ((socket as Partial<TLSSocket>).encrypted) connection.secure(socket as TLSSocket)
@@ -46,6 +55,8 @@ export function takeConnection<T>(
     if (before) taken.set(socket, before)
     else release(socket)
     throw error
+  } finally {
+    Reflect.deleteProperty(socket, BEING_TAKEN)
   }
 }
 

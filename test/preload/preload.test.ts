@@ -435,3 +435,28 @@ test('options and exclusions are checked at once', () => {
   expect(() => preload({ converter: '192.0.2.1:5124' } as never)).toThrow('should be "converters"')
   expect(() => preload({}, { exclude: ['10.0.0.0/8', 'not a name'] })).toThrow('Option "exclude[1]" must be an address')
 })
+
+mptcpTest.describe('two preloads', () => {
+  const [first, second] = [{ mptcp: 'require' }, { mptcp: 'off' }] as const
+  const protocol = async (port: number) => {
+    const socket = net.connect(port, '127.0.0.1')
+    socket.end('hello')
+    expect(await text(socket)).toBe('hello')
+    return reportOf(socket)?.protocol
+  }
+
+  for (const order of ['the first ends first', 'the second ends first'])
+    test(`the later one takes connections while it lasts; ${order}`, async () => {
+      await using server = await echoServer()
+      const before = net.Socket.prototype.connect
+      const releases = [first, second].map(options => preload(options, { includeLocal: true }))
+      release = () => releases.forEach(each => void each())
+      expect(await protocol(server.port)).toBe('tcp')
+      const isFirst = order.startsWith('the first')
+      releases[isFirst ? 0 : 1]!()
+      expect(await protocol(server.port)).toBe(isFirst ? 'tcp' : 'mptcp')
+      releases[isFirst ? 1 : 0]!()
+      expect(await protocol(server.port)).toBeUndefined()
+      net.Socket.prototype.connect = before
+    })
+})

@@ -27,8 +27,8 @@ function upgrade(
   speak(new tls.TLSSocket(socket as Socket, { isServer: true, cert, key }))
 }
 
-/** RESP 2: an array of bulk strings; GET and QUIT, and "OK" to all that clients say of themselves. */
-export function redis(socket: Duplex): void {
+/** RESP 2: an array of bulk strings; GET and QUIT, and "OK" to all that clients say of themselves. @param answer to the key of GET */
+export function redis(socket: Duplex, answer: (key: string) => string = () => numberOf(socket)): void {
   let rest = ''
   socket.on('error', () => {})
   socket.on('data', (chunk: Buffer) => {
@@ -37,9 +37,10 @@ export function redis(socket: Duplex): void {
       const words = takeWords()
       if (!words) return
       const word = words[0]!.toUpperCase()
-      const text = numberOf(socket)
-      if (word === 'GET') socket.write(`$${text.length}\r\n${text}\r\n`)
-      else if (word === 'INFO') socket.write('$23\r\nredis_version:7.0.0\r\n\r\n\r\n')
+      if (word === 'GET') {
+        const text = answer(words[1]!)
+        socket.write(`$${text.length}\r\n${text}\r\n`)
+      } else if (word === 'INFO') socket.write('$23\r\nredis_version:7.0.0\r\n\r\n\r\n')
       else socket.write('+OK\r\n')
       if (word === 'QUIT') socket.end()
     }
@@ -56,8 +57,12 @@ export function redis(socket: Duplex): void {
 /** Eight octets, and 1234.5679 as the version. */
 const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex')
 
-/** PostgreSQL's frontend/backend protocol 3.0, in the clear or after an SSLRequest: no password, simple queries, one row of one text column. */
-export function postgres(socket: Duplex): void {
+/**
+ * PostgreSQL's frontend/backend protocol 3.0, in the clear or after an SSLRequest: no password, simple queries, one row of one text column.
+ *
+ * @param answer to the text of a query
+ */
+export function postgres(socket: Duplex, answer: (query: string) => string = () => numberOf(socket)): void {
   const message = (type: string, ...parts: (Buffer | string)[]) => {
     const body = Buffer.concat(parts.map(part => Buffer.from(part as string)))
     const head = Buffer.alloc(5)
@@ -74,16 +79,17 @@ export function postgres(socket: Duplex): void {
   socket.on('data', chunk => {
     rest = Buffer.concat([rest, chunk as Buffer])
     for (;;) {
-      if (!started && rest.equals(SSL_REQUEST)) return void upgrade(socket, 'S', postgres)
+      if (!started && rest.equals(SSL_REQUEST)) return void upgrade(socket, 'S', secure => postgres(secure))
       const at = started ? 1 : 0
       if (rest.length < at + 4 || rest.length < at + rest.readInt32BE(at)) return
       const type = started ? String.fromCharCode(rest[0]!) : 'startup'
+      const body = rest.subarray(at + 4, at + rest.readInt32BE(at))
       rest = rest.subarray(at + rest.readInt32BE(at))
       if (type === 'startup') {
         started = true
         socket.write(Buffer.concat([message('R', int32(0)), ready]))
       } else if (type === 'Q') {
-        const text = numberOf(socket)
+        const text = answer(body.subarray(0, -1).toString())
         const column = [int32(0), int16(0), int32(25), int16(-1), int32(-1), int16(0)]
         socket.write(
           Buffer.concat([

@@ -79,6 +79,23 @@ copies('the process ends while both wait', () => {
   ).toEqual({ status: 3, out: '', err: '' })
 })
 
+copies('the preloads of both: the later one takes connections', () => {
+  const preloads = urls.map(url => url.replace('/index.js', '/preload/preload.js'))
+  expect(
+    run(`
+    const [{ preload: first }, { preload: second }] = await Promise.all(${JSON.stringify(preloads)}.map(url => import(url)))
+    first({ mptcp: 'require' }, { includeLocal: true })
+    const release = second({ mptcp: 'off' }, { includeLocal: true })
+    for (const end of [release, () => {}]) {
+      const socket = net.connect(port, '127.0.0.1').resume()
+      const error = await new Promise(resolve => socket.once('error', resolve).once('close', resolve))
+      console.log(error.code ?? socket.mptcp?.protocol)
+      end()
+    }
+    server.close()`),
+  ).toEqual({ status: 0, out: 'tcp\nERR_MPTCP_FALLBACK\n', err: '' })
+})
+
 test('both have loaded the same addon, once', () => {
   const { out } = run(`
     console.log(process.report.getReport().sharedObjects.filter(path => path.endsWith('atsss.node')).length)
