@@ -162,7 +162,7 @@ describe('what is wrong, how bad that is, and the first fix', () => {
       sysctls({ 'net.core.rmem_max': '212992' }),
       'receive-buffer',
       'warning',
-      'sysctl -w net.core.rmem_max=4194304',
+      'sysctl -w net.core.rmem_max=8388608',
     ],
     [
       'no further subflows',

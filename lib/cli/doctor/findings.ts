@@ -213,7 +213,7 @@ function aboutBlackhole({ sysctls, blackholes }: Facts): Finding {
 }
 
 /** Bytes: see `fixReceiveBuffer` in runtime/kernel/open-socket.ts. */
-const LEAST_RECEIVE_BUFFER = 1_048_576
+const LEAST_RECEIVE_BUFFER = 4_194_304
 
 function aboutReceiveBuffer({ sysctls }: Facts): Finding {
   const value = Number(sysctls['net.core.rmem_max'] ?? 0)
@@ -224,13 +224,13 @@ function aboutReceiveBuffer({ sysctls }: Facts): Finding {
     state: good ? 'good' : 'warning',
     found: `net.core.rmem_max is ${sysctls['net.core.rmem_max'] ?? 'not visible here'}`,
     why: good
-      ? '1 MiB or more, as 0-RTT over several accesses needs'
-      : "below 1 MiB a 0-RTT connection over several accesses may almost stop: a server that accepted the SYN's data overestimates the window",
+      ? '4 MiB or more, as 0-RTT over several accesses needs'
+      : "below 4 MiB a 0-RTT connection over several accesses may almost stop: a server that accepted the SYN's data overestimates the window",
     fixes: good
       ? []
       : [
           {
-            ...sysctlFix('net.core.rmem_max', '4194304'),
+            ...sysctlFix('net.core.rmem_max', '8388608'),
             note: "on the host: a container does not have this setting; or use convert: '1rtt'",
           },
         ],

@@ -64,7 +64,7 @@ export type OneRttReason =
    */
   | 'turned-to-tcp'
   /**
-   * A steered connection in 0-RTT needs a fixed receive buffer of 1 MiB or more, and net.core.rmem_max does not allow it. This is
+   * A steered connection in 0-RTT needs a fixed receive buffer of 4 MiB or more, and net.core.rmem_max does not allow it. This is
    * checked for each connection, and not remembered.
    */
   | 'small-receive-buffer'

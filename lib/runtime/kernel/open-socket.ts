@@ -79,10 +79,14 @@ function forceReceiveBuffer(fd: number): boolean {
   }
 }
 
-/** Bytes; the kernel doubles it for its own needs. Enough for 300 Mbit/s at 100 ms. */
-const RECEIVE_BUFFER = 4_194_304
+/**
+ * Bytes; the kernel doubles it for its own needs. More than a Linux peer may have on its way over two subflows with the usual
+ * net.ipv4.tcp_wmem, so that its send buffer limits it, not this window: at the edge of the window it adds a new DATA_ACK to an
+ * older window, and what it sends beyond is dropped.
+ */
+const RECEIVE_BUFFER = 8_388_608
 /** Bytes. If the system allows less than this (net.core.rmem_max), a fixed buffer costs more than it saves. */
-const LEAST_RECEIVE_BUFFER = 1_048_576
+const LEAST_RECEIVE_BUFFER = 4_194_304
 
 /** net.core.rmem_max, read at most once per `RMEM_MAX_MS`: this is on the path of each connection. */
 function rmemMax(): number {
