@@ -1,5 +1,5 @@
 {
-  # For installations without a prebuilt binary: `npm rebuild atsss` makes the same two files in the same place as CMake.
+  # For installations without a prebuilt binary: `npm rebuild atsss` makes the same files in the same place as CMake.
   # Warnings are no errors there: nobody knows the compiler.
   # The sources are listed once, in native/sources.json.
   "target_defaults": {
@@ -23,6 +23,12 @@
       "target_name": "link-emulator",
       "type": "executable",
       "sources": ["<!@(node -p \"require('./native/sources.json')['link-emulator'].map(name => 'native/' + name).join(' ')\")"],
+      "ldflags!": ["-rdynamic"]
+    },
+    {
+      "target_name": "atsss-helper",
+      "type": "executable",
+      "sources": ["<!@(node -p \"require('./native/sources.json')['atsss-helper'].map(name => 'native/' + name).join(' ')\")"],
       "ldflags!": ["-rdynamic"]
     }
   ]

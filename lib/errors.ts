@@ -24,6 +24,8 @@ export type ErrorCode =
   | 'ERR_ATSSS_LOOP'
   /** The session is closed. */
   | 'ERR_ATSSS_CLOSED'
+  /** The steering helper refuses, is away, or is of another version or network namespace. */
+  | 'ERR_ATSSS_HELPER'
   /** The session cannot be watched. */
   | 'ERR_ATSSS_WATCH'
   /** The kernel cannot open MPTCP sockets, and `mptcp: 'require'` is set. */

@@ -1,5 +1,5 @@
 /**
- * Makes the package's prebuilt binaries, the addon and the link emulator, for the named systems, or for those for which Debian has
+ * Makes the package's prebuilt binaries, the addon, the steering helper and the link emulator, for the named systems, or for those for which Debian has
  * compilers:
  *
  *   npm run prebuilds [-- linux-x64 linux-arm64 linux-arm linuxmusl-x64 linuxmusl-arm64]
@@ -58,7 +58,8 @@ function build(name: System): void {
   const into = join(root, 'prebuilds', name)
   rmSync(into, { recursive: true, force: true })
   mkdirSync(into, { recursive: true })
-  for (const file of ['atsss.node', 'link-emulator']) copyFileSync(join(folder, 'Release', file), join(into, file))
+  for (const file of ['atsss.node', 'atsss-helper', 'link-emulator'])
+    copyFileSync(join(folder, 'Release', file), join(into, file))
   for (const file of readdirSync(into)) {
     const needed = versionsNeeded(run('readelf', ['--version-info', '--wide', join(into, file)]))
     const newest = needed.at(-1)

@@ -42,6 +42,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     isService: true,
     load: () => import('./lab.js'),
   },
+  helper: {
+    summary: 'steer connections of programs without privileges: run the service, or install it',
+    isService: true,
+    load: () => import('./steering-helper.js'),
+  },
   converter: { summary: 'run a Transport Converter (RFC 8803)', isService: true, load: () => import('./converter.js') },
   run: { summary: 'run a command whose Node processes use MPTCP', isService: true, load: () => import('./run.js') },
 }

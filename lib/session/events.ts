@@ -14,7 +14,11 @@ export interface SessionEvents {
   /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
   action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
   /** Less can be done than the rules want, or later. `message` says why, and how to fix it where that is known. */
-  degraded: [what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'watch' | 'fast-open'; message: string }]
+  degraded: [
+    what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'helper' | 'watch' | 'fast-open'; message: string },
+  ]
+  /** What `degraded` has reported of the steering helper is over. */
+  restored: [what: { what: 'helper'; message: string }]
   /** The rules were replaced or changed, by the program or a watcher. */
   update: [update: SessionUpdate]
   /** Part of what the network sent could not be read or applied, or there were no rules in it. */
@@ -53,10 +57,23 @@ export function degradedBy(report: Report): SessionEvents['degraded'][0] | undef
     case 'no-messages':
     case 'ended':
       return { what: 'controller', message: report.why }
+    case 'helper-away':
+      return {
+        what: 'helper',
+        message: `The steering helper has gone: ${report.why}. Connections go on as they are, and are steered again once it is back`,
+      }
+    case 'helper-refuses':
+      return { what: 'helper', message: report.why }
     case 'unbound':
       return { what: 'level', message: report.why }
     case 'endpoints':
       return { what: 'rule', message: report.why }
   }
   return undefined
+}
+
+/** The event `restored` for a report of the steering loop, if it is one. */
+export function restoredBy(report: Report): SessionEvents['restored'][0] | undefined {
+  if (report.event !== 'helper-back') return undefined
+  return { what: 'helper', message: 'The steering helper is back: connections are steered again' }
 }

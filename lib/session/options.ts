@@ -9,6 +9,7 @@ import type { AccessType } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import type { Assistance } from '../policy/steering/modes.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
+import { HELPER_SOCKET } from '../runtime/network/steering-helper.js'
 import type { DecodeContainerOptions } from '../wire/atsss/container.js'
 import { UUID } from '../wire/atsss/fields.js'
 import { resolveWatch, type WatchOptions } from './watch-options.js'
@@ -64,6 +65,13 @@ export interface SessionOptions extends Omit<MptcpOptions, 'interface' | 'conver
    */
   controller?: 'worker' | 'inline'
   /**
+   * The steering helper (`atsss helper`), by which a program without CAP_NET_ADMIN steers live connections: `auto`: it is used where it
+   * listens at /run/atsss/helper.sock; a string is the path of its socket; `false`: it is not used. With the capability it is not needed.
+   *
+   * @defaultValue 'auto'
+   */
+  helper?: string | false
+  /**
    * How long nothing may be received over an access that carries connections before it is probed, in milliseconds; `false`: it is
    * never probed. A device that waits for a message has nothing outstanding, so without a probe it learns of a silently dead access
    * only when it sends. A probe is a new subflow of one connection, about 500 bytes, and two of them must stay unanswered. It needs
@@ -87,6 +95,8 @@ export interface SessionSettings extends PermitPolicy {
   application: { osId?: string; osAppId?: string }
   container: DecodeContainerOptions
   controller: 'worker' | 'inline'
+  /** A path. */
+  helper: string | false
   idleProbeMs: number
   watch: WatchOptions | undefined
 }
@@ -99,6 +109,7 @@ const OF_THE_SESSION: readonly string[] = [
   'unmatched',
   'unenforceable',
   'controller',
+  'helper',
   'idleProbe',
   'watch',
 ] satisfies (keyof SessionOptions)[]
@@ -122,6 +133,7 @@ export function resolveSession(options: SessionOptions): SessionSettings {
         ? undefined
         : oneOf<Unenforceable>('unenforceable', options.unenforceable, ['refuse', 'degrade', 'unsteered']),
     controller: oneOf('controller', options.controller, ['worker', 'inline'], 'worker'),
+    helper: helperSocket(options.helper),
     idleProbeMs: idleProbe(options.idleProbe),
     watch: resolveWatch(options.watch),
   }
@@ -169,6 +181,14 @@ export function resolveContainer(given: DecodeContainerOptions | undefined): Dec
     layout: oneOf('container.layout', given.layout, ['g00', 'rule-id', 'auto'], 'auto'),
     ruleLength: oneOf('container.ruleLength', given.ruleLength, ['exclusive', 'inclusive', 'auto'], 'auto'),
   }
+}
+
+function helperSocket(given: unknown = 'auto'): string | false {
+  if (given === false) return false
+  if (given === 'auto') return HELPER_SOCKET
+  if (typeof given !== 'string' || !given.startsWith('/'))
+    throw invalid('helper', '"auto", false or the absolute path of a socket', given)
+  return given
 }
 
 function idleProbe(given: number | false = IDLE_PROBE_MS.standard): number {

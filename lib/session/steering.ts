@@ -23,7 +23,7 @@ import type { Report, SteeringLevel } from '../runtime/steering/messages.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import type { DecodeContainerOptions } from '../wire/atsss/container.js'
 import { SessionConnections } from './connections.js'
-import { degradedBy, type Explanation, type SessionEvents, type SessionUpdate } from './events.js'
+import { degradedBy, type Explanation, restoredBy, type SessionEvents, type SessionUpdate } from './events.js'
 import { FirstAccess, routeBy } from './first-access.js'
 import type { SessionSettings } from './options.js'
 import { type SessionStats, sessionStats, UNSEEN } from './stats.js'
@@ -73,8 +73,8 @@ export class SessionSteering {
       answered = yes
     })
     setTimeout(answered, ANSWER_MS).unref()
-    const { accesses, idleProbeMs } = settings
-    this.#controller = startController(settings.controller, { accesses, idleProbeMs }, report => {
+    const { accesses, helper, idleProbeMs } = settings
+    this.#controller = startController(settings.controller, { accesses, helper, idleProbeMs }, report => {
       if (ANSWERS.has(report.event)) answered()
       if (report.event === 'ready') resolve(report.level)
       if (report.event === 'failed') reject(report.error)
@@ -317,6 +317,8 @@ export class SessionSteering {
     }
     const degraded = degradedBy(report)
     if (degraded) this.#emit('degraded', degraded)
+    const restored = restoredBy(report)
+    if (restored) this.#emit('restored', restored)
   }
 }
 

@@ -21,7 +21,7 @@ namespace atsss {
 namespace {
 
 /** What native.ts wants to find (`REVISION`): raise both with every change of these functions. */
-constexpr int kRevision = 6;
+constexpr int kRevision = 7;
 
 /** Bytes; more than any socket option is long. */
 constexpr double kMaxOption = 1 << 20;
@@ -47,6 +47,10 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::duplicate>("duplicate"),
                              entry<&Environment::replace>("replace"),
                              entry<&Environment::socketPair>("socketPair"),
+                             entry<&Environment::packetSocket>("packetSocket"),
+                             entry<&Environment::connectToPath>("connectToPath"),
+                             entry<&Environment::sendDatagram>("sendDatagram"),
+                             entry<&Environment::receiveDatagram>("receiveDatagram"),
                              entry<&Environment::unread>("unread"),
                              entry<&Environment::listen>("listen"),
                              entry<&Environment::accept>("accept"),
@@ -135,6 +139,26 @@ class Environment : public Napi::Addon<Environment> {
     ends.Set(0u, owned(info, std::move(one)));
     ends.Set(1u, owned(info, std::move(other)));
     return ends;
+  }
+
+  Napi::Value packetSocket(Info info) { return owned(info, openPacketSocket()); }
+
+  Napi::Value connectToPath(Info info) {
+    atsss::connectToPath(ownedAt(info, 0, "connect"), textAt(info, 1));
+    return info.Env().Undefined();
+  }
+
+  /** Passes any descriptor. */
+  Napi::Value sendDatagram(Info info) {
+    const bool sent = atsss::sendDatagram(ownedAt(info, 0, "sendmsg"), bytesAt(info, 1), intAt(info, 2));
+    return Napi::Boolean::New(info.Env(), sent);
+  }
+
+  Napi::Value receiveDatagram(Info info) {
+    const auto maxLength = static_cast<size_t>(integerAt(info, 1, 0, kLargestDatagram));
+    const auto datagram = atsss::receiveDatagram(ownedAt(info, 0, "recv"), maxLength);
+    if (!datagram) return info.Env().Undefined();
+    return Napi::Buffer<uint8_t>::Copy(info.Env(), datagram->data(), datagram->size());
   }
 
   Napi::Value listen(Info info) {

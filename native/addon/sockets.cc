@@ -5,6 +5,7 @@
 #include <linux/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -90,6 +91,51 @@ std::pair<Descriptor, Descriptor> openSocketPair() {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
     throw SystemError(errno, "socketpair");
   return {Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+Descriptor openPacketSocket() {
+  return opened(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+}
+
+void connectToPath(int fd, const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) throw SystemError(ENAMETOOLONG, "connect");
+  std::memcpy(address.sun_path, path.data(), path.size());
+  if (retried([&] { return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address); }) < 0)
+    throw SystemError(errno, "connect");
+}
+
+bool sendDatagram(int fd, Bytes bytes, int passed) {
+  iovec from = {const_cast<uint8_t*>(bytes.data), bytes.size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof passed)] = {};
+  msghdr message = {};
+  message.msg_iov = &from;
+  message.msg_iovlen = 1;
+  if (passed >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof passed);
+    std::memcpy(CMSG_DATA(rights), &passed, sizeof passed);
+  }
+  if (retried([&] { return ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT); }) >= 0) return true;
+  if (errno == EAGAIN) return false;
+  throw SystemError(errno, "sendmsg");
+}
+
+std::optional<std::vector<uint8_t>> receiveDatagram(int fd, size_t maxLength) {
+  std::vector<uint8_t> bytes(maxLength);
+  const ssize_t size = retried([&] { return ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_TRUNC); });
+  if (size < 0) {
+    if (errno == EAGAIN) return std::nullopt;
+    throw SystemError(errno, "recv");
+  }
+  if (static_cast<size_t>(size) > maxLength) throw SystemError(EMSGSIZE, "recv");
+  bytes.resize(static_cast<size_t>(size));
+  return bytes;
 }
 
 int unreadBytes(int fd) {

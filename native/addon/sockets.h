@@ -34,6 +34,18 @@ size_t sendBytes(int fd, Bytes bytes);
 void shutdownSocket(int fd);
 /** Close-on-exec. */
 Descriptor duplicateDescriptor(int fd);
+/** AF_UNIX, SOCK_SEQPACKET, SOCK_NONBLOCK, SOCK_CLOEXEC. */
+Descriptor openPacketSocket();
+/** To a Unix socket of the file system. */
+void connectToPath(int fd, const std::string& path);
+/**
+ * Sends one datagram, and with it a descriptor (SCM_RIGHTS) unless that is negative.
+ *
+ * @returns false for EAGAIN
+ */
+bool sendDatagram(int fd, Bytes bytes, int passed);
+/** @returns one datagram, empty at the end; nothing for EAGAIN. EMSGSIZE: it has more than `maxLength` bytes */
+std::optional<std::vector<uint8_t>> receiveDatagram(int fd, size_t maxLength);
 /** Makes the number `over` name what `fd` names, close-on-exec; what it named before is closed. */
 void replaceDescriptor(int fd, int over);
 /** AF_UNIX, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC. */

@@ -36,6 +36,7 @@ function built(folder: string, ...command: string[]) {
   return {
     addon: existsSync(addon),
     emulator: existsSync(join(folder, 'build/Release/link-emulator')),
+    helper: existsSync(join(folder, 'build/Release/atsss-helper')),
     besideTheSources: names().filter(name => !sources.includes(name)),
     functions: JSON.parse(
       execFileSync(process.execPath, ['-p', `JSON.stringify(Object.keys(require(${JSON.stringify(addon)})))`], {
@@ -49,6 +50,7 @@ function built(folder: string, ...command: string[]) {
 const complete = {
   addon: true,
   emulator: true,
+  helper: true,
   besideTheSources: [],
   functions: expect.arrayContaining(functions),
 }
@@ -76,6 +78,6 @@ describe('npm run build:native', () => {
       const unity = '--CDCMAKE_UNITY_BUILD=ON'
       result = built(copy(), join(root, 'node_modules/.bin/cmake-js'), ...args, unity)
     }, 300_000)
-    test('makes both files, all functions, and nothing beside its sources', () => expect(result).toEqual(complete))
+    test('makes all files and functions, and nothing beside its sources', () => expect(result).toEqual(complete))
   })
 })

@@ -44,6 +44,7 @@ requires('node-gyp, the headers of this Node, and the built library', missing)(
       expect.arrayContaining(functions),
     )
     expect(existsSync(join(folder, 'build/Release/link-emulator'))).toBe(true)
+    expect(existsSync(join(folder, 'build/Release/atsss-helper'))).toBe(true)
   },
   300_000,
 )

@@ -88,7 +88,11 @@ requires('MPTCP, and what makes the tarball', all(mptcp, tools)).describe('the i
     const names = (manifest.files as string[]).filter(name => !name.startsWith('!'))
     expect(readdirSync(installed('')).sort()).toEqual([...names, 'package.json'].sort())
     expect(readdirSync(installed('dist'))).not.toContain('.tsbuildinfo') // whose paths are those of the checkout
-    expect(readdirSync(installed(`prebuilds/linux-${process.arch}`)).sort()).toEqual(['atsss.node', 'link-emulator'])
+    expect(readdirSync(installed(`prebuilds/linux-${process.arch}`)).sort()).toEqual([
+      'atsss-helper',
+      'atsss.node',
+      'link-emulator',
+    ])
   })
 
   test('the live page is there with its chart and its licence, and no chart library is installed', () => {
@@ -186,6 +190,7 @@ requires('MPTCP, and what makes the tarball', all(mptcp, tools)).describe('the i
     expect(of('atsss.node')).not.toContain('libstdc++')
     expect(versionsNeeded(of('atsss.node')).filter(version => newerThan(version, '2.28'))).toEqual([])
     expect(of('link-emulator')).not.toContain('NEEDED')
+    expect(of('atsss-helper')).not.toContain('NEEDED')
   })
 
   const said = `import('atsss').then(({ isSupported }) => console.log(JSON.stringify(isSupported())))`

@@ -77,6 +77,8 @@ export class World {
   readonly #events: Record<string, unknown>[] = []
   /** By local port: the backup flag that a join has for the kernel. */
   readonly flags = new Map<number, boolean>()
+  /** By token: the connections that the path manager was given. */
+  readonly shown = new Map<number, number>()
   addressesThrow = false
   watched: number[] = []
   /** Of how many connections it was asked whether they are at rest. */
@@ -120,6 +122,9 @@ export class World {
             keepsInterface: async () => (this.admitsDropping ? !this.dropsInterface : undefined),
             announce: (what: Announcement) => this.#announce(what),
             removeAnnounced: (what: { token: number; localId: number }) => this.#remove(what),
+            isReachable: true,
+            watch: (token: number, fd: number) => void this.shown.set(token, fd),
+            forget: (token: number) => void this.shown.delete(token),
           })
         : undefined,
       endpoints,
@@ -200,6 +205,13 @@ export class World {
   /** An event of the path manager. */
   says(event: Record<string, unknown>): void {
     this.#manager.emit('event', event as never)
+  }
+
+  /** The way to the kernel's path manager is lost, or is there again. */
+  reach(isReachable: boolean): void {
+    Object.assign(this.#manager, { isReachable })
+    if (isReachable) this.#manager.emit('back')
+    else this.#manager.emit('away', 'it has ended')
   }
 
   overrun(): void {
@@ -356,7 +368,7 @@ function record(sample: SocketSample): number[] {
 
 type LinkIs = boolean | 'renumbered'
 
-function state(is: Record<AccessType, LinkIs>): NetworkState {
+export function state(is: Record<AccessType, LinkIs>): NetworkState {
   const link = (access: AccessType): Link =>
     ({
       index: INDEX[access],

@@ -64,6 +64,19 @@ export interface Addon {
   replace(fd: number, over: number): void
   /** `socketpair(2)` of AF_UNIX with SOCK_STREAM, SOCK_NONBLOCK and SOCK_CLOEXEC. Both ends belong to this environment. */
   socketPair(): [number, number]
+  /** `socket(2)` of AF_UNIX with SOCK_SEQPACKET, SOCK_NONBLOCK and SOCK_CLOEXEC. Belongs to this environment. */
+  packetSocket(): number
+  /** `connect(2)` to a Unix socket of the file system; it does not wait: EAGAIN if too many others do. */
+  connectToPath(fd: number, path: string): void
+  /**
+   * `sendmsg(2)` of one datagram, with a descriptor (SCM_RIGHTS): any one, of which the receiver gets a copy.
+   *
+   * @param passed the descriptor; -1: none
+   * @returns false if there is no room for it now (EAGAIN)
+   */
+  sendDatagram(fd: number, bytes: Uint8Array, passed: number): boolean
+  /** `recv(2)` of one datagram; empty at the end, `undefined` if there is none (EAGAIN). EMSGSIZE: it is longer than `maxLength`. */
+  receiveDatagram(fd: number, maxLength: number): Buffer | undefined
   /** `ioctl(2)` FIONREAD of any descriptor: how many bytes have been received and not read. */
   unread(fd: number): number
   /** `listen(2)`. */
@@ -171,7 +184,7 @@ export interface Support {
 }
 
 /** Of these functions, in native/addon/addon.cc too: raise both with every change. */
-const REVISION = 6
+const REVISION = 7
 
 let loaded: { addon: Addon; path: string } | undefined
 

@@ -286,6 +286,12 @@ export class SteeredConnection {
   }
 
   /** The access has come back: the failures while it was lost do not count any more. */
+  /** What was refused is tried again at once. */
+  forgetRefusals(): void {
+    this.#refusals.clear()
+    for (const access of BOTH) this.resetRetries(access)
+  }
+
   resetRetries(access: AccessType): void {
     this.retries[access] = NO_RETRIES[access]
   }

@@ -107,9 +107,14 @@ export class Controller {
       this.scan()
     })
     effects.pathManager?.on('event', event => this.#note(event))
-    effects.pathManager?.on('overrun', () => {
+    const readAgain = () => {
       for (const connection of this.#connections.values()) connection.markActive()
       this.scan()
+    }
+    effects.pathManager?.on('overrun', readAgain)
+    effects.pathManager?.on('back', () => {
+      for (const connection of this.#connections.values()) connection.forgetRefusals()
+      readAgain()
     })
     this.scan()
   }
@@ -127,6 +132,7 @@ export class Controller {
 
   add(steered: Steered): void {
     this.#connections.set(steered.token, new SteeredConnection(this.#announced.completed(steered)))
+    this.#effects.pathManager?.watch(steered.token, steered.fd)
     this.#pace.scanSoon()
   }
 
@@ -148,6 +154,7 @@ export class Controller {
 
   remove(token: number): void {
     this.#connections.delete(token)
+    this.#effects.pathManager?.forget(token)
     this.#subflowReporter.forget(token)
   }
 
@@ -294,7 +301,7 @@ export class Controller {
 
   /** @returns whether the probes of this access show that nothing is received over it */
   #probe(access: AccessType, subflows: SubflowState[], active: readonly SteeredConnection[], now: number): boolean {
-    if (!this.#health[access].available || !this.#effects.pathManager) {
+    if (!this.#health[access].available || !this.#effects.pathManager?.isReachable) {
       this.#probing[access] = NOT_PROBED
       return false
     }
@@ -369,7 +376,7 @@ export class Controller {
     const decision = decisions.get(connection.rule)
     const { pathManager } = this.#effects
     const binding = this.#binding
-    if (!rule || !decision || !pathManager || !binding) return
+    if (!rule || !decision || !pathManager?.isReachable || !binding) return
     // One connection of a rule measures for all of them.
     const measure = measuring.has(connection.rule) ? undefined : decision.measure
     if (measure) measuring.add(connection.rule)
@@ -435,6 +442,7 @@ export class Controller {
 
   #forget(about: Extract<ControllerEvent, { event: 'gone' | 'fallback' }>): void {
     this.#subflowReporter.forget(about.token)
+    this.#effects.pathManager?.forget(about.token)
     if (this.#connections.delete(about.token)) this.#report(about)
   }
 

@@ -5,21 +5,29 @@ import type { Action } from '../../policy/steering/plan.js'
 import type { Accesses } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
 import type { LinkMonitor } from '../network/link-monitor.js'
-import type { PathManager } from '../network/path-manager.js'
+import type { SubflowCommands } from '../network/subflow-commands.js'
 import type { Endpoints, OwnEndpoints } from './endpoints.js'
 import type { SubflowsReport } from './subflow-report.js'
 
 /** What the userspace path manager does for single connections. */
 export type SubflowManager = Pick<
-  PathManager,
-  'createSubflow' | 'keepsInterface' | 'destroySubflow' | 'setBackup' | 'announce' | 'removeAnnounced'
+  SubflowCommands,
+  | 'createSubflow'
+  | 'keepsInterface'
+  | 'destroySubflow'
+  | 'setBackup'
+  | 'announce'
+  | 'removeAnnounced'
+  | 'watch'
+  | 'forget'
+  | 'isReachable'
 >
 
 /** Everything that the loop reads and changes; functions in tests. */
 export interface Effects {
   links: Pick<LinkMonitor, 'state' | 'on' | 'watch'>
   /** Undefined: nothing can be changed here, only observed. */
-  pathManager: (SubflowManager & Pick<PathManager, 'on'>) | undefined
+  pathManager: (SubflowManager & Pick<SubflowCommands, 'on'>) | undefined
   /** Where the kernel's path manager makes the subflows: endpoints, for all connections together. */
   endpoints?: Pick<Endpoints, 'apply'> | undefined
   sample(fds: Int32Array): SocketSample[]

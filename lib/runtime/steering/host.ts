@@ -4,15 +4,14 @@ import { systemError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
 import { tokenOf } from '../kernel/open-socket.js'
 import { Sampler, subflowAddresses } from '../kernel/sampler.js'
-import { pathManagerSetting } from '../kernel/sysctl.js'
 import { openLinkMonitor } from '../network/link-monitor.js'
-import { openPathManager, pathManagerType } from '../network/path-manager.js'
 import { interfaceFor } from '../network/source-routing.js'
 import { askForAcknowledgement } from './acknowledgement.js'
 import { Controller } from './controller.js'
 import type { Effects } from './effects.js'
 import { Endpoints } from './endpoints.js'
 import { Journal } from './journal.js'
+import { openLevel } from './level.js'
 import { setSendBuffer } from './load.js'
 import type { Command, HostConfig, Report, SteeringLevel } from './messages.js'
 import { superviseLoop } from './supervisor.js'
@@ -95,20 +94,26 @@ interface Running {
   end(): Promise<void>
 }
 
-async function open({ accesses, idleProbeMs, own }: HostConfig, report: (report: Report) => void): Promise<Running> {
+async function open(
+  { accesses, helper, idleProbeMs, own }: HostConfig,
+  report: (report: Report) => void,
+): Promise<Running> {
   const links = await openLinkMonitor()
-  const { level, pathManager } = await openLevel()
+  const { level, subflows, kernel, close } = await openLevel(helper, links.state, accesses)
   const endpoints =
-    level.level === 'kernel' && pathManager
-      ? new Endpoints(pathManager.kernel, own, now => callApplication(report, { event: 'own-endpoints', own: now }))
+    level.level === 'kernel' && kernel
+      ? new Endpoints(kernel, own, now => callApplication(report, { event: 'own-endpoints', own: now }))
       : undefined
   const unread = (error: Error) => report({ event: 'no-messages', why: error.message })
   links.on('error', unread)
-  pathManager?.on('error', unread)
+  subflows?.on('error', unread)
+  subflows?.on('away', why => report({ event: 'helper-away', why }))
+  subflows?.on('back', () => report({ event: 'helper-back' }))
+  subflows?.on('refused', why => report({ event: 'helper-refuses', why }))
   const sampler = new Sampler()
   const effects: Effects = {
     links,
-    pathManager: level.level === 'userspace' ? pathManager : undefined,
+    pathManager: subflows,
     endpoints,
     sample: fds => sampler.sample(fds),
     sampleConnections: fds => sampler.sampleConnections(fds),
@@ -132,35 +137,7 @@ async function open({ accesses, idleProbeMs, own }: HostConfig, report: (report:
   }
   const end = async () => {
     await endpoints?.close().catch(() => {})
-    pathManager?.close()
+    close()
   }
   return { controller, level, stop, end }
-}
-
-async function openLevel() {
-  const type = pathManagerType()
-  try {
-    const pathManager = await openPathManager()
-    return { pathManager, level: levelOf(type, pathManager.mayAdminister) }
-  } catch (error) {
-    const why = `This kernel offers no MPTCP path manager: ${(error as Error).message}`
-    return { pathManager: undefined, level: { level: 'none', why } as SteeringLevel }
-  }
-}
-
-function levelOf(type: 'kernel' | 'userspace' | undefined, mayAdminister: boolean): SteeringLevel {
-  if (type === 'userspace' && mayAdminister) return { level: 'userspace', why: undefined }
-  if (!mayAdminister)
-    return {
-      level: 'none',
-      why: 'Live connections are not steered: that needs CAP_NET_ADMIN. Use sudo, setcap cap_net_admin+ep on a copy of node, or AmbientCapabilities=CAP_NET_ADMIN in the systemd unit',
-    }
-  const userspace = pathManagerSetting('userspace')
-  const remedy = userspace
-    ? `Run sysctl -w ${userspace.name}=${userspace.value}, then restart this program`
-    : 'The other one needs Linux 5.19 or later'
-  return {
-    level: 'kernel',
-    why: `Steering is limited: the kernel's path manager controls the subflows, for all connections alike. ${remedy}`,
-  }
 }

@@ -10,12 +10,15 @@ import type { OwnEndpoints } from './endpoints.js'
 export interface SteeringLevel {
   /**
    * `userspace`: the subflows of each connection are steered separately. `kernel`: the kernel's path manager makes the subflows,
-   * with the same flags for all connections of the network namespace. `none`: only the access of a connection's first subflow
-   * can be chosen.
+   * with the same flags for all connections of the network namespace. `shared`: the kernel makes them too, from endpoints that others
+   * have set up (NetworkManager, an administrator), and shares out the data; no rule moves a live connection. `none`: only the access
+   * of a connection's first subflow can be chosen.
    */
-  level: 'userspace' | 'kernel' | 'none'
+  level: 'userspace' | 'kernel' | 'shared' | 'none'
   /** Why it is not `userspace`, and what to do about it. */
   why: string | undefined
+  /** The socket of the steering helper that does it, where this program has no CAP_NET_ADMIN itself. */
+  helper?: string | undefined
 }
 
 export type Command =
@@ -35,9 +38,16 @@ export type Report =
   | { event: 'ended'; why: string }
   /** Messages of the kernel about links or subflows cannot be received or read: what the loop does may come late. */
   | { event: 'no-messages'; why: string }
+  /** Until `helper-back`, subflows stay as they are. */
+  | { event: 'helper-away'; why: string }
+  | { event: 'helper-back' }
+  /** The helper does not do for this program what the rules want. */
+  | { event: 'helper-refuses'; why: string }
 
 export interface HostConfig {
   accesses: Record<AccessType, AccessConfig>
+  /** Where the steering helper listens, for programs without CAP_NET_ADMIN; `false`: it is not used. */
+  helper: string | false
   /** An access that carries connections is probed when nothing was received over it for so long, in milliseconds; `Infinity`: never. */
   idleProbeMs: number
   /** What a loop before this one has made, and has not taken away. */

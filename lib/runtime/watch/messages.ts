@@ -33,7 +33,7 @@ export interface Snapshot {
   type: 'snapshot'
   /** Milliseconds since 1970. */
   at: number
-  level: 'userspace' | 'kernel' | 'none' | undefined
+  level: 'userspace' | 'kernel' | 'shared' | 'none' | undefined
   accesses: Record<AccessType, WatchedAccess>
   rules: WatchedRule[]
   /** At most `CONNECTIONS_SHOWN`. */

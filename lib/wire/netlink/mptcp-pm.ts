@@ -106,10 +106,7 @@ function addressAttributes({ address, id, port, flags, interfaceIndex }: Partial
   const attributes: Uint8Array[] = []
   // In the order of iproute2.
   if (id !== undefined) attributes.push(attribute(ADDRESS.id, u8(id)))
-  if (flags !== undefined) {
-    const bits = flags.reduce((sum, flag) => sum | (1 << FLAGS.indexOf(flag)), 0)
-    attributes.push(attribute(ADDRESS.flags, u32(bits)))
-  }
+  if (flags !== undefined) attributes.push(attribute(ADDRESS.flags, u32(flagBits(flags))))
   if (interfaceIndex !== undefined && interfaceIndex !== 0)
     attributes.push(attribute(ADDRESS.interfaceIndex, s32(interfaceIndex)))
   if (port !== undefined && port !== 0) attributes.push(attribute(ADDRESS.port, u16(port)))
@@ -119,6 +116,10 @@ function addressAttributes({ address, id, port, flags, interfaceIndex }: Partial
     attributes.push(attribute(family === AF_INET ? ADDRESS.v4 : ADDRESS.v6, bytes))
   }
   return attributes
+}
+
+export function flagBits(flags: readonly MptcpEndpointFlag[]): number {
+  return flags.reduce((sum, flag) => sum | (1 << FLAGS.indexOf(flag)), 0)
 }
 
 function addressBytes(text: string): { family: number; bytes: Uint8Array } {

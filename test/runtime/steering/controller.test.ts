@@ -726,3 +726,47 @@ describe('connections at rest', () => {
     expect(lost(world)).toHaveLength(1)
   }, 120_000)
 })
+
+describe('when the way to the path manager is lost for a while', () => {
+  test('nothing is asked of it; what has changed meanwhile is done at once when it is back', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(1000)
+    world.reach(false)
+    const before = world.calls.length
+    world.links({ 'non-3gpp': false })
+    await world.wait(3000)
+    expect(world.calls).toHaveLength(before)
+    expect(world.errors()).toEqual([])
+    world.reach(true)
+    await world.settled()
+    expect(world.calls.slice(before).map(({ call }) => call)).toEqual(expect.arrayContaining(['set-backup', 'destroy']))
+  })
+
+  test('what was refused before is not waited for', async () => {
+    const world = new World()
+    world.refuses = { create: 'ERR_ATSSS_HELPER' }
+    world.connect(5)
+    await world.pass(10_000)
+    world.reach(false)
+    world.refuses = {}
+    const before = world.of('create').length
+    world.reach(true)
+    await world.settled()
+    expect(world.of('create')).toHaveLength(before + 1)
+  })
+
+  test('it knows the socket of each connection, until that ends', async () => {
+    const world = new World()
+    const { token } = world.connect(5)
+    const other = world.connect(6)
+    expect([...world.shown]).toEqual([
+      [token, 5],
+      [other.token, 6],
+    ])
+    world.controller.remove(token)
+    other.errno = 9
+    await world.pass(100)
+    expect(world.shown.size).toBe(0)
+  })
+})

@@ -32,6 +32,7 @@ class Thread extends EventEmitter implements LoopThread {
 }
 
 const CONFIG: HostConfig = {
+  helper: false,
   idleProbeMs: 30_000,
   accesses: { '3gpp': { interface: 'cell' }, 'non-3gpp': { interface: 'wifi' } },
 }

@@ -1,0 +1,219 @@
+/**
+ * A client of the steering helper, of which the first argument is its socket: it says whatever it is asked to, right or wrong. Each
+ * line on its standard input is a call of one of `calls`, `{"id":1,"call":"raw","args":[…]}`; the answer is a line with the same id.
+ */
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import net from 'node:net'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  INFO_MAX,
+  IPPROTO_MPTCP,
+  IPPROTO_TCP,
+  MPTCP_INFO,
+  SOL_MPTCP,
+  SOL_SOCKET,
+} from '../../../lib/runtime/kernel/constants.js'
+import { native } from '../../../lib/runtime/kernel/native.js'
+import { reactor } from '../../../lib/runtime/kernel/reactor.js'
+import { decodeMptcpInfo } from '../../../lib/wire/kernel/mptcp-info.js'
+import type { PmArguments } from '../../../lib/wire/netlink/mptcp-pm.js'
+import {
+  decodeHelperReply,
+  encodeHelperRequest,
+  type HelperCommand,
+} from '../../../lib/wire/netlink/steering-helper.js'
+import { seeded } from '../../support/random.js'
+
+const path = process.argv[2]!
+const addon = native()
+const tokenOf = (fd: number) => decodeMptcpInfo(addon.getsockopt(fd, SOL_MPTCP, MPTCP_INFO, INFO_MAX)).token ?? 0
+
+/** What is passed instead of a connection. */
+const OTHERS = {
+  none: () => -1,
+  file: () => openSync('/etc/passwd', 'r'),
+  unix: () => addon.socketPair()[0],
+  tcp: () => addon.socket(4, IPPROTO_TCP),
+  unconnected: () => addon.socket(4, IPPROTO_MPTCP),
+  datagram: () => addon.datagramSocket(4),
+}
+
+interface Link {
+  fd: number
+  sequence: number
+}
+const links: Link[] = []
+
+function open(): Link {
+  const fd = addon.packetSocket()
+  addon.connectToPath(fd, path)
+  const link = { fd, sequence: 0 }
+  links.push(link)
+  return link
+}
+
+/** The next reply that is no event; `end`: the helper has closed the connection. */
+async function reply({ fd }: Link, milliseconds = 10_000): Promise<unknown> {
+  for (const end = performance.now() + milliseconds; performance.now() < end; await sleep(1)) {
+    let bytes: Buffer | undefined
+    try {
+      bytes = addon.receiveDatagram(fd, 512)
+    } catch (error) {
+      return (error as Error).message
+    }
+    if (bytes === undefined) continue
+    if (bytes.length === 0) return 'end'
+    const { kind, ...rest } = decodeHelperReply(bytes)
+    if (kind === 'event') continue
+    if (kind === 'answer') return (rest as { errno: number }).errno
+    return (rest as { code?: string }).code ?? kind
+  }
+  return 'silence'
+}
+
+async function ask(link: Link, command: HelperCommand, given: PmArguments, fd: number): Promise<unknown> {
+  addon.sendDatagram(link.fd, encodeHelperRequest(command, ++link.sequence, given), fd)
+  return reply(link)
+}
+
+/** Sends until nothing more is taken for a while. @returns how many were taken, and why it ended */
+async function pour(link: Link, count: number, datagram: (index: number) => [Uint8Array, number], reads: boolean) {
+  let sent = 0
+  let idle = 0
+  while (sent < count && idle < 1_000) {
+    try {
+      if (reads) while (addon.receiveDatagram(link.fd, 512)?.length) idle = 0
+      if (addon.sendDatagram(link.fd, ...datagram(sent))) {
+        sent++
+        idle = 0
+        continue
+      }
+    } catch (error) {
+      return { sent, ended: (error as NodeJS.ErrnoException).code }
+    }
+    idle++
+    await sleep(10)
+  }
+  return { sent, ended: undefined }
+}
+
+let connection = -1
+const calls = {
+  /** Makes its own connection. @returns its token */
+  async connect(host: string, port: number) {
+    connection = addon.socket(4, IPPROTO_MPTCP)
+    addon.connect(connection, host, port)
+    await new Promise<number>(resolve => reactor().awaitConnected(connection, resolve))
+    addon.send(connection, Buffer.from('hello'))
+    await sleep(200)
+    return tokenOf(connection)
+  },
+  subflows: () => addon.subflowAddresses(connection, 0).length,
+  /** One request over a connection of its own. @param passed of `OTHERS`; `own`: the connection */
+  async ask(command: HelperCommand, given: PmArguments, passed: keyof typeof OTHERS | 'own' = 'own') {
+    const link = open()
+    const fd = passed === 'own' ? connection : OTHERS[passed]()
+    return await ask(link, command, given, fd).finally(() => addon.close(link.fd))
+  },
+  /** Bytes, in hexadecimal. */
+  async raw(bytes: string) {
+    const link = open()
+    addon.sendDatagram(link.fd, Buffer.from(bytes, 'hex'), -1)
+    return [await reply(link), await reply(link)]
+  },
+  /** So many requests of random bytes, half of them with the right version, with any descriptor. */
+  async fuzz(count: number, seed: number) {
+    const random = seeded(seed)
+    const passable = [-1, connection, ...Object.values(OTHERS).map(make => make())]
+    for (let sent = 0; sent < count; ) {
+      const link = open()
+      const datagram = (): [Uint8Array, number] => {
+        const length = random() < 0.9 ? 64 : Math.floor(random() * 200) + 1
+        const bytes = Buffer.from(Array.from({ length }, () => random() * 256))
+        if (random() < 0.95 && bytes.length >= 16) {
+          bytes.set(encodeHelperRequest('hello', 1).subarray(0, 8))
+          bytes.writeUInt32LE(Math.floor(random() * 12), 8)
+          if (random() < 0.7) bytes.writeUInt32LE(tokenOf(connection), 12)
+          if (random() < 0.7 && bytes.length === 64) {
+            bytes.writeUInt32LE(Math.floor(random() * 8), 16)
+            bytes.writeUInt32LE(Math.floor(random() * 8), 20)
+            bytes[24] = bytes[44] = random() < 0.5 ? 4 : 6
+          }
+        }
+        return [bytes, passable[Math.floor(random() * passable.length)]!]
+      }
+      const before = sent
+      sent += Math.max(1, (await pour(link, Math.min(200, count - sent), datagram, true)).sent)
+      await reply(link, 200)
+      addon.close(link.fd)
+      if (sent === before) break
+    }
+    return tokenOf(connection) !== 0
+  },
+  /** So many requests, read or not. */
+  flood(count: number, reads: boolean) {
+    const bytes = encodeHelperRequest('watch', 1, { token: tokenOf(connection) })
+    return pour(open(), count, () => [bytes, connection], reads)
+  },
+  /** The longest time between a request and its answer, in milliseconds. */
+  async latency(count: number) {
+    const link = open()
+    let longest = 0
+    for (let i = 0; i < count; i++) {
+      const began = performance.now()
+      await ask(link, 'watch', { token: tokenOf(connection) }, connection)
+      longest = Math.max(longest, performance.now() - began)
+      await sleep(5)
+    }
+    return longest
+  },
+  /** Passes TCP sockets whose last close waits for a minute, as they have data that is not read. */
+  async linger(count: number) {
+    const server = net.createServer(socket => socket.pause()).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const link = open()
+    for (let i = 0; i < count; i++) {
+      const fd = addon.socket(4, IPPROTO_TCP)
+      addon.connect(fd, '127.0.0.1', (server.address() as net.AddressInfo).port)
+      await new Promise<number>(resolve => reactor().awaitConnected(fd, resolve))
+      while (addon.send(fd, Buffer.alloc(65_536)) > 0) {}
+      addon.setsockopt(fd, SOL_SOCKET, 13, new Uint8Array(Int32Array.of(1, 60).buffer)) // SO_LINGER
+      addon.sendDatagram(link.fd, encodeHelperRequest('watch', 1, { token: 1 }), fd)
+      addon.setsockopt(fd, SOL_SOCKET, 13, new Uint8Array(Int32Array.of(1, 60).buffer))
+      addon.release(fd)
+      // Not by `close` of this process' own copy, which would wait too.
+      new net.Socket({ fd, readable: false }).destroy()
+    }
+    return true
+  },
+  /** Connections to the helper: how many are served. */
+  async crowd(count: number) {
+    const all = Array.from({ length: count }, open)
+    const answers: unknown[] = []
+    for (const link of all) {
+      try {
+        answers.push(await ask(link, 'hello', {}, -1))
+      } catch (error) {
+        answers.push((error as NodeJS.ErrnoException).code)
+      }
+    }
+    for (const { fd } of all) addon.close(fd)
+    return answers
+  },
+}
+
+export type HelperCalls = typeof calls
+
+process.stdout.write('{"id":0}\n')
+for await (const line of createInterface(process.stdin)) {
+  const { id, call, args } = JSON.parse(line)
+  const run = calls[call as keyof HelperCalls] as (...args: unknown[]) => unknown
+  void (async () => {
+    const value = await Promise.resolve()
+      .then(() => run(...args))
+      .catch((error: Error) => ({ thrown: error.message }))
+    process.stdout.write(`${JSON.stringify({ id, value })}\n`)
+  })()
+}
