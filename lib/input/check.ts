@@ -157,6 +157,22 @@ export class OptionNames {
     }
   }
 
+  /**
+   * For objects that only we read: any other name would silently have no effect.
+   *
+   * @param path as for `refuseMisspelled`
+   * @throws ERR_ATSSS_OPTION
+   */
+  refuseUnknown(options: object, path = ''): void {
+    for (const name of Object.keys(options)) {
+      if (this.#ours.includes(name)) continue
+      this.refuseMisspelled({ [name]: undefined }, path)
+      const near = nearest(name, this.#ours)
+      const hint = near === undefined ? `there are ${this.#ours.join(', ')}` : `did you mean "${near}"?`
+      throw new AtsssError('ERR_ATSSS_OPTION', `Unknown option "${path}${name}": ${hint}`)
+    }
+  }
+
   /** Whether any of these options is ours. */
   areIn(options: object): boolean {
     return this.#ours.some(name => name in options)

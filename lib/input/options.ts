@@ -282,7 +282,7 @@ function converterSpec(
   if (typeof input === 'string') return { ...parseConverter(input, path), convert, pipelining, cookie: undefined }
   if (typeof input !== 'object' || input === null) throw invalid(path, 'a string or an object', input)
   const given = input as Partial<ConverterAddress & ConverterDomain>
-  OF_A_CONVERTER.refuseMisspelled(given, `${path}.`)
+  OF_A_CONVERTER.refuseUnknown(given, `${path}.`)
   const rest = {
     convert: oneOf(`${path}.convert`, given.convert, ['auto', '0rtt', '1rtt'], convert),
     pipelining: flag(`${path}.pipelining`, given.pipelining, pipelining),
@@ -308,29 +308,29 @@ function parseConverter(input: string, path: string): Pick<ConverterSpec, 'name'
   return { name: input, where: { host, port } }
 }
 
-const OURS = new OptionNames(
-  [
-    'converters',
-    'interface',
-    'mptcp',
-    'convert',
-    'pipelining',
-    'earlyData',
-    'fallback',
-    'bypass',
-    'connectTimeout',
-    'converterTimeout',
-    'synTimeout',
-    'synRetries',
-    'attemptDelay',
-    'info',
-    'tcpOptions',
-    'cookies',
-    'allowLoopback',
-  ] satisfies (keyof MptcpOptions)[],
-  // Of other libraries, in connect's options.
-  ['cookie', 'connect', 'timeout'],
-)
+/** The names of the options that are ours. */
+export const OPTIONS_OF_SOCKETS = [
+  'converters',
+  'interface',
+  'mptcp',
+  'convert',
+  'pipelining',
+  'earlyData',
+  'fallback',
+  'bypass',
+  'connectTimeout',
+  'converterTimeout',
+  'synTimeout',
+  'synRetries',
+  'attemptDelay',
+  'info',
+  'tcpOptions',
+  'cookies',
+  'allowLoopback',
+] as const satisfies (keyof MptcpOptions)[]
+
+// Of other libraries, in connect's options.
+const OURS = new OptionNames(OPTIONS_OF_SOCKETS, ['cookie', 'connect', 'timeout'])
 
 const OF_A_CONVERTER = new OptionNames(['host', 'port', 'domain', 'convert', 'pipelining', 'cookie'] satisfies (
   | keyof ConverterAddress

@@ -2,7 +2,7 @@
 
 import { AtsssError } from '../errors.js'
 import { integer, interfaceName, invalid, OptionNames, oneOf, text } from '../input/check.js'
-import { type ConverterInput, type MptcpOptions, withoutOurOptions } from '../input/options.js'
+import { type ConverterInput, type MptcpOptions, OPTIONS_OF_SOCKETS, withoutOurOptions } from '../input/options.js'
 import type { PermitPolicy } from '../policy/rules/permit.js'
 import type { RulesInput } from '../policy/rules/read.js'
 import type { AccessType } from '../policy/rules/rule.js'
@@ -113,7 +113,12 @@ const OF_THE_SESSION: readonly string[] = [
   'idleProbe',
   'watch',
 ] satisfies (keyof SessionOptions)[]
+/** In the options of others, as a request's are. */
 const NAMES = new OptionNames(OF_THE_SESSION, ['rule'])
+const ALL_NAMES = new OptionNames([
+  ...OF_THE_SESSION,
+  ...OPTIONS_OF_SOCKETS.filter(name => name !== 'interface'), // refused with a reason
+])
 const OF_ASSISTANCE = new OptionNames(['percent3gpp', 'why'])
 const OF_APPLICATION = new OptionNames(['osId', 'osAppId'])
 const OF_A_CONTAINER = new OptionNames(['layout', 'ruleLength'])
@@ -121,8 +126,8 @@ const OF_A_CONTAINER = new OptionNames(['layout', 'ruleLength'])
 /** @throws ERR_ATSSS_OPTION */
 export function resolveSession(options: SessionOptions): SessionSettings {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
-  NAMES.refuseMisspelled(options)
   refuseInterface(options)
+  ALL_NAMES.refuseUnknown(options)
   return {
     accesses: bothAccesses(options),
     application: application(options.application),
@@ -168,7 +173,7 @@ export function isGiven(options: object, name: string): boolean {
 export function resolveAssistance(wish: Assistance | undefined): Assistance | undefined {
   if (wish === undefined) return undefined
   if (typeof wish !== 'object' || wish === null) throw invalid('wish', 'an object or undefined', wish)
-  OF_ASSISTANCE.refuseMisspelled(wish)
+  OF_ASSISTANCE.refuseUnknown(wish)
   return { percent3gpp: integer('percent3gpp', wish.percent3gpp, 0, 100), why: text('why', wish.why) }
 }
 
@@ -176,7 +181,7 @@ export function resolveAssistance(wish: Assistance | undefined): Assistance | un
 export function resolveContainer(given: DecodeContainerOptions | undefined): DecodeContainerOptions {
   if (given === undefined) return {}
   if (typeof given !== 'object' || given === null) throw invalid('container', 'an object', given)
-  OF_A_CONTAINER.refuseMisspelled(given)
+  OF_A_CONTAINER.refuseUnknown(given, 'container.')
   return {
     layout: oneOf('container.layout', given.layout, ['g00', 'rule-id', 'auto'], 'auto'),
     ruleLength: oneOf('container.ruleLength', given.ruleLength, ['exclusive', 'inclusive', 'auto'], 'auto'),
@@ -223,7 +228,8 @@ function access({ accesses }: SessionOptions, type: AccessType): AccessConfig {
   if (stray !== undefined)
     throw new AtsssError('ERR_ATSSS_OPTION', `Option "accesses" has "${stray}"; its keys are "3gpp" and "non-3gpp"`)
   const given: unknown = accesses?.[type]
-  const name = typeof given === 'object' && given !== null ? (given as { interface?: unknown }).interface : given
+  const isNamed = typeof given === 'object' && given !== null && !Array.isArray(given)
+  const name = isNamed ? (given as { interface?: unknown }).interface : given
   return { interface: interfaceName(`accesses.${type}`, name) }
 }
 
@@ -231,7 +237,7 @@ function application(given: SessionOptions['application']): SessionSettings['app
   if (given === undefined) return {}
   if (typeof given !== 'object' || given === null) throw invalid('application', 'an object with "osAppId"', given)
   const { osId, osAppId } = given
-  OF_APPLICATION.refuseMisspelled(given, 'application.')
+  OF_APPLICATION.refuseUnknown(given, 'application.')
   if (osId !== undefined && !UUID.test(String(osId).toLowerCase())) throw invalid('application.osId', 'a UUID', osId)
   return { osAppId: text('application.osAppId', osAppId), ...(osId === undefined ? {} : { osId }) }
 }

@@ -116,8 +116,8 @@ const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
 /** @throws ERR_ATSSS_OPTION */
 export function resolveServer(options: SessionServerOptions): SessionServerSettings {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
-  NAMES.refuseMisspelled(options)
   refuseWithoutEffect(options, WITHOUT_EFFECT)
+  NAMES.refuseUnknown(options)
   return {
     allowHalfOpen: flag('allowHalfOpen', options.allowHalfOpen, false),
     pauseOnConnect: flag('pauseOnConnect', options.pauseOnConnect, false),
@@ -139,7 +139,7 @@ export function resolveServer(options: SessionServerOptions): SessionServerSetti
 
 function external(given: NonNullable<SessionServerOptions['external']>): SessionServerSettings['external'] {
   const { address, port, required } = given
-  OF_EXTERNAL.refuseMisspelled(given, 'external.')
+  OF_EXTERNAL.refuseUnknown(given, 'external.')
   if (address !== undefined && isIP(address) === 0) throw invalid('external.address', 'an IP address', address)
   return {
     address: address === undefined ? undefined : plainAddress(address),

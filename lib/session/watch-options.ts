@@ -23,7 +23,7 @@ export function resolveWatch(given: boolean | string | WatchOptions | undefined)
   if (given === true) return {}
   if (typeof given === 'string') return { path: text('watch', given) }
   if (typeof given !== 'object' || given === null) throw invalid('watch', 'true, a path or an object', given)
-  OPTIONS.refuseMisspelled(given, 'watch.')
+  OPTIONS.refuseUnknown(given, 'watch.')
   if (given.path !== undefined) text('watch.path', given.path)
   if (given.control !== undefined && typeof given.control !== 'boolean')
     throw invalid('watch.control', 'true or false', given.control)

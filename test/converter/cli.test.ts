@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
+import { COMMANDS } from '../../lib/cli/commands.js'
 import { compiled } from '../support/compiled.js'
 import { Client, closing, connectTlv, echo, message, until } from './rig.js'
 
@@ -136,10 +137,7 @@ describe('atsss converter', () => {
       'atsss converter: --cookie-secret-file /nowhere/secret: there is no such file',
     ],
     [['convertor'], 'atsss: unknown command convertor; did you mean converter?'],
-    [
-      [],
-      'atsss: no command is given: one of doctor, connect, watch, explain, rules, decode, bench, lab, converter, run',
-    ],
+    [[], `atsss: no command is given: one of ${Object.keys(COMMANDS).join(', ')}`],
   ])(
     '%j is a wrong command line',
     async (args, line) => {

@@ -70,6 +70,15 @@ describe('names of options', () => {
       expect(() => names.refuseMisspelled({ mptpc: 1 }, 'a.')).toThrow('Misspelled option "a.mptpc" should be "mptcp"')
   })
 
+  test('in an object that only we read, every other name is refused', () => {
+    const refuse = (options: object) => () => names.refuseUnknown(options, 'a.')
+    expect(refuse({ mptcp: 1, converters: 1 })).not.toThrow()
+    expect(refuse({ mptpc: 1 })).toThrow('Misspelled option "a.mptpc" should be "mptcp"')
+    expect(refuse({ convorterz: 1 })).toThrow('Unknown option "a.convorterz": did you mean "converters"?')
+    expect(refuse({ foo: 1 })).toThrow('Unknown option "a.foo": there are converters, mptcp')
+    expect(refuse({ convertors: 1 })).toThrow('convertors') // the exception is of other libraries
+  })
+
   test('a singular is refused, and an exception is not', () => {
     expect(() => names.refuseMisspelled({ converter: 1 })).toThrow('should be "converters"')
     expect(() => names.refuseMisspelled({ convertors: 1 })).not.toThrow()

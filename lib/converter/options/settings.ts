@@ -1,6 +1,5 @@
 /** The one place where a converter's options are checked. Inside, nothing is optional. */
 import { randomBytes } from 'node:crypto'
-import { AtsssError } from '../../errors.js'
 import { PrefixSet } from '../../input/addresses.js'
 import { callApplication } from '../../input/application.js'
 import { flag, integer, invalid, isBytes, OptionNames, oneOf } from '../../input/check.js'
@@ -75,7 +74,7 @@ const DEFAULTS = {
 
 /** Throws `ERR_ATSSS_OPTION`. */
 export function resolveOptions(options: ConverterOptions): Settings {
-  refuseUnknown(options, NAMES)
+  new OptionNames(NAMES).refuseUnknown(options)
   const time = (name: keyof typeof DEFAULTS & keyof ConverterOptions, least: number) =>
     integer(name, options[name], least, TIMER_MAX, DEFAULTS[name])
   const count = (name: keyof typeof DEFAULTS & keyof ConverterOptions, least: number, most: number) =>
@@ -114,14 +113,6 @@ const NAMES = [
   ...['maxPerClient', 'maxPendingPerClient', 'errorsPerSecond', 'retryDelay', 'backlog', 'answerEarly', 'pcp', 'now'],
 ]
 
-/** All option names are known here: others are refused. */
-function refuseUnknown(options: object, names: readonly string[]): void {
-  new OptionNames(names).refuseMisspelled(options)
-  const unknown = Object.keys(options).find(name => !names.includes(name))
-  if (unknown !== undefined)
-    throw new AtsssError('ERR_ATSSS_OPTION', `Unknown option "${unknown}": there are ${names.join(', ')}`)
-}
-
 function listenAddresses(given: NonNullable<ConverterOptions['listen']>): ListenAddress[] {
   const list = (Array.isArray(given) ? given : [given]) as readonly (string | ListenAddress)[]
   if (list.length === 0) throw invalid('listen', 'at least one address', list)
@@ -139,7 +130,7 @@ function cookieKey(given: ConverterOptions['cookies']): CookieKey | undefined {
   if (given !== true && (typeof given !== 'object' || given === null))
     throw invalid('cookies', 'true, false or { secret, lifetime }', given)
   const { secret, lifetime, ...rest } = given === true ? ({} as CookieOptions) : given
-  refuseUnknown(rest, [])
+  new OptionNames([]).refuseUnknown(rest)
   if (secret !== undefined && !(isBytes(secret) && secret.length >= 16))
     throw invalid('cookies.secret', 'a Uint8Array of 16 bytes or more', secret)
   return {
@@ -153,7 +144,7 @@ function pcpSettings(given: ConverterOptions['pcp'], listen: readonly ListenAddr
   if (given !== true && (typeof given !== 'object' || given === null))
     throw invalid('pcp', 'true, false or an object of options', given)
   const options: PcpOptions = given === true ? {} : given
-  refuseUnknown(options, PCP_NAMES)
+  new OptionNames(PCP_NAMES).refuseUnknown(options)
   return resolvePcp(options, listen)
 }
 
