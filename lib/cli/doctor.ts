@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { parseDestination } from '../input/addresses.js'
 import { resolveOptions } from '../input/options.js'
 import { BOTH } from '../policy/steering/accesses.js'
@@ -108,7 +109,7 @@ function fixInWords({ command, note }: Fix): string {
   return note === undefined ? typed : `${typed}   # ${note}`
 }
 
-const FOR_ROOT = /^(sysctl|ip|setcap|nmcli) /
+const FOR_ROOT = /^(sysctl|ip|setcap|nmcli|usermod|systemctl|npx atsss helper) /
 
 /** Prints the fixes, or carries out the first one of each finding that needs no person. */
 async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
@@ -144,11 +145,18 @@ async function carryOut(action: Action): Promise<string | undefined> {
       writeFileSync(sysctlPath(action.name), action.value)
       return undefined
     }
-    if (action.do === 'run') {
-      const [program, ...args] = action.argv
-      const { status, stderr, error } = spawnSync(program!, args, { encoding: 'utf8' })
+    if (action.do === 'run' || action.do === 'install-helper') {
+      const install = [
+        process.execPath,
+        fileURLToPath(new URL('./main.js', import.meta.url)),
+        'helper',
+        'install',
+        '--yes',
+      ]
+      const [program, ...args] = action.do === 'run' ? action.argv : install
+      const { status, stdout, stderr, error } = spawnSync(program!, args, { encoding: 'utf8' })
       if (error) throw error
-      return status === 0 ? undefined : stderr.trim()
+      return status === 0 ? undefined : stderr.trim() || stdout.trim().split('\n').at(-1)
     }
     const manager = await openPathManager()
     try {

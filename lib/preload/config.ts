@@ -153,6 +153,13 @@ const OF_A_SESSION = {
     'If a rule cannot be obeyed here, its connections fail (refuse), are steered in the nearest possible way (degrade), or are left to the system as plain TCP (unsteered). Default: unsteered if its steering functionality is not MPTCP, otherwise refuse.',
     oneOf('refuse', 'degrade', 'unsteered'),
   ),
+  helper: explained(
+    'The steering helper, by which a program without CAP_NET_ADMIN steers: auto, the path of its socket, or false. Default: auto.',
+    described({ anyOf: [{ const: false }, { const: 'auto' }, { type: 'string', pattern: '^/' }] }, (path, value) => {
+      if (value === false || (typeof value === 'string' && (value === 'auto' || value.startsWith('/')))) return value
+      throw checks.invalid(path, "'auto', false or the absolute path of a socket", value)
+    }),
+  ),
   watch: explained(
     'Lets processes of the same user see the session over a Unix socket (atsss watch): true, the path of the socket, or its path and whether watchers may replace the rules. Default: false.',
     described(

@@ -53,6 +53,8 @@ const GOOD: Facts = {
   pathManager: 'userspace',
   userspaceSetting: { name: 'net.mptcp.path_manager', value: 'userspace' },
   mayAdminister: true,
+  helper: { path: '/run/atsss/helper.sock', isReady: false, code: 'ENOENT', why: 'connect ENOENT' },
+  user: undefined,
   subflowInterface: { is: 'kept' },
   limits: { subflows: 2, addAddrAccepted: 0 },
   endpoints: [],
@@ -148,7 +150,23 @@ describe('what is wrong, how bad that is, and the first fix', () => {
       'warning',
       '',
     ],
-    ['no capability', { mayAdminister: false }, 'capability', 'warning', 'setcap cap_net_admin+ep /usr/bin/node'],
+    ['no capability', { mayAdminister: false }, 'capability', 'warning', 'npx atsss helper install --yes'],
+    ['no helper', { mayAdminister: false }, 'helper', 'warning', 'npx atsss helper install --yes'],
+    ['no helper, for who has called sudo', { user: 'alice' }, 'helper', 'warning', 'npx atsss helper install --yes'],
+    [
+      'not in the group',
+      { mayAdminister: false, helper: { path: '/h', isReady: false, code: 'EACCES', why: 'connect EACCES /h' } },
+      'helper',
+      'warning',
+      'usermod -aG atsss $USER',
+    ],
+    [
+      "neither capability nor helper, and the kernel's path manager",
+      { mayAdminister: false, pathManager: 'kernel' },
+      'path-manager',
+      'warning',
+      'npx atsss helper install --yes',
+    ],
     [
       'Fast Open switched off',
       { fastOpen: 'off', ...sysctls({ 'net.ipv4.tcp_fastopen': '2' }) },
@@ -184,6 +202,26 @@ describe('what is wrong, how bad that is, and the first fix', () => {
     const finding = findings({ ...GOOD, ...facts }, undefined).find(candidate => candidate.id === id)
     expect(finding?.state).toBe(state)
     expect(finding?.fixes[0]?.command).toBe(command)
+  })
+
+  test('without the capability: good with the helper, and good with endpoints of others', () => {
+    const states = (facts: Partial<Facts>) =>
+      findings({ ...GOOD, mayAdminister: false, ...facts }, undefined)
+        .filter(({ id }) => ['path-manager', 'capability', 'endpoints'].includes(id))
+        .map(({ id, state, fixes }) => [id, state, fixes.length])
+    const good = [
+      ['path-manager', 'good', 0],
+      ['capability', 'good', 0],
+      ['endpoints', 'good', 0],
+    ]
+    expect(states({ helper: { path: '/h', isReady: true, why: '' } })).toEqual(good)
+    const endpoint = { id: 3, address: '192.0.2.10', flags: ['subflow'] } as unknown as Facts['endpoints'][number]
+    expect(states({ pathManager: 'kernel', endpoints: [endpoint] })).toEqual(good)
+    expect(states({ pathManager: 'kernel', endpoints: [{ ...endpoint, flags: ['signal'] }] })[1]).toEqual([
+      'capability',
+      'warning',
+      4,
+    ])
   })
 
   test('Fast Open given up for a time counts only while the kernel would act on it', () => {

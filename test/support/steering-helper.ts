@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Namespace } from '../../lib/lab/index.js'
 
 /** The program, beside the addon that is tested. */
 export const helperProgram =
@@ -19,23 +18,28 @@ export function asUser(uid: number, inGroup = true): string[] {
   return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, ...groups, '--inh-caps=-all', '--bounding-set=-all']
 }
 
+/** Where programs can be started: a namespace of a lab, for example. */
+interface Host {
+  spawn(command: string, args: string[]): ChildProcessWithoutNullStreams
+}
+
 export class RunningHelper {
   readonly path: string
   readonly #folder: string
-  readonly #host: Namespace
+  readonly #host: Host
   readonly #options: readonly string[]
   #child: ChildProcessWithoutNullStreams | undefined
   /** What it has said. */
   log = ''
 
-  private constructor(host: Namespace, options: readonly string[]) {
+  private constructor(host: Host, options: readonly string[]) {
     this.#host = host
     this.#options = options
     this.#folder = mkdtempSync(join(tmpdir(), 'atsss-helper-'))
     this.path = join(this.#folder, 'helper.sock')
   }
 
-  static async start(host: Namespace, ...options: string[]): Promise<RunningHelper> {
+  static async start(host: Host, ...options: string[]): Promise<RunningHelper> {
     const helper = new RunningHelper(host, options)
     await helper.again()
     return helper

@@ -15,6 +15,7 @@ import {
   openPathManager,
   pathManagerType,
 } from '../../runtime/network/path-manager.js'
+import { HELPER_SOCKET, openSteeringHelper } from '../../runtime/network/steering-helper.js'
 import { type InterfaceKind, kindOf } from './interfaces.js'
 import { type Leaving, leavingOf, type SubflowInterface, trySubflowInterface } from './subflow-trial.js'
 
@@ -42,6 +43,10 @@ export interface Facts {
   userspaceSetting: { name: string; value: string } | undefined
   /** Whether the kernel lets this process change subflows: tried. `undefined` when that cannot be known. */
   mayAdminister: boolean | undefined
+  /** The steering helper, where it is installed; `undefined` where it was not looked for. */
+  helper: Helper | undefined
+  /** Who has called sudo, if this process is root's by it. */
+  user: string | undefined
   /** Tried. `undefined` where it cannot be: not under the userspace path manager, or without CAP_NET_ADMIN. */
   subflowInterface: SubflowInterface | undefined
   limits: MptcpLimits | undefined
@@ -68,6 +73,14 @@ export interface Interface {
   leaving: readonly Leaving[]
   /** The larger of the interface's and of `all`: 0 off, 1 strict, 2 loose. */
   rpFilter: number
+}
+
+interface Helper {
+  path: string
+  isReady: boolean
+  /** Of the error, and what it says. */
+  code?: string | undefined
+  why: string
 }
 
 /** The sysctls that matter. */
@@ -98,6 +111,8 @@ export async function gather(remotes: readonly string[]): Promise<Facts> {
     pathManager: pathManagerType(),
     userspaceSetting: pathManagerSetting('userspace'),
     ...(addon === undefined ? await ofPathManager() : NOTHING_KNOWN),
+    helper: addon === undefined ? await helper() : undefined,
+    user: process.getuid?.() === 0 && process.env.SUDO_USER !== 'root' ? process.env.SUDO_USER : undefined,
     networkManager: existsSync('/run/NetworkManager'),
     blackholes: blackholes(read('/proc/net/netstat') ?? ''),
     interfaces: addon === undefined ? await interfaces(remotes) : [],
@@ -142,6 +157,18 @@ async function ofPathManager(): Promise<OfPathManager> {
     }
   } catch {
     return NOTHING_KNOWN // a kernel without MPTCP: that is said already
+  }
+}
+
+async function helper(): Promise<Helper> {
+  const path = HELPER_SOCKET
+  try {
+    const found = await openSteeringHelper(path)
+    found.close()
+    return { path, isReady: true, why: '' }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return { path, isReady: false, code, why: message }
   }
 }
 

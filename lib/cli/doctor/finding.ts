@@ -28,6 +28,7 @@ export type Action =
   | { do: 'run'; argv: readonly string[] }
   | { do: 'limits'; subflows: number; addAddrAccepted: number }
   | { do: 'delete-endpoint'; id: number }
+  | { do: 'install-helper' }
 
 /** Sets a sysctl; the note says how to keep it after the next boot. */
 export function sysctlFix(name: string, value: string): Fix {

@@ -4,6 +4,7 @@ import { aboutAccesses } from './accesses.js'
 import type { Facts } from './facts.js'
 import { type Finding, sysctlFix } from './finding.js'
 import { aboutHoles, versionOf } from './known-holes.js'
+import { aboutCapability, aboutEndpoints, aboutHelper, aboutPathManager } from './steering.js'
 import { aboutSubflowInterface } from './subflow-interface.js'
 
 export function findings(facts: Facts, accesses: Accesses): Finding[] {
@@ -13,7 +14,12 @@ export function findings(facts: Facts, accesses: Accesses): Finding[] {
     aboutAddon(facts),
     aboutMptcp(facts),
     ...(facts.mptcp === undefined
-      ? [aboutPathManager(facts), aboutCapability(facts), ...aboutSubflowInterface(facts, accesses)]
+      ? [
+          aboutPathManager(facts),
+          aboutCapability(facts),
+          ...aboutHelper(facts),
+          ...aboutSubflowInterface(facts, accesses),
+        ]
       : []),
     ...aboutFastOpen(facts),
     ...(facts.mptcp === undefined ? [aboutHoles(versionOf(facts.kernel, facts.kernelBuild))] : []),
@@ -95,52 +101,6 @@ function aboutMptcp({ mptcp, kernel, sysctls }: Facts): Finding {
       : mptcp === undefined
         ? []
         : [{ command: '', note: 'boot a kernel with CONFIG_MPTCP, 5.16 or later; 6.2 or later for 0-RTT' }],
-  }
-}
-
-function aboutPathManager({ pathManager, userspaceSetting }: Facts): Finding {
-  const good = pathManager === 'userspace'
-  const onlyKernels = userspaceSetting === undefined ? ' (this kernel has no other)' : ''
-  return {
-    id: 'path-manager',
-    title: 'Path manager',
-    state: good ? 'good' : 'warning',
-    found: pathManager === undefined ? 'unknown: the kernel does not say' : `${pathManager}${onlyKernels}`,
-    why: good
-      ? 'each connection can be steered on its own'
-      : "under the kernel's path manager all connections of this machine share one set of flags, so different rules cannot all be enforced",
-    fixes: good
-      ? []
-      : userspaceSetting === undefined
-        ? [{ command: '', note: 'boot Linux 5.19 or later' }]
-        : [sysctlFix(userspaceSetting.name, userspaceSetting.value)],
-  }
-}
-
-function aboutCapability({ mayAdminister, executable }: Facts): Finding {
-  const good = mayAdminister === true
-  return {
-    id: 'capability',
-    title: 'CAP_NET_ADMIN',
-    state: good ? 'good' : 'warning',
-    found: good ? 'the kernel lets this process steer' : 'the kernel does not let this process change subflows',
-    why: good
-      ? 'subflows of live connections can be created, flagged and closed'
-      : "only the access of a connection's first subflow can be chosen; a live connection does not move",
-    fixes: good
-      ? []
-      : [
-          {
-            command: `setcap cap_net_admin+ep ${executable}`,
-            // `--fix` does not do this: a person decides who gets such a right.
-            note: 'every script that this Node runs then has the capability: better use a copy of Node',
-          },
-          { command: 'AmbientCapabilities=CAP_NET_ADMIN', note: 'in the [Service] section of a systemd unit' },
-          {
-            command: 'podman run --cap-add=NET_ADMIN --network=host …',
-            note: 'in a container; docker run takes the same options',
-          },
-        ],
   }
 }
 
@@ -257,54 +217,6 @@ function aboutLimits({ limits }: Facts): Finding[] {
                 note: "on a converter's host too",
                 action: { do: 'limits', subflows: 8, addAddrAccepted: 8 },
               },
-            ],
-    },
-  ]
-}
-
-function aboutEndpoints({ endpoints, networkManager, pathManager, limits }: Facts): Finding[] {
-  if (limits === undefined) return [] // then the endpoints are unknown too
-  const about = { id: 'endpoints', title: 'Other MPTCP endpoints' }
-  if (endpoints.length === 0)
-    return [
-      {
-        ...about,
-        state: 'good',
-        found: networkManager ? 'none, although NetworkManager is running' : 'none',
-        why: 'under its own path manager the kernel would create unsteered subflows from endpoints',
-        fixes: [],
-      },
-    ]
-  const named = endpoints.map(
-    ({ id, address, flags }) => `${address} (id ${id}${flags.length > 0 ? `, ${flags.join(' ')}` : ''})`,
-  )
-  const whose = networkManager ? "NetworkManager's, or the administrator's" : "the administrator's"
-  return [
-    {
-      ...about,
-      state: pathManager === 'kernel' ? 'warning' : 'good',
-      found: `${named.join(', ')}: ${whose}`,
-      why:
-        pathManager === 'kernel'
-          ? 'the kernel creates subflows from them that no rule steers'
-          : 'they have no effect under the userspace path manager',
-      all: true,
-      fixes:
-        pathManager !== 'kernel'
-          ? []
-          : [
-              ...endpoints.map(({ id }) => ({
-                command: `ip mptcp endpoint delete id ${id}`,
-                action: { do: 'delete-endpoint' as const, id },
-              })),
-              ...(networkManager
-                ? [
-                    {
-                      command: 'nmcli connection modify NAME connection.mptcp-flags disabled',
-                      note: 'for each connection, so that NetworkManager does not create them again',
-                    },
-                  ]
-                : []),
             ],
     },
   ]

@@ -248,15 +248,19 @@ class HelperLink {
    */
   #turn(): void {
     try {
-      while (this.#isOpen) {
-        const bytes = native().receiveDatagram(this.#fd, HELPER_REPLY_MAX)
-        if (bytes === undefined) break
-        if (bytes.length === 0) return this.#end('it has ended')
-        this.#take(decodeHelperReply(bytes))
-      }
+      this.#receive()
       while (this.#isOpen && this.#waiting.length > 0 && this.#sent.size < WINDOW) if (!this.#sendNext()) break
     } catch (error) {
       this.#end((error as Error).message)
+    }
+  }
+
+  #receive(): void {
+    while (this.#isOpen) {
+      const bytes = native().receiveDatagram(this.#fd, HELPER_REPLY_MAX)
+      if (bytes === undefined) return
+      if (bytes.length === 0) return this.#end('it has ended')
+      this.#take(decodeHelperReply(bytes))
     }
   }
 
@@ -269,7 +273,10 @@ class HelperLink {
       isSent = native().sendDatagram(this.#fd, encodeHelperRequest(next.command, sequence, next.given), next.fd)
     } catch (error) {
       const { code } = error as SystemError
-      if (code === 'EPIPE' || code === 'ECONNRESET') throw error
+      if (code === 'EPIPE' || code === 'ECONNRESET') {
+        this.#receive() // why it has closed the connection
+        throw error
+      }
       // EBADF: the socket was closed meanwhile. RangeError: not an address. ETOOMANYREFS: the user has no more descriptors.
       this.#waiting.shift()
       next.reject(error as Error)
@@ -296,7 +303,7 @@ class HelperLink {
     if (reply.kind === 'overrun') return this.onOverrun()
     if (reply.kind === 'refusal' && reply.sequence === 0) {
       const error = refusalOf('this program', reply)
-      for (const { reject } of this.#sent.values()) reject(error)
+      for (const { reject } of [...this.#sent.values(), ...this.#waiting.splice(0)]) reject(error)
       this.#sent.clear()
       return this.#end(error.message)
     }

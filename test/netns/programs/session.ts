@@ -56,6 +56,7 @@ const numberOf = (socket: MptcpSocket | undefined) => streams.findIndex(stream =
 session.on('access', change => say({ event: 'access', at: at(), ...change }))
 session.on('action', ({ socket, ...change }) => say({ event: 'action', at: at(), stream: numberOf(socket), ...change }))
 session.on('degraded', what => say({ event: 'degraded', at: at(), ...what }))
+session.on('restored', what => say({ event: 'restored', at: at(), ...what }))
 session.on('problem', problem => say({ event: 'problem', at: at(), ...problem }))
 
 function open({ connect, chunk, every, download }: Stream): Open {

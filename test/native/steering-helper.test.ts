@@ -1,0 +1,256 @@
+/**
+ * The steering helper against clients that are wrong, greedy or hostile: each is refused with a reason, none costs others anything, and
+ * nothing but the client's own subflows changes. In a network namespace with nothing but a loopback.
+ */
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { HelperCalls } from '../netns/programs/helper-client.js'
+import { compiled } from '../support/compiled.js'
+import { all, mptcp, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+import { asUser, RunningHelper } from '../support/steering-helper.js'
+
+const [OWNER, STRANGER] = [61_001, 61_002]
+const SERVER = { host: '127.0.0.1', port: 5000 }
+
+/** A namespace that lasts as long as its first process, which is an MPTCP server in it. */
+class LoopbackNamespace {
+  readonly #first: ChildProcessWithoutNullStreams
+
+  constructor(first: ChildProcessWithoutNullStreams) {
+    this.#first = first
+  }
+
+  static async open(): Promise<LoopbackNamespace> {
+    const server = `
+      const { createServer } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)})
+      createServer(socket => socket.on('error', () => {}).resume()).listen(${SERVER.port}, '0.0.0.0', () => console.log('ready'))`
+    const script =
+      'ip link set lo up; ip addr add 127.0.0.2/8 dev lo; cd /proc/sys/net/mptcp; ' +
+      'echo 1 > pm_type 2> /dev/null || echo userspace > path_manager; exec "$@"'
+    const node = [process.execPath, '--input-type=module', '-e', server]
+    const child = spawn('unshare', ['--net', 'sh', '-c', script, 'sh', ...node])
+    const [line] = (await createInterface(child.stdout)[Symbol.asyncIterator]().next()).value ?? ''
+    expect(line).toBe('r')
+    return new LoopbackNamespace(child)
+  }
+
+  spawn(command: string, args: string[]): ChildProcessWithoutNullStreams {
+    return spawn('nsenter', ['-t', String(this.#first.pid), '-n', command, ...args])
+  }
+
+  run(command: string, ...args: string[]): string {
+    return spawnSync('nsenter', ['-t', String(this.#first.pid), '-n', command, ...args], { encoding: 'utf8' }).stdout
+  }
+
+  close(): void {
+    this.#first.kill()
+  }
+}
+
+class Client {
+  readonly #child: ChildProcessWithoutNullStreams
+  readonly #answers = new Map<number, (value: unknown) => void>()
+  #lastId = 0
+
+  private constructor(child: ChildProcessWithoutNullStreams) {
+    this.#child = child
+    createInterface(child.stdout).on('line', text => {
+      const { id, value } = JSON.parse(text)
+      this.#answers.get(id)?.(value)
+    })
+    child.stderr.setEncoding('utf8').on('data', text => process.stderr.write(text))
+  }
+
+  static async start(host: LoopbackNamespace | undefined, helper: RunningHelper, uid: number): Promise<Client> {
+    const [command, ...args] = [...asUser(uid), process.execPath, compiled('test/netns/programs/helper-client.ts')]
+    const child = host ? host.spawn(command!, [...args, helper.path]) : spawn(command!, [...args, helper.path])
+    const client = new Client(child)
+    await client.#answer(0)
+    return client
+  }
+
+  async call<Call extends keyof HelperCalls>(
+    call: Call,
+    ...args: Parameters<HelperCalls[Call]>
+  ): Promise<Awaited<ReturnType<HelperCalls[Call]>>> {
+    const id = ++this.#lastId
+    this.#child.stdin.write(`${JSON.stringify({ id, call, args })}\n`)
+    return (await this.#answer(id)) as Awaited<ReturnType<HelperCalls[Call]>>
+  }
+
+  /** Resolves when its descriptors are closed. */
+  async stop(): Promise<void> {
+    const ended = new Promise(resolve => this.#child.once('exit', resolve))
+    this.#child.kill('SIGKILL')
+    await ended
+  }
+
+  #answer(id: number): Promise<unknown> {
+    return new Promise(resolve => this.#answers.set(id, resolve))
+  }
+}
+
+requires('MPTCP and network namespaces, as root', all(root, mptcp)).describe('the steering helper', () => {
+  let host: LoopbackNamespace
+  let helper: RunningHelper
+  let owner: Client
+  let stranger: Client
+  let token: number
+  let own: number
+  beforeAll(async () => {
+    host = await LoopbackNamespace.open()
+    helper = await RunningHelper.start(host, '--sockets', '3', '--clients', '5', '--requests', '2000')
+    owner = await Client.start(host, helper, OWNER)
+    stranger = await Client.start(host, helper, STRANGER)
+    token = await owner.call('connect', SERVER.host, SERVER.port)
+    own = await stranger.call('connect', SERVER.host, SERVER.port)
+    expect([token === 0, own === 0, token === own]).toEqual([false, false, false])
+  })
+  afterAll(async () => {
+    await owner?.stop()
+    await helper?.stop()
+    host?.close()
+  })
+
+  const backup = (of: number) => ({
+    token: of,
+    local: { address: '127.0.0.1', port: 1, flags: ['backup'] as const },
+    remote: { address: SERVER.host, port: SERVER.port },
+  })
+  const create = (of: number, address = '127.0.0.2') => ({
+    token: of,
+    local: { address, id: 2, flags: ['subflow'] as const, interfaceIndex: 1 },
+    remote: { address: SERVER.host, port: SERVER.port },
+  })
+
+  test('makes a subflow of a connection that its client has', async () => {
+    expect(await owner.call('ask', 'watch', { token })).toBe(0)
+    expect(await owner.call('ask', 'subflow-create', create(token))).toBe(0)
+    await expect.poll(() => owner.call('subflows')).toBe(2)
+    // The kernel's own refusal: there is no such subflow.
+    expect(await owner.call('ask', 'subflow-destroy', backup(token))).toBe(3) // ESRCH
+  })
+
+  describe('refuses', () => {
+    test("another user's connection, with whatever is passed", async () => {
+      const commands = ['watch', 'subflow-create', 'subflow-destroy', 'set-flags', 'announce', 'remove'] as const
+      for (const command of commands) {
+        const given = { ...create(token), ...(command === 'set-flags' ? backup(token) : {}), localId: 1 }
+        if (command === 'announce') given.local = { ...given.local, flags: [] as never }
+        expect(await stranger.call('ask', command, given), command).toBe('token')
+        expect(await stranger.call('ask', command, given, 'none'), command).toBe('no-socket')
+      }
+    })
+
+    test.each([
+      ['a file', 'file', 'not-mptcp'],
+      ['a Unix socket', 'unix', 'not-mptcp'],
+      ['a TCP socket', 'tcp', 'not-mptcp'],
+      ['a datagram socket', 'datagram', 'not-mptcp'],
+    ] as const)('%s', async (_, passed, code) => {
+      expect(await stranger.call('ask', 'watch', { token: own }, passed)).toBe(code)
+    })
+
+    test('the token 0, which for the kernel means the endpoints of all connections', async () => {
+      host.run('ip', 'mptcp', 'endpoint', 'add', '127.0.0.2', 'id', '9', 'subflow')
+      try {
+        const given = { token: 0, local: { address: '127.0.0.2', id: 9, flags: ['backup'] as const }, remote: SERVER0 }
+        expect(await stranger.call('ask', 'set-flags', given, 'unconnected')).toBe('not-connected')
+        expect(host.run('ip', 'mptcp', 'endpoint')).toMatch(/127\.0\.0\.2 id 9 subflow *\n?$/)
+      } finally {
+        host.run('ip', 'mptcp', 'endpoint', 'flush')
+      }
+    })
+
+    test('flags, addresses and ids that it does not need', async () => {
+      const fullmesh = create(own)
+      fullmesh.local.flags = ['fullmesh'] as never
+      expect(await stranger.call('ask', 'subflow-create', fullmesh)).toBe('malformed')
+      expect(await stranger.call('ask', 'subflow-create', { ...create(own), remote: {} as never })).toBe('malformed')
+      expect(await stranger.call('ask', 'announce', { token: own, local: { address: '127.0.0.2' } })).toBe('malformed')
+      expect(await stranger.call('ask', 'hello', {}, 'file')).toBe('malformed')
+    })
+
+    test('sockets and programs of another network namespace', async () => {
+      const outside = await Client.start(undefined, helper, OWNER)
+      try {
+        expect(await outside.call('ask', 'watch', { token: 0 }, 'unconnected')).toBe('namespace')
+      } finally {
+        await outside.stop()
+      }
+    })
+
+    test.each([
+      ['one byte', '00', 'malformed'],
+      ['a byte too many', '01535441'.padEnd(130, '0'), 'malformed'],
+      ['another version', '02535441'.padEnd(128, '0'), 'version'],
+      ['a command that there is not', `015354410100000063${'0'.repeat(110)}`, 'malformed'],
+    ])('%s', async (_, bytes, code) => expect(await stranger.call('raw', bytes)).toBe(code))
+
+    test('more clients than a user may have, and not the others’', async () => {
+      const answers = await stranger.call('crowd', 9)
+      expect(answers.slice(0, 5)).toEqual([0, 0, 0, 0, 0])
+      expect(new Set(answers.slice(5))).toEqual(new Set(['clients']))
+      expect(await owner.call('ask', 'hello', {}, 'none')).toBe(0)
+    })
+
+    test('an ordinary user outside of the group', async () => {
+      const { status } = spawnSync('setpriv', [
+        ...asUser(STRANGER, false).slice(1),
+        ...[process.execPath, '-e', `require('fs').accessSync('${helper.path}', 6)`],
+      ])
+      expect(status).not.toBe(0)
+    })
+  })
+
+  test('garbage of 6,000 requests, with any descriptor: its own connection is still there, and others are served', async () => {
+    expect(await stranger.call('fuzz', 6_000, 15)).toBe(true)
+    expect(await owner.call('latency', 20)).toBeLessThan(1_000)
+    expect(helper.log).not.toMatch(/signal|ERROR|runtime error/)
+  })
+
+  test('sockets whose last close blocks: only their own client waits', async () => {
+    const lingering = await Client.start(host, helper, 61_004)
+    const port = await owner.call('listen')
+    process.kill(helper.pid, 'SIGSTOP')
+    expect(await lingering.call('linger', 3, port)).toBe(true)
+    await lingering.stop()
+    process.kill(helper.pid, 'SIGCONT')
+    await expect.poll(() => helper.log).toMatch(/uid 61004.*not-mptcp/)
+    expect(await owner.call('latency', 50)).toBeLessThan(1_000)
+    // Its process hangs in the first close.
+    expect(helper.log).not.toMatch(/uid 61004.*has gone/)
+  })
+
+  test('a flood of 100,000 requests is taken at the rate that is allowed, and delays no other user', async () => {
+    const flooding = stranger.call('flood', 100_000, true)
+    const latencies = await owner.call('latency', 100)
+    expect(latencies).toBeLessThan(1_000)
+    // A burst of 8,000, then 2,000 a second.
+    const flooded = await Promise.race([flooding, new Promise(resolve => setTimeout(resolve, 3_000, 'goes on'))])
+    expect(flooded).toBe('goes on')
+    expect(helper.log).toContain(`uid ${STRANGER}`)
+    expect(helper.log).toContain('more than 2000 requests in a second')
+    await stranger.stop()
+  })
+
+  test('one that never reads is dropped', async () => {
+    const deaf = await Client.start(host, helper, 61_003)
+    await deaf.call('connect', SERVER.host, SERVER.port)
+    expect(await deaf.call('flood', 100_000, false)).toMatchObject({
+      ended: expect.stringMatching(/^(EPIPE|ECONNRESET)$/),
+    })
+    await deaf.stop()
+    expect(await owner.call('latency', 20)).toBeLessThan(1_000)
+  })
+
+  test('after all that: the connection has its two subflows, and the helper is the same process', async () => {
+    expect(await owner.call('subflows')).toBe(2)
+    expect(() => process.kill(helper.pid, 0)).not.toThrow()
+    expect(helper.log).not.toMatch(/signal|ERROR|runtime error/)
+  })
+})
+
+const SERVER0 = { address: SERVER.host, port: SERVER.port }
