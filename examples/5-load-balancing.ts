@@ -1,6 +1,6 @@
 /**
- * Load balancing: 20 % of the bytes over cellular and 80 % over Wi-Fi; after half the time, the other way round. Sends 5 Mbit/s
- * and prints each second how they were divided.
+ * Load balancing: 20 % of the bytes over cellular and 80 % over Wi-Fi; after half the time, the other way round. Sends 5 Mbit/s,
+ * which come back, and prints each second how they were divided: all of them, those sent, those received.
  *
  *   npx tsx examples/5-load-balancing.ts <cellular> <wifi> <converter> <host> <port> [seconds]
  *   sudo npx atsss lab -- npx tsx examples/5-load-balancing.ts cell wifi 192.0.2.1:5124 198.51.100.2 80 20
@@ -28,15 +28,20 @@ upload.on('error', error => console.error(error.message))
 
 const began = performance.now()
 let seconds = 0
-let before = sent()
+let before = carried()
 for await (const _ of every(20)) {
   if (upload.destroyed) break
   upload.write(Buffer.alloc(12_500))
   if (performance.now() < began + 1000 * (seconds + 1)) continue
   seconds++
-  const now = sent()
-  const share = (100 * (now.cellular - before.cellular)) / (now.all - before.all || 1)
-  console.log(`${seconds} s: ${share.toFixed(0)} % over ${cellular}, ${(100 - share).toFixed(0)} % over ${wifi}`)
+  const now = carried()
+  const share = (of: (bytes: Bytes) => number) => {
+    const [one, other] = [of(now.cellular) - of(before.cellular), of(now.wifi) - of(before.wifi)]
+    return `${((100 * one) / (one + other || 1)).toFixed(0)} %`
+  }
+  const all = share(({ bytesSent, bytesReceived }) => bytesSent + bytesReceived)
+  const [up, down] = [share(bytes => bytes.bytesSent), share(bytes => bytes.bytesReceived)]
+  console.log(`${seconds} s: ${all} over ${cellular}, not ${wifi}: ${up} of what is sent, ${down} of what is received`)
   before = now
   if (seconds * 2 === Number(time)) session.update(divided(80)) // the connection stays
   if (seconds >= Number(time)) break
@@ -49,7 +54,12 @@ function divided(percent: number): AtsssRule[] {
   return [{ precedence: 255, trafficDescriptor: { matchAll: true }, steeringMode }]
 }
 
-function sent() {
-  const { '3gpp': one, 'non-3gpp': other } = session.stats().accesses
-  return { cellular: one.bytesSent, all: one.bytesSent + other.bytesSent }
+interface Bytes {
+  bytesSent: number
+  bytesReceived: number
+}
+
+function carried(): Record<'cellular' | 'wifi', Bytes> {
+  const { '3gpp': cellular, 'non-3gpp': wifi } = session.stats().accesses
+  return { cellular, wifi }
 }

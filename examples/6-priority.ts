@@ -51,8 +51,9 @@ for await (const _ of every(20)) {
   if (performance.now() < began + 1000 * (seconds + 1)) continue
   seconds++
   const { '3gpp': one, 'non-3gpp': other } = session.stats().accesses
-  const rtt = other.rttMs?.toFixed(0) ?? '?'
-  console.log(`${seconds} s: Wi-Fi's round-trip time ${rtt} ms; ${one.bytesSent} bytes over cellular so far`)
+  const [up, down] = [other.rttMs, other.receiveRttMs].map(rtt => rtt?.toFixed(0) ?? '?')
+  const bytes = one.bytesSent + one.bytesReceived
+  console.log(`${seconds} s: Wi-Fi's round-trip time ${up} ms up, ${down} ms down; ${bytes} bytes over cellular so far`)
   if (seconds >= Number(time)) break
 }
 upload.destroy()

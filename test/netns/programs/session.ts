@@ -169,6 +169,7 @@ const calls = {
     const { connections, ...rest } = session.stats()
     return { ...rest, connections: connections.map(({ socket, rule }) => [numberOf(socket), rule?.precedence]) }
   },
+  connections: () => session.stats().connections.map(({ socket: _, ...connection }) => connection),
   close: () => session.close(),
   /** The event loop does nothing else for `milliseconds` at a time, with a millisecond between, `times`. */
   async block(milliseconds: number, times: number) {
