@@ -76,6 +76,11 @@ export class Connection {
     return { ...report, ...protocolNow(this.#socket, report) }
   }
 
+  /** Whether a session may move it to another access. */
+  get isSteered(): boolean {
+    return this.#steerer?.opened !== undefined
+  }
+
   get connecting(): Connecting | undefined {
     return this.#connecting
   }

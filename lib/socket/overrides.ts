@@ -35,8 +35,9 @@ export function overrides(
       },
       _final(done: WriteDone) {
         const final = () => asBefore(this, '_final', done)
-        if (this.connecting || !connectionOf(this)) final()
-        else whenEndMayBeSent(this, final)
+        const connection = connectionOf(this)
+        if (this.connecting || !connection) final()
+        else whenEndMayBeSent(this, final, connection.isSteered)
       },
       _destroy(error: Error | null, done: WriteDone) {
         const connection = connectionOf(this)

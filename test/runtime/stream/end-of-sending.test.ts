@@ -42,7 +42,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const end = () => whenEndMayBeSent(socket as unknown as Socket, () => ends++)
+const end = (isSteered = false) => whenEndMayBeSent(socket as unknown as Socket, () => ends++, isSteered)
 
 test.each<[string, () => void]>([
   ['nothing of it has been sent again', () => {}],
@@ -60,10 +60,20 @@ test.each<[string, Partial<typeof kernel>]>([
   ['a subflow has sent something again', { totalRetrans: 1 }],
   ['the connection has, on another subflow', { bytesRetrans: 1420 }],
   ['the path is slow', { rttMs: 100 }],
+  ['much of it is on its way', { unacked: 65_537n }],
 ])('once all is acknowledged, where %s', (_, change) => {
   Object.assign(kernel, change)
   end()
   vi.advanceTimersByTime(1_000)
+  expect(ends).toBe(0)
+  kernel.unacked = 0n
+  vi.advanceTimersByTime(5)
+  expect(ends).toBe(1)
+})
+
+test('once all is acknowledged, where a session may have to move it: after its end it would accept no further subflow', () => {
+  end(true)
+  vi.advanceTimersByTime(59_000) // without any access
   expect(ends).toBe(0)
   kernel.unacked = 0n
   vi.advanceTimersByTime(5)
