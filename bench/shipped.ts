@@ -3,6 +3,7 @@
  * something for every closure.) The types come from the sources, so that checking them needs no build.
  */
 import type * as Http from '../lib/agents/http.js'
+import type * as Tls from '../lib/agents/tls.js'
 import type * as Undici from '../lib/agents/undici.js'
 import type * as Front from '../lib/index.js'
 import type * as Preload from '../lib/preload/preload.js'
@@ -12,7 +13,8 @@ import type * as Wire from '../lib/wire/convert/index.js'
 const dist = (path: string) => import(new URL(`../dist/${path}`, import.meta.url).href)
 
 export const { connect, isSupported, MaPduSession }: typeof Front = await dist('index.js')
-export const { HttpsAgent }: typeof Http = await dist('agents/http.js')
+export const { HttpAgent, HttpsAgent }: typeof Http = await dist('agents/http.js')
+export const { connectTls }: typeof Tls = await dist('agents/tls.js')
 export const { connector }: typeof Undici = await dist('agents/undici.js')
 export const { preload }: typeof Preload = await dist('preload/preload.js')
 export const { native }: typeof Native = await dist('runtime/kernel/native.js')

@@ -1,0 +1,164 @@
+/**
+ * The device of the soak: `ue.ts JSON`, a `Task`. Each library is used again and again, until a line `stop` comes; at `rest` all
+ * clients are closed, and what the process holds then is counted. Prints a `Line` of JSON for each exchange.
+ */
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { seeded } from '../../test/support/random.js'
+import { MaPduSession, native } from '../shipped.js'
+import type { Receipt } from './content.js'
+import { type Client, type Exchange, LIBRARIES, type Place, stream } from './libraries.js'
+import { openSockets } from './open-sockets.js'
+import type { Held, Line, Task } from './tasks.js'
+
+/** Nothing came or went for so long, although one access was there: it would never end. */
+const STUCK_MS = 30_000
+/** A client is closed after so many exchanges, and another one made. */
+const LIFE = 12
+/** How long the kernel and the libraries may take to close what is closed. */
+const SETTLE_MS = 5_000
+
+const task = JSON.parse(process.argv[2]!) as Task
+const say = (line: Line) => void process.stdout.write(`${JSON.stringify(line)}\n`)
+
+const session = new MaPduSession(task.session)
+session.on('degraded', event => say({ event: 'degraded', message: `${event.what}: ${event.message}` }))
+session.on('problem', ({ message }) => say({ event: 'degraded', message }))
+const level = await session.ready
+const place: Place = { session, host: task.host }
+let seeds = task.seed * 1_000_000
+
+let rest = new AbortController()
+let working = work()
+say({ event: 'ready', level })
+
+createInterface(process.stdin).on('line', async command => {
+  rest.abort()
+  await working
+  say({ event: 'held', ...(await held()) })
+  if (command === 'stop') {
+    await session.close()
+    return void process.stdout.write('', () => process.exit())
+  }
+  rest = new AbortController()
+  working = work()
+})
+
+async function work(): Promise<void> {
+  await Promise.all(task.libraries.map((library, index) => use(library, seeded(++seeds * 31 + index), rest.signal)))
+}
+
+async function use(library: string, random: () => number, resting: AbortSignal): Promise<void> {
+  while (!resting.aborted) {
+    if (library === 'stream') {
+      await exchange(library, 'both', random, async up => worst(await stream(place, up, { ...up, ...next(random) })))
+      continue
+    }
+    let client: Client | undefined
+    try {
+      client = await LIBRARIES[library]!(place)
+    } catch (error) {
+      say({ event: 'lost', library, what: 'connect', at: Date.now(), ms: 0, ...described(error) })
+      await delay(500)
+      continue
+    }
+    const { echo } = client
+    let failed = false
+    const again = async () => {
+      for (let left = LIFE; left > 0 && !resting.aborted && !failed; left--) {
+        const way = random() < 0.5 ? 'down' : 'up'
+        const carry = echo ?? client[way]!
+        if (!(await exchange(library, echo ? 'echo' : way, random, carry))) failed = true
+      }
+    }
+    await Promise.all(Array.from({ length: echo ? 1 : task.parallel }, again))
+    await Promise.race([client.close(), delay(SETTLE_MS, undefined, { ref: false })])
+  }
+}
+
+function next(random: () => number): { seed: number; bytes: number } {
+  return { seed: ++seeds, bytes: task.sizes[Math.floor(random() * task.sizes.length)]! }
+}
+
+/** @returns whether it has come to its end */
+async function exchange(
+  library: string,
+  what: 'up' | 'down' | 'echo' | 'both',
+  random: () => number,
+  carry: (exchange: Exchange) => Promise<Receipt>,
+): Promise<boolean> {
+  const content = next(random)
+  if (what === 'echo') content.bytes = Math.min(content.bytes, 1_000_000)
+  const stuck = new AbortController()
+  const began = Date.now()
+  let pieces = 0
+  let timer: NodeJS.Timeout | undefined
+  const progress = () => {
+    pieces++
+    clearTimeout(timer)
+    timer = setTimeout(() => stuck.abort(new Stuck(session.stats().connections)), STUCK_MS)
+  }
+  progress()
+  const end = () => ({ library, what, bytes: content.bytes, at: Date.now(), ms: Date.now() - began })
+  try {
+    const aborted = new Promise<never>((_, reject) =>
+      stuck.signal.addEventListener('abort', () => setTimeout(() => reject(stuck.signal.reason), 1_000)),
+    )
+    aborted.catch(() => {})
+    const { bytes, gapMs, gapEndedAt } = await Promise.race([
+      carry({ ...content, signal: stuck.signal, progress }),
+      aborted,
+    ])
+    if (what !== 'both' && bytes !== content.bytes)
+      throw Object.assign(new Error(`${bytes} bytes arrived`), { code: 'WRONG_BYTES' })
+    say({ event: 'done', ...end(), gapMs, gapEndedAt })
+    return true
+  } catch (error) {
+    const cause = stuck.signal.aborted ? stuck.signal.reason : error
+    say({ event: 'lost', ...end(), pieces, ...described(cause) })
+    return false
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+class Stuck extends Error {
+  readonly code = 'STUCK'
+
+  constructor(connections: readonly object[]) {
+    super(`nothing moved for ${STUCK_MS} ms`)
+    this.stack = JSON.stringify(connections, (name, value) => (name === 'socket' ? undefined : value))
+  }
+}
+
+function described(error: unknown) {
+  const { code, message, stack, cause } = error as NodeJS.ErrnoException & { cause?: NodeJS.ErrnoException }
+  return {
+    code: code ?? cause?.code ?? 'none',
+    message: `${message}${cause ? ` (${cause.message})` : ''}`,
+    stack: stack ?? '',
+  }
+}
+
+/** Of several receipts, with the longest gap of all. */
+function worst(receipts: Receipt[]): Receipt {
+  const [first] = receipts.toSorted((a, b) => b.gapMs - a.gapMs)
+  return { ...first!, bytes: receipts.reduce((sum, { bytes }) => sum + bytes, 0) }
+}
+
+/** What the process holds once everything is closed. */
+async function held(): Promise<Held> {
+  const { gc } = globalThis as { gc?: () => void }
+  const count = () => ({
+    sockets: openSockets('self'),
+    ...native().counts(),
+    connections: session.stats().connections.length,
+  })
+  let now = count()
+  for (const end = Date.now() + SETTLE_MS; Date.now() < end && now.connections > 0; now = count()) await delay(50)
+  await delay(1_000)
+  gc?.()
+  gc?.()
+  const { heapUsed, external, rss } = process.memoryUsage()
+  return { ...count(), heapBytes: heapUsed + external, rssBytes: rss }
+}
