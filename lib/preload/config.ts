@@ -7,6 +7,7 @@ import { AtsssError } from '../errors.js'
 import { Checks } from '../input/check.js'
 import { type Described, described, describedBy, explained, type JsonSchema, recordSchema } from '../input/described.js'
 import { type ConverterInput, type MptcpOptions, resolveOptions, TIMER_MAX } from '../input/options.js'
+import { refuseUnenforceable } from '../policy/rules/permit.js'
 import { PRESETS, type Preset } from '../policy/rules/presets.js'
 import { type RulesInput, readRules } from '../policy/rules/read.js'
 import { DECISION_SCHEMA, RULES_SCHEMA, UUID_SCHEMA } from '../policy/rules/schema.js'
@@ -235,15 +236,21 @@ export function parseConfig(json: unknown, origin: string): Config {
     if (given.accesses !== undefined && given.interface !== undefined)
       throw checks.wrong('interface', 'cannot be combined with "accesses", which names the interfaces: leave it out')
     resolveOptions(via)
-    if (given.accesses !== undefined) resolveSession(via as unknown as SessionOptions)
+    if (given.accesses !== undefined) {
+      const settings = resolveSession(via as unknown as SessionOptions)
+      const { rules } = via as Partial<SessionOptions>
+      if (rules !== undefined) refuseUnenforceable(rules, readRules([], rules).rules, settings)
+    }
     return { via, preload: read(OF_THE_PRELOAD) }
   } catch (error) {
     const { code, message } = error as AtsssError
-    if (code !== 'ERR_ATSSS_CONFIG' && code !== 'ERR_ATSSS_RULE' && code !== 'ERR_ATSSS_OPTION') throw error
+    if (code === undefined || !REFUSALS.includes(code)) throw error
     // An option's error begins with `Option "converters[0]" must be …`: give all errors the same form.
     throw configError(origin, message.replace(/^the configuration\./, '').replace(/^Option "([^"]*)"/, '$1:'))
   }
 }
+
+const REFUSALS = ['ERR_ATSSS_CONFIG', 'ERR_ATSSS_RULE', 'ERR_ATSSS_STEERING', 'ERR_ATSSS_OPTION']
 
 export function configError(origin: string, message: string): AtsssError {
   return new AtsssError('ERR_ATSSS_CONFIG', `${origin}: ${message}`)

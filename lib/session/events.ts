@@ -15,7 +15,10 @@ export interface SessionEvents {
   action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
   /** Less can be done than the rules want, or later. `message` says why, and how to fix it where that is known. */
   degraded: [
-    what: { what: 'level' | 'rule' | 'fallback' | 'controller' | 'helper' | 'watch' | 'fast-open'; message: string },
+    what: {
+      what: 'level' | 'access' | 'rule' | 'fallback' | 'controller' | 'helper' | 'watch' | 'fast-open'
+      message: string
+    },
   ]
   /** What `degraded` has reported of the steering helper is over. */
   restored: [what: { what: 'helper'; message: string }]

@@ -54,7 +54,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
   /** Those that listen, or are about to. */
   readonly #servers = new Set<SessionServer>()
 
-  /** @throws ERR_ATSSS_OPTION, ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED */
+  /** @throws ERR_ATSSS_OPTION, ERR_ATSSS_RULE, ERR_ATSSS_STEERING, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED */
   constructor(options: SessionOptions) {
     super()
     const settings = resolveSession(options)
@@ -166,7 +166,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
    * effect at once; live connections follow. With `converters: 'network'`, new connections use the converters that it names.
    *
    * @param container how the rules of a container are laid out, in place of the session's option
-   * @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED: then nothing is changed
+   * @throws ERR_ATSSS_RULE, ERR_ATSSS_STEERING, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED: then nothing is changed
    */
   update(input: RulesInput, container?: DecodeContainerOptions): SessionUpdate {
     return this.#steering.update(input, container === undefined ? undefined : resolveContainer(container))

@@ -6,14 +6,22 @@ import { AtsssError } from '../errors.js'
 import type { Candidate } from '../policy/connect/candidates.js'
 import { type Match, match } from '../policy/rules/match.js'
 import type { NetworkInformation } from '../policy/rules/network.js'
-import { type Permit, permit, refusalBecause, unsteeredBecause } from '../policy/rules/permit.js'
+import {
+  type Permit,
+  permit,
+  refusalBecause,
+  refusalOfRule,
+  refuseUnenforceable,
+  unsteeredBecause,
+} from '../policy/rules/permit.js'
 import { type RulesInput, readRules } from '../policy/rules/read.js'
-import type { AccessType, Rule, Steering } from '../policy/rules/rule.js'
+import { type AccessType, nameOf, type Rule, type Steering } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import type { Assistance } from '../policy/steering/modes.js'
 import { reuseBlockedBy } from '../policy/steering/pooling.js'
 import type { Accesses } from '../policy/steering/snapshot.js'
 import type { Destination, Route, Steerer } from '../runtime/connect/steerer.js'
+import { interfacesInWords } from '../runtime/kernel/interface-names.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
 import { mayHaveAddress } from '../runtime/network/own-addresses.js'
 import { keyOf } from '../runtime/steering/accounts.js'
@@ -52,11 +60,12 @@ export class SessionSteering {
 
   /**
    * @param networkChanged called when the network has named its converters, before the application hears of it
-   * @throws ERR_ATSSS_RULE, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED
+   * @throws ERR_ATSSS_RULE, ERR_ATSSS_STEERING, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED
    */
   constructor(settings: SessionSettings, rules: RulesInput, emit: EmitSessionEvent, networkChanged: () => void) {
     this.#networkChanged = networkChanged
     const first = readRules([], rules, settings.container)
+    refuseUnenforceable(rules, first.rules, settings)
     this.#network = first.network
     this.#settings = settings
     this.#rules = first.rules
@@ -83,6 +92,7 @@ export class SessionSteering {
     this.#sendRules()
     // The session is being constructed: it has no listeners yet.
     for (const problem of first.problems) queueMicrotask(() => emit('problem', problem))
+    for (const message of this.#refusedRules) queueMicrotask(() => emit('degraded', { what: 'rule', message }))
   }
 
   get rules(): readonly Rule[] {
@@ -160,7 +170,8 @@ export class SessionSteering {
     const token = this.#connections.add(socket, about.fd, destination, access, rule, isPlain)
     if (isPlain) return
     // We are called from the middle of connecting or accepting: the application hears of it when that is done.
-    if (token === undefined) return void process.nextTick(() => this.#reportFallback(destination))
+    if (token === undefined)
+      return void process.nextTick(() => this.#reportFallback(destination, socket.mptcp.fallback))
     if (this.#isClosed) return
     this.#controller.send({ command: 'add', steered: { token, rule: keyOf(this.#steeredRule(rule)), ...about } })
   }
@@ -168,6 +179,7 @@ export class SessionSteering {
   /** Replaces or changes the rules; see `MaPduSession.update`. */
   update(input: RulesInput, container: DecodeContainerOptions = this.#settings.container): SessionUpdate {
     const { rules, changes, problems, network } = readRules(this.#rules, input, container)
+    refuseUnenforceable(input, rules, this.#settings)
     this.#rules = rules
     if (network) {
       this.#network = network
@@ -177,6 +189,7 @@ export class SessionSteering {
     this.#sendRules()
     const update = { rules, changes, problems, moved, network: this.#network }
     for (const problem of problems) this.#emit('problem', problem)
+    for (const message of this.#refusedRules) this.#emit('degraded', { what: 'rule', message })
     this.#emit('update', update)
     return update
   }
@@ -261,8 +274,9 @@ export class SessionSteering {
     if (token !== undefined) this.#controller.send({ command: 'remove', token })
   }
 
-  #reportFallback({ addresses }: Destination): void {
-    const message = `The connection to ${addresses[0]} is TCP, and stays on its access`
+  #reportFallback({ addresses }: Destination, why?: string): void {
+    const because = why === undefined ? '' : `: ${why}`
+    const message = `The connection to ${addresses[0]} is TCP, and stays on its access${because}`
     this.#emit('degraded', { what: 'fallback', message })
   }
 
@@ -276,9 +290,34 @@ export class SessionSteering {
     this.#controller.send({ command: 'rules', rules, assigned })
   }
 
-  /** The rule for the steering loop; undefined for one whose connections are left to the system. */
+  /**
+   * The rule for the steering loop; undefined for one whose connections are left to the system, or refused: the live ones stay where
+   * they are.
+   */
   #steeredRule(rule: Rule | undefined): Rule | undefined {
-    return rule && unsteeredBecause(rule, this.#settings) === undefined ? rule : undefined
+    if (!rule || unsteeredBecause(rule, this.#settings) !== undefined) return undefined
+    return refusalOfRule(rule, this.#settings) === undefined ? rule : undefined
+  }
+
+  /** What the network wants and this kernel has not, in words. */
+  get #refusedRules(): string[] {
+    return this.#rules.flatMap(rule => {
+      const because = refusalOfRule(rule, this.#settings)
+      return because === undefined
+        ? []
+        : [`${nameOf(rule)} cannot be obeyed: ${because}. New connections under it fail; live ones stay as they are`]
+    })
+  }
+
+  /** Once, when the accesses are known: an interface that is not there may be a wrong name. */
+  #reportMissing(accesses: Accesses): void {
+    for (const access of BOTH) {
+      const { available, why } = accesses[access]
+      if (available || !NO_INTERFACE.test(why)) continue
+      this.#emit('access', { access, available, why })
+      const message = `Access ${access}: ${why} yet, so it is not used; ${interfacesInWords()}`
+      this.#emit('degraded', { what: 'access', message })
+    }
   }
 
   /** Takes in what the steering loop reports, and then passes it to the application. */
@@ -288,6 +327,7 @@ export class SessionSteering {
         this.#level = report.level.level
         break
       case 'accesses':
+        if (this.#accesses === UNSEEN) this.#reportMissing(report.accesses)
         this.#accesses = report.accesses
         this.#firstAccess.newOver3gpp = report.newOver3gpp
         break
@@ -329,5 +369,6 @@ export function refuseWhenClosed({ isClosed }: SessionSteering): void {
 
 /** A connection does not wait longer for the steering loop, in milliseconds: then it begins as if both accesses were available. */
 const ANSWER_MS = 2_000
+const NO_INTERFACE = /^there is no interface /
 /** If the loop has failed or ended, connections do not wait for it. */
 const ANSWERS: ReadonlySet<Report['event']> = new Set(['ready', 'failed', 'ended'])

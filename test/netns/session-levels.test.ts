@@ -23,7 +23,14 @@ labTest.describe('a session', () => {
       const ue = await rig.ue({ rules: RULES.wifiThenCell })
       const { number, ...got } = await ue.sparse()
       expect(got).toMatchObject({ protocol: 'tcp', interface: 'wifi', fallback: expect.any(String) })
-      await expect.poll(() => ue.degraded()).toMatchObject([{ what: 'fallback' }])
+      const why = expect.stringContaining('sysctl -w net.mptcp.enabled=1')
+      expect(await ue.call('ready')).toMatchObject({ level: 'none', why })
+      await expect
+        .poll(() => ue.degraded())
+        .toMatchObject([
+          { what: 'level', message: why },
+          { what: 'fallback', message: why },
+        ])
       await ue.whole(number)
     } finally {
       await rig.lab.ue.sysctl('net.mptcp.enabled', 1)

@@ -225,7 +225,7 @@ labTest.describe('a session', () => {
 
   labTest('a rule that cannot be enforced is refused, or obeyed as far as possible', async () => {
     const redundant = rules({ steerModeValue: 'REDUNDANT' })
-    const ue = await rig.ue({ rules: redundant })
+    const ue = await rig.ue({ rules: redundant, unenforceable: 'refuse' })
     await expect(ue.sparse()).rejects.toMatchObject({ code: 'ERR_ATSSS_STEERING' })
     const lenient = await rig.ue({ rules: redundant, unenforceable: 'degrade' })
     const { number } = await lenient.sparse()

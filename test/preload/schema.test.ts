@@ -77,7 +77,7 @@ const VALID: object[] = [
     rule(delay, { opaque: ['01'] }),
     { ...rule(delay), ruleId: 7, steeringFunctionality: 'MPTCP' },
     { ...rule(delay), ruleId: 'video', steeringFunctionality: 3 },
-  ].map(one => ({ accesses, rules: [one] })),
+  ].map(one => ({ accesses, rules: [one], unenforceable: 'refuse' })),
   {
     accesses,
     rules: {
@@ -98,6 +98,7 @@ const WRONG = [null, '', 'x', '0', -1, 0, 1.5, 70_000, 1e12, true, [], {}, [null
 
 /** What a schema cannot say; what it lets pass of these, ours refuses. */
 const OURS_ALONE = [
+  /cannot be obeyed/, // without "unenforceable"
   /exclude\[\d+\]: must be an address, a prefix such as/,
   /converters\[\d+\]: must be 'host:port'/, // the port's range, and the address in brackets
   /must be an address or a prefix/,

@@ -96,6 +96,38 @@ describe('options', () => {
     expect(code(5)).toBe('ERR_ATSSS_RULE')
     expect(code(new Uint8Array([1, 255, 255]))).toBe('ERR_ATSSS_MALFORMED')
     expect(code(undefined)).toBeUndefined()
+    expect(code([forName(3, 'x.example', REDUNDANT)])).toBe('ERR_ATSSS_STEERING')
+  })
+
+  test('a mode that no kernel has: refused at once, and nothing is changed; unless the options say what to do', () => {
+    const rules = [forName(3, 'x.example', REDUNDANT)]
+    const session = sessionOf()
+    const before = session.rules
+    expect(() => session.update(rules)).toThrow(
+      /rule of precedence 3 cannot be obeyed: redundant.*unenforceable: 'degrade'/,
+    )
+    expect(session.rules).toBe(before)
+    for (const unenforceable of ['refuse', 'degrade', 'unsteered'] as const)
+      expect(sessionOf({ rules, unenforceable }).rules).toHaveLength(1)
+  })
+
+  test('the network sends a mode that no kernel has: taken, and reported', async () => {
+    const session = sessionOf()
+    const degraded = new Promise(resolve => {
+      session.on('degraded', ({ what, message }) => what === 'rule' && resolve(message))
+    })
+    session.update(container('00 0d 01 01 01 00 03 50 01 bb 03 02 09')) // rule 1, port 443, MPTCP, steering mode 9
+    expect(await degraded).toMatch(/rule '1' cannot be obeyed: its steering mode, 9, is not known.*live ones stay/)
+  })
+
+  test('interfaces that are not there: said at the start, with those that are', async () => {
+    const session = sessionOf({ accesses: { '3gpp': 'nowhere0', 'non-3gpp': 'lo' } })
+    const access = once(session as never, 'access')
+    const degraded = new Promise(resolve => {
+      session.on('degraded', ({ what, message }) => what === 'access' && resolve(message))
+    })
+    expect(await access).toMatchObject([{ access: '3gpp', available: false, why: 'there is no interface nowhere0' }])
+    expect(await degraded).toMatch(/^Access 3gpp: there is no interface nowhere0 yet, .*; (those|none here)/)
   })
 })
 
@@ -162,6 +194,7 @@ describe('explain', () => {
         forName(2, '*.first.example', CELL_FIRST),
         forName(3, 'both.example', REDUNDANT),
       ],
+      unenforceable: 'refuse',
     })
     expect(session.explain('cell.example', 443)).toMatchObject({
       rule: { precedence: 1 },
@@ -284,12 +317,22 @@ requires('MPTCP', mptcp).describe('connections', () => {
     const session = sessionOf({ rules: [{ ...forName(1, 'x', CELL_ONLY), trafficDescriptor: { matchAll: true } }] })
     const socket = session.connect(port, '127.0.0.1')
     const [error] = await once(socket, 'error')
+    expect(error).toMatchObject({ code: 'ENODEV', message: expect.stringContaining('there is no such interface; ') })
+  })
+
+  test('over accesses that are both not there: one error that names them', async () => {
+    const { port } = await echo()
+    const accesses = { '3gpp': 'none0', 'non-3gpp': 'none1' }
+    const [error] = await once(sessionOf({ accesses }).connect(port, '127.0.0.1'), 'error')
     expect(error).toMatchObject({ code: 'ENODEV' })
+    for (const name of Object.values(accesses))
+      expect(String(error.message)).toContain(`bind ENODEV ${name}: there is no such`)
   })
 
   test('refused by the rules', async () => {
     const { port } = await echo()
-    const session = sessionOf({ rules: [forName(3, 'both.example', REDUNDANT)], unmatched: 'refuse' })
+    const rules = [forName(3, 'both.example', REDUNDANT)]
+    const session = sessionOf({ rules, unmatched: 'refuse', unenforceable: 'refuse' })
     const [error] = await once(session.connect(port, '127.0.0.1'), 'error')
     expect(error).toMatchObject({ code: 'ERR_ATSSS_NO_RULE' })
     const lookup = (_: string, __: object, done: (error: null, addresses: object[]) => void) =>
@@ -322,8 +365,9 @@ requires('MPTCP', mptcp).describe('connections', () => {
     expect(await outcome({ rules: [first, rule(2, '127.0.0.1', CELL_ONLY)] })).not.toBe('127.0.0.1')
     // One that the rules refuse is left out; all of them refused is an error.
     expect(await outcome({ rules: [first], unmatched: 'refuse' })).toBe('ECONNREFUSED')
-    expect(await outcome({ rules: [rule(1, '127.0.0.2', REDUNDANT)] })).toBe('127.0.0.1')
-    expect(await outcome({ rules: [rule(1, '127.0.0.0/8', REDUNDANT)] })).toBe('ERR_ATSSS_STEERING')
+    const unenforceable = 'refuse'
+    expect(await outcome({ rules: [rule(1, '127.0.0.2', REDUNDANT)], unenforceable })).toBe('127.0.0.1')
+    expect(await outcome({ rules: [rule(1, '127.0.0.0/8', REDUNDANT)], unenforceable })).toBe('ERR_ATSSS_STEERING')
   })
 
   test('a rule of ATSSS-LL leaves its connections to the system: plain TCP, past the converter, and said so', async () => {

@@ -1,6 +1,7 @@
 /** Whether a new connection may be made under the rule that matches it. */
 import { AtsssError } from '../../errors.js'
 import type { Match } from './match.js'
+import type { RulesInput } from './read.js'
 import { nameOf, type Rule } from './rule.js'
 
 /** What to do with connections that no rule matches, and with those whose rule cannot be obeyed. */
@@ -44,6 +45,29 @@ export function refusalBecause({ rule, why }: Match, { unmatched, unenforceable 
 /** Why connections under this rule are refused; undefined when they are not. */
 export function refusalOfRule(rule: Rule, { unenforceable }: Pick<PermitPolicy, 'unenforceable'>): string | undefined {
   return handlingOf(rule, unenforceable) === 'refuse' ? unenforceableBecause(rule) : undefined
+}
+
+/**
+ * Refuses rules by a mode that no stock kernel has, unless the policy says what to do with them. For rules that the application
+ * chooses: what the network sends is taken, and its connections are refused one by one.
+ *
+ * @param input what the rules come from
+ * @throws ERR_ATSSS_STEERING
+ */
+export function refuseUnenforceable(
+  input: RulesInput,
+  rules: readonly Rule[],
+  { unenforceable }: Pick<PermitPolicy, 'unenforceable'>,
+): void {
+  if (unenforceable !== undefined || !Array.isArray(input)) return
+  for (const rule of rules) {
+    const because = refusalOfRule(rule, { unenforceable })
+    if (because !== undefined)
+      throw new AtsssError(
+        'ERR_ATSSS_STEERING',
+        `${nameOf(rule)} cannot be obeyed: ${because}. Choose another mode; or set the option unenforceable: 'degrade' steers by the nearest mode, 'refuse' lets the connections of such a rule fail`,
+      )
+  }
 }
 
 /** Why connections under this rule are left to the system, in words; undefined when they are not. */

@@ -66,12 +66,16 @@ export function notFound(hostname: string): Error {
   })
 }
 
-/** As net.connect: one failure is the error; several become an AggregateError with the first one's code. */
+/**
+ * As net.connect: one failure is the error; several become an AggregateError with the first one's code. Node's has no message, which is
+ * kept where all failures are Node's own.
+ */
 export function oneError(all: Error[], withConverters: boolean): Error {
   // A way may have failed alike with and without MPTCP.
   const errors = all.filter((error, index) => all.findIndex(({ message }) => message === error.message) === index)
   const [first] = errors
   if (first && errors.length === 1) return first
-  const message = withConverters ? errors.map(error => error.message).join('; ') : ''
+  const isNodes = !withConverters && errors.every(error => (error as NodeJS.ErrnoException).syscall === 'connect')
+  const message = isNodes ? '' : errors.map(error => error.message).join('; ')
   return Object.assign(new AggregateError(errors, message), { code: (first as NodeJS.ErrnoException)?.code })
 }

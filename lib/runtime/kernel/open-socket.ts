@@ -16,6 +16,7 @@ import {
   SOL_MPTCP,
   SOL_SOCKET,
 } from './constants.js'
+import { interfacesInWords } from './interface-names.js'
 import { native } from './native.js'
 import { lacksMptcp, mptcpSocket, unsupportedReason } from './support.js'
 import { sysctlNumber } from './sysctl.js'
@@ -157,6 +158,8 @@ function bindToDevice(fd: number, name: string): void {
     native().setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${name}\0`))
   } catch (error) {
     const { errno } = error as NodeJS.ErrnoException
-    throw errno === undefined ? error : systemError(-errno, 'bind', name)
+    if (errno === undefined) throw error
+    const why = errno === -constants.errno.ENODEV ? `: there is no such interface; ${interfacesInWords()}` : ''
+    throw systemError(-errno, 'bind', name, undefined, undefined, why)
   }
 }

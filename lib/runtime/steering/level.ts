@@ -1,6 +1,7 @@
 /** What can be done about subflows here, and by which way: found by trying, once, when a loop begins. */
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
+import { isSupported } from '../kernel/support.js'
 import { pathManagerSetting } from '../kernel/sysctl.js'
 import type { AccessConfig } from '../network/access-links.js'
 import type { NetworkState } from '../network/network-state.js'
@@ -29,6 +30,11 @@ export async function openLevel(
   network: NetworkState,
   accesses: Readonly<Record<AccessType, AccessConfig>>,
 ): Promise<OpenLevel> {
+  const { supported, reason } = isSupported()
+  if (!supported) {
+    const level = { level: 'none', why: `No connection is MPTCP, so none is steered. ${reason}` } as const
+    return { level, subflows: undefined, kernel: undefined, close: () => {} }
+  }
   const type = pathManagerType()
   let pathManager: Awaited<ReturnType<typeof openPathManager>>
   try {
