@@ -107,7 +107,14 @@ async function tryOn(version: string, kernel: Kernel): Promise<Column> {
         run = await runPart(version, kernel, part)
         lines.push(...take(run.stdout, found))
       }
-    } else lines.push(run.stdout)
+    } else {
+      lines.push(run.stdout)
+      // Each test skips what the kernel lacks, and all of them skip without the addon.
+      if (/^0 passed/m.test(run.stdout)) {
+        wrong++
+        lines.push('No test ran: build the addon of this checkout (npm run build:native).')
+      }
+    }
     if (run.status !== 0) {
       wrong++
       lines.push(`${part}: ${run.status}`, run.stdout.slice(-2000), run.stderr.slice(-4000))
