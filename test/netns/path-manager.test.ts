@@ -227,13 +227,12 @@ pmTest.describe('the userspace path manager', () => {
     await expect(ue.call('removeAnnounced', { token, localId: 99 })).rejects.toMatchObject({ code: 'EINVAL' })
     // A subflow that is none.
     await ue.call('destroySubflow', cell)
-    const words = expect.toBeOneOf([undefined, 'subflow not found']) // none on 6.1
-    await expect(ue.call('destroySubflow', cell)).rejects.toEqual(
-      expect.objectContaining({ code: 'ESRCH', kernelMessage: words }),
-    )
-    await expect(ue.call('setBackup', { ...cell, backup: true })).rejects.toEqual(
-      expect.objectContaining({ code: 'EINVAL', kernelMessage: words }),
-    )
+    const notFound =
+      (expected: string) =>
+      ({ code, kernelMessage = 'subflow not found' }: { code: string; kernelMessage?: string }) =>
+        code === expected && kernelMessage === 'subflow not found' // no words on 6.1
+    await expect(ue.call('destroySubflow', cell)).rejects.toSatisfy(notFound('ESRCH'))
+    await expect(ue.call('setBackup', { ...cell, backup: true })).rejects.toSatisfy(notFound('EINVAL'))
     await ue.call('close', fd)
     await pause(100)
     await expect(make(2)).rejects.toEqual(refused('EINVAL', 'invalid token'))
