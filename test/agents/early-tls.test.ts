@@ -138,6 +138,21 @@ const CASES: Record<string, Case> = {
       controller.signal.addEventListener('abort', () => socket.destroy(new Error('aborted')))
     },
   },
+  "ended at once, with ''": { act: socket => void socket.resume().end('') },
+  'ended at once, with empty chunks': {
+    act(socket) {
+      socket.cork()
+      socket.write('')
+      socket.write(Buffer.alloc(0))
+      socket.resume().end()
+    },
+  },
+  "'' written at once, then destroyed": {
+    act(socket) {
+      socket.write('')
+      socket.destroy()
+    },
+  },
   'ended at once, with data': { act: socket => void socket.resume().end('bye') },
   'ended at once, without': { act: socket => void socket.resume().end() },
   'unref and ref, noDelay and keepAlive, before': {

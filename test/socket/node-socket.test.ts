@@ -154,7 +154,7 @@ mptcpTest.describe('without a part, a connection is made, and one warning says w
   })
 })
 
-for (const name of ['start', 'handleBelow'] as const)
+for (const name of ['start', 'write', 'handleBelow'] as const)
   mptcpTest(`without ${name}, TLS begins after 'connect'`, async () => {
     const { inside, connectTls } = await without(name)
     const server = await listening(tls.createServer({ cert, key }, socket => socket.pipe(socket)))

@@ -271,8 +271,13 @@ export class Connecting {
   #resolved(addresses: Addresses): void {
     if (this.#over) return
     this.#isResolved = true
+    if (this.#settings.earlyData) this.#prepareHello()
+    if (!this.#over) this.#begin(addresses)
+    // It takes a millisecond or more to make one: a SYN that is under way need not have waited for it.
     this.#prepareHello()
-    if (this.#over) return
+  }
+
+  #begin(addresses: Addresses): void {
     const port = Number(this.#options.port)
     const { blockList = (this.#socket as { blockList?: BlockList }).blockList } = this.#options as {
       blockList?: BlockList

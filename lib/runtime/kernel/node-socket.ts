@@ -44,6 +44,8 @@ export const NAMES = {
   handleBelow: '_parent',
   /** The method with which a TLSSocket of a client sends its ClientHello: a listener for 'connect'. */
   start: '_start',
+  /** Where `_write` and `_writev` of a socket lead, at once or at `'connect'`. */
+  write: '_writeGeneric',
   /** The listener that accepted a socket. */
   server: '_server',
   /** The method of net.Server that binds and listens. */
@@ -318,9 +320,40 @@ export function startTls(secure: Socket): boolean {
   if (failed) {
     const { error } = failed
     secure.prependOnceListener('connect', () => void (onerror && Reflect.apply(onerror, handle, [error])))
-  }
+  } else holdEmptyWrites(secure)
   return failed === undefined
 }
+
+/**
+ * Node's TLS finishes an empty write when the bytes before it have left. At `'connect'` that is after the handshake, since the
+ * ClientHello is still leaving. An early one has left. So an empty write waits here for the handshake: the end of the stream behind
+ * it, as of `end('')`, would overtake the handshake.
+ */
+function holdEmptyWrites(secure: Socket): void {
+  const write = Reflect.get(secure, NAMES.write) as WriteGeneric
+  const held: WriteGeneric = function (isList, data, encoding, done) {
+    const isEmpty = isList ? (data as WrittenChunk[]).every(({ chunk }) => chunk.length === 0) : data.length === 0
+    if (!isEmpty) return write.call(this, isList, data, encoding, done)
+    const closed = () => done(new AtsssError('ERR_ATSSS_CLOSED', 'The connection was closed before its TLS handshake'))
+    this.once('close', closed).once('secure', () => {
+      this.off('close', closed)
+      write.call(this, isList, data, encoding, done)
+    })
+  }
+  Reflect.set(secure, NAMES.write, held)
+  secure.once('secure', () => {
+    if (Reflect.get(secure, NAMES.write) === held) Reflect.deleteProperty(secure, NAMES.write)
+  })
+}
+
+type WrittenChunk = { chunk: string | Uint8Array }
+type WriteGeneric = (
+  this: Socket,
+  isList: boolean,
+  data: WrittenChunk[] | string | Uint8Array,
+  encoding: string,
+  done: (error?: Error) => void,
+) => void
 
 /** The error of a TLSSocket that has been started, and has written nothing. */
 export function noHello(): AtsssError {
@@ -576,6 +609,7 @@ function sendsHelloAtOnce(): boolean {
   try {
     const start = Reflect.get(secure, NAMES.start)
     const handle = handleOf(secure)
+    if (typeof Reflect.get(secure, NAMES.write) !== 'function') return false
     if (typeof start !== 'function' || handle?.open?.(openSync('/dev/null', 'w')) !== 0) return false
     Reflect.set(secure, NAMES.connecting, false)
     Reflect.apply(start, secure, [])
