@@ -181,7 +181,9 @@ function printText(measurements: readonly Measurement[]): void {
     const both = rate('both together')
     if (both === undefined) return []
     const sum = BOTH.reduce((total, access) => total + (rate(`${access} alone`) ?? 0), 0)
-    return [`Together they carry ${((100 * both) / sum).toFixed(0)} % of what each carries alone, ${direction}.`]
+    return [
+      `Both together, ${direction}: ${both.toFixed(1)} Mbit/s, ${((100 * both) / sum).toFixed(0)} % of the sum of the two alone (${sum.toFixed(1)}).`,
+    ]
   })
   const level = measurements[0]?.level
   const less =

@@ -1,14 +1,14 @@
 /** Reads the preload's configuration, `atsss.json`, for the commands. */
 import { existsSync } from 'node:fs'
-import type { AtsssError } from '../errors.js'
+import { AtsssError } from '../errors.js'
 import type { MptcpOptions } from '../input/options.js'
 import { DEFAULT_RULES } from '../policy/rules/presets.js'
 import { readRules } from '../policy/rules/read.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
+import { configError } from '../preload/config.js'
 import { CONFIG, findConfig } from '../preload/find-config.js'
 import { resolveSession, type SessionOptions } from '../session/options.js'
-import { UsageError } from './arguments.js'
 
 export interface Config {
   /** A session's options if there are `accesses`, else those of `connect()`. */
@@ -22,11 +22,11 @@ export interface Config {
 /**
  * @param path of the file, or the JSON itself
  * @defaultValue `$ATSSS_CONFIG`, or the `atsss.json` that `findConfig` finds
- * @throws UsageError if there is no configuration, or it is invalid
+ * @throws ERR_ATSSS_CONFIG if there is no configuration, or it is invalid
  */
 export function readConfig(path: string | undefined): Config {
   if (path !== undefined && !path.trimStart().startsWith('{') && !existsSync(path))
-    throw new UsageError(`--config ${path}: there is no such file`)
+    throw configError(`--config ${path}`, 'there is no such file')
   try {
     const env = path === undefined ? process.env : { [CONFIG]: path }
     const options = findConfig(env).config.via as Partial<SessionOptions> & MptcpOptions
@@ -37,6 +37,7 @@ export function readConfig(path: string | undefined): Config {
   } catch (error) {
     const { code, message } = error as AtsssError
     if (code !== 'ERR_ATSSS_CONFIG') throw error
-    throw new UsageError(path === undefined ? `${message}; or name another file with --config FILE` : message)
+    if (path !== undefined) throw error
+    throw new AtsssError(code, `${message}; or name another file with --config FILE`)
   }
 }

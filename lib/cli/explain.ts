@@ -14,7 +14,7 @@ import { openLinkMonitor } from '../runtime/network/link-monitor.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { type Config, readConfig } from './config.js'
 import { readNamedFile } from './named-file.js'
-import { rulesIn } from './rules/file.js'
+import { presetNamed, rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf } from './rules/words.js'
 import { coloursFor, progress } from './terminal.js'
 
@@ -105,8 +105,7 @@ function outcomeOf(rule: Rule, accesses: Accesses, unenforceable: Config['option
 }
 
 function rulesNamed(name: string): readonly Rule[] {
-  const preset = /^[a-z]+$/.test(name) ? Buffer.from(JSON.stringify(name)) : undefined
-  return rulesIn(preset ?? readNamedFile('--rules', name), name).rules
+  return rulesIn(presetNamed(name) ?? readNamedFile('--rules', name), name).rules
 }
 
 /** The accesses as the links show them now. Without interfaces, both count as available. */

@@ -10,7 +10,7 @@ import { BOTH } from '../policy/steering/accesses.js'
 import { encodeContainer, type RuleFraming } from '../wire/atsss/container.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { readNamedFile } from './named-file.js'
-import { type RulesFile, rulesIn } from './rules/file.js'
+import { presetNamed, type RulesFile, rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf, trafficInWords } from './rules/words.js'
 import { type Colours, coloursFor } from './terminal.js'
 
@@ -27,8 +27,8 @@ const OPTIONS = {
 
 export const help = `Usage: atsss rules check|encode [options] FILE
 
-check: checks ATSSS rules, and prints them in the order in which they are evaluated. FILE ('-': standard input) has
-them as JSON (an array, the name of a preset, a policy decision of TS 29.512, or an object with 'rules' such as
+check: checks ATSSS rules, and prints them in the order in which they are evaluated. FILE is the name of a preset
+(handover, interactive, aggregate), or a file ('-': standard input) that has them as JSON (an array, the name of a preset, a policy decision of TS 29.512, or an object with 'rules' such as
 atsss.json), as an ATSSS container, or as a NAS message with a container; the last two as bytes, hexadecimal or base64.
 
 encode: prints the ATSSS container (TS 24.193) with these rules in hexadecimal. In the layout rule-id each needs a
@@ -41,6 +41,7 @@ Exit status: 0 valid, 1 a rule is wrong, or its connections would be refused her
 
 Examples:
   atsss rules check rules.json
+  atsss rules check handover
   echo AQAKAAgJAAEBBAEEAQ== | atsss rules check --json - > rules.json
   atsss rules encode rules.json | atsss decode
 `
@@ -58,7 +59,7 @@ export async function run(args: string[]): Promise<number> {
     throw new UsageError(`no file is given: atsss rules ${action} FILE, or '-' for standard input`)
   if (more.length > 0) throw new UsageError(`expected one file, got also '${more[0]}'`)
   const file = rulesIn(
-    path === '-' ? readFileSync(0) : readNamedFile(action, path),
+    path === '-' ? readFileSync(0) : (presetNamed(path) ?? readNamedFile(action, path)),
     path === '-' ? 'standard input' : path,
   )
   if (action === 'encode') return printContainer(file, framingOf(values))

@@ -8,6 +8,7 @@ import { parseConfig } from '../preload/config.js'
 import { CONFIG, findConfig, hasDefaultFile } from '../preload/find-config.js'
 import { type Addon, native } from '../runtime/kernel/native.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
+import { isNoNode } from './run/program.js'
 import { passSignals } from './signals.js'
 import { VIA_OPTIONS } from './via.js'
 
@@ -42,7 +43,8 @@ Runs a command. Every Node process in it makes its TCP connections over MPTCP, a
 
 ${optionLines(OPTIONS)}
 
-Without --config, a configuration file is read only when no other option is given.
+Without --config, a configuration file is read only when no other option is given. Only Node processes use MPTCP: a
+command such as curl runs unchanged, and a warning says so.
 
 Exit status: the command's; 126 when it cannot be executed, 127 when it is not found. The command takes the place of
 this process, so signals reach it.
@@ -59,7 +61,12 @@ export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArguments(args, OPTIONS, true)
   const [command, ...rest] = positionals
   if (command === undefined) throw new UsageError('no command to run is given: atsss run -- node app.js')
-  return await runWith(command, rest, configuration(values))
+  const config = configuration(values)
+  if (isNoNode(command))
+    process.stderr.write(
+      `atsss run: ${command} is no Node program: its connections stay as they are; only Node processes that it starts use MPTCP\n`,
+    )
+  return await runWith(command, rest, config)
 }
 
 /** The value for ATSSS_CONFIG: a path or JSON, already checked. */

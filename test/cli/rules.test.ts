@@ -248,11 +248,30 @@ test.each([
     ['explain', 'example.com'],
     "the destination must be HOST:PORT, [IPv6 ADDRESS]:PORT or HOST PORT, with a port in 1…65535; it is 'example.com'",
   ],
-  [['explain', 'a:1', '--config', '/no/such'], '--config /no/such: there is no such file'],
 ])('%j is a wrong command line', async (args, message) => {
   const { status, stderr } = await atsss(args)
   expect(status).toBe(2)
   expect(stderr.split('\n')[0]).toBe(`atsss ${args[0]}: ${message}`)
+})
+
+test('a missing or broken file has one status, whichever command reads it', async () => {
+  const broken = file('broken.json', { accesses: 1 })
+  const commands = [
+    ['explain', 'a:1', '--config', '/no/such'],
+    ['explain', 'a:1', '--config', broken],
+    ['explain', 'a:1', '--rules', '/no/such'],
+    ['rules', 'check', '/no/such'],
+    ['rules', 'check', broken],
+  ]
+  const ended = await Promise.all(commands.map(args => atsss(args)))
+  expect(ended.map(({ status }) => status)).toEqual([1, 1, 1, 1, 1])
+  expect(ended[0]!.stderr).toBe('atsss explain: --config /no/such: there is no such file\n')
+}, 15_000)
+
+test('the name of a preset stands for its rules', async () => {
+  const { status, stdout } = await atsss(['rules', 'check', 'handover'])
+  expect(status).toBe(0)
+  expect(stdout).toContain('1 rule, from a preset')
 })
 
 test('explain: the rule, its mode, the access, and why not the rules before it', async () => {

@@ -113,6 +113,16 @@ for (const [how, env] of [
       expect((await run(text)).status).toBe(7)
     })
 
+    test('a command that is no Node program: said, and run', async () => {
+      const run = (...words: string[]) => atsss(['run', '--', ...words], '', { ATSSS_CONFIG: CONFIG, ...env })
+      expect(await run('sleep', '0')).toMatchObject({
+        status: 0,
+        stderr: expect.stringContaining('atsss run: sleep is no Node program: its connections stay as they are'),
+      })
+      expect((await run('sh', '-c', 'exit 0')).stderr).not.toContain('no Node program')
+      expect((await run(node, '-e', '0')).stderr).not.toContain('no Node program')
+    })
+
     test('has the signals of a shell: SIGPIPE ends a writer whose reader is gone', async () => {
       const { stdout } = await atsss(
         ['run', '--', 'sh', '-c', 'yes 2>&1 >/dev/full; (yes; echo $? >&2) 2>&1 | head -1; trap'],

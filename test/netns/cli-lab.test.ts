@@ -152,11 +152,13 @@ labTest('bench: what takes no upload', async () => {
 })
 
 labTest('bench: what is no download', async () => {
-  const [missing, none] = await Promise.all([
+  const [missing, small, none] = await Promise.all([
     lab('--quiet', '--', ...BUILT, 'bench', 'http://198.51.100.2/nothing').ended,
+    lab('--quiet', '--', ...BUILT, 'bench', 'http://198.51.100.2/bytes/10').ended,
     lab('--quiet', '--', ...BUILT, 'bench', 'ftp://198.51.100.2/').ended,
   ])
-  expect([missing.status, none.status]).toEqual([2, 2])
+  expect([missing.status, small.status, none.status]).toEqual([2, 2, 2])
+  expect(small.stderr).toContain('http://198.51.100.2/bytes/10 has 10 bytes, which is too little to measure')
   expect(missing.stderr).toContain('http://198.51.100.2/nothing answered with status 404: give the URL of a large file')
   expect(none.stderr).toContain("the URL must begin with http:// or https://; it is 'ftp://198.51.100.2/'")
 })

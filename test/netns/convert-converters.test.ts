@@ -111,7 +111,7 @@ labTest.describe('a converter', () => {
     const result = await rig.run(ping(rig.at(port)), ping(rig.at(port), { fallback: 'direct' }))
     expect(result.connections[0]!.error).toMatchObject({
       code: 'ECONNREFUSED',
-      message: `connect ECONNREFUSED ${rig.at(port)}`,
+      message: `connect ECONNREFUSED ${rig.at(port)}: this is the converter, and nothing listens on its port`,
     })
     expect(result.connections[1]).toMatchObject({
       text: 'ping',
@@ -129,7 +129,10 @@ labTest.describe('a converter', () => {
       ping(`${SILENT}:5124`, { fallback: 'direct', connectTimeout: 400 }),
     )
     const [failed, direct, tooLate] = result.connections
-    expect(failed!.error).toMatchObject({ code: 'ETIMEDOUT', message: `connect ETIMEDOUT ${SILENT}:5124` })
+    expect(failed!.error).toMatchObject({
+      code: 'ETIMEDOUT',
+      message: `connect ETIMEDOUT ${SILENT}:5124: this is the converter, and it does not answer`,
+    })
     expect(direct).toMatchObject({ text: 'ping', report: { protocol: 'mptcp', converterError: { code: 'ETIMEDOUT' } } })
     expect(tooLate!.error).toMatchObject({ code: 'ETIMEDOUT' })
     expectNoLeak(result)

@@ -160,7 +160,7 @@ labTest.describe('a SYN with data', () => {
       )
       expect(result.connections[0]!.error).toMatchObject({
         code: 'ETIMEDOUT',
-        message: `connect ETIMEDOUT ${rig.at(own)}`,
+        message: `connect ETIMEDOUT ${rig.at(own)}: this is the converter, and it does not answer`,
       })
       const syns = synsOf(packets).filter(([first]) => first!.mptcp === MP_CAPABLE)
       expect(syns).toHaveLength(4)

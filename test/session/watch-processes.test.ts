@@ -22,7 +22,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 const PROGRAM = `
   import { MaPduSession } from '${compiledUrl('lib/index.ts')}'
   const session = new MaPduSession({
-    accesses: { '3gpp': 'none0', 'non-3gpp': 'lo' }, controller: 'inline', watch: process.argv[1],
+    accesses: { '3gpp': 'none0', 'non-3gpp': 'lo' }, controller: 'inline', watch: process.argv[1] || true,
   })
   process.on('message', how => {
     if (how === 'exit') process.exit()
@@ -39,8 +39,10 @@ interface Program {
   end(how: 'close' | 'exit'): Promise<void>
 }
 
-async function start(): Promise<Program> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, path], {
+/** @param at its path; empty: in the user's folder, which is in this test's */
+async function start(at = path): Promise<Program> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, at], {
+    env: { ...process.env, XDG_RUNTIME_DIR: folder },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -97,4 +99,17 @@ test('a process that was killed leaves its socket, which the next one replaces',
   expect(second.state).toBe('listening')
   expect(await pidAtPath()).toBe(second.process.pid)
   await second.end('close')
+})
+
+test('a process that a signal has ended leaves its socket, which the next session of the user removes', async () => {
+  const first = await start('')
+  const left = join(folder, 'atsss', `${first.process.pid}.sock`)
+  expect(existsSync(left)).toBe(true)
+  const ended = once(first.process, 'exit')
+  first.process.kill('SIGTERM')
+  await ended
+  const [second, third] = [await start(''), await start('')]
+  await expect.poll(() => existsSync(left)).toBe(false)
+  for (const { process } of [second, third]) expect(existsSync(join(folder, 'atsss', `${process.pid}.sock`))).toBe(true)
+  await Promise.all([second.end('close'), third.end('exit')])
 })

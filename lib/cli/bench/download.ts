@@ -19,19 +19,30 @@ export async function download(session: MaPduSession, url: URL, ms: number): Pro
   let longestGap = 0
   while (first === undefined || performance.now() - first < ms) {
     const response = await request(session, url)
+    const before = bytes
+    let isWhole = true
     for await (const chunk of response) {
       const now = performance.now()
       first ??= now
       if (last > 0) longestGap = Math.max(longestGap, now - last)
       last = now
       bytes += (chunk as Buffer).length
-      if (now - first >= ms) break
+      isWhole = now - first < ms
+      if (!isWhole) break
     }
     response.destroy()
-    if (first === undefined) throw new AtsssError('ERR_ATSSS_OPTION', `${url} is empty: give the URL of a large file`)
+    const size = bytes - before
+    if (isWhole && size < LEAST_BYTES)
+      throw new AtsssError(
+        'ERR_ATSSS_OPTION',
+        `${url} has ${size} bytes, which is too little to measure: give the URL of a file of some megabytes`,
+      )
   }
   return { bytes, duration: last - first, longestGap }
 }
+
+/** Less than this is in the first round trips, and measures nothing but them. */
+const LEAST_BYTES = 100_000
 
 async function request(session: MaPduSession, url: URL): Promise<IncomingMessage> {
   // No `agent`, not even `false`: Node would not call createConnection.

@@ -1,9 +1,10 @@
 /** Reads rules from a file: JSON, a configuration that has them, or a container or NAS message as bytes or text. */
+import { existsSync } from 'node:fs'
 import { AtsssError } from '../../errors.js'
 import type { RuleUpdate } from '../../policy/rules/container.js'
 import { parseRules } from '../../policy/rules/json.js'
 import { isPolicyDecision } from '../../policy/rules/json-pcc.js'
-import { presetRules } from '../../policy/rules/presets.js'
+import { PRESETS, presetRules } from '../../policy/rules/presets.js'
 import { readRules } from '../../policy/rules/read.js'
 import type { Rule } from '../../policy/rules/rule.js'
 import { decodeSessionMessage, isNasMessage } from '../../wire/atsss/nas.js'
@@ -30,6 +31,11 @@ export function rulesIn(content: Uint8Array, origin: string): RulesFile {
   if (container === undefined)
     throw new AtsssError('ERR_ATSSS_RULE', `${origin}: the NAS message has no ATSSS container`)
   return { ...readRules([], container), source: isNas ? 'a NAS message' : 'an ATSSS container' }
+}
+
+/** A preset's name in JSON, if the word is one, and no file has that name. */
+export function presetNamed(word: string): Buffer | undefined {
+  return Object.hasOwn(PRESETS, word) && !existsSync(word) ? Buffer.from(JSON.stringify(word)) : undefined
 }
 
 function parseJson(text: string, origin: string): unknown {

@@ -134,26 +134,29 @@ export function findSocket(wanted: string | undefined): string {
   if (wanted !== undefined && !/^\d+(-\d+)?$/.test(wanted)) return wanted
   const folder = watchFolder()
   if (wanted !== undefined) return join(folder, `${wanted}.sock`)
-  const found = socketsIn(folder)
+  const { live: found, left } = socketsIn(folder)
   const [only, ...more] = found
   if (only !== undefined && more.length === 0) return join(folder, only)
   const ids = found.map(name => name.replace('.sock', '')).join(', ')
   throw new AtsssError(
     'ERR_ATSSS_WATCH',
     only === undefined
-      ? `there is no session to watch: ${folder} has no socket of a running process. Give the session the option "watch: true"; ` +
+      ? `there is no session to watch: ${left === 0 ? `${folder} has no socket` : `the processes of the ${left === 1 ? 'socket' : `${left} sockets`} in ${folder} have ended`}. Give the session the option "watch: true"; ` +
           'watch the session of another user, such as root, as that user'
       : `there are several sessions to watch: name one of ${ids}`,
   )
 }
 
-/** The sockets of running processes. */
-function socketsIn(folder: string): string[] {
+/** The names of the sockets of running processes, and how many others have left. */
+export function socketsIn(folder: string): { live: string[]; left: number } {
+  let all: string[] = []
   try {
-    return readdirSync(folder).filter(name => /^\d+(-\d+)?\.sock$/.test(name) && isAlive(Number.parseInt(name, 10)))
+    all = readdirSync(folder).filter(name => /^\d+(-\d+)?\.sock$/.test(name))
   } catch {
-    return []
+    // There is no folder before the first session.
   }
+  const live = all.filter(name => isAlive(Number.parseInt(name, 10)))
+  return { live, left: all.length - live.length }
 }
 
 function isAlive(pid: number): boolean {

@@ -94,7 +94,9 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
       return reactToSystemError(failure.error, via)
     case 'unanswered': {
       const { address, port } = via?.endpoint ?? destination
-      return { scope: 'way', error: systemError(constants.errno.ETIMEDOUT, 'connect', address, port) }
+      const { ETIMEDOUT } = constants.errno
+      const why = via && whyNoConverter(ETIMEDOUT)
+      return { scope: 'way', error: systemError(ETIMEDOUT, 'connect', address, port, undefined, why) }
     }
     case 'tcp':
       return {
@@ -158,6 +160,18 @@ function reactTo(failure: Failure, candidate: Candidate): Reaction {
       }
     case 'error-tlv':
       return reactToErrorTlv(failure.code, failure.detail, candidate, via)
+  }
+}
+
+/** What the message of a system error adds if it was a converter that was not reached: the address alone does not say so. */
+export function whyNoConverter(errno: number): string {
+  switch (errno) {
+    case constants.errno.ECONNREFUSED:
+      return ': this is the converter, and nothing listens on its port'
+    case constants.errno.ETIMEDOUT:
+      return ': this is the converter, and it does not answer'
+    default:
+      return ': this is the converter'
   }
 }
 

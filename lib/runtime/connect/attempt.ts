@@ -16,7 +16,7 @@ import {
 } from '../../policy/connect/candidates.js'
 import type { OneRttReason } from '../../policy/connect/converter-memory.js'
 import { otherEnd } from '../../policy/connect/half-fallback.js'
-import type { Failure, Sent } from '../../policy/connect/reaction.js'
+import { type Failure, type Sent, whyNoConverter } from '../../policy/connect/reaction.js'
 import { decode, encode, HEADER_LENGTH, messageLength, type Tlv } from '../../wire/convert/index.js'
 import { decodeMptcpInfo } from '../../wire/kernel/mptcp-info.js'
 import { decodeTcpInfo, TCP_STATES, type TcpInfo } from '../../wire/kernel/tcp-info.js'
@@ -406,7 +406,10 @@ export class Attempt {
   /** @param errno positive */
   #failed(errno: number): void {
     const { via, destination } = this.candidate
-    this.#fail({ kind: 'system', error: failedConnect(errno, via?.endpoint ?? destination, this.#plan) })
+    this.#fail({
+      kind: 'system',
+      error: failedConnect(errno, via?.endpoint ?? destination, this.#plan, via && whyNoConverter(errno)),
+    })
   }
 
   #fail(failure: Failure): void {

@@ -10,15 +10,18 @@ import { native } from '../kernel/native.js'
  *
  * @param errno positive
  * @param local what the application has bound it to
+ * @param why what the message says more than Node's, from its colon on
  */
 export function failedConnect(
   errno: number,
   { address, port }: { address: string; port: number },
   local: { localAddress: string | undefined; localPort: number | undefined },
+  why = '',
 ): SystemError {
   const { localPort, localAddress = anyAddress(address.includes(':') ? 6 : 4) } = local
-  if (localPort === undefined) return systemError(errno, 'connect', address, port || undefined)
-  const error = systemError(errno, 'connect', address, port || undefined, { address: localAddress, port: localPort })
+  const own = localPort === undefined ? undefined : { address: localAddress, port: localPort }
+  const error = systemError(errno, 'connect', address, port || undefined, own, why)
+  if (localPort === undefined) return error
   return Object.assign(error, { localAddress, localPort })
 }
 

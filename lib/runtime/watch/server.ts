@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
   type Stats,
@@ -101,6 +102,7 @@ export class WatchServer {
       } finally {
         rmSync(place, { recursive: true, force: true })
       }
+      if (wanted === undefined) void removeLeftOvers(folder)
       if (this.#closed) remove(this.#path)
       else process.once('exit', this.#removeAtExit)
       return this.#path
@@ -197,6 +199,18 @@ function ownFolder(): string {
     )
   return folder
 }
+
+/** A process that a signal has ended could not remove its socket. */
+async function removeLeftOvers(folder: string): Promise<void> {
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name)
+    const found = statOf(path)
+    if (NUMBERED.test(name) && found?.isSocket() && (await isLeftOver(path)))
+      takeAway(path, found, join(folder, `.old-${process.pid}-${name}`))
+  }
+}
+
+const NUMBERED = /^\d+(-\d+)?\.sock$/
 
 /** Links `name` to `PID.sock`, or to `PID-2.sock` and so on: the process may have other sessions, also in worker threads. */
 async function claimNumbered(name: string, folder: string): Promise<string> {

@@ -283,6 +283,7 @@ describe('failures without an Error TLV', () => {
   test('unanswered SYNs: the error has the address they were sent to, the converter’s or the server’s', () => {
     const { error } = react({ kind: 'unanswered' }, way(server, converter), 'nothing')
     expect(error).toMatchObject({ address: '198.51.100.1', port: 5124, syscall: 'connect' })
+    expect(error.message).toBe('connect ETIMEDOUT 198.51.100.1:5124: this is the converter, and it does not answer')
     expect(react({ kind: 'unanswered' }, way(server), 'nothing').error).toMatchObject({
       address: '192.0.2.1',
       port: 443,
