@@ -15,8 +15,9 @@ import type { Held, Line, Task } from './tasks.js'
 const STUCK_MS = 30_000
 /** A client is closed after so many exchanges, and another one made. */
 const LIFE = 12
-/** How long the kernel and the libraries may take to close what is closed. */
-const SETTLE_MS = 5_000
+/** How long a library may take to close, and then the kernel. */
+const CLOSE_MS = 5_000
+const SETTLE_MS = 20_000
 
 const task = JSON.parse(process.argv[2]!) as Task
 const say = (line: Line) => void process.stdout.write(`${JSON.stringify(line)}\n`)
@@ -72,7 +73,7 @@ async function use(library: string, random: () => number, resting: AbortSignal):
       }
     }
     await Promise.all(Array.from({ length: echo ? 1 : task.parallel }, again))
-    await Promise.race([client.close(), delay(SETTLE_MS, undefined, { ref: false })])
+    await Promise.race([client.close(), delay(CLOSE_MS)])
   }
 }
 
@@ -157,6 +158,8 @@ async function held(): Promise<Held> {
   let now = count()
   for (const end = Date.now() + SETTLE_MS; Date.now() < end && now.connections > 0; now = count()) await delay(50)
   await delay(1_000)
+  for (const { host, port } of session.stats().connections)
+    say({ event: 'degraded', message: `the connection to ${host}:${port} is still open` })
   gc?.()
   gc?.()
   const { heapUsed, external, rss } = process.memoryUsage()

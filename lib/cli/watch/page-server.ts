@@ -50,16 +50,15 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
     // DNS rebinding: a foreign page whose name now resolves to loopback sends that name.
     if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ''))
       return refuse(response, 403, 'this address does not serve the page: open the one that atsss printed')
-    // To browsers, pages of other ports of this host are of the same site: they send the cookie with their requests, too.
+    // To browsers, pages of other ports of this host are of the same site.
     const { origin, host } = request.headers
     if (origin !== undefined && origin !== `http://${host}`)
       return refuse(response, 403, 'another page has sent this request')
-    // Browsers send cookies to every port of a host, so the name has the port: several pages may be open at a time.
-    const cookie = `atsss-${request.socket.localPort}`
-    if (!isToken(searchParams.get('token') ?? cookieOf(request, cookie), token))
-      return refuse(response, 403, 'the token is missing or wrong: open the address that atsss printed, with its token')
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
-    response.setHeader('Set-Cookie', `${cookie}=${token}; HttpOnly; SameSite=Strict; Path=/`)
+    // No cookie: browsers would send it to every port of this host, and so to other users' servers.
+    const isOpen = request.method === 'GET' && PUBLIC.has(pathname)
+    if (!isOpen && !isToken(searchParams.get('token') ?? '', token))
+      return refuse(response, 403, 'the token is missing or wrong: open the address that atsss printed, with its token')
     if (pathname === '/events') return story.follow(response)
     if (request.method === 'POST') {
       const wish = JSON.parse(await bodyOf(request))
@@ -126,6 +125,9 @@ const SCRIPTS = ['page.js', 'charts.js', 'links.js', 'wishes.js']
 /** The files of uPlot's folder dist/ that scripts/page.ts copies beside the page. */
 export const CHART_FILES = ['uPlot.iife.min.js', 'uPlot.min.css'] as const
 
+/** What anyone can read in the package. */
+const PUBLIC = new Set([...SCRIPTS, 'page.css', 'uPlot.js', 'uPlot.css'].map(name => `/${name}`))
+
 function pageFiles(): Record<string, PageFile> {
   const folder = fileURLToPath(new URL('./page/', import.meta.url))
   const own = (name: string) => readFileSync(join(folder, name))
@@ -146,11 +148,6 @@ function pageFiles(): Record<string, PageFile> {
 function isToken(given: string, token: string): boolean {
   const [bytes, right] = [Buffer.from(given), Buffer.from(token)]
   return bytes.length === right.length && timingSafeEqual(bytes, right)
-}
-
-function cookieOf(request: IncomingMessage, name: string): string {
-  const cookies = (request.headers.cookie ?? '').split(/;\s*/)
-  return cookies.find(each => each.startsWith(`${name}=`))?.slice(name.length + 1) ?? ''
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {

@@ -61,18 +61,18 @@ async function get(path: string, options: { method?: string; headers?: object; b
 }
 const tokenOf = () => new URL(page.url).searchParams.get('token')!
 const portOf = () => new URL(page.url).port
-const cookie = () => ({ Cookie: `atsss-1=${'f'.repeat(32)}; atsss-${portOf()}=${tokenOf()}` })
+const withToken = (path: string) => `${path}?token=${tokenOf()}`
 
 describe('the page', () => {
-  test('only with the token, from the address or from the cookie that the page sets', async () => {
+  test('only with the token, which is in the address and in no cookie: browsers send those to other ports, too', async () => {
     const { status, text, headers } = await get(page.url)
     expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
     expect(headers['content-security-policy']).toMatch(/default-src 'self'/)
-    expect(headers['set-cookie']![0]).toBe(`atsss-${portOf()}=${tokenOf()}; HttpOnly; SameSite=Strict; Path=/`)
+    expect(headers['set-cookie']).toBeUndefined()
     // Nothing from elsewhere.
     expect(text.match(/https?:\/\//)).toBeNull()
     for (const name of ['page.js', 'charts.js', 'links.js', 'wishes.js', 'page.css', 'uPlot.js', 'uPlot.css'])
-      expect(await get(`/${name}`, { headers: cookie() })).toMatchObject({ status: 200 })
+      expect(await get(`/${name}`)).toMatchObject({ status: 200 })
   })
 
   test.each([
@@ -80,7 +80,9 @@ describe('the page', () => {
     ['a wrong one', `/?token=${'0'.repeat(32)}`, {}],
     ['one too short', '/?token=0', {}],
     ['one of as many letters, and more bytes', `/?token=${'é'.repeat(32)}`, {}],
-    ['a wrong cookie', '/events', { Cookie: `atsss-1=${'f'.repeat(32)}` }],
+    ['a cookie', '/events', { Cookie: `token=${'f'.repeat(32)}` }],
+    ['what happens', '/events', {}],
+    ['the rules', '/rules', {}],
   ])('%s: nothing', async (_, where, headers) => {
     const { status, text } = await get(where, { headers })
     expect([status, text]).toEqual([
@@ -101,7 +103,7 @@ describe('the page', () => {
       expect(await get(page.url, { headers: { Host: host } }), host).toMatchObject({ status: 403 })
   })
 
-  test('not for other pages, on other ports of this host either, whose requests have the cookie', async () => {
+  test('not for other pages, on other ports of this host either, even with the token', async () => {
     const own = `http://127.0.0.1:${portOf()}`
     for (const origin of [
       'http://127.0.0.1:1',
@@ -111,11 +113,11 @@ describe('the page', () => {
       `${own}.evil`,
     ])
       for (const options of [{}, { method: 'POST', body: '{"rules":"aggregate"}' }])
-        expect(await get('/rules', { ...options, headers: { ...cookie(), Origin: origin } }), origin).toMatchObject({
+        expect(await get(withToken('/rules'), { ...options, headers: { Origin: origin } }), origin).toMatchObject({
           status: 403,
           text: 'another page has sent this request\n',
         })
-    expect(await get('/page.js', { headers: { ...cookie(), Origin: own } })).toMatchObject({ status: 200 })
+    expect(await get('/page.js', { headers: { Origin: own } })).toMatchObject({ status: 200 })
   })
 
   test('what it sends is for this page alone', async () => {
@@ -136,7 +138,7 @@ describe('the page', () => {
     '//etc/passwd',
   ])('%s is no file of the page', async path => {
     // Not as a URL, which has no '..'.
-    const asked = request({ host: '127.0.0.1', port: portOf(), path, headers: cookie() as never }).end()
+    const asked = request({ host: '127.0.0.1', port: portOf(), path: withToken(path) }).end()
     const [response] = await once(asked, 'response')
     response.resume()
     expect(response.statusCode).toBe(404)
@@ -147,7 +149,7 @@ describe('the page', () => {
   })
 
   test('what was, and what is', async () => {
-    const { text } = await get('/events', { headers: cookie() })
+    const { text } = await get(withToken('/events'))
     const [past, moment] = text
       .trimEnd()
       .split('\n\n')
@@ -161,8 +163,7 @@ describe('the page', () => {
   })
 
   test('rules and links can be changed; errors are reported', async () => {
-    const post = (where: string, wish: unknown) =>
-      get(where, { method: 'POST', headers: cookie(), body: JSON.stringify(wish) })
+    const post = (where: string, wish: unknown) => get(withToken(where), { method: 'POST', body: JSON.stringify(wish) })
     expect(await post('/rules', { rules: 'aggregate' })).toMatchObject({ status: 204 })
     expect(session.rules[0]!.steering.mode).toBe('load-balancing')
     expect(await post('/rules', { rules: 'agregate' })).toMatchObject({ status: 400, text: /agregate/ })
@@ -170,26 +171,22 @@ describe('the page', () => {
     expect(changes).toEqual([{ carrier: false }])
     page.linkChanged('wifi', { lossPercent: 3 }, 'leaving the station')
     page.linkChanged('wifi', { lossPercent: 3, down: false })
-    const told = (await get('/events', { headers: cookie() })).text
+    const told = (await get(withToken('/events'))).text
     expect(told).toContain('"text":"link wifi: cut","kind":"link"')
     expect(told).toContain('"text":"link wifi: leaving the station"')
     expect(told).toContain('"text":"link wifi: 3 % loss, no black hole any more"')
     expect(await post('/link', { name: 'toString', change: {} })).toMatchObject({ status: 400, text: /no link/ })
     expect(await post('/nowhere', {})).toMatchObject({ status: 404 })
-    expect(await get('/link', { method: 'POST', headers: cookie(), body: '{' })).toMatchObject({ status: 400 })
+    expect(await get(withToken('/link'), { method: 'POST', body: '{' })).toMatchObject({ status: 400 })
     expect(await get('/link', { method: 'POST', body: '{}' })).toMatchObject({ status: 403 })
-    expect(await get('/../../package.json', { headers: cookie() })).toMatchObject({ status: 404 })
+    expect(await get(withToken('/../../package.json'))).toMatchObject({ status: 404 })
   })
 })
 
 test('a page before there is a session, and after it', async () => {
   const other = await startPage()
   const from = async (where: string, init: RequestInit = {}) =>
-    fetch(new URL(where, other.url), {
-      ...init,
-      headers: { cookie: `atsss-${new URL(other.url).port}=${tokenIn(other)}` },
-    })
-  const tokenIn = ({ url }: Page) => new URL(url).searchParams.get('token')!
+    fetch(new URL(where + new URL(other.url).search, other.url), init)
   const told = (await from('/events')).body!.pipeThrough(new TextDecoderStream())
   let text = ''
   const reading = (async () => {

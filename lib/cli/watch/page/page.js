@@ -26,7 +26,7 @@ const charts = {
   rtt: chart($('rtt'), rtt, lines, happenings),
 }
 
-const events = new EventSource('events')
+const events = new EventSource(`events${location.search}`)
 on('past', past => {
   const { hello, moments, links } = past
   most = past.most

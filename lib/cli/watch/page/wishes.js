@@ -4,7 +4,7 @@ export const $ = id => document.getElementById(id)
 
 /** Rejects with the reason that atsss gives. */
 export async function post(path, wish) {
-  const answer = await fetch(path, { method: 'POST', body: JSON.stringify(wish) })
+  const answer = await fetch(path + location.search, { method: 'POST', body: JSON.stringify(wish) })
   if (!answer.ok) throw new Error(await answer.text())
 }
 
