@@ -18,7 +18,7 @@ const session = new MaPduSession({
 })
 session.on('problem', ({ message }) => console.error(message))
 
-const converters = session.network?.converters.map(({ host, port }) => `${host}:${port}`) ?? []
+const converters = session.network?.converters.map(({ host, port }) => `${host} port ${port}`) ?? []
 console.log(`converters: ${converters.join(', ') || 'none'}`)
 for (const rule of session.rules) console.log(rule)
 for (const host of ['video.example', 'anything.example']) console.log(`${host}: ${session.explain(host, 443).why}`)

@@ -28,6 +28,8 @@ export type ErrorCode =
   | 'ERR_ATSSS_HELPER'
   /** The session cannot be watched. */
   | 'ERR_ATSSS_WATCH'
+  /** The congestion control that is asked for is not available. */
+  | 'ERR_ATSSS_CONGESTION'
   /** The kernel cannot open MPTCP sockets, and `mptcp: 'require'` is set. */
   | 'ERR_MPTCP_UNSUPPORTED'
   /** The connection fell back to TCP, and `mptcp: 'require'` is set. */

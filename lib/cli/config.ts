@@ -4,17 +4,17 @@ import { AtsssError } from '../errors.js'
 import type { MptcpOptions } from '../input/options.js'
 import { DEFAULT_RULES } from '../policy/rules/presets.js'
 import { readRules } from '../policy/rules/read.js'
-import type { AccessType, Rule } from '../policy/rules/rule.js'
-import { BOTH } from '../policy/steering/accesses.js'
+import type { Rule } from '../policy/rules/rule.js'
 import { configError } from '../preload/config.js'
 import { CONFIG, findConfig } from '../preload/find-config.js'
+import type { AccessConfigs } from '../runtime/network/access-choice.js'
 import { resolveSession, type SessionOptions } from '../session/options.js'
 
 export interface Config {
   /** A session's options if there are `accesses`, else those of `connect()`. */
   options: Partial<SessionOptions> & MptcpOptions
-  /** The interface of each access; `undefined` without a session. */
-  accesses: Readonly<Record<AccessType, string>> | undefined
+  /** The interfaces that each access may use; `undefined` without a session. */
+  accesses: AccessConfigs | undefined
   rules: readonly Rule[]
   application: { osId?: string; osAppId: string } | undefined
 }
@@ -30,10 +30,9 @@ export function readConfig(path: string | undefined): Config {
   try {
     const env = path === undefined ? process.env : { [CONFIG]: path }
     const options = findConfig(env).config.via as Partial<SessionOptions> & MptcpOptions
-    const session = options.accesses && resolveSession(options as SessionOptions).accesses
-    const interfaces = session && Object.fromEntries(BOTH.map(access => [access, session[access].interface]))
+    const accesses = options.accesses && resolveSession(options as SessionOptions).accesses
     const { rules } = readRules([], options.rules ?? DEFAULT_RULES)
-    return { options, accesses: interfaces as Config['accesses'], rules, application: options.application }
+    return { options, accesses, rules, application: options.application }
   } catch (error) {
     const { code, message } = error as AtsssError
     if (code !== 'ERR_ATSSS_CONFIG') throw error

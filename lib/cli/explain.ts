@@ -9,8 +9,10 @@ import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { BOTH, NOT_MEASURED } from '../policy/steering/accesses.js'
 import { decide, firstAccesses } from '../policy/steering/modes.js'
 import type { Accesses } from '../policy/steering/snapshot.js'
-import { AccessLinks } from '../runtime/network/access-links.js'
+import { AccessLinks, type Tunnel } from '../runtime/network/access-links.js'
 import { openLinkMonitor } from '../runtime/network/link-monitor.js'
+import { interfaceFor } from '../runtime/network/source-routing.js'
+import { vpnInWords } from '../session/vpn.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { type Config, readConfig } from './config.js'
 import { readNamedFile } from './named-file.js'
@@ -68,10 +70,11 @@ export async function run(args: string[]): Promise<number> {
     address = (await lookup(host).finally(busy.end)).address
     found = match(rules, { ...flow, address })
   }
-  const accesses = await accessesNow(config.accesses)
+  const { accesses, tunnels, interfaces } = await accessesNow(config.accesses)
+  const vpn = await vpnFor(address ?? host, tunnels, config.options.vpn)
   const outcome = found.rule && outcomeOf(found.rule, accesses, config.options.unenforceable)
-  if (values.json) printJson({ host, port, address, found, accesses, outcome })
-  else printText({ host, port, address, found, accesses, outcome, interfaces: config.accesses })
+  if (values.json) printJson({ host, port, address, found, accesses, outcome, vpn })
+  else printText({ host, port, address, found, accesses, outcome, vpn, interfaces })
   return outcome !== undefined && outcome.unenforceable === undefined ? 0 : 1
 }
 
@@ -109,22 +112,45 @@ function rulesNamed(name: string): readonly Rule[] {
 }
 
 /** The accesses as the links show them now. Without interfaces, both count as available. */
-async function accessesNow(interfaces: Readonly<Record<AccessType, string>> | undefined): Promise<Accesses> {
+async function accessesNow(config: Config['accesses']): Promise<{
+  accesses: Accesses
+  tunnels: readonly Tunnel[]
+  interfaces: Readonly<Record<AccessType, string>> | undefined
+}> {
   const rest = {
     suspected: false,
     lostAt: Number.NEGATIVE_INFINITY,
     ...NOT_MEASURED,
   }
-  if (interfaces === undefined) {
+  if (config === undefined) {
     const unknown = { ...rest, available: true, why: 'not looked at: no interface is named' }
-    return { '3gpp': unknown, 'non-3gpp': unknown }
+    return { accesses: { '3gpp': unknown, 'non-3gpp': unknown }, tunnels: [], interfaces: undefined }
   }
   const monitor = await openLinkMonitor()
-  const config = { '3gpp': { interface: interfaces['3gpp'] }, 'non-3gpp': { interface: interfaces['non-3gpp'] } }
-  const { facts } = new AccessLinks(config, monitor.state)
+  const { facts, tunnels, interfaces } = new AccessLinks(config, monitor.state)
   monitor.close()
   const state = (access: AccessType) => ({ ...rest, available: facts[access].usable, why: facts[access].why })
-  return { '3gpp': state('3gpp'), 'non-3gpp': state('non-3gpp') }
+  const used = (access: AccessType) => interfaces[access]?.name ?? config[access].interface
+  return {
+    accesses: { '3gpp': state('3gpp'), 'non-3gpp': state('non-3gpp') },
+    tunnels,
+    interfaces: { '3gpp': used('3gpp'), 'non-3gpp': used('non-3gpp') },
+  }
+}
+
+/** What the option `vpn` means for this destination, if the system reaches it by a tunnel. A name is looked up only if there is one. */
+async function vpnFor(
+  host: string,
+  tunnels: readonly Tunnel[],
+  vpn: Config['options']['vpn'],
+): Promise<string | undefined> {
+  if (tunnels.length === 0) return undefined
+  const { address } = await lookup(host)
+  const index = await interfaceFor(undefined, address).catch(() => undefined)
+  return vpnInWords(
+    tunnels.filter(tunnel => tunnel.index === index).map(({ name }) => name),
+    vpn,
+  )
 }
 
 interface Findings {
@@ -134,9 +160,11 @@ interface Findings {
   found: Match
   accesses: Accesses
   outcome: Outcome | undefined
+  /** Undefined: the system does not reach it by a tunnel. */
+  vpn: string | undefined
 }
 
-function printJson({ host, port, address, found, accesses, outcome }: Findings): void {
+function printJson({ host, port, address, found, accesses, outcome, vpn }: Findings): void {
   const brief = ({ id, precedence }: Rule) => ({ ruleId: id, precedence })
   const answer = {
     destination: { host, port, address },
@@ -144,6 +172,7 @@ function printJson({ host, port, address, found, accesses, outcome }: Findings):
     why: found.why,
     skipped: found.skipped.map(({ rule, why }) => ({ ...brief(rule), why })),
     steering: outcome,
+    vpn,
     accesses: Object.fromEntries(
       BOTH.map(access => [access, { available: accesses[access].available, why: accesses[access].why }]),
     ),
@@ -152,7 +181,7 @@ function printJson({ host, port, address, found, accesses, outcome }: Findings):
 }
 
 function printText(about: Findings & { interfaces: Readonly<Record<AccessType, string>> | undefined }): void {
-  const { host, port, address, found, accesses, outcome, interfaces } = about
+  const { host, port, address, found, accesses, outcome, vpn, interfaces } = about
   const { rule, why, skipped } = found
   const colours = coloursFor(process.stdout)
   const named = (access: AccessType) => (interfaces ? `${access} (${interfaces[access]})` : access)
@@ -163,6 +192,7 @@ function printText(about: Findings & { interfaces: Readonly<Record<AccessType, s
     lines.push(`  rule     ${titleOf(rule)}`, `  because  ${why}`, `  mode     ${steeringInWords(rule.steering)}`)
     if (outcome.unsteered) lines.push(colours.warning(`  but      unsteered: ${outcome.unsteered}`))
     else lines.push(`  access   ${outcome.accesses.map(named).join(' first, then ') || 'none'}; now: ${outcome.why}`)
+    if (vpn !== undefined) lines.push(colours.warning(`  vpn      ${vpn}`))
     for (const access of BOTH) {
       const { available, why: state } = accesses[access]
       lines.push(

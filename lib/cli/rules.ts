@@ -148,7 +148,14 @@ function printText(file: RulesFile, findings: readonly Finding[]): void {
 function networkLines(network: NetworkInformation | undefined): string[] {
   if (!network) return []
   const { converters, addresses } = network
-  const found = converters.map(({ host, port }) => hostAndPort(host, port)).join(', ')
+  const found = converters
+    .map(({ host, port }) =>
+      [host]
+        .flat()
+        .map(address => hostAndPort(address, port))
+        .join(' and '),
+    )
+    .join(', ')
   const own = BOTH.map(access => `${access} ${Object.values(addresses[access]).join(' and ')}`).join(', ')
   return [`The network's converters (converters: 'network'): ${found || 'none'}`, `Link-specific addresses: ${own}`]
 }

@@ -10,7 +10,7 @@ import { type Addon, native } from '../runtime/kernel/native.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { isNoNode } from './run/program.js'
 import { passSignals } from './signals.js'
-import { VIA_OPTIONS } from './via.js'
+import { namesIn, VIA_OPTIONS } from './via.js'
 
 const {
   config: CONFIG_FILE,
@@ -75,7 +75,7 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
   if (values['3gpp'] !== undefined || values['non-3gpp'] !== undefined) {
     if (values['3gpp'] === undefined || values['non-3gpp'] === undefined)
       throw new UsageError('--3gpp and --non-3gpp must be given together')
-    given.accesses = { '3gpp': values['3gpp'], 'non-3gpp': values['non-3gpp'] }
+    given.accesses = { '3gpp': namesIn(values['3gpp'] as string), 'non-3gpp': namesIn(values['non-3gpp'] as string) }
   }
   for (const [option, property] of Object.entries(PROPERTIES))
     if (values[option] !== undefined) given[property] = values[option]

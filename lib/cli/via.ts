@@ -17,8 +17,12 @@ export const VIA_OPTIONS = {
     help: 'a configuration; the options below replace what it says',
     unset: '$ATSSS_CONFIG, or atsss.json beside package.json',
   },
-  '3gpp': { type: 'string', value: 'INTERFACE', help: 'with --non-3gpp: use a session over both accesses' },
-  'non-3gpp': { type: 'string', value: 'INTERFACE', help: 'the interface of the other access' },
+  '3gpp': {
+    type: 'string',
+    value: 'INTERFACE[,…]',
+    help: 'with --non-3gpp: use a session over both accesses. Several interfaces, or patterns such as wwan*: the first that works',
+  },
+  'non-3gpp': { type: 'string', value: 'INTERFACE[,…]', help: 'the interface of the other access' },
   rules: { type: 'string', value: 'PRESET', help: 'handover, interactive or aggregate', unset: DEFAULT_RULES },
   converter: {
     type: 'string',
@@ -69,7 +73,7 @@ export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOp
   const { '3gpp': cellular, 'non-3gpp': other } = values
   if ((cellular === undefined) !== (other === undefined))
     throw new UsageError('--3gpp and --non-3gpp must be given together')
-  if (cellular !== undefined) options.accesses = { '3gpp': cellular, 'non-3gpp': other }
+  if (cellular !== undefined) options.accesses = { '3gpp': namesIn(cellular), 'non-3gpp': namesIn(other!) }
   if (options.accesses === undefined && values.rules !== undefined)
     throw new UsageError('--rules needs a session: also give --3gpp INTERFACE and --non-3gpp INTERFACE')
   for (const name of ['rules', 'interface', 'mptcp', 'convert', 'fallback'] as const)
@@ -77,6 +81,11 @@ export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOp
   if (values.converter) options.converters = values.converter
   if (values['allow-loopback']) options.allowLoopback = true
   return options
+}
+
+/** One name, or several with commas between them. */
+export function namesIn(text: string): string | string[] {
+  return text.includes(',') ? text.split(',') : text
 }
 
 /** Makes connections: a session, or `connect()` with its options. */

@@ -36,6 +36,11 @@ export class PrefixSet {
   }
 }
 
+/** An IPv4 address as an IPv6 socket takes it (RFC 4291 §2.5.5.2); others unchanged. */
+export function mappedAddress(address: string): string {
+  return isIPv4(address) ? `::ffff:${address}` : address
+}
+
 /** As RFC 5952 writes it, without a zone, and an IPv4-mapped address as the IPv4 address that it is. */
 export function plainAddress(address: string): string {
   const bytes = new Uint8Array(ADDRESS_LENGTH)

@@ -3,10 +3,12 @@
  * they are checked. After that, nothing is optional.
  */
 
+import { isIP } from 'node:net'
 import { AtsssError } from '../errors.js'
 import type { TcpOption } from '../wire/convert/index.js'
 import { hostAndPort, parseHostAndPort } from './addresses.js'
 import { bytes, flag, integer, interfaceName, invalid, OptionNames, oneOf, text } from './check.js'
+import { congestionName, lowWater, type SocketTuning, tuningOf } from './socket-tuning.js'
 
 /**
  * How the Convert message travels (RFC 8803 §6: in the SYN, or in the first bytes after the handshake).
@@ -19,8 +21,11 @@ export type ConvertForm = 'auto' | '0rtt' | '1rtt'
 
 /** One Transport Converter, by its address or host name. (`ConverterOptions` are those of `createConverter`, in `atsss/converter`.) */
 export interface ConverterAddress {
-  /** An address literal or a host name, whose addresses are all tried (RFC 8305). */
-  host: string
+  /**
+   * An address literal or a host name, whose addresses are all tried (RFC 8305); or a list of address literals of one converter. A
+   * session's further subflows use the converter's address of the family that their access has.
+   */
+  host: string | readonly string[]
   /** TCP port, 1…65535. There is no default (RFC 8803 §10.1). */
   port: number
   /** As {@link MptcpOptions.convert}, for this converter. */
@@ -172,13 +177,32 @@ export interface MptcpOptions {
    * @defaultValue false
    */
   allowLoopback?: boolean
+  /**
+   * The congestion control of all subflows, by the kernel's name (TCP_CONGESTION): `bbr` gets more out of lossy cellular than the usual
+   * `cubic`. If it is not available, connections fail with `ERR_ATSSS_CONGESTION`.
+   *
+   * @defaultValue the system's: net.ipv4.tcp_congestion_control
+   */
+  congestion?: string
+  /**
+   * Bytes that may wait unsent in the kernel before the socket stops taking more (TCP_NOTSENT_LOWAT): what is written later leaves
+   * sooner, and moves with the connection when an access is lost.
+   *
+   * @defaultValue the system's: net.ipv4.tcp_notsent_lowat, no limit
+   * @remarks Range 4_096…1_073_741_824.
+   */
+  notsentLowWater?: number
 }
 
 /** A converter, or the domain to look one up in, with every option decided. */
 export interface ConverterSpec {
   name: string
   /** `network`: those that the network has named to the session; here it has not named any. */
-  where: { host: string; port: number } | { domain: string } | { network: true }
+  where:
+    | { host: string; port: number }
+    | { addresses: readonly string[]; port: number }
+    | { domain: string }
+    | { network: true }
   convert: ConvertForm
   pipelining: boolean
   cookie: Uint8Array | undefined
@@ -202,6 +226,8 @@ export interface Settings {
   tcpOptions: readonly TcpOption[]
   cookies: CookieStore | undefined
   allowLoopback: boolean
+  /** Undefined: as the system has it. */
+  tuning: SocketTuning | undefined
 }
 
 /** Milliseconds: setTimeout accepts no more. */
@@ -257,6 +283,7 @@ export function resolveOptions(options: MptcpOptions & object, isOfSession = fal
     tcpOptions: isBypassed ? withMptcp(tcpOptions) : tcpOptions,
     cookies: cookieStore(options.cookies),
     allowLoopback: flag('allowLoopback', options.allowLoopback, false),
+    tuning: tuning(options),
   }
 }
 
@@ -294,9 +321,26 @@ function converterSpec(
     const domain = text(`${path}.domain`, given.domain)
     return { name: `_convert._tcp.${domain}`, where: { domain }, ...rest }
   }
-  const host = text(`${path}.host`, given.host)
+  const host = isList(given.host) ? addressList(`${path}.host`, given.host) : text(`${path}.host`, given.host)
   const port = integer(`${path}.port`, given.port, 1, 65_535)
+  if (isList(host)) return { name: hostAndPort(host[0]!, port), where: { addresses: host, port }, ...rest }
   return { name: hostAndPort(host, port), where: { host, port }, ...rest }
+}
+
+function tuning({ congestion, notsentLowWater }: SocketTuning): SocketTuning | undefined {
+  return tuningOf({
+    ...(congestion !== undefined && { congestion: congestionName({ text, invalid }, 'congestion', congestion) }),
+    ...(notsentLowWater !== undefined && {
+      notsentLowWater: lowWater({ integer }, 'notsentLowWater', notsentLowWater),
+    }),
+  })
+}
+
+function addressList(path: string, given: readonly unknown[]): string[] {
+  const addresses = Array.from(given, address => text(path, address))
+  const stray = addresses.find(address => isIP(address) === 0)
+  if (addresses.length > 0 && stray === undefined) return addresses
+  throw invalid(path, 'one or more address literals, all of one converter', stray ?? given)
 }
 
 function parseConverter(input: string, path: string): Pick<ConverterSpec, 'name' | 'where'> {
@@ -327,6 +371,8 @@ export const OPTIONS_OF_SOCKETS = [
   'tcpOptions',
   'cookies',
   'allowLoopback',
+  'congestion',
+  'notsentLowWater',
 ] as const satisfies (keyof MptcpOptions)[]
 
 // Of other libraries, in connect's options.

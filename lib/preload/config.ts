@@ -7,12 +7,13 @@ import { AtsssError } from '../errors.js'
 import { Checks } from '../input/check.js'
 import { type Described, described, describedBy, explained, type JsonSchema, recordSchema } from '../input/described.js'
 import { type ConverterInput, type MptcpOptions, resolveOptions, TIMER_MAX } from '../input/options.js'
+import { congestionName, lowWater, TUNING_SCHEMAS } from '../input/socket-tuning.js'
 import { refuseUnenforceable } from '../policy/rules/permit.js'
 import { PRESETS, type Preset } from '../policy/rules/presets.js'
 import { type RulesInput, readRules } from '../policy/rules/read.js'
 import { DECISION_SCHEMA, RULES_SCHEMA, UUID_SCHEMA } from '../policy/rules/schema.js'
 import { BOTH } from '../policy/steering/accesses.js'
-import { resolveSession, type SessionOptions } from '../session/options.js'
+import { type AccessInput, resolveSession, type SessionOptions } from '../session/options.js'
 import { UUID } from '../wire/atsss/fields.js'
 import { Exclusion } from './exclusion.js'
 import type { PreloadOptions } from './preload.js'
@@ -39,9 +40,13 @@ const cookie = explained(
 
 const convertForm = oneOf('auto', '0rtt', '1rtt')
 const OF_A_CONVERTER = { convert: convertForm, pipelining: flag, cookie }
-const byAddress = record({ host: text, port: within(1, 65_535), ...OF_A_CONVERTER }, ['host', 'port'])
+const addressOrList = described<string | string[]>(
+  { oneOf: [text.schema, { ...listOf(text).schema, minItems: 1 }] },
+  (path, value) => (Array.isArray(value) ? listOf(text)(path, value) : text(path, value)),
+)
+const byAddress = record({ host: addressOrList, port: within(1, 65_535), ...OF_A_CONVERTER }, ['host', 'port'])
 const byDomain = record({ domain: text, ...OF_A_CONVERTER }, ['domain'])
-const anyConverter = record({ host: text, port: within(1, 65_535), domain: text, ...OF_A_CONVERTER })
+const anyConverter = record({ host: addressOrList, port: within(1, 65_535), domain: text, ...OF_A_CONVERTER })
 
 const converter = described<ConverterInput>(
   {
@@ -62,13 +67,21 @@ const converter = described<ConverterInput>(
   },
 )
 
-const access = described<string | { interface: string }>(
-  { oneOf: [interfaceName.schema, record({ interface: interfaceName }, ['interface']).schema] },
-  (path, value) =>
-    typeof value === 'string' || value === undefined
-      ? interfaceName(path, value)
-      : (record({ interface: interfaceName }, ['interface'])(path, value) as { interface: string }),
+const interfaceNames = described<string | string[]>(
+  { oneOf: [interfaceName.schema, { ...listOf(interfaceName).schema, minItems: 1 }] },
+  // `resolveSession` refuses an empty list.
+  (path, value) => (Array.isArray(value) ? listOf(interfaceName)(path, value) : interfaceName(path, value)),
 )
+const OF_AN_ACCESS = record({ interface: interfaceNames }, ['interface'])
+
+const access = described<AccessInput>(
+  { oneOf: [...(interfaceNames.schema.oneOf as JsonSchema[]), OF_AN_ACCESS.schema] },
+  (path, value) =>
+    typeof value !== 'object' || value === null || Array.isArray(value)
+      ? interfaceNames(path, value)
+      : (OF_AN_ACCESS(path, value) as { interface: string | string[] }),
+)
+const accesses = record({ '3gpp': access, 'non-3gpp': access }, BOTH)
 
 /** For each property the check that returns the option's value. */
 const OPTIONS = {
@@ -113,6 +126,14 @@ const OPTIONS = {
     'Milliseconds until the next address is tried in parallel. Default: 250.',
     within(10, 60_000),
   ),
+  congestion: explained(
+    "The congestion control of connections, by the kernel's name, such as bbr. Default: the system's.",
+    described<string>(TUNING_SCHEMAS.congestion, (path, value) => congestionName(checks, path, value)),
+  ),
+  notsentLowWater: explained(
+    "Bytes that may wait unsent in the kernel. Default: the system's.",
+    described<number>(TUNING_SCHEMAS.notsentLowWater, (path, value) => lowWater(checks, path, value)),
+  ),
   info: explained('Send the Info TLV. Default: false.', flag),
   allowLoopback: explained(
     'Also use converters for loopback destinations: for tests on one machine. Default: false.',
@@ -122,8 +143,10 @@ const OPTIONS = {
 
 const OF_A_SESSION = {
   accesses: explained(
-    "The interface of each access: the application's connections become those of a session over both.",
-    record({ '3gpp': access, 'non-3gpp': access }, BOTH),
+    "The interface of each access, or several in order of preference, with patterns; or auto. The application's connections become those of a session over both.",
+    described<SessionOptions['accesses']>({ oneOf: [{ enum: ['auto'] }, accesses.schema] }, (path, value) =>
+      value === 'auto' ? value : (accesses(path, value) as unknown as SessionOptions['accesses']),
+    ),
   ),
   rules: explained(
     'A preset, ATSSS rules in the names of TS 29.512, or its SmPolicyDecision. Default: handover.',
@@ -160,6 +183,10 @@ const OF_A_SESSION = {
       if (value === false || (typeof value === 'string' && (value === 'auto' || value.startsWith('/')))) return value
       throw checks.invalid(path, "'auto', false or the absolute path of a socket", value)
     }),
+  ),
+  vpn: explained(
+    'Destinations that the system reaches by a tunnel that is no access (a VPN) are left to the system (respect), or their connections go around it (bypass). Default: respect.',
+    oneOf('respect', 'bypass'),
   ),
   watch: explained(
     'Lets processes of the same user see the session over a Unix socket (atsss watch): true, the path of the socket, or its path and whether watchers may replace the rules. Default: false.',
@@ -226,7 +253,9 @@ export function parseConfig(json: unknown, origin: string): Config {
           .map(([name, check]) => [name, check(name, given[name])]),
       )
     if (given.$schema !== undefined) text('$schema', given.$schema)
-    const via = { ...read(OPTIONS), ...read(OF_A_SESSION) }
+    // Unmodified applications did not ask to go around a VPN.
+    const guarded = given.accesses === undefined ? {} : { vpn: 'respect' }
+    const via: Record<string, unknown> = { ...read(OPTIONS), ...guarded, ...read(OF_A_SESSION) }
     const stray = Object.keys(OF_A_SESSION).find(name => name in via)
     if (given.accesses === undefined && stray !== undefined)
       throw checks.wrong(
@@ -241,7 +270,7 @@ export function parseConfig(json: unknown, origin: string): Config {
       const { rules } = via as Partial<SessionOptions>
       if (rules !== undefined) refuseUnenforceable(rules, readRules([], rules).rules, settings)
     }
-    return { via, preload: read(OF_THE_PRELOAD) }
+    return { via: via as unknown as Config['via'], preload: read(OF_THE_PRELOAD) }
   } catch (error) {
     const { code, message } = error as AtsssError
     if (code === undefined || !REFUSALS.includes(code)) throw error

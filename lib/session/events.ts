@@ -11,12 +11,17 @@ import type { MptcpSocket } from '../socket/socket.js'
 export interface SessionEvents {
   /** An access has become available or unavailable. */
   access: [change: { access: AccessType; available: boolean; why: string }]
+  /**
+   * An access uses another interface than before, of several that it may use; and, at first, which one it uses. Undefined: none of
+   * them is there.
+   */
+  interface: [change: { access: AccessType; interface: string | undefined; why: string }]
   /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
   action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
   /** Less can be done than the rules want, or later. `message` says why, and how to fix it where that is known. */
   degraded: [
     what: {
-      what: 'level' | 'access' | 'rule' | 'fallback' | 'controller' | 'helper' | 'watch' | 'fast-open'
+      what: 'level' | 'access' | 'rule' | 'fallback' | 'controller' | 'helper' | 'watch' | 'fast-open' | 'peer' | 'vpn'
       message: string
     },
   ]
@@ -48,6 +53,8 @@ export interface Explanation extends Match {
   accesses: AccessType[]
   /** What the mode wants of each access at this moment, in words. */
   steering: string
+  /** What becomes of destinations that are reached by a tunnel; undefined: no tunnel is up that is no access. */
+  vpn: string | undefined
 }
 
 /** The event `degraded` for a report of the steering loop, if it is one. */
@@ -69,6 +76,8 @@ export function degradedBy(report: Report): SessionEvents['degraded'][0] | undef
       return { what: 'helper', message: report.why }
     case 'unbound':
       return { what: 'level', message: report.why }
+    case 'unjoined':
+      return { what: 'peer', message: report.why }
     case 'endpoints':
       return { what: 'rule', message: report.why }
   }

@@ -1,5 +1,6 @@
 /** Over which access a session's new connections begin. */
 
+import type { SocketTuning } from '../input/socket-tuning.js'
 import type { Match } from '../policy/rules/match.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { beginning } from '../policy/steering/load-balance.js'
@@ -48,6 +49,7 @@ export class FirstAccess {
 interface Way {
   interfaces: Route['interfaces'][number]
   plain: Route['plain'][number]
+  tuning?: SocketTuning | undefined
 }
 
 /**
@@ -75,5 +77,10 @@ export function routeBy(
     return choice
   })
   if (chosen.every(({ error }) => error !== undefined)) throw chosen[0]?.error
-  return { interfaces: chosen.map(({ interfaces }) => interfaces), plain: chosen.map(({ plain }) => plain) }
+  const hasTuning = chosen.some(({ tuning }) => tuning !== undefined)
+  return {
+    interfaces: chosen.map(({ interfaces }) => interfaces),
+    plain: chosen.map(({ plain }) => plain),
+    ...(hasTuning && { tuning: chosen.map(({ tuning }) => tuning) }),
+  }
 }

@@ -8,15 +8,23 @@ import type { RulesInput } from '../policy/rules/read.js'
 import type { AccessType } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import type { Assistance } from '../policy/steering/modes.js'
-import type { AccessConfig } from '../runtime/network/access-links.js'
+import { type AccessConfig, AUTO, type InterfaceChoice, isPattern } from '../runtime/network/access-choice.js'
 import { HELPER_SOCKET } from '../runtime/network/steering-helper.js'
 import type { DecodeContainerOptions } from '../wire/atsss/container.js'
 import { UUID } from '../wire/atsss/fields.js'
 import { resolveWatch, type WatchOptions } from './watch-options.js'
 
+/** The interface of an access, or several, the best first. */
+export type AccessInput = string | { interface: string | readonly string[] } | readonly string[]
+
 export interface SessionOptions extends Omit<MptcpOptions, 'interface' | 'converters'> {
-  /** The interface of each access, by name. It may come and go. */
-  accesses: Readonly<Record<AccessType, string | { interface: string }>>
+  /**
+   * The interface of each access, by name, which may come and go. A list names several, in order of preference: the first that is up
+   * and has an address and a default route is used, and live connections move when that changes. Names may be patterns with `*` and
+   * `?`. `'auto'`: Ethernet, else Wi-Fi, for non-3GPP access; a modem, else a phone or Ethernet over USB, for 3GPP access. The event
+   * `interface` says which interface an access uses, and why.
+   */
+  accesses: 'auto' | Readonly<Record<AccessType, AccessInput>>
   /**
    * As for `connect()`; `'network'`, alone or in the list, stands for the Transport Converters that the network names in an ATSSS
    * container or NAS message (`rules`, `update()`). When it names others, new connections use those, and live ones stay. As long as it
@@ -81,6 +89,15 @@ export interface SessionOptions extends Omit<MptcpOptions, 'interface' | 'conver
    */
   idleProbe?: number | false
   /**
+   * What to do with destinations that the system reaches by a tunnel that is no access, as a VPN does: connections of a session are
+   * bound to an access, and so go around it. `respect`: such destinations are left to the system, as plain TCP into the tunnel,
+   * unsteered and without a converter. `bypass`: they go around it. What counts is the route of each new connection's destination:
+   * default routes and routing rules, as wg-quick and tailscaled make them.
+   *
+   * @defaultValue they go around it, and the event `degraded` says so; `respect` under the preload and `atsss run`
+   */
+  vpn?: 'respect' | 'bypass'
+  /**
    * Lets processes of the same user watch the session (`atsss watch`), over a Unix socket; a string is its path.
    *
    * @defaultValue false
@@ -98,6 +115,7 @@ export interface SessionSettings extends PermitPolicy {
   /** A path. */
   helper: string | false
   idleProbeMs: number
+  vpn: 'respect' | 'bypass' | undefined
   watch: WatchOptions | undefined
 }
 
@@ -111,6 +129,7 @@ const OF_THE_SESSION: readonly string[] = [
   'controller',
   'helper',
   'idleProbe',
+  'vpn',
   'watch',
 ] satisfies (keyof SessionOptions)[]
 /** In the options of others, as a request's are. */
@@ -140,6 +159,7 @@ export function resolveSession(options: SessionOptions): SessionSettings {
     controller: oneOf('controller', options.controller, ['worker', 'inline'], 'worker'),
     helper: helperSocket(options.helper),
     idleProbeMs: idleProbe(options.idleProbe),
+    vpn: options.vpn === undefined ? undefined : oneOf<'respect' | 'bypass'>('vpn', options.vpn, ['respect', 'bypass']),
     watch: resolveWatch(options.watch),
   }
 }
@@ -213,24 +233,47 @@ function refuseInterface(options: object): void {
 }
 
 function bothAccesses(options: SessionOptions): SessionSettings['accesses'] {
-  const accesses = { '3gpp': access(options, '3gpp'), 'non-3gpp': access(options, 'non-3gpp') }
-  const { interface: name } = accesses['3gpp']
-  if (name === accesses['non-3gpp'].interface)
+  if (options.accesses === 'auto') return { ...AUTO }
+  if (typeof options.accesses === 'string')
+    throw invalid('accesses', "'auto', or an object with the interfaces of 3gpp and non-3gpp", options.accesses)
+  const given = { accesses: options.accesses }
+  const accesses = { '3gpp': access(given, '3gpp'), 'non-3gpp': access(given, 'non-3gpp') }
+  const [own, others] = BOTH.map(type => namesOf(accesses[type]))
+  const both = own!.find(name => others!.includes(name))
+  if (both !== undefined)
     throw new AtsssError(
       'ERR_ATSSS_OPTION',
-      `Option "accesses" has the interface '${name}' for both accesses: name two interfaces`,
+      `Option "accesses" has the interface '${both}' for both accesses: name two interfaces`,
     )
   return accesses
 }
 
-function access({ accesses }: SessionOptions, type: AccessType): AccessConfig {
+function namesOf({ interface: name, choices = [name] }: AccessConfig): readonly InterfaceChoice[] {
+  return choices
+}
+
+function access(
+  { accesses }: { accesses: Exclude<SessionOptions['accesses'], 'auto'> },
+  type: AccessType,
+): AccessConfig {
   const stray = Object.keys(accesses ?? {}).find(name => !BOTH.includes(name as AccessType))
   if (stray !== undefined)
     throw new AtsssError('ERR_ATSSS_OPTION', `Option "accesses" has "${stray}"; its keys are "3gpp" and "non-3gpp"`)
   const given: unknown = accesses?.[type]
-  const isNamed = typeof given === 'object' && given !== null && !Array.isArray(given)
-  const name = isNamed ? (given as { interface?: unknown }).interface : given
-  return { interface: interfaceName(`accesses.${type}`, name) }
+  const named =
+    typeof given === 'object' && given !== null && !Array.isArray(given)
+      ? (given as { interface?: unknown }).interface
+      : given
+  if (!Array.isArray(named)) return accessOf([interfaceName(`accesses.${type}`, named)])
+  if (named.length === 0) throw invalid(`accesses.${type}`, 'the name of an interface, or a list of names', named)
+  return accessOf(Array.from(named, (name, index) => interfaceName(`accesses.${type}[${index}]`, name)))
+}
+
+/** One name is a name; a pattern, or several, are a choice. */
+function accessOf(names: readonly string[]): AccessConfig {
+  const [name] = names
+  if (names.length === 1 && !isPattern(name!)) return { interface: name! }
+  return { interface: names.join(', '), choices: [...new Set(names)] }
 }
 
 function application(given: SessionOptions['application']): SessionSettings['application'] {

@@ -336,7 +336,7 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     let socket: MptcpSocket
     try {
       const steerer = this.#steererOf(() => socket)
-      socket = acceptSocket(received, steering.accesses[access].interface, this.#settings, steerer)
+      socket = acceptSocket(received, steering.interfaceOf(access), this.#settings, steerer)
     } catch (error) {
       emitToApplication(this, 'problem', error)
       return

@@ -2,7 +2,6 @@
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import { NOT_MEASURED } from '../policy/steering/accesses.js'
 import type { Accesses, AccessState } from '../policy/steering/snapshot.js'
-import type { AccessConfig } from '../runtime/network/access-links.js'
 import type { Accounts, ConnectionStats, RuleStats as CountedRule } from '../runtime/steering/accounts.js'
 import type { SteeringLevel } from '../runtime/steering/messages.js'
 import type { Traffic } from '../runtime/steering/rates.js'
@@ -37,13 +36,17 @@ export interface SessionStats {
 export function sessionStats(
   accounts: Accounts<MptcpSocket>,
   rules: readonly Rule[],
-  config: Record<AccessType, AccessConfig>,
+  interfaceOf: (access: AccessType) => string,
   states: Accesses,
   level: SteeringLevel['level'] | undefined,
   unsteered: (rule: Rule) => string | undefined,
 ): SessionStats {
   const { carried, ...read } = accounts.read(rules)
-  const access = (type: AccessType): AccessStats => ({ ...config[type], ...states[type], ...carried[type] })
+  const access = (type: AccessType): AccessStats => ({
+    interface: interfaceOf(type),
+    ...states[type],
+    ...carried[type],
+  })
   return {
     level,
     accesses: { '3gpp': access('3gpp'), 'non-3gpp': access('non-3gpp') },

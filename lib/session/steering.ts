@@ -4,6 +4,7 @@
  */
 import { AtsssError } from '../errors.js'
 import type { Candidate } from '../policy/connect/candidates.js'
+import { type Nat64Prefix, translated } from '../policy/connect/nat64.js'
 import { type Match, match } from '../policy/rules/match.js'
 import type { NetworkInformation } from '../policy/rules/network.js'
 import {
@@ -24,10 +25,12 @@ import type { Destination, Route, Steerer } from '../runtime/connect/steerer.js'
 import { interfacesInWords } from '../runtime/kernel/interface-names.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
 import { mayHaveAddress } from '../runtime/network/own-addresses.js'
+import { interfaceFor } from '../runtime/network/source-routing.js'
 import { keyOf } from '../runtime/steering/accounts.js'
 import type { Steered } from '../runtime/steering/connection.js'
 import { type ControllerHost, startController } from '../runtime/steering/host.js'
 import type { Report, SteeringLevel } from '../runtime/steering/messages.js'
+import type { TranslatorReport } from '../runtime/steering/translators.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import type { DecodeContainerOptions } from '../wire/atsss/container.js'
 import { SessionConnections } from './connections.js'
@@ -35,6 +38,7 @@ import { degradedBy, type Explanation, restoredBy, type SessionEvents, type Sess
 import { FirstAccess, routeBy } from './first-access.js'
 import type { SessionSettings } from './options.js'
 import { type SessionStats, sessionStats, UNSEEN } from './stats.js'
+import { bypassedWhy, respectedWhy, vpnInWords } from './vpn.js'
 
 /** Emits an event of the session. The listeners are the application's: see `emitToApplication`. */
 export type EmitSessionEvent = <E extends keyof SessionEvents>(event: E, ...args: SessionEvents[E]) => void
@@ -57,6 +61,22 @@ export class SessionSteering {
   #accesses: Accesses = UNSEEN
   #level: SteeringLevel['level'] | undefined
   #isClosed = false
+  /** Of accesses with IPv6 only: how IPv4 addresses are reached (NAT64). */
+  readonly #translators: Partial<Record<AccessType, Nat64Prefix | undefined>> = {}
+  readonly #searching = new Set<AccessType>()
+  /** Resolves when the translators are known, or are not found in time; undefined: none is searched for. */
+  #searched: Promise<void> | undefined
+  #found = () => {}
+  /** By access: the interface that it uses. */
+  readonly #interfaces: Partial<Record<AccessType, string | undefined>> = {}
+  /** By interface: the access that has used it last. */
+  readonly #accessOf = new Map<string, AccessType>()
+  /** By interface index: the tunnels that are up and are no access. */
+  #tunnels: ReadonlyMap<number, string> = new Map()
+  /** Tunnels that connections were reported to go around. */
+  readonly #bypassed = new Set<string>()
+  /** What was reported of peers: once, for all connections to the same one. */
+  readonly #unjoined = new Set<string>()
 
   /**
    * @param networkChanged called when the network has named its converters, before the application hears of it
@@ -108,6 +128,13 @@ export class SessionSteering {
     return this.#settings.accesses
   }
 
+  /** The interface that an access uses now; before that is known, or if none is there, what was named. */
+  interfaceOf(access: AccessType): string {
+    const { interface: names, choices } = this.#settings.accesses[access]
+    const first = choices?.find(choice => typeof choice === 'string')
+    return this.#interfaces[access] ?? (typeof first === 'string' ? first : names)
+  }
+
   get isClosed(): boolean {
     return this.#isClosed
   }
@@ -146,7 +173,8 @@ export class SessionSteering {
         return this.#route(destination)
       },
       mayHaveAddress,
-      opened: (fd, way) => this.#opened(socket(), host, fd, way),
+      translate: (address, name) => this.#translate(address, name),
+      opened: (fd, way, isDual) => this.#opened(socket(), host, fd, way, isDual),
       closing: () => this.#connections.accounts.remove(socket()),
       closed: () => this.#closed(socket()),
     }
@@ -216,18 +244,20 @@ export class SessionSteering {
   explain(host: string, port: number): Explanation {
     const found = this.match({ host, addresses: [], port })
     const refusal = refusalBecause(found, this.#settings)
-    if (!found.rule) return { ...found, accesses: [], steering: 'unsteered' }
-    if (refusal !== undefined) return { ...found, accesses: [], steering: refusal }
+    const vpn = vpnInWords([...this.#tunnels.values()], this.#settings.vpn)
+    if (!found.rule) return { ...found, accesses: [], steering: 'unsteered', vpn }
+    if (refusal !== undefined) return { ...found, accesses: [], steering: refusal, vpn }
     const unsteered = unsteeredBecause(found.rule, this.#settings)
-    if (unsteered !== undefined) return { ...found, accesses: [], steering: `unsteered: ${unsteered}` }
+    if (unsteered !== undefined) return { ...found, accesses: [], steering: `unsteered: ${unsteered}`, vpn }
     const { why } = this.#firstAccess.decide(found.rule, this.#accesses)
-    return { ...found, accesses: this.#firstAccess.inOrder(found.rule, this.#accesses), steering: why }
+    return { ...found, accesses: this.#firstAccess.inOrder(found.rule, this.#accesses), steering: why, vpn }
   }
 
   stats(): SessionStats {
     const { accounts } = this.#connections
     const unsteered = (rule: Rule) => unsteeredBecause(rule, this.#settings)
-    return sessionStats(accounts, this.#rules, this.#settings.accesses, this.#accesses, this.#level, unsteered)
+    const used = (access: AccessType) => this.interfaceOf(access)
+    return sessionStats(accounts, this.#rules, used, this.#accesses, this.#level, unsteered)
   }
 
   /** Ends the steering. The connections stay as they are. */
@@ -237,8 +267,21 @@ export class SessionSteering {
     this.#controller.send({ command: 'close' })
   }
 
+  #translate(address: string, name: string): string | undefined {
+    const access = this.#accessNamed(name)
+    const prefix = access && this.#translators[access]
+    return prefix && translated(prefix, address)
+  }
+
+  #accessNamed(name: string | undefined): AccessType | undefined {
+    return name === undefined
+      ? undefined
+      : (this.#accessOf.get(name) ?? BOTH.find(access => this.interfaceOf(access) === name))
+  }
+
   async #route({ host, addresses, port }: Destination): Promise<Route> {
     await this.#answered
+    await this.#searched
     const permits: Permit[] = []
     const route = routeBy(
       addresses,
@@ -247,25 +290,58 @@ export class SessionSteering {
         const permitted = permit(found, `to ${host}:${port}`, this.#settings)
         permits.push(permitted)
         const plain = permitted.unsteered
-        return { interfaces: this.#interfacesFor(plain === undefined ? permitted.rule : undefined), plain }
+        return {
+          interfaces: this.#interfacesFor(plain === undefined ? permitted.rule : undefined),
+          plain,
+          tuning: permitted.rule?.socket,
+        }
       },
     )
     for (const permitted of permits) this.reportDegraded(permitted)
-    return { ...route, since: this.#availableSince }
+    return { ...(await this.#aroundTunnels(addresses, route)), since: this.#availableSince }
+  }
+
+  /** Leaves destinations to the system whose route leaves by a tunnel, or reports that connections go around it. */
+  async #aroundTunnels(addresses: readonly string[], route: Route): Promise<Route> {
+    const { vpn } = this.#settings
+    if (this.#tunnels.size === 0 || vpn === 'bypass') return route
+    const tunnels = await Promise.all(addresses.map(address => this.#tunnelTo(address)))
+    if (vpn === 'respect') {
+      const plain = tunnels.map((tunnel, index) => (tunnel === undefined ? route.plain[index] : respectedWhy(tunnel)))
+      const interfaces = tunnels.map((tunnel, index) => (tunnel === undefined ? route.interfaces[index]! : [undefined]))
+      return { ...route, plain, interfaces }
+    }
+    const around = tunnels.filter(
+      (tunnel, index) => route.interfaces[index]?.some(name => name !== undefined) && tunnel,
+    )
+    for (const tunnel of new Set(around)) {
+      if (tunnel === undefined || this.#bypassed.has(tunnel)) continue
+      this.#bypassed.add(tunnel)
+      this.#emit('degraded', { what: 'vpn', message: bypassedWhy(tunnel) })
+    }
+    return route
+  }
+
+  /** The tunnel by which the system reaches this address. */
+  async #tunnelTo(address: string): Promise<string | undefined> {
+    const index = await interfaceFor(undefined, address).catch(() => undefined)
+    return index === undefined ? undefined : this.#tunnels.get(index)
   }
 
   #interfacesFor(rule: Rule | undefined): (string | undefined)[] {
     if (!rule) return [undefined]
     const accesses = this.#firstAccess.forNewConnection(rule, this.#accesses)
-    return accesses.map(access => this.#settings.accesses[access].interface)
+    return accesses.map(access => this.interfaceOf(access))
   }
 
-  #opened(socket: MptcpSocket, host: string, fd: number, way: Candidate): void {
+  #opened(socket: MptcpSocket, host: string, fd: number, way: Candidate, isDual: boolean): void {
     const { via, destination, interface: name } = way
     const { address, port, family } = via?.endpoint ?? destination
-    const access = BOTH.find(type => this.#settings.accesses[type].interface === name)
+    const { others } = via ?? way
+    const access = this.#accessNamed(name)
     const reached = { host, addresses: [destination.address], port: destination.port }
-    this.steer(socket, reached, access, { fd, remote: { address, port }, family }, way.plain)
+    const about = { fd, remote: { address, port }, family, isDual, ...(others && { others }) }
+    this.steer(socket, reached, access, about, way.plain)
   }
 
   /** The steering of a connection ends when its descriptor is closed, not before: the kernel's endpoints may go with the last one. */
@@ -320,6 +396,38 @@ export class SessionSteering {
     }
   }
 
+  #noteInterface({ access, interface: used }: Extract<Report, { event: 'interface' }>): void {
+    this.#interfaces[access] = used?.name
+    if (used) {
+      this.#accessOf.set(used.name, access)
+      // What was learned over it before may have been about another network.
+      this.#availableSince.set(used.name, performance.now())
+    }
+    const { choices, interface: names } = this.#settings.accesses[access]
+    if (!choices) return
+    const why = used?.why ?? `none of ${names} is there`
+    this.#emit('interface', { access, interface: used?.name, why })
+  }
+
+  /** While one is searched for, connections wait: without it, an access with IPv6 only would not be used for IPv4. */
+  #noteTranslator({ access, state, prefix }: TranslatorReport): void {
+    this.#translators[access] = prefix
+    const isSearching = state === 'searching'
+    if (isSearching) this.#searching.add(access)
+    else this.#searching.delete(access)
+    if (this.#searching.size === 0) this.#found()
+    if (!isSearching || this.#searched) return
+    this.#searched = new Promise<void>(resolve => {
+      const end = () => {
+        clearTimeout(timer)
+        this.#searched = undefined
+        resolve()
+      }
+      const timer = setTimeout(end, SEARCH_MS).unref()
+      this.#found = end
+    })
+  }
+
   /** Takes in what the steering loop reports, and then passes it to the application. */
   #follow(report: Report): void {
     switch (report.event) {
@@ -333,7 +441,7 @@ export class SessionSteering {
         break
       case 'access': {
         const { access, available, why } = report
-        this.#availableSince.set(this.#settings.accesses[access].interface, performance.now())
+        this.#availableSince.set(this.interfaceOf(access), performance.now())
         this.#accesses = { ...this.#accesses, [access]: { ...this.#accesses[access], available, why } }
         this.#emit('access', { access, available, why })
         break
@@ -343,6 +451,23 @@ export class SessionSteering {
         this.#emit('action', { socket: this.#connections.socketOf(token), ...change })
         break
       }
+      case 'unjoined':
+        this.#connections.accounts.noteUnjoined(report)
+        if (this.#unjoined.has(report.why)) return
+        if (this.#unjoined.size === MOST_REMARKS) this.#unjoined.clear()
+        this.#unjoined.add(report.why)
+        break
+      case 'interface':
+        this.#noteInterface(report)
+        break
+      case 'tunnels':
+        this.#tunnels = new Map(report.tunnels.map(({ index, name }) => [index, name]))
+        for (const name of this.#bypassed)
+          if (!report.tunnels.some(tunnel => tunnel.name === name)) this.#bypassed.delete(name)
+        break
+      case 'translator':
+        this.#noteTranslator(report)
+        break
       case 'subflows':
         this.#connections.accounts.update(report)
         break
@@ -370,5 +495,9 @@ export function refuseWhenClosed({ isClosed }: SessionSteering): void {
 /** A connection does not wait longer for the steering loop, in milliseconds: then it begins as if both accesses were available. */
 const ANSWER_MS = 2_000
 const NO_INTERFACE = /^there is no interface /
+/** So many different remarks about peers are remembered. */
+const MOST_REMARKS = 100
+/** Nor for the search for translators, in milliseconds. */
+const SEARCH_MS = 1_000
 /** If the loop has failed or ended, connections do not wait for it. */
 const ANSWERS: ReadonlySet<Report['event']> = new Set(['ready', 'failed', 'ended'])

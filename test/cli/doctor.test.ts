@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { blackholes, type Facts, type Interface } from '../../lib/cli/doctor/facts.js'
 import { findings } from '../../lib/cli/doctor/findings.js'
-import { kindOf } from '../../lib/cli/doctor/interfaces.js'
 import { aboutHoles, versionOf } from '../../lib/cli/doctor/known-holes.js'
 import { aboutPath, type Probe, probe } from '../../lib/cli/doctor/probe.js'
 import { type SubflowInterface, trySubflowInterface } from '../../lib/cli/doctor/subflow-trial.js'
 import { resolveOptions } from '../../lib/input/options.js'
+import { kindOf } from '../../lib/runtime/network/interface-kind.js'
 import { dnsServer } from '../support/dns-server.js'
 import { mptcp } from '../support/probes.js'
 import { referenceConverter } from '../support/reference-converter.js'
@@ -61,8 +61,32 @@ const GOOD: Facts = {
   networkManager: false,
   blackholes: { fastOpen: 0, mptcp: 0 },
   interfaces: [wlan, wwan],
+  tunnels: [],
 }
 const sysctls = (changed: Partial<Facts['sysctls']>) => ({ sysctls: { ...GOOD.sysctls, ...changed } })
+
+test('an access with IPv6 only: whether IPv4 is reached by a translator', () => {
+  const about = (translator: string) => {
+    const only6 = { ...wwan, addresses: ['2001:db8::7/64'], translator }
+    return findings({ ...GOOD, interfaces: [wlan, only6] }, undefined).find(({ id }) => id === 'translator-wwan0')
+  }
+  expect(about('64:ff9b::/96')).toMatchObject({ state: 'good', found: expect.stringContaining('64:ff9b::/96') })
+  expect(about('')).toMatchObject({ state: 'warning', fixes: [{ note: expect.stringContaining('2001:db8::1') }] })
+  expect(findings(GOOD, undefined).some(({ id }) => id.startsWith('translator'))).toBe(false)
+})
+
+test('a VPN: its tunnel leads where sessions would go around it', () => {
+  const about = (name: string) => {
+    const accesses = { '3gpp': 'wwan0', 'non-3gpp': name === 'wlan0' ? name : 'wlan0' }
+    return findings({ ...GOOD, tunnels: [{ name, to: ['192.0.2.1', '1.1.1.1'] }] }, accesses).filter(
+      ({ id }) => id === 'vpn',
+    )
+  }
+  expect(about('wg0')).toMatchObject([
+    { state: 'warning', found: expect.stringContaining('192.0.2.1, 1.1.1.1 lead by the tunnel wg0') },
+  ])
+  expect(about('wwan0')).toEqual([])
+})
 
 test('where everything holds, all is good, and the accesses are named', () => {
   const all = findings(GOOD, undefined)

@@ -79,6 +79,13 @@ describe('converters as objects', () => {
     expect(specs(given)).toEqual([{ name, where: given, convert: 'auto', pipelining: true, cookie: undefined }])
   })
 
+  test('one converter with several addresses, in one list', () => {
+    const host = ['192.0.2.1', '2001:db8::1']
+    expect(specs({ host, port: 5124 })).toMatchObject([
+      { name: '192.0.2.1:5124', where: { addresses: host, port: 5124 } },
+    ])
+  })
+
   test('with options of their own, which win over those for all', () => {
     const cookie = Uint8Array.of(1, 2, 3, 4)
     const [own, common] = specs([{ host: 'a', port: 1, convert: '0rtt', pipelining: true, cookie }, { domain: 'b' }], {
@@ -93,6 +100,8 @@ describe('converters as objects', () => {
     [{}, '"converters[0].host" must be a non-empty string; it is missing'],
     [{ host: '', port: 1 }, '"converters[0].host"'],
     [{ host: 5, port: 1 }, '"converters[0].host"'],
+    [{ host: [], port: 1 }, '"converters[0].host" must be one or more address literals, all of one converter'],
+    [{ host: ['192.0.2.1', 'a'], port: 1 }, "all of one converter; it is 'a'"],
     [{ host: 'a' }, '"converters[0].port" must be an integer in 1…65535'],
     [{ host: 'a', port: 0 }, '"converters[0].port"'],
     [{ host: 'a', port: '5124' }, '"converters[0].port"'],

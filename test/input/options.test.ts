@@ -37,7 +37,7 @@ test('the defaults', () => {
 test('undefined is the default, for every option', () => {
   const names = ['converters', 'interface', 'mptcp', 'convert', 'pipelining', 'earlyData', 'fallback', 'bypass', 'info']
   names.push('connectTimeout', 'converterTimeout', 'synTimeout', 'synRetries', 'attemptDelay', 'tcpOptions', 'cookies')
-  names.push('allowLoopback')
+  names.push('allowLoopback', 'congestion', 'notsentLowWater')
   expect(resolved(Object.fromEntries(names.map(name => [name, undefined])))).toEqual(resolveOptions({}))
 })
 
@@ -194,4 +194,18 @@ describe('names that are ours but for a slip', () => {
       clientId username password clean reconnectPeriod connections pipeline context`
     for (const name of others.split(/\s+/)) expect(() => resolved({ [name]: 1 }), name).not.toThrow()
   })
+})
+
+test('options of the socket that Node does not have', () => {
+  expect(resolved({ congestion: 'bbr', notsentLowWater: 131_072 }).tuning).toEqual({
+    congestion: 'bbr',
+    notsentLowWater: 131_072,
+  })
+  expect(resolved({ notsentLowWater: 4_096 }).tuning).toEqual({ notsentLowWater: 4_096 })
+  expect(resolved({}).tuning).toBeUndefined()
+  for (const congestion of ['', 'BBR', 'a name', 'sixteen-letters-', 5])
+    expect(refusal({ congestion })).toMatchObject({ code: 'ERR_ATSSS_OPTION' })
+  for (const notsentLowWater of [0, 4_095, 2 ** 30 + 1, '1'])
+    expect(refusal({ notsentLowWater }).message).toContain('"notsentLowWater"')
+  expect(refusal({ congestionControl: 'bbr', congestions: 'bbr' }).message).toContain('"congestion"')
 })

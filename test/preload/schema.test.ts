@@ -49,6 +49,10 @@ const VALID: object[] = [
   },
   { accesses, rules: 'aggregate', unmatched: 'refuse', unenforceable: 'degrade' },
   { accesses, watch: true },
+  { accesses, vpn: 'bypass' },
+  { accesses: 'auto' },
+  { accesses: { '3gpp': ['wwan*', 'usb0'], 'non-3gpp': { interface: ['eth0', 'wlan0'] } } },
+  { accesses, converters: { host: ['192.0.2.1', '2001:db8::1'], port: 5124 } },
   { accesses, watch: '/run/atsss.sock' },
   { accesses, watch: { path: '/run/atsss.sock', control: true } },
   { accesses, rules: [], application: { osId: '97a498e3-fc92-5c94-8986-0333d06e4e47', osAppId: 'org.example' } },
@@ -100,6 +104,7 @@ const WRONG = [null, '', 'x', '0', -1, 0, 1.5, 70_000, 1e12, true, [], {}, [null
 const OURS_ALONE = [
   /cannot be obeyed/, // without "unenforceable"
   /exclude\[\d+\]: must be an address, a prefix such as/,
+  /converters(\[\d+\])?\.host: must be one or more address literals/,
   /converters\[\d+\]: must be 'host:port'/, // the port's range, and the address in brackets
   /must be an address or a prefix/,
   /must be a port or a range/,

@@ -1,5 +1,6 @@
 /** A world for the steering loop that is values: two links, connections with subflows, a kernel that obeys or refuses. */
 import { EventEmitter } from 'eventemitter3'
+import type { Nat64Prefix } from '../../lib/policy/connect/nat64.js'
 import type { AccessType, Steering } from '../../lib/policy/rules/rule.js'
 import {
   SOCKET,
@@ -71,6 +72,8 @@ export class World {
   forgetsAnnouncements = false
   /** Where packets leave that no socket binds. */
   leavesBy: number | undefined = INDEX['non-3gpp']
+  /** Of accesses with IPv6 only. */
+  translator: Nat64Prefix | undefined
   /** By token and address: what the kernel remembers of an announcement. */
   readonly #announced = new Map<string, { interfaceIndex: number; backup: boolean }>()
   /** What has been made, and is reported when time passes. */
@@ -138,6 +141,7 @@ export class World {
       },
       subflowAddresses,
       interfaceFor: async () => this.leavesBy,
+      findTranslator: async () => this.translator,
       setSendBuffer: (fd: number, token: number, bytes: number) => void this.buffers.push({ fd, token, bytes }),
       askForAcknowledgement: (_fd: number, token: number) => {
         this.inquiries.push(token)

@@ -86,6 +86,13 @@ export function linux(version: string, what: string): () => string | undefined {
   return () => (number(release()) >= number(version) ? undefined : `${what} (before Linux ${version})`)
 }
 
+/** MPTCP sockets of IPv6 can be opened. */
+export function mptcpOverIpv6(): string | undefined {
+  return whyNot(() => {
+    native().close(mptcpSocket(6))
+  })
+}
+
 /** A C compiler is installed. */
 export function compiler(): string | undefined {
   return whyNot(() => run('cc', '--version'))

@@ -18,7 +18,7 @@ type Value<Call extends keyof Calls> = Awaited<ReturnType<Calls[Call]>>
 
 /** What a session says without being asked. */
 export interface SessionLine extends Record<string, unknown> {
-  event: 'access' | 'action' | 'degraded' | 'restored' | 'problem'
+  event: 'access' | 'interface' | 'action' | 'degraded' | 'restored' | 'problem'
   at: number
   access?: AccessType
   available?: boolean

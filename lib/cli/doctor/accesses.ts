@@ -1,9 +1,9 @@
 /** Findings about interfaces: which are accesses, and whether packets can leave by them. Pure. */
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
+import { LIKELY_ACCESS } from '../../runtime/network/interface-kind.js'
 import type { Interface } from './facts.js'
 import { type Finding, sysctlFix } from './finding.js'
-import { LIKELY_ACCESS } from './interfaces.js'
 
 /** The interface of each access, as configured; `undefined` to see what there is. */
 export type Accesses = Readonly<Record<AccessType, string>> | undefined
@@ -96,6 +96,33 @@ function interfaceNamed(name: string, interfaces: readonly Interface[]): Interfa
   return interfaces.find(each => each.name === name) ?? interfaces.find(each => isNamed(each, name))
 }
 
+/** IPv6-only networks, as most mobile ones are. */
+function aboutTranslator({ name, translator }: Interface): Finding[] {
+  if (translator === undefined) return []
+  const good = translator !== ''
+  return [
+    {
+      id: `translator-${name}`,
+      title: `IPv4 over ${name}`,
+      state: good ? 'good' : 'warning',
+      found: good
+        ? `${name} has IPv6 only, and a translator (NAT64): ${translator}`
+        : `${name} has IPv6 only, and no translator (NAT64) that ipv4only.arpa shows`,
+      why: good
+        ? 'converters and servers with IPv4 addresses only are reached by it'
+        : 'converters and servers with IPv4 addresses only cannot be reached over it: there is no handover to it for them',
+      fixes: good
+        ? []
+        : [
+            {
+              command: '',
+              note: "name the converter's IPv6 address too: converters: { host: ['192.0.2.1', '2001:db8::1'], port }",
+            },
+          ],
+    },
+  ]
+}
+
 /** Linux, ip-sysctl rp_filter. */
 const RP_FILTER = ['off (0)', 'strict (1)', 'loose (2)']
 const STRICT = 1
@@ -121,11 +148,13 @@ function aboutInterface(of: Interface, usable: readonly Interface[], accesses: A
             },
           ],
   }
+  const families = aboutTranslator(of)
   // With one network replies arrive over the interface that the routes prefer.
-  if (usable.length < 2) return [route]
+  if (usable.length < 2) return [route, ...families]
   const strict = rpFilter === STRICT
   return [
     route,
+    ...families,
     {
       id: `rp-filter-${name}`,
       title: `Reverse path filter of ${name}`,

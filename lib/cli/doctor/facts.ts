@@ -1,22 +1,26 @@
 /** What the doctor looks at: everything that can be read without changing anything, as one value. */
 import { existsSync, readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { release, version } from 'node:os'
+import { nameOf } from '../../policy/connect/nat64.js'
 import { type ClientFastOpen, clientFastOpen } from '../../runtime/kernel/fast-open.js'
 import { nativeFile } from '../../runtime/kernel/native.js'
 import { type MissingInside, missingInsides } from '../../runtime/kernel/node-socket.js'
 import { isSupported } from '../../runtime/kernel/support.js'
 import { pathManagerSetting, sysctl } from '../../runtime/kernel/sysctl.js'
 import { heldBackBy } from '../../runtime/network/access-links.js'
+import { type InterfaceKind, kindOf } from '../../runtime/network/interface-kind.js'
 import type { DefaultRoute } from '../../runtime/network/link-monitor.js'
 import { type Link, type NetworkState, openLinkMonitor } from '../../runtime/network/link-monitor.js'
+import { findTranslator } from '../../runtime/network/nat64.js'
 import {
   type MptcpEndpoint,
   type MptcpLimits,
   openPathManager,
   pathManagerType,
 } from '../../runtime/network/path-manager.js'
+import { interfaceFor } from '../../runtime/network/source-routing.js'
 import { HELPER_SOCKET, openSteeringHelper } from '../../runtime/network/steering-helper.js'
-import { type InterfaceKind, kindOf } from './interfaces.js'
 import { type Leaving, leavingOf, type SubflowInterface, trySubflowInterface } from './subflow-trial.js'
 
 export interface Facts {
@@ -55,6 +59,8 @@ export interface Facts {
   /** Of /proc/net/netstat: how often the kernel has taken a path for one that swallows. */
   blackholes: { fastOpen: number; mptcp: number }
   interfaces: readonly Interface[]
+  /** The tunnels by which the system's routes lead to converters or to the Internet, and to which of them. */
+  tunnels: readonly { name: string; to: readonly string[] }[]
 }
 
 export interface Interface {
@@ -68,6 +74,8 @@ export interface Interface {
   heldBack?: string
   /** Those that reach beyond the link. */
   addresses: readonly string[]
+  /** Of one with IPv6 only: the prefix of its translator (NAT64), empty if it has none. */
+  translator?: string
   routes: readonly Pick<DefaultRoute, 'family' | 'gateway' | 'metric'>[]
   /** One for each address. */
   leaving: readonly Leaving[]
@@ -115,7 +123,7 @@ export async function gather(remotes: readonly string[]): Promise<Facts> {
     user: process.getuid?.() === 0 && process.env.SUDO_USER !== 'root' ? process.env.SUDO_USER : undefined,
     networkManager: existsSync('/run/NetworkManager'),
     blackholes: blackholes(read('/proc/net/netstat') ?? ''),
-    interfaces: addon === undefined ? await interfaces(remotes) : [],
+    ...(addon === undefined ? await ofNetwork(remotes) : { interfaces: [], tunnels: [] }),
   }
 }
 
@@ -172,13 +180,32 @@ async function helper(): Promise<Helper> {
   }
 }
 
-async function interfaces(remotes: readonly string[]): Promise<Interface[]> {
+async function ofNetwork(remotes: readonly string[]): Promise<Pick<Facts, 'interfaces' | 'tunnels'>> {
   const monitor = await openLinkMonitor()
   monitor.close()
   const { state } = monitor
   const links = [...state.links.values()].filter(({ name }) => name !== 'lo')
-  return Promise.all(links.map(link => ofLink(link, state, remotes)))
+  const interfaces = await Promise.all(links.map(link => ofLink(link, state, remotes)))
+  const tunnels = links.filter(({ isTunnel, up }) => isTunnel && up)
+  return { interfaces, tunnels: tunnels.length === 0 ? [] : await ledBy(tunnels, remotes) }
 }
+
+async function ledBy(tunnels: readonly Link[], remotes: readonly string[]): Promise<Facts['tunnels']> {
+  const led = await Promise.all(
+    [...remotes.filter(remote => isIP(remote) !== 0), ...ANYWHERE].map(async to => ({
+      to,
+      index: await interfaceFor(undefined, to).catch(() => undefined),
+    })),
+  )
+  const found = tunnels.map(({ name, index }) => ({
+    name,
+    to: led.filter(one => one.index === index).map(({ to }) => to),
+  }))
+  return found.filter(({ to }) => to.length > 0)
+}
+
+/** Addresses in the Internet, one of each family, whose routes are looked at. Nothing is sent there. */
+const ANYWHERE = ['1.1.1.1', '2606:4700:4700::1111']
 
 async function ofLink(link: Link, network: NetworkState, remotes: readonly string[]): Promise<Interface> {
   const { name, up, carrier, addresses } = link
@@ -186,6 +213,8 @@ async function ofLink(link: Link, network: NetworkState, remotes: readonly strin
   const routes = network.defaultRoutes.filter(route => route.interfaceIndex === link.index)
   const filter = (of: string) => Number(sysctl(`net.ipv4.conf.${of.replaceAll('.', '/')}.rp_filter`) ?? 0)
   const heldBack = up && carrier ? heldBackBy(link) : undefined
+  const hasOnlyIpv6 = usable.length > 0 && usable.every(({ family }) => family === 6)
+  const translator = up && carrier && hasOnlyIpv6 ? await findTranslator(usable[0]!.address) : undefined
   return {
     name,
     ...(link.altnames && { altnames: link.altnames }),
@@ -194,6 +223,7 @@ async function ofLink(link: Link, network: NetworkState, remotes: readonly strin
     carrier,
     ...(heldBack !== undefined && { heldBack }),
     addresses: usable.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+    ...(hasOnlyIpv6 && { translator: translator ? nameOf(translator) : '' }),
     routes: routes.map(({ family, gateway, metric }) => ({ family, gateway, metric })),
     leaving: await leavingOf(network, link, remotes),
     // Linux, ip-sysctl: "The max value from conf/{all,interface}/rp_filter is used".

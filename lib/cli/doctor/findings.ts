@@ -29,6 +29,7 @@ export function findings(facts: Facts, accesses: Accesses): Finding[] {
     ...aboutLimits(facts),
     ...aboutEndpoints(facts),
     ...aboutAccesses(facts.interfaces, accesses),
+    ...aboutTunnels(facts, accesses),
   ]
 }
 
@@ -218,6 +219,31 @@ function aboutLimits({ limits }: Facts): Finding[] {
                 action: { do: 'limits', subflows: 8, addAddrAccepted: 8 },
               },
             ],
+    },
+  ]
+}
+
+/** Sockets that are bound to an access go around a VPN. */
+function aboutTunnels({ tunnels, interfaces }: Facts, accesses: Accesses): Finding[] {
+  const others = tunnels.filter(({ name }) => !accesses || !Object.values(accesses).includes(name))
+  // Where all interfaces are tunnels, as in a lab, one may be an access.
+  const mayBeAccesses = !accesses && interfaces.every(({ name }) => tunnels.some(tunnel => tunnel.name === name))
+  if (others.length === 0 || mayBeAccesses) return []
+  return [
+    {
+      id: 'vpn',
+      title: 'VPN',
+      state: 'warning',
+      found: others
+        .map(({ name, to }) => `the system's routes to ${to.join(', ')} lead by the tunnel ${name}`)
+        .join('; '),
+      why: 'connections of a session are bound to an access, and go around the tunnel unless vpn is respect',
+      fixes: [
+        {
+          command: '',
+          note: "vpn: 'respect' leaves such destinations to the system, unsteered (the default under the preload and atsss run); 'bypass' if going around is wanted",
+        },
+      ],
     },
   ]
 }

@@ -68,7 +68,9 @@ export async function probe(target: ProbeTarget): Promise<Probe> {
 
 /** Of a name Node tries the addresses; a domain's converters are tried here. */
 async function placesOf(converter: ConverterSpec): Promise<Place[] | Error> {
-  if ('host' in converter.where) return [converter.where]
+  const { where } = converter
+  if ('host' in where) return [where]
+  if ('addresses' in where) return where.addresses.map(host => ({ host, port: where.port }))
   try {
     return (await findConverters([converter])).map(({ address, port }) => ({ host: address, port }))
   } catch (error) {

@@ -1,6 +1,7 @@
 /**
  * Which ways a connection may take, and which is next. Pure: lists in, lists out.
  */
+import type { SocketTuning } from '../../input/socket-tuning.js'
 import type { TcpOption, Tlv } from '../../wire/convert/index.js'
 
 export interface Endpoint {
@@ -14,6 +15,8 @@ export interface ViaConverter {
   /** As the options name it. */
   name: string
   endpoint: Endpoint
+  /** The same converter's addresses of the other family, for further subflows. */
+  others?: readonly Endpoint[]
   /** Where its Convert message goes; `auto` has been resolved. */
   form: '0rtt' | '1rtt'
   /** Whether the option was `auto`, so that the form may change on the way. */
@@ -31,6 +34,8 @@ export interface Reach {
   interfaces: readonly (string | undefined)[]
   /** Why it is reached by plain TCP, without a converter; undefined: as the options say. */
   plain?: string | undefined
+  /** In place of what the options say of the socket. */
+  tuning?: SocketTuning | undefined
 }
 
 /**
@@ -55,6 +60,10 @@ export interface Candidate {
   /** Codes of the Error TLVs that led to a retry on this way; each code leads to one at most. */
   retriedAfter: readonly number[]
   prospect: Prospect
+  /** See `Reach`. */
+  tuning?: SocketTuning
+  /** Of a direct way: the destination's addresses of the other family, for further subflows. */
+  others?: readonly Endpoint[]
 }
 
 /**
@@ -72,32 +81,67 @@ export interface WayIn {
 
 /**
  * Every way, best first: through each converter to each destination address over its best interface, then over its next best.
- * The destination addresses vary fastest, since one of them is more likely to fail than the converter.
+ * The destination addresses vary fastest, since one of them is more likely to fail than the converter. Each interface begins with the
+ * first of the converter's addresses whose family it has: a rule's access comes first, whichever family it has.
  */
 export function candidates(waysIn: readonly WayIn[], destinations: readonly Reach[]): Candidate[] {
   const places = Math.max(0, ...destinations.map(({ interfaces }) => interfaces.length))
-  const over = (ways: readonly WayIn[], { to, interfaces }: Reach, place: number) =>
+  const over = (ways: readonly WayIn[], { to, interfaces, tuning }: Reach, place: number) =>
     ways
       .filter(way => place < interfaces.length && way.interface === interfaces[place])
-      .map(way => candidate(to, way.via, way.interface, way.prospect))
-  return [...new Set(waysIn.map(({ via }) => via.endpoint))].flatMap(endpoint => {
-    const ways = waysIn.filter(({ via }) => via.endpoint === endpoint)
-    return Array.from({ length: places }, (_, place) => destinations.flatMap(reach => over(ways, reach, place))).flat()
-  })
+      .map(way => ({ ...candidate(to, way.via, way.interface, way.prospect), ...(tuning && { tuning }) }))
+  const endpoints = [...new Set(waysIn.map(({ via }) => via.endpoint))]
+  const atPlace = (place: number) =>
+    endpoints.map(endpoint => {
+      const ways = waysIn.filter(({ via }) => via.endpoint === endpoint)
+      return destinations.flatMap(reach => over(ways, reach, place))
+    })
+  return inTurns(Array.from({ length: places }, (_, place) => atPlace(place))).flat()
 }
 
-/** The ways without a converter: each destination address over each of its interfaces, the interfaces varying fastest. */
+/** For each place the first of its ways, then for each the second, and so on; those without an address of the family last. */
+function inTurns(places: readonly Candidate[][][]): Candidate[][] {
+  const isNone = (ways: readonly Candidate[]) => ways.every(({ prospect }) => prospect === 'none')
+  const sorted = places.map(all => [...all.filter(ways => !isNone(ways)), ...all.filter(isNone)])
+  const turns = Math.max(0, ...sorted.map(all => all.length))
+  return Array.from({ length: turns }, (_, turn) => sorted.flatMap(all => all.slice(turn, turn + 1))).flat()
+}
+
+/**
+ * The ways without a converter: each destination address over each of its interfaces, the interfaces varying fastest. Each interface
+ * begins with the first address whose family it has.
+ */
 export function directCandidates(
   destinations: readonly Reach[],
   prospectOf: (to: Endpoint, name: string | undefined) => Prospect = () => 'good',
 ): Candidate[] {
-  return destinations.flatMap(({ to, interfaces, plain }) =>
+  const ways = destinations.map(({ to, interfaces, plain, tuning }) =>
     interfaces.map(name => {
-      const way = candidate(to, undefined, name, prospectOf(to, name))
-      return plain === undefined ? way : { ...way, tcp: true, plain }
+      const way = { ...candidate(to, undefined, name, prospectOf(to, name)), ...(tuning && { tuning }) }
+      return plain === undefined ? { ...way, ...withOthers(to, destinations) } : { ...way, tcp: true, plain }
     }),
   )
+  const places = Math.max(0, ...ways.map(all => all.length))
+  const atPlace = (place: number) => ways.filter(all => place < all.length).map(all => [all[place]!])
+  return inTurns(Array.from({ length: places }, (_, place) => atPlace(place))).flat()
 }
+
+/** Only addresses that the rules allow MPTCP connections to. */
+function withOthers(to: Endpoint, destinations: readonly Reach[]): Pick<Candidate, 'others'> {
+  const allowed = destinations.filter(({ interfaces, plain }) => plain === undefined && interfaces.length > 0)
+  const others = otherFamily(
+    to,
+    allowed.map(reach => reach.to),
+  )
+  return others.length > 0 ? { others } : {}
+}
+
+/** Those of the other family, a few at most: of a name with many addresses, each may be another host. */
+export function otherFamily({ family }: Endpoint, addresses: readonly Endpoint[]): Endpoint[] {
+  return addresses.filter(other => other.family !== family).slice(0, MOST_OTHERS)
+}
+
+const MOST_OTHERS = 4
 
 /** The same ways, those with good prospects first; otherwise in their order. */
 export function byProspect(ways: readonly Candidate[]): Candidate[] {

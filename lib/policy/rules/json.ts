@@ -4,7 +4,20 @@
  */
 
 import { nearest } from '../../input/check.js'
-import { hexadecimal, list, octet, percent, permille, record, text, uinteger, word, wrong } from './check.js'
+import type { SocketTuning } from '../../input/socket-tuning.js'
+import {
+  hexadecimal,
+  list,
+  octet,
+  percent,
+  permille,
+  record,
+  socketOptions,
+  text,
+  uinteger,
+  word,
+  wrong,
+} from './check.js'
 import { parseTraffic, type TrafficDescriptor, trafficToJson } from './json-traffic.js'
 import {
   type AccessType,
@@ -27,6 +40,8 @@ export interface AtsssRule {
   /** By what to steer. When it is left out, by whatever the device has, which is MPTCP here. Other words are kept. */
   steeringFunctionality?: 'MPTCP' | 'MPQUIC' | 'ATSSS_LL' | (string & {}) | number
   steeringMode: SteeringMode
+  /** Of its connections' sockets, in place of the session's options: an addition of ours. */
+  socket?: SocketTuning
 }
 
 /** As TS 29.512 has it. Which properties go with which mode is checked. */
@@ -86,16 +101,24 @@ export function parseRules(json: unknown): Rule[] {
 
 /** The JSON from which `parseRules` makes rules that mean the same; notes are not part of it. */
 export function rulesToJson(rules: readonly Rule[]): AtsssRule[] {
-  return rules.map(({ id, precedence, traffic, functionality, steering }) => ({
+  return rules.map(({ id, precedence, traffic, functionality, steering, socket }) => ({
     ...(id === undefined ? {} : { ruleId: id }),
     precedence,
     trafficDescriptor: trafficToJson(traffic),
     ...functionalityToJson(functionality),
     steeringMode: steeringToJson(steering),
+    ...(socket && { socket }),
   }))
 }
 
-export const RULE_KEYS = ['ruleId', 'precedence', 'trafficDescriptor', 'steeringFunctionality', 'steeringMode'] as const
+export const RULE_KEYS = [
+  'ruleId',
+  'precedence',
+  'trafficDescriptor',
+  'steeringFunctionality',
+  'steeringMode',
+  'socket',
+] as const
 
 function parseRule(path: string, value: unknown): Rule {
   const rule = record(path, value, RULE_KEYS)
@@ -106,6 +129,7 @@ function parseRule(path: string, value: unknown): Rule {
     traffic,
     functionality: parseFunctionality(`${path}.steeringFunctionality`, rule.steeringFunctionality),
     steering: parseSteering(`${path}.steeringMode`, rule.steeringMode),
+    ...(rule.socket !== undefined && { socket: socketOptions(`${path}.socket`, rule.socket) }),
     unusable: unusableBecause(traffic),
     notes: [],
   }

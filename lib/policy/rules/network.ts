@@ -4,8 +4,8 @@ import type { AccessType } from './rule.js'
 
 /** TS 24.193 §6.1.4, network steering functionalities information. */
 export interface NetworkInformation {
-  /** The MPTCP proxies that are Transport Converters (RFC 8803), in the network's order: one for each address. */
-  converters: readonly { host: string; port: number }[]
+  /** The MPTCP proxies that are Transport Converters (RFC 8803), in the network's order. One with addresses of both families has a list. */
+  converters: readonly { host: string | readonly string[]; port: number }[]
   /**
    * The device's link-specific multipath addresses (TS 23.501 §5.32.6.2.1). They are for people to read: subflows use the addresses of
    * the interfaces.
@@ -25,7 +25,11 @@ export function networkFrom({ parameters }: AtsssContainer): {
   const usable = proxies.filter(proxy => unusableBecause(proxy) === undefined)
   return {
     network: {
-      converters: usable.flatMap(({ address, port }) => addressesOf(address).map(host => ({ host, port }))),
+      converters: usable.flatMap(({ address, port }) => {
+        const [host, ...more] = addressesOf(address)
+        if (host === undefined) return []
+        return [{ host: more.length === 0 ? host : [host, ...more], port }]
+      }),
       addresses: { '3gpp': ue3gpp, 'non-3gpp': ueNon3gpp },
     },
     problems: [

@@ -3,6 +3,7 @@
  * TS 23.501 §5.32.8, table 5.32.8-1.
  */
 
+import type { SocketTuning } from '../../input/socket-tuning.js'
 import type { TrafficComponent } from '../../wire/atsss/traffic-descriptor.js'
 import { compileExpression } from './regular-expression.js'
 
@@ -17,6 +18,8 @@ export interface Rule {
   traffic: readonly TrafficComponent[]
   functionality: SteeringFunctionality
   steering: Steering
+  /** Of the sockets of its connections; an addition of ours, in JSON only. */
+  socket?: SocketTuning
   /** Why this rule matches nothing here; `undefined` when it can match. */
   unusable: string | undefined
   /** What the rule says beyond this that was not understood or has no meaning here, in words. Empty for rules of `AtsssRule`. */

@@ -1,6 +1,6 @@
 /** The JSON Schema of rules, made from the tables and ranges that `parseRules` checks with. */
 import type { JsonSchema } from '../../input/described.js'
-import { hexadecimal, octet, percent, permille, port, uinteger } from './check.js'
+import { hexadecimal, octet, percent, permille, port, socketOptions, uinteger } from './check.js'
 import { ACCESS_TYPES, MODE_KEYS, type ModeKey, type RULE_KEYS, STEERING_KEYS, type SteerModeValue } from './json.js'
 import { DIRECTIONS } from './json-pcc.js'
 import type { LISTS } from './json-traffic.js'
@@ -130,6 +130,7 @@ const RULE: Readonly<Record<(typeof RULE_KEYS)[number], JsonSchema>> = {
   trafficDescriptor: TRAFFIC,
   steeringFunctionality: { oneOf: [TEXT, octet.schema] },
   steeringMode: STEERING_MODE,
+  socket: { description: "Of its connections' sockets.", ...socketOptions.schema },
 }
 
 export const RULES_SCHEMA: JsonSchema = {

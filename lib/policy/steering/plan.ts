@@ -131,6 +131,9 @@ function create(
   const { available, suspected, why } = accesses[access]
   const backup = use !== 'active'
   if (available && ready.length === 0 && use !== 'none') return [{ do: 'create', access, backup, why: wish.why }]
+  // The one on the interface before stays until this one is there.
+  if (available && use !== 'none' && ready.length > 0 && ready.every(({ superseded }) => superseded))
+    return [{ do: 'create', access, backup, why: `${access} has a better interface` }]
   if (available && ready.length === 1 && wish.measure === access)
     return [{ do: 'create', access, backup, why: `to measure ${access}` }]
   if (available && ready.length === 1 && wish.probe === access)
@@ -198,6 +201,8 @@ function surplus(ready: readonly SubflowState[], now: number): SubflowState[] {
   if (ready.length < 2) return []
   const carries = (subflow: SubflowState) => subflow.outstanding || isFlowing(subflow, now)
   const worth = (subflow: SubflowState) =>
-    subflow.isProbe ? Number.NEGATIVE_INFINITY : (carries(subflow) ? Number.MAX_SAFE_INTEGER : 0) + subflow.createdAt
+    subflow.isProbe || subflow.superseded
+      ? Number.NEGATIVE_INFINITY
+      : (carries(subflow) ? Number.MAX_SAFE_INTEGER : 0) + subflow.createdAt
   return [...ready].sort((a, b) => worth(b) - worth(a)).slice(1)
 }

@@ -60,6 +60,8 @@ export interface SubflowState {
   askedAt: number
   /** The access has lost the local address of this subflow, so nothing is received on it. */
   addressGone: boolean
+  /** Its access uses another interface by now. */
+  superseded: boolean
   /** Smoothed; 0: not measured yet. */
   rttMs: number
   /** What data was received on it. */

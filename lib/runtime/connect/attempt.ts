@@ -4,11 +4,13 @@
  */
 import { constants } from 'node:os'
 import { type SystemError, systemError, WireError } from '../../errors.js'
+import { mappedAddress } from '../../input/addresses.js'
 import type { Settings } from '../../input/options.js'
 import { readAnswer } from '../../policy/connect/answer.js'
 import {
   type Candidate,
   connectMessage,
+  type Endpoint,
   LIFE_OF_SYN,
   stallAfter,
   synPause,
@@ -29,6 +31,11 @@ import { type Step, Timers } from './after-hearing.js'
 import { failedAtOnce, failedConnect, noSynData } from './errors.js'
 import type { PendingBytes } from './pending-bytes.js'
 
+export interface AttemptPlan extends SocketPlan {
+  /** The IPv6 address by which a translator (NAT64) reaches this IPv4 address over the interface; undefined: it is reached as it is. */
+  translate?(address: string, device: string): string | undefined
+}
+
 export interface AttemptEvents {
   /** The handshake is done; the converter has not answered yet. */
   acknowledged(attempt: Attempt): void
@@ -45,6 +52,8 @@ export class Attempt {
   phase: 'syn' | 'answer' | 'over' = 'syn'
   /** Set once the handshake is done. */
   protocol: Protocol | undefined
+  /** Whether its socket is one of IPv6 that takes IPv4 addresses too. */
+  isDual = false
   /** Whether the peer acknowledged data in the SYN; undefined when the SYN had none. */
   synDataAccepted: boolean | undefined
   /** Whether the handshake was MPTCP, but the answer came over TCP. */
@@ -60,7 +69,7 @@ export class Attempt {
   /** Why the form is not the one that was asked for; undefined if it is. */
   leftSyn: OneRttReason | undefined
   readonly #settings: Settings
-  readonly #plan: SocketPlan
+  readonly #plan: AttemptPlan
   readonly #pending: PendingBytes
   readonly #events: AttemptEvents
   readonly #timers = new Timers(() => this.hasArrived)
@@ -72,11 +81,13 @@ export class Attempt {
   /** µs. */
   #roundTrip = 0
   #wait: Wait | undefined
+  /** See `AttemptPlan`. */
+  #translated: string | undefined
 
   constructor(
     candidate: Candidate,
     settings: Settings,
-    plan: SocketPlan,
+    plan: AttemptPlan,
     pending: PendingBytes,
     events: AttemptEvents,
   ) {
@@ -95,19 +106,18 @@ export class Attempt {
   /** Sends the SYN. Throws what the system calls throw. */
   start(): void {
     this.began = performance.now()
-    const { destination, via } = this.candidate
-    const { address, port, family } = via?.endpoint ?? destination
+    const { via } = this.candidate
     if (via) this.#message = encode(connectMessage(this.candidate), { allowLoopback: this.#settings.allowLoopback })
-    this.#open(family)
+    this.#open()
     try {
-      if (via?.form !== '0rtt' || !this.#sendInSyn(address, port, via)) native().connect(this.fd, address, port)
+      if (via?.form !== '0rtt' || !this.#sendInSyn(via)) native().connect(this.fd, this.#address, this.#reached.port)
       const isEstablished = tcpState(this.fd) === TCP_ESTABLISHED
       // Within a host the handshake is over already. But as with Node, 'connect' waits for the loop's next poll: it comes after
       // the events of a peer in this process, and before setImmediate.
       if (isEstablished) this.#wait = reactor().awaitBytes(this.fd, 0, errno => this.#connected(errno), HELD)
       else this.#awaitConnected()
     } catch (error) {
-      const shown = failedAtOnce(error as SystemError, this.fd)
+      const shown = failedAtOnce(error as SystemError, this.fd, this.#reached)
       this.abandon()
       throw shown
     }
@@ -219,24 +229,44 @@ export class Attempt {
     this.#closeSocket()
   }
 
-  #open(family: 4 | 6): void {
-    const plan: SocketPlan = this.candidate.tcp ? { ...this.#plan, mptcp: 'off' } : this.#plan
-    const { fd, protocol } = openSocket(family, plan, this.candidate.interface)
+  /** The converter, or without one the destination. */
+  get #reached(): Endpoint {
+    return this.candidate.via?.endpoint ?? this.candidate.destination
+  }
+
+  /** Whether a translator (NAT64) is between us and it. */
+  get isTranslated(): boolean {
+    return this.#translated !== undefined
+  }
+
+  /** Its address as this socket takes it. */
+  get #address(): string {
+    const { address } = this.#reached
+    return this.#translated ?? (this.isDual ? mappedAddress(address) : address)
+  }
+
+  #open(): void {
+    const { family, address } = this.#reached
+    const { interface: device, tcp, tuning } = this.candidate
+    this.#translated = family === 4 && device !== undefined ? this.#plan.translate?.(address, device) : undefined
+    const ofRule = tuning ? { tuning: { ...this.#plan.tuning, ...tuning } } : {}
+    const plan: SocketPlan = tcp || tuning ? { ...this.#plan, ...(tcp && { mptcp: 'off' }), ...ofRule } : this.#plan
+    const { fd, protocol, isDual } = openSocket(this.#translated === undefined ? family : 6, plan, device)
     this.fd = fd
+    this.isDual = isDual
     this.protocol = this.candidate.tcp ? { name: 'tcp', why: this.candidate.plain ?? NOT_ANSWERED } : protocol
-    if (this.candidate.prospect === 'none') throw this.#unreachable()
+    if (this.candidate.prospect === 'none' && this.#translated === undefined) throw this.#unreachable()
   }
 
   /** The kernel would send from an address of another interface, and wait for an answer that cannot come. */
   #unreachable(): SystemError {
-    const { destination, via } = this.candidate
-    const { address, port } = via?.endpoint ?? destination
+    const { address, port } = this.#reached
     this.abandon()
     return systemError(constants.errno.ENETUNREACH, 'connect', address, port)
   }
 
   /** False where this system cannot send data in a SYN, or not reliably, and the 1-RTT form may be used instead. */
-  #sendInSyn(address: string, port: number, via: ViaConverter): boolean {
+  #sendInSyn(via: ViaConverter): boolean {
     if (this.protocol?.name === 'mptcp' && !fixReceiveBuffer(this.fd) && this.#plan.steered && via.adaptive)
       return this.#leaveSyn(via, 'small-receive-buffer')
     const early = this.#settings.earlyData ? this.#pending.from(0) : new Uint8Array(0)
@@ -244,13 +274,13 @@ export class Attempt {
     let taken: number
     try {
       allowSynData(this.fd)
-      taken = native().sendFastOpen(this.fd, address, port, bytes)
+      taken = native().sendFastOpen(this.fd, this.#address, this.#reached.port, bytes)
     } catch (error) {
       if (!lacksFastOpen(error as SystemError)) throw error
       if (!via.adaptive) throw noSynData(error as SystemError)
       // A socket whose MSG_FASTOPEN was refused connects, but the kernel gives it no further subflow (EINVAL).
       native().close(this.fd)
-      this.#open(via.endpoint.family)
+      this.#open()
       return this.#leaveSyn(via, 'no-fast-open-here')
     }
     this.#messageSent = Math.min(taken, this.#message.length)
@@ -405,11 +435,8 @@ export class Attempt {
 
   /** @param errno positive */
   #failed(errno: number): void {
-    const { via, destination } = this.candidate
-    this.#fail({
-      kind: 'system',
-      error: failedConnect(errno, via?.endpoint ?? destination, this.#plan, via && whyNoConverter(errno)),
-    })
+    const why = this.candidate.via && whyNoConverter(errno)
+    this.#fail({ kind: 'system', error: failedConnect(errno, this.#reached, this.#plan, why) })
   }
 
   #fail(failure: Failure): void {

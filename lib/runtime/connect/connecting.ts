@@ -30,10 +30,11 @@ import {
   openHandle,
   restartTimer,
   showPeer,
+  showPlainAddresses,
 } from '../kernel/node-socket.js'
-import { protocolOf, type SocketPlan } from '../kernel/open-socket.js'
+import { protocolOf } from '../kernel/open-socket.js'
 import { afterHearing } from './after-hearing.js'
-import type { Attempt } from './attempt.js'
+import type { Attempt, AttemptPlan } from './attempt.js'
 import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory, pathOf, serverPathOf } from './dial.js'
 import { EarlyHello } from './early-hello.js'
 import { hostReplaced, notFound, oneError, timedOut } from './errors.js'
@@ -61,7 +62,7 @@ export class Connecting {
   readonly #options: TcpNetConnectOpts
   readonly #settings: Settings
   readonly #memory: ConverterMemory
-  readonly #plan: SocketPlan
+  readonly #plan: AttemptPlan
   readonly #opened: () => void
   readonly #steerer: Steerer | undefined
   readonly #left: (() => void) | undefined
@@ -116,6 +117,8 @@ export class Connecting {
       localAddress: options.localAddress || undefined,
       localPort: options.localPort || undefined,
       steered: steerer !== undefined,
+      tuning: settings.tuning,
+      ...(steerer?.translate && { translate: (address, device) => steerer.translate?.(address, device) }),
     }
   }
 
@@ -294,11 +297,11 @@ export class Connecting {
     this.#awaited = 'choice of an access by the session'
     const route = this.#steerer.route({ host, addresses: allowed.map(found => found.address), port })
     // One that is blocked is tried all the same, and fails then.
-    const routed = ({ interfaces, plain, since }: Route) => {
+    const routed = ({ interfaces, plain, since, tuning }: Route) => {
       this.#since = since
       const reach = (to: Endpoint): Reach => {
         const index = Math.max(0, allowed.indexOf(to))
-        return { to, interfaces: interfaces[index] ?? [], plain: plain[index] }
+        return { to, interfaces: interfaces[index] ?? [], plain: plain[index], tuning: tuning?.[index] }
       }
       this.#resolveWays(destinations.map(reach))
     }
@@ -339,7 +342,10 @@ export class Connecting {
     this.#memory.servers.has(serverPathOf(to, device, this.#plan), performance.now())
 
   readonly #prospectOf = (to: Endpoint, device: string | undefined): Prospect => {
-    if (device !== undefined && this.#steerer?.mayHaveAddress?.(device, to.family) === false) return 'none'
+    if (device !== undefined && this.#steerer?.mayHaveAddress?.(device, to.family) === false) {
+      const isTranslated = to.family === 4 && this.#plan.translate?.(to.address, device) !== undefined
+      if (!isTranslated) return 'none'
+    }
     const since = device === undefined ? undefined : this.#since?.get(device)
     const trouble = this.#memory.trouble(pathOf(to, device, this.#plan), performance.now(), since)
     return trouble === undefined ? 'good' : 'poor'
@@ -392,7 +398,7 @@ export class Connecting {
       const steerer = this.#steerer
       if (attempt.steering || !steerer?.opened || attempt.protocol?.name !== 'mptcp') return
       attempt.steering = { closing: () => steerer.closing?.(), closed: () => steerer.closed?.() }
-      steerer.opened(attempt.fd, attempt.candidate)
+      steerer.opened(attempt.fd, attempt.candidate, attempt.isDual)
     },
     failed: (errors, { attempts, lessons, refused }) => {
       this.#end(refused !== undefined)
@@ -440,6 +446,7 @@ export class Connecting {
     const socket = this.#socket
     const hello = this.#hello
     const isSteered = attempt.steering !== undefined
+    const { isTranslated } = attempt
     const status = hello
       ? attempt.handOver(fd => hello.replace(fd), true)
       : attempt.handOver(fd => openHandle(socket, fd) ?? -constants.errno.EBADF)
@@ -448,8 +455,9 @@ export class Connecting {
       return
     }
     markConnected(socket)
-    if (!isSteered) this.#steerer?.opened?.(fdOf(socket)!, attempt.candidate)
-    if (attempt.candidate.via) showPeer(socket, attempt.candidate.destination)
+    if (!isSteered) this.#steerer?.opened?.(fdOf(socket)!, attempt.candidate, attempt.isDual)
+    if (attempt.isDual) showPlainAddresses(socket)
+    if (attempt.candidate.via || isTranslated) showPeer(socket, attempt.candidate.destination)
     restartTimer(socket)
     this.#opened()
     this.#writeRest()

@@ -23,7 +23,7 @@ import { type Failure, react, wasUnderstood } from '../../policy/connect/reactio
 import type { SocketPlan } from '../kernel/open-socket.js'
 import { reactor } from '../kernel/reactor.js'
 import { afterHearing } from './after-hearing.js'
-import { Attempt, type AttemptEvents } from './attempt.js'
+import { Attempt, type AttemptEvents, type AttemptPlan } from './attempt.js'
 import { PendingBytes } from './pending-bytes.js'
 
 export interface DialRequest {
@@ -34,7 +34,7 @@ export interface DialRequest {
   /** How many lists of ways `add` will bring: one for each converter. */
   coming: number
   settings: Settings
-  plan: SocketPlan
+  plan: AttemptPlan
   pending: PendingBytes
   memory: ConverterMemory
   isBlocked: BlockCheck

@@ -1,7 +1,7 @@
 /** Errors of connections that cannot be made, shaped as net.connect's: with the local address where it matters. */
 import { constants } from 'node:os'
 import { AtsssError, type SystemError, systemError } from '../../errors.js'
-import { anyAddress } from '../../input/addresses.js'
+import { anyAddress, plainAddress } from '../../input/addresses.js'
 import { FAST_OPEN_NEEDS } from '../kernel/fast-open.js'
 import { native } from '../kernel/native.js'
 
@@ -25,10 +25,18 @@ export function failedConnect(
   return Object.assign(error, { localAddress, localPort })
 }
 
-/** `connect(2)` on `fd` has failed before anything was sent. Errors of other calls are returned unchanged. */
-export function failedAtOnce(error: SystemError, fd: number): SystemError {
+/** `connect(2)` on `fd`, to `to`, has failed before anything was sent. Errors of other calls are returned unchanged. */
+export function failedAtOnce(error: SystemError, fd: number, to: { address: string; port: number }): SystemError {
   if (error.syscall !== 'connect') return error
-  return systemError(-error.errno!, 'connect', error.address, error.port || undefined, native().getsockname(fd))
+  const { address, ...local } = native().getsockname(fd)
+  const from = { ...local, address: local.family === 6 ? plainAny(address, to) : address }
+  return systemError(-error.errno!, 'connect', to.address, to.port || undefined, from)
+}
+
+/** The local address of an IPv6 socket that takes IPv4 addresses too, as one of AF_INET has it. */
+function plainAny(local: string, to: { address: string }): string {
+  if (to.address.includes(':')) return local
+  return local === '::' ? anyAddress(4) : plainAddress(local)
 }
 
 /** `convert: '0rtt'` is set, and the kernel has refused data for the SYN. */

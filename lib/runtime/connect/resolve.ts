@@ -5,6 +5,7 @@ import type { ConverterSpec, Settings } from '../../input/options.js'
 import {
   type Endpoint,
   interleave,
+  otherFamily,
   type Prospect,
   type ViaConverter,
   type WayIn,
@@ -55,9 +56,9 @@ export function resolveConverters(
     if (!one.isFound) setTimeout(take, settings.attemptDelay, one).unref()
   }
   for (const [index, spec] of settings.converters.entries()) {
-    const waysIn = (endpoints: readonly Endpoint[]) => {
+    const waysIn = (hosts: readonly Endpoint[][]) => {
       try {
-        return waysInTo(spec, endpoints, settings, plan, memory, interfaces, prospectOf)
+        return waysInTo(spec, hosts, settings, plan, memory, interfaces, prospectOf)
       } catch (error) {
         return { waysIn: [], errors: [error as Error] } // the store of cookies is not one
       }
@@ -66,8 +67,8 @@ export function resolveConverters(
     const literal = literalOf(spec)
     if (literal) resolved(index, waysIn([literal]))
     else
-      endpointsOf(spec).then(
-        endpoints => process.nextTick(() => resolved(index, waysIn(endpoints))),
+      hostsOf(spec).then(
+        hosts => process.nextTick(() => resolved(index, waysIn(hosts))),
         error => process.nextTick(() => resolved(index, failed(error as Error))),
       )
   }
@@ -75,7 +76,7 @@ export function resolveConverters(
 
 function waysInTo(
   spec: ConverterSpec,
-  endpoints: readonly Endpoint[],
+  hosts: readonly Endpoint[][],
   settings: Settings,
   plan: SocketPlan,
   memory: ConverterMemory,
@@ -84,10 +85,13 @@ function waysInTo(
 ): ResolvedConverter {
   const now = performance.now()
   const errors: Error[] = []
-  const waysIn = endpoints.flatMap(endpoint =>
+  const endpoints = hosts.flatMap(addresses =>
+    addresses.map(endpoint => ({ endpoint, others: otherFamily(endpoint, addresses) })),
+  )
+  const waysIn = endpoints.flatMap(({ endpoint, others }) =>
     interfaces.flatMap(name => {
       const path = pathOf(endpoint, name, plan)
-      const via = viaTo(spec, endpoint, settings, memory, path)
+      const via = viaTo(spec, endpoint, others, settings, memory, path)
       const backOff = memory.backOff(path, now)
       if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
       return backOff ? [] : [{ via, interface: name, prospect: prospectOf(endpoint, name) }]
@@ -99,6 +103,7 @@ function waysInTo(
 function viaTo(
   spec: ConverterSpec,
   endpoint: Endpoint,
+  others: readonly Endpoint[],
   settings: Settings,
   memory: ConverterMemory,
   path: ConverterPath,
@@ -107,6 +112,7 @@ function viaTo(
   return {
     name: spec.name,
     endpoint,
+    ...(others.length > 0 && { others }),
     form: spec.convert === '1rtt' || (adaptive && memory.oneRtt(path, performance.now())) ? '1rtt' : '0rtt',
     adaptive,
     pipelining: spec.pipelining && memory.takesPipelining(path, performance.now()),
@@ -118,15 +124,17 @@ function viaTo(
 
 /** The addresses of all converters that can be found. Rejects with `ERR_CONVERT_NOT_FOUND` when none can. */
 export async function findConverters(specs: readonly ConverterSpec[]): Promise<Endpoint[]> {
-  const found = await Promise.all(specs.map(spec => endpointsOf(spec).catch((error: Error) => notFound(spec, error))))
-  const endpoints = found.flatMap(result => (result instanceof Error ? [] : result))
+  const found = await Promise.all(specs.map(spec => hostsOf(spec).catch((error: Error) => notFound(spec, error))))
+  const endpoints = found.flatMap(result => (result instanceof Error ? [] : result.flat()))
   const error = found.find(result => result instanceof Error)
   if (endpoints.length === 0 && error) throw error
   return endpoints
 }
 
-async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
-  if ('host' in where) return addressesOf(where.host, where.port)
+/** The addresses of each host that the converter is. */
+async function hostsOf({ where }: ConverterSpec): Promise<Endpoint[][]> {
+  if ('host' in where) return [await addressesOf(where.host, where.port)]
+  if ('addresses' in where) return [literalsOf(where.addresses, where.port)]
   if ('network' in where)
     throw new Error('the network has not named one: give the message that names it to session.update()')
   const records = byPriority(await resolveSrv(`_convert._tcp.${where.domain}`), Math.random)
@@ -134,9 +142,9 @@ async function endpointsOf({ where }: ConverterSpec): Promise<Endpoint[]> {
   const targets = records.filter(record => record.name !== '' && record.name !== '.')
   if (targets.length === 0) throw new Error(`${where.domain} has no SRV record for a converter`)
   const found = await Promise.allSettled(targets.map(target => addressesOf(target.name, target.port)))
-  const endpoints = found.flatMap(result => (result.status === 'fulfilled' ? result.value : []))
-  if (endpoints.length === 0) throw (found.find(result => result.status === 'rejected') as PromiseRejectedResult).reason
-  return endpoints
+  const hosts = found.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
+  if (hosts.length === 0) throw (found.find(result => result.status === 'rejected') as PromiseRejectedResult).reason
+  return hosts
 }
 
 /**
@@ -166,8 +174,15 @@ async function addressesOf(host: string, port: number): Promise<Endpoint[]> {
   return interleave(found.map(({ address, family: of }) => ({ address, family: of as 4 | 6, port })))
 }
 
-function literalOf({ where }: ConverterSpec): Endpoint | undefined {
-  return 'host' in where ? endpoint(where.host, where.port) : undefined
+/** Of a converter that is not named: its addresses. */
+function literalOf({ where }: ConverterSpec): Endpoint[] | undefined {
+  if ('addresses' in where) return literalsOf(where.addresses, where.port)
+  const found = 'host' in where ? endpoint(where.host, where.port) : undefined
+  return found && [found]
+}
+
+function literalsOf(addresses: readonly string[], port: number): Endpoint[] {
+  return interleave(addresses.map(address => endpoint(address, port)!))
 }
 
 /** Undefined for a name. */

@@ -1,4 +1,5 @@
 /** The callbacks by which a session routes new connections and learns about established ones. */
+import type { SocketTuning } from '../../input/socket-tuning.js'
 import type { Candidate } from '../../policy/connect/candidates.js'
 
 export interface Destination {
@@ -17,6 +18,8 @@ export interface Route {
   interfaces: readonly (readonly (string | undefined)[])[]
   /** For each address, why it is reached by plain TCP and without a converter; undefined: as the options say. */
   plain: readonly (string | undefined)[]
+  /** For each address, what its rule says of the socket, in place of the options. */
+  tuning?: readonly (SocketTuning | undefined)[]
   /**
    * By interface: when it last became available, as of `performance.now()`. What was learned over it before is about another
    * network. An interface that is not named has not changed.
@@ -31,8 +34,14 @@ export interface Steerer {
   route?(destination: Destination): Promise<Route>
   /** Whether a connection of this family may begin on the interface; false: it has no such address. */
   mayHaveAddress?(name: string, family: 4 | 6): boolean
-  /** The connection is established on this descriptor, which the socket's handle owns. */
-  opened?(fd: number, way: Candidate): void
+  /** See `AttemptPlan`. */
+  translate?(address: string, name: string): string | undefined
+  /**
+   * The connection is established on this descriptor, which the socket's handle owns.
+   *
+   * @param isDual whether subflows of the other family may be added
+   */
+  opened?(fd: number, way: Candidate, isDual: boolean): void
   /** Its descriptor is about to be closed. */
   closing?(): void
   /** Its descriptor has been closed; no listener of `'close'` has been called yet. */

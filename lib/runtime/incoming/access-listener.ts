@@ -12,7 +12,7 @@ import { listenError } from '../kernel/listen-socket.js'
 import { native } from '../kernel/native.js'
 import { openProtocol, type Protocol } from '../kernel/open-socket.js'
 import { reactor, type Wait } from '../kernel/reactor.js'
-import type { AccessConfig } from '../network/access-links.js'
+import { type AccessConfig, AccessLinks } from '../network/access-links.js'
 import { linkNamed, type NetworkState } from '../network/link-monitor.js'
 
 export interface AccessListenerOptions {
@@ -125,8 +125,9 @@ export class AccessListener {
   /** Tries every interface and IP version, even if others fail. @returns why listening failed on some */
   #listenWhereMissing(): SystemError[] {
     const errors: SystemError[] = []
+    const used = this.#state && new AccessLinks(this.#options.accesses, this.#state).interfaces
     for (const access of BOTH) {
-      const name = this.#options.accesses[access].interface
+      const { name = '' } = used?.[access] ?? {}
       const index = this.#state && linkNamed(this.#state, name)?.index
       for (const gone of this.#open.filter(each => each.access === access && each.index !== index)) this.#end(gone)
       if (index === undefined) continue

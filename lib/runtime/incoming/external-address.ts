@@ -168,9 +168,9 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
 
   /** @returns why the mapping could not be requested; `undefined` if it was */
   #enter(key: string, about: Omit<AccessMapping, 'external'>): string | undefined {
-    const { wish, accesses } = this.#options
+    const { wish } = this.#options
     const { access, internal, server } = about
-    const local = { address: internal.address, interface: accesses[access].interface }
+    const local = { address: internal.address, interface: this.#interfaceOf(access) }
     const remembered = this.#remembered.get(key)
     try {
       const client = new PcpClient({
@@ -304,11 +304,15 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     for (const each of fresh) this.emit('made', each, { access, internal, server, usable, external: each })
   }
 
+  #interfaceOf(access: AccessType): string {
+    return this.#accesses.interfaces[access]?.name ?? this.#options.accesses[access].interface
+  }
+
   /** Opens the sockets again when the interfaces have changed. */
   #receiveAnnouncements(): void {
     const all = [...this.#live.values()]
     const interfaces = BOTH.filter(access => all.some(live => live.access === access)).map(access => ({
-      name: this.#options.accesses[access].interface,
+      name: this.#interfaceOf(access),
       address: all.find(live => live.access === access && isIPv4(live.internal.address))?.internal.address,
     }))
     if (JSON.stringify(interfaces) === this.#announcedOn) return

@@ -19,10 +19,15 @@ export const SO_NETNS_COOKIE = 71
 export const SOL_TCP = IPPROTO_TCP
 export const TCP_KEEPIDLE = 4
 export const TCP_INFO = 11
+export const TCP_CONGESTION = 13
+export const TCP_NOTSENT_LOWAT = 25
 /** A state of tcpi_state (net/tcp_states.h). */
 export const TCP_ESTABLISHED = 1
 export const TCP_FASTOPEN = 23
 export const TCP_FASTOPEN_NO_COOKIE = 34
+
+export const SOL_IP = 0
+export const IP_TOS = 1
 
 export const SOL_IPV6 = 41
 export const IPV6_V6ONLY = 26

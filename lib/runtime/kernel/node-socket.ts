@@ -9,8 +9,10 @@ import diagnostics from 'node:diagnostics_channel'
 import { openSync } from 'node:fs'
 import { isIPv4, Server, Socket } from 'node:net'
 import { constants } from 'node:os'
-import { AtsssError } from '../../errors.js'
+import { AtsssError, type SystemError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
+import { IP_TOS, int, SOL_IP } from './constants.js'
+import { native } from './native.js'
 import { otherRuntime } from './other-runtime.js'
 
 /**
@@ -260,6 +262,59 @@ function shownPeer(this: Handle & { [PEER]?: object }, out: object): number {
   return 0
 }
 
+/**
+ * Shows IPv4 addresses as those of an IPv4 socket, where the handle's is an IPv6 socket that takes both. Also to what is built on
+ * the socket: TLS asks the handle.
+ */
+export function showPlainAddresses(socket: Socket): void {
+  const handle = handleOf(socket)
+  if (!handle) return
+  handle.getpeername = plainPeerName
+  handle.getsockname = plainSockName
+  if (!handle.setTypeOfService) return
+  handle.setTypeOfService = setTypeOfIpv4
+  handle.getTypeOfService = getTypeOfIpv4
+}
+
+/** Node goes by the family of the socket, and the kernel has no IPV6_TCLASS for MPTCP sockets. */
+function setTypeOfIpv4(this: Handle, value: number): number {
+  try {
+    native().setsockopt(this.fd!, SOL_IP, IP_TOS, int(value))
+    return 0
+  } catch (error) {
+    return (error as SystemError).errno!
+  }
+}
+
+function getTypeOfIpv4(this: Handle): number {
+  return native().getsockoptInt(this.fd!, SOL_IP, IP_TOS) ?? -constants.errno.EOPNOTSUPP
+}
+
+/** One function for all handles: a connection is kept small. */
+function plainPeerName(this: Handle, out: NodeAddress): number {
+  return plainName(out, Reflect.apply(inherited(this).getpeername!, this, [out]))
+}
+
+function plainSockName(this: Handle, out: NodeAddress): number {
+  return plainName(out, Reflect.apply(inherited(this).getsockname!, this, [out]))
+}
+
+interface NodeAddress {
+  address?: string
+  family?: string
+}
+
+function plainName(out: NodeAddress, status: number): number {
+  const { address = '' } = out
+  const plain = address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : ''
+  if (isIPv4(plain)) Object.assign(out, { address: plain, family: 'IPv4' })
+  return status
+}
+
+function inherited(handle: Handle): Handle {
+  return Object.getPrototypeOf(handle) as Handle
+}
+
 // --- TLS before the connection is there -------------------------------------------------------------------------------
 
 /**
@@ -463,6 +518,7 @@ interface Handle {
   setNoDelay?(on: boolean): number
   setKeepAlive?(on: boolean, ...how: unknown[]): number
   setTypeOfService?(value: number): number
+  getTypeOfService?(): number
 }
 
 function handleOf(socket: Socket | Server): Handle | null | undefined {

@@ -2,24 +2,30 @@
 import { isIP } from 'node:net'
 import { constants } from 'node:os'
 import { AtsssError, type SystemError, systemError } from '../../errors.js'
-import { anyAddress } from '../../input/addresses.js'
+import { anyAddress, mappedAddress } from '../../input/addresses.js'
+import type { SocketTuning } from '../../input/socket-tuning.js'
 import { decodeMptcpInfo } from '../../wire/kernel/mptcp-info.js'
 import {
   INFO_MAX,
   IPPROTO_TCP,
+  IPV6_V6ONLY,
   int,
   MPTCP_INFO,
   SO_BINDTODEVICE,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
   SO_REUSEADDR,
+  SOL_IPV6,
   SOL_MPTCP,
   SOL_SOCKET,
+  SOL_TCP,
+  TCP_CONGESTION,
+  TCP_NOTSENT_LOWAT,
 } from './constants.js'
 import { interfacesInWords } from './interface-names.js'
 import { native } from './native.js'
 import { lacksMptcp, mptcpSocket, unsupportedReason } from './support.js'
-import { sysctlNumber } from './sysctl.js'
+import { sysctl, sysctlNumber } from './sysctl.js'
 
 /** The protocol of a connection, and if it is TCP, why. */
 export interface Protocol {
@@ -32,24 +38,55 @@ export interface SocketPlan {
   mptcp: 'prefer' | 'require' | 'off'
   localAddress: string | undefined
   localPort: number | undefined
-  /** Whether the connection will get more subflows. */
+  /** Whether the connection will get more subflows. An MPTCP socket can then have some of each family, wherever there is IPv6. */
   steered: boolean
+  /** Undefined: as the system has it. */
+  tuning?: SocketTuning | undefined
+}
+
+export interface OpenedSocket {
+  fd: number
+  protocol: Protocol
+  /** Whether it is an IPv6 socket that takes IPv4 addresses too, in the form that `mappedAddress` gives them. */
+  isDual: boolean
 }
 
 /** Throws system errors, and `ERR_MPTCP_UNSUPPORTED`. The descriptor belongs to the addon until it is released. */
-export function openSocket(
-  family: 4 | 6,
-  plan: SocketPlan,
-  device: string | undefined,
-): { fd: number; protocol: Protocol } {
-  const opened = openProtocol(family, plan.mptcp)
+export function openSocket(family: 4 | 6, plan: SocketPlan, device: string | undefined): OpenedSocket {
+  const opened = (plan.steered && plan.mptcp !== 'off' && openDual()) || openOfFamily(family, plan)
   try {
-    prepare(opened.fd, family, plan, device)
+    prepare(opened, family, plan, device)
     return opened
   } catch (error) {
     native().close(opened.fd)
     throw error
   }
+}
+
+/**
+ * An MPTCP socket for both families: on one of AF_INET, the kernel refuses subflows over IPv6 (EINVAL).
+ *
+ * @returns undefined where there is no IPv6, or no MPTCP over it
+ */
+function openDual(): OpenedSocket | undefined {
+  let fd: number
+  try {
+    fd = mptcpSocket(6)
+  } catch (error) {
+    if (!lacksMptcp(error as NodeJS.ErrnoException)) throw error
+    return undefined
+  }
+  try {
+    native().setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(0)) // net.ipv6.bindv6only may say otherwise
+  } catch (error) {
+    native().close(fd)
+    throw error
+  }
+  return { fd, protocol: { name: 'mptcp' }, isDual: true }
+}
+
+function openOfFamily(family: 4 | 6, { mptcp }: SocketPlan): OpenedSocket {
+  return { ...openProtocol(family, mptcp), isDual: false }
 }
 
 /**
@@ -133,17 +170,56 @@ export function tokenOf(fd: number): number | undefined {
   }
 }
 
-function prepare(fd: number, family: 4 | 6, plan: SocketPlan, device: string | undefined): void {
+function prepare({ fd, isDual }: OpenedSocket, family: 4 | 6, plan: SocketPlan, device: string | undefined): void {
   if (device !== undefined) bindToDevice(fd, device)
+  if (plan.tuning) tune(fd, plan.tuning)
   if (plan.localAddress === undefined && plan.localPort === undefined) return
   native().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1)) // as libuv does before bind
-  bindToAddress(fd, family, plan.localAddress ?? anyAddress(family), plan.localPort)
+  const address = plan.localAddress ?? anyAddress(family)
+  bindToAddress(fd, family, address, plan.localPort, isDual ? mappedAddress(address) : address)
 }
 
-function bindToAddress(fd: number, family: 4 | 6, address: string, port: number | undefined): void {
+/** Before the connection: the subflows that come later have the same. */
+function tune(fd: number, { congestion, notsentLowWater }: SocketTuning): void {
+  if (notsentLowWater !== undefined) native().setsockopt(fd, SOL_TCP, TCP_NOTSENT_LOWAT, int(notsentLowWater))
+  if (congestion === undefined) return
+  requireCongestion(congestion)
+  native().setsockopt(fd, SOL_TCP, TCP_CONGESTION, Buffer.from(congestion))
+}
+
+/**
+ * An MPTCP socket that is not connected takes any name, and its subflows pass over one that is not there. A TCP socket refuses
+ * it, and loads its module where this process may do that.
+ */
+function requireCongestion(congestion: string): void {
+  if (availableCongestion.has(congestion)) return
+  const fd = native().socket(4, IPPROTO_TCP)
+  try {
+    native().setsockopt(fd, SOL_TCP, TCP_CONGESTION, Buffer.from(congestion))
+    availableCongestion.add(congestion)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' && code !== 'EPERM') throw error
+    const missing = code === 'ENOENT'
+    throw new AtsssError(
+      'ERR_ATSSS_CONGESTION',
+      missing
+        ? `Congestion control '${congestion}' is not available: this kernel has ${sysctl('net.ipv4.tcp_available_congestion_control') ?? 'others'}. Load it (modprobe tcp_${congestion}), or leave out the option congestion`
+        : `Congestion control '${congestion}' is not allowed to this process: the system allows ${sysctl('net.ipv4.tcp_allowed_congestion_control') ?? 'others'}. Allow it (sysctl -w net.ipv4.tcp_allowed_congestion_control="… ${congestion}"), run with CAP_NET_ADMIN, or leave out the option congestion`,
+      { cause: error },
+    )
+  } finally {
+    native().close(fd)
+  }
+}
+
+/** By name: a kernel keeps what it has while it is used, and mostly longer. */
+const availableCongestion = new Set<string>()
+
+function bindToAddress(fd: number, family: 4 | 6, address: string, port: number | undefined, onSocket: string): void {
   try {
     if (isIP(address) !== family || !isPort(port ?? 0)) throw systemError(constants.errno.EINVAL, 'bind')
-    native().bind(fd, address, port ?? 0)
+    native().bind(fd, onSocket, port ?? 0)
   } catch (error) {
     throw systemError(-(error as SystemError).errno!, 'bind', address, port)
   }

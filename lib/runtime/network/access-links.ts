@@ -1,15 +1,21 @@
 /** The two accesses as network links: interface, addresses, usable or not and why. */
 
 import { plainAddress } from '../../input/addresses.js'
+import { type Nat64Prefix, translated } from '../../policy/connect/nat64.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH } from '../../policy/steering/accesses.js'
 import type { LinkFacts } from '../../policy/steering/health.js'
-import { isUsable, type Link, type LinkAddress, linkNamed, type NetworkState, type Operstate } from './link-monitor.js'
+import { type AccessConfig, type Choices, choicesOf, chosenOf, whyChosen } from './access-choice.js'
+import { type InterfaceKind, kindOf } from './interface-kind.js'
+import { isUsable, type Link, type LinkAddress, type NetworkState, type Operstate } from './link-monitor.js'
 import { sourceRouting } from './source-routing.js'
 
-export interface AccessConfig {
-  /** The name of the interface, which may come and go. */
-  interface: string
+export type { AccessConfig } from './access-choice.js'
+
+/** A tunnel, as VPNs use them. */
+export interface Tunnel {
+  index: number
+  name: string
 }
 
 type Links = Readonly<Record<AccessType, Link | undefined>>
@@ -17,12 +23,15 @@ type Links = Readonly<Record<AccessType, Link | undefined>>
 export class AccessLinks {
   readonly #config: Record<AccessType, AccessConfig>
   #state: NetworkState
-  /** The link of each access's name, found once for each state: there may be thousands of links. */
+  /** The links that each access may use, and the one that it uses, found once for each state: there may be thousands of links. */
+  #choices: Choices
   #links: Links
 
   /** By access and family: since when the default route is missing that was there before. */
   readonly #routelessSince = new Map<string, number>()
   readonly #now: () => number
+  readonly #kinds = new Map<string, InterfaceKind>()
+  readonly #translators: Partial<Record<AccessType, Nat64Prefix | undefined>> = {}
 
   constructor(
     config: Record<AccessType, AccessConfig>,
@@ -32,13 +41,15 @@ export class AccessLinks {
     this.#config = config
     this.#now = now
     this.#state = state
-    this.#links = linksOf(config, state)
+    this.#choices = choicesOf(config, state, this.#kindOf)
+    this.#links = chosenOf(this.#choices)
   }
 
   update(state: NetworkState): void {
     const before = { state: this.#state, links: this.#links }
     this.#state = state
-    this.#links = linksOf(this.#config, state)
+    this.#choices = choicesOf(this.#config, state, this.#kindOf)
+    this.#links = chosenOf(this.#choices)
     for (const access of BOTH) for (const family of [4, 6] as const) this.#noteRoute(access, family, before)
   }
 
@@ -82,13 +93,63 @@ export class AccessLinks {
     return (link?.addresses ?? []).filter(isGlobal).map(({ address }) => ({ address, interfaceIndex: link!.index }))
   }
 
+  /** An access whose IPv6 leads to IPv4 by a translator (NAT64). @param prefix undefined: by none */
+  setTranslator(access: AccessType, prefix: Nat64Prefix | undefined): void {
+    this.#translators[access] = prefix
+  }
+
+  /** The IPv6 address by which this IPv4 address is reached over the access; undefined: there is no translator, or no need for one. */
+  translate(access: AccessType, address: string): string | undefined {
+    const prefix = this.#translators[access]
+    return prefix && translated(prefix, address)
+  }
+
+  /** The access that this address belongs to. That of an interface that the access could use, but does not, counts while it works. */
   accessAt(address: string): AccessType | undefined {
     const plain = plainAddress(address)
-    return BOTH.find(access => this.#link(access)?.addresses.some(own => own.address === plain))
+    return BOTH.find(access => this.#usedBy(access).some(link => link.addresses.some(own => own.address === plain)))
+  }
+
+  /** Whether the access uses another interface by now, which is better than the one with this address. */
+  isSuperseded(access: AccessType, address: string): boolean {
+    const link = this.#link(access)
+    const plain = plainAddress(address)
+    return link !== undefined && isUsable(link) && !link.addresses.some(own => own.address === plain)
+  }
+
+  /** The interface that each access uses, by name, and why it is this one; undefined: none of its interfaces is there. */
+  get interfaces(): Record<AccessType, { name: string; why: string } | undefined> {
+    const of = (access: AccessType) => {
+      const link = this.#link(access)
+      return link && { name: link.name, why: whyChosen(this.#config[access], link, this.#kindOf) }
+    }
+    return { '3gpp': of('3gpp'), 'non-3gpp': of('non-3gpp') }
+  }
+
+  #usedBy(access: AccessType): Link[] {
+    const link = this.#link(access)
+    const others = BOTH.map(each => this.#links[each])
+    const spare = this.#choices[access].filter(other => !others.includes(other) && isUsable(other))
+    return link ? [link, ...spare] : spare
+  }
+
+  /** By interface: sysfs is read once for each. */
+  readonly #kindOf = (name: string): InterfaceKind => {
+    const known = this.#kinds.get(name) ?? kindOf(name)
+    this.#kinds.set(name, known)
+    return known
   }
 
   nameOf(interfaceIndex: number): string {
     return this.#state.links.get(interfaceIndex)?.name ?? `interface ${interfaceIndex}`
+  }
+
+  /** Those that are up and are no access. */
+  get tunnels(): Tunnel[] {
+    const { links } = this.#state
+    const own = BOTH.map(access => this.#links[access]?.index)
+    const found = [...links.values()].filter(({ index, up, isTunnel }) => isTunnel && up && !own.includes(index))
+    return found.map(({ index, name }) => ({ index, name }))
   }
 
   /** See `sourceRouting`. */
@@ -97,9 +158,9 @@ export class AccessLinks {
   }
 
   #fact(access: AccessType): LinkFacts {
-    const name = this.#config[access].interface
     const link = this.#links[access]
-    if (!link) return { usable: false, why: `there is no interface ${name}` }
+    if (!link) return { usable: false, why: `there is no interface ${this.#config[access].interface}` }
+    const name = this.#config[access].choices ? link.name : this.#config[access].interface
     if (this.#isTaken(access))
       return { usable: false, why: `${name} is another name of ${this.#config[FIRST].interface}, the ${FIRST} access` }
     if (!link.up) return { usable: false, why: `${name} is down` }
@@ -121,11 +182,6 @@ export class AccessLinks {
 }
 
 const FIRST: AccessType = '3gpp'
-
-function linksOf(config: Record<AccessType, AccessConfig>, state: NetworkState) {
-  const link = (access: AccessType) => linkNamed(state, config[access].interface)
-  return { '3gpp': link('3gpp'), 'non-3gpp': link('non-3gpp') }
-}
 
 /** Why a link that is up and has carrier carries nothing; undefined if it does. */
 export function heldBackBy(link: Link): string | undefined {

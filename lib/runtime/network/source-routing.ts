@@ -4,11 +4,11 @@ import { NETLINK_ROUTE, NetlinkClient, type NetlinkClientOptions } from './netli
 import type { NetworkState } from './network-state.js'
 
 /**
- * The index of the interface by which packets from `local` leave for `remote` when their socket is bound to none. Undefined:
- * the route leads nowhere. Rejects with ENETUNREACH, or EINVAL for an address that is not this host's.
+ * The index of the interface by which packets leave for `remote` when their socket is bound to none, from `local` or from an address
+ * that the route chooses. Undefined: the route leads nowhere. Rejects with ENETUNREACH, or EINVAL for an address that is not this host's.
  */
 export async function interfaceFor(
-  local: string,
+  local: string | undefined,
   remote: string,
   options: NetlinkClientOptions = {},
 ): Promise<number | undefined> {

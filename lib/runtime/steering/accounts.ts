@@ -48,6 +48,8 @@ export interface ConnectionStats<Socket> {
   handovers: number
   subflows: SubflowStats[]
   carried: TrafficByAccess
+  /** Why it has no subflow on an access that its rule wants: its peer has no address for it. Undefined: that is not so. */
+  unjoined: string | undefined
   /** Bytes of the stream that the peer has acknowledged; each counts once. Undefined: the kernel does not report it (TCP). */
   bytesAcknowledged: number | undefined
 }
@@ -85,6 +87,7 @@ interface Account<Socket> extends Counted<Socket> {
   alone: AccessType | undefined
   handovers: number
   meters: AccessMeters
+  unjoined?: { access: AccessType; why: string }
   /** By the id of the subflow. */
   subflowMeters: Map<number, RateMeter>
 }
@@ -153,6 +156,12 @@ export class Accounts<Socket> {
       this.#entry(account.rule).handovers++
     }
     account.alone = only
+  }
+
+  /** The loop cannot make a subflow that the rule wants. */
+  noteUnjoined({ token, access, why }: { token: number; access: AccessType; why: string }): void {
+    const account = this.#byToken.get(token)
+    if (account) account.unjoined = { access, why }
   }
 
   /** Puts a connection under another rule. What it has carried so far stays with the rule before. */
@@ -245,6 +254,7 @@ export class Accounts<Socket> {
       handovers,
       subflows,
       carried: account.meters.read(carried, now),
+      unjoined: unjoinedNow(account.unjoined, subflows),
       bytesAcknowledged: isOurs ? sample.bytesAcked : undefined,
     }
   }
@@ -256,6 +266,14 @@ export class Accounts<Socket> {
     this.#rules.set(keyOf(rule), entry)
     return entry
   }
+}
+
+function unjoinedNow(
+  unjoined: { access: AccessType; why: string } | undefined,
+  subflows: readonly SubflowReport[],
+): string | undefined {
+  const isThere = subflows.some(({ access, state }) => access === unjoined?.access && state === 'established')
+  return isThere ? undefined : unjoined?.why
 }
 
 /** A subflow that the steering loop has not reported yet is the first one, and began on `access`. */

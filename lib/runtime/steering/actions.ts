@@ -1,11 +1,13 @@
 /** Carries out what the policy plans for a connection's subflows, through the userspace path manager. */
 import { callApplication } from '../../input/application.js'
+import type { AccessType } from '../../policy/rules/rule.js'
 import type { Action } from '../../policy/steering/plan.js'
 import type { AccessLinks } from '../network/access-links.js'
-import type { SubflowName } from '../network/path-manager.js'
+import type { AddressPort, SubflowName } from '../network/path-manager.js'
 import { announceAndWithdraw, type Binding, withdrawAddress } from './binding.js'
 import type { SteeredConnection } from './connection.js'
 import type { Effects, SubflowManager } from './effects.js'
+import { familyOf } from './peer.js'
 
 /** `error`: the kernel refused. */
 export interface ActionReport {
@@ -114,10 +116,11 @@ function request(
   links: AccessLinks,
   now: () => number,
 ): Promise<void> | undefined {
-  const { token, remote, family } = connection
+  const { token } = connection
   if (action.do === 'create') {
-    const local = links.address(action.access, family)
-    if (!local || !remote || links.awaitsRoute(action.access, family)) return undefined
+    const way = wayOver(connection, action.access, links)
+    if (!way) return undefined
+    const { local, remote } = way
     const localId = connection.join(action.access, local, action, now())
     return binding.create(connection, { token, localId, local, remote, backup: action.backup })
   }
@@ -130,6 +133,31 @@ function request(
   }
   connection.setBackup(action.subflow, action.backup, now())
   return manager.setBackup({ ...name, backup: action.backup })
+}
+
+/**
+ * From which address of the access a new subflow is made, and where to. Of several ways each has its turn, when the one before has
+ * failed; the family of the first subflow comes first.
+ */
+export function wayOver(
+  connection: Pick<SteeredConnection, 'places' | 'family' | 'retries'>,
+  access: AccessType,
+  links: Pick<AccessLinks, 'address' | 'awaitsRoute' | 'translate'>,
+): { local: { address: string; interfaceIndex: number }; remote: AddressPort } | undefined {
+  const own = (family: 4 | 6) => (links.awaitsRoute(access, family) ? undefined : links.address(access, family))
+  const local = { 4: own(4), 6: own(6) }
+  const places = connection.places(access)
+  const reachable = [
+    ...places.filter(place => familyOf(place) === connection.family),
+    ...places.filter(place => familyOf(place) !== connection.family),
+  ].filter(place => local[familyOf(place)])
+  const translated = places.flatMap(({ address, port }) => {
+    const by = local[6] && !local[4] ? links.translate(access, address) : undefined
+    return by === undefined ? [] : [{ address: by, port }]
+  })
+  const ways = [...reachable, ...translated]
+  const remote = ways[connection.retries[access].failures % ways.length]
+  return remote && { local: local[familyOf(remote)]!, remote }
 }
 
 /**

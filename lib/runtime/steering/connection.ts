@@ -7,19 +7,18 @@ import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/stee
 import { isFlowing, NOTHING_RECEIVED } from '../../policy/steering/reception.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
+import type { AccessLinks } from '../network/access-links.js'
 import type { AddressPort, MptcpEvent, SubflowName } from '../network/path-manager.js'
 import { Activity } from './activity.js'
 import { OwnAnnouncements } from './own-announcements.js'
+import { Peer, type PeerEnd } from './peer.js'
 import { applySample, NEW, type SteeredSubflow, type SubflowTransfer, transferSince } from './subflow.js'
 import type { Past } from './subflow-report.js'
 
 /** A connection as the session hands it to the steering loop. */
-export interface Steered {
+export interface Steered extends PeerEnd {
   token: number
   fd: number
-  /** Where further subflows connect to: the converter or the server; undefined: wherever the peer announces that it listens. */
-  remote: AddressPort | undefined
-  family: 4 | 6
   /** The key of its rule. */
   rule: number
   /** What a loop before this one has reported of it. */
@@ -47,8 +46,8 @@ const SHORT_LIFE_MS = 10_000
 export class SteeredConnection {
   readonly token: number
   readonly fd: number
-  remote: AddressPort | undefined
-  readonly family: 4 | 6
+  readonly peer: Peer
+  readonly #end: PeerEnd
   rule: number
   readonly retries: Record<AccessType, Retry> = { ...NO_RETRIES }
   readonly past: Past | undefined
@@ -69,15 +68,17 @@ export class SteeredConnection {
   #unbound: SteeredSubflow[] = []
   /** By subflow: when to request again what the kernel has refused. */
   readonly #refusals = new Map<number, Retry>()
+  readonly #unjoinedSince: Partial<Record<AccessType, number>> = {}
   /** When the peer was last sent the end of the first subflow, and how often. */
   #withdrawn = { at: Number.NEGATIVE_INFINITY, times: 0 }
 
-  constructor({ token, fd, remote, family, rule, past }: Steered) {
+  /** @param peer what is known of the peer already */
+  constructor({ token, fd, remote, others, family, isDual, rule, past }: Steered, peer?: Peer) {
     this.token = token
     this.activity = new Activity(token)
     this.fd = fd
-    this.remote = remote ?? past?.remote
-    this.family = family
+    this.peer = peer ?? new Peer(past?.peer)
+    this.#end = { remote, others: others ?? [], family, isDual: isDual === true }
     this.rule = rule
     this.past = past
     this.#localIds = new Map(past?.localIds)
@@ -97,11 +98,37 @@ export class SteeredConnection {
   /** What another loop has to learn. `ended` is for the caller to know. */
   get handover(): Omit<Past, 'ended'> {
     return {
-      remote: this.remote,
+      peer: this.peer.says,
       localIds: [...this.#localIds],
       ...this.announcements.past,
       subflows: [...this.#subflows.values()].map(({ id, backup, localId }) => ({ id, backup, localId })),
     }
+  }
+
+  /** Where a subflow of this access may connect to, the best first. */
+  places(access: AccessType): AddressPort[] {
+    return this.peer.places(access, this.#end)
+  }
+
+  /** @returns since when a subflow on this access has not been possible; undefined once that was reported */
+  unjoinedSince(access: AccessType, now: number): number | undefined {
+    const since = this.#unjoinedSince[access] ?? now
+    this.#unjoinedSince[access] = since
+    return since === REPORTED ? undefined : since
+  }
+
+  unjoinedReported(access: AccessType): void {
+    this.#unjoinedSince[access] = REPORTED
+  }
+
+  /** Of its first subflow. */
+  get family(): 4 | 6 {
+    return this.#end.family
+  }
+
+  /** Where it was made to; undefined: the peer has made it. */
+  get remote(): AddressPort | undefined {
+    return this.#end.remote
   }
 
   name(id: number): SubflowName | undefined {
@@ -162,6 +189,8 @@ export class SteeredConnection {
       const transfer = access && transferSince(access, subflow, seen)
       applySample(subflow, seen, now, this.activity.idleAt)
       if (access) this.#judge(access, state, subflow, now, random)
+      if (access && state === 'joining' && subflow.state === 'established' && subflow.joined)
+        this.peer.worked(access, subflow.name.remote)
       if (!transfer || subflow.state !== 'established') continue
       // Its SYN was acknowledged before the peer had accepted it: the handshake is a measurement all the same.
       transfers.push(state === 'joining' ? { ...transfer, acked: Math.max(1, transfer.acked) } : transfer)
@@ -250,9 +279,13 @@ export class SteeredConnection {
   }
 
   /** The addresses of the accesses have changed. */
-  readdress(accessAt: (address: string) => AccessType | undefined): void {
-    for (const subflow of this.#subflows.values())
-      if (subflow.access) subflow.addressGone = accessAt(subflow.name.local.address) !== subflow.access
+  readdress(links: Pick<AccessLinks, 'accessAt' | 'isSuperseded'>): void {
+    for (const subflow of this.#subflows.values()) {
+      const { access, name } = subflow
+      if (!access) continue
+      subflow.addressGone = links.accessAt(name.local.address) !== access
+      subflow.superseded = links.isSuperseded(access, name.local.address)
+    }
     this.markActive()
   }
 
@@ -328,6 +361,7 @@ export class SteeredConnection {
       window: 0,
       askedAt: Number.NEGATIVE_INFINITY,
       addressGone: false,
+      superseded: false,
       rttMs: 0,
       reception: NOTHING_RECEIVED,
       flaggedAt: Number.NEGATIVE_INFINITY,
@@ -397,6 +431,8 @@ function keyOf({ address, port }: AddressPort): string {
 }
 
 const NONE: readonly SteeredSubflow[] = []
+
+const REPORTED = Number.POSITIVE_INFINITY
 
 /** The id of a join that no sample has shown yet. */
 const UNSEEN = -1

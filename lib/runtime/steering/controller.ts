@@ -3,7 +3,7 @@
  * level-triggered: an event only says when to scan, and what was missed or refused is found again by the next scan.
  */
 import { constants } from 'node:os'
-import { plainAddress } from '../../input/addresses.js'
+import { hostAndPort, plainAddress } from '../../input/addresses.js'
 import { callApplication } from '../../input/application.js'
 import type { AccessType, Steering } from '../../policy/rules/rule.js'
 import { BOTH, type Measured, measure, UNMEASURED } from '../../policy/steering/accesses.js'
@@ -20,24 +20,27 @@ import { type Action, plan } from '../../policy/steering/plan.js'
 import { isQuiet, judgeProbes, NOT_PROBED, type Probing } from '../../policy/steering/reception.js'
 import type { Accesses, SubflowState } from '../../policy/steering/snapshot.js'
 import { fdsOf, type SubflowAddresses } from '../kernel/sampler.js'
-import { type AccessConfig, AccessLinks } from '../network/access-links.js'
-import type { MptcpEvent } from '../network/path-manager.js'
-import { applyAction, applySendBuffer } from './actions.js'
-import { Announced } from './announced.js'
+import { type AccessConfig, AccessLinks, type Tunnel } from '../network/access-links.js'
+import type { AddressPort, MptcpEvent } from '../network/path-manager.js'
+import { applyAction, applySendBuffer, wayOver } from './actions.js'
 import { Binding, withdrawAddress } from './binding.js'
 import { type Steered, SteeredConnection } from './connection.js'
 import type { ControllerEvent, Effects } from './effects.js'
 import { EndpointPlanner } from './endpoints.js'
 import { combined, loadOf } from './load.js'
 import { Pace, QUIET_MS, type ScanResult } from './pace.js'
+import { type Peer, PeerNews } from './peer.js'
 import { activeConnections, selectForSampling, wokenUp } from './polling.js'
 import type { SteeredSubflow, SubflowTransfer } from './subflow.js'
 import { SubflowReporter } from './subflow-report.js'
+import { Translators } from './translators.js'
 
 /** How often the links are polled while bytes move, in milliseconds: the kernel may report a lost carrier a second late. */
 const LINKS_PERIOD_MS = 10
 /** How often the measurements are reported, in milliseconds. */
 const REPORT_MS = 500
+/** For so long, in milliseconds, a subflow must have been impossible before that is reported. */
+const UNJOINED_MS = 2_000
 const NEVER = Number.NEGATIVE_INFINITY
 
 interface RuleState {
@@ -51,7 +54,7 @@ export class Controller {
   readonly #effects: Effects
   readonly #listener: (event: ControllerEvent) => void
   readonly #links: AccessLinks
-  readonly #interfaces: readonly string[]
+  #interfaces: ReturnType<() => AccessLinks['interfaces']>
   readonly #connections = new Map<number, SteeredConnection>()
   readonly #rules = new Map<number, RuleState>()
   #assistance: Assistance | undefined
@@ -76,7 +79,9 @@ export class Controller {
   readonly #subflowReporter = new SubflowReporter()
   /** Where the kernel's path manager makes the subflows, for all connections together. */
   readonly #endpoints: EndpointPlanner | undefined
-  readonly #announced = new Announced()
+  readonly #peerNews = new PeerNews()
+  readonly #translators: Translators
+  #tunnels: readonly Tunnel[] = []
   readonly #binding: Binding | undefined
   /** By access: what was last reported of its new subflows. */
   readonly #unboundReports: Partial<Record<AccessType, string>> = {}
@@ -98,10 +103,18 @@ export class Controller {
     this.#endpoints =
       endpoints && new EndpointPlanner(endpoints, random, why => this.#report({ event: 'endpoints', why }))
     this.#binding = effects.pathManager && new Binding(effects.pathManager)
-    this.#interfaces = BOTH.map(access => accesses[access].interface)
     this.#links = new AccessLinks(accesses, effects.links.state)
+    this.#interfaces = this.#links.interfaces
+    for (const access of BOTH) this.#report({ event: 'interface', access, interface: this.#interfaces[access] })
+    this.#translators = new Translators(this.#links, effects, event => this.#report(event))
+    this.#translators.update()
+    this.#reportTunnels()
     effects.links.on('change', (_, state) => {
+      if (this.#closed) return
       this.#links.update(state)
+      this.#translators.update()
+      this.#reportTunnels()
+      this.#reportInterfaces()
       for (const connection of this.#connections.values()) this.#readdress(connection)
       this.#steeredBy = ''
       this.scan()
@@ -131,7 +144,7 @@ export class Controller {
   }
 
   add(steered: Steered): void {
-    this.#connections.set(steered.token, new SteeredConnection(this.#announced.completed(steered)))
+    this.#connections.set(steered.token, new SteeredConnection(steered, this.#peerNews.take(steered.token)))
     this.#effects.pathManager?.watch(steered.token, steered.fd)
     this.#pace.scanSoon()
   }
@@ -161,6 +174,7 @@ export class Controller {
   close(): void {
     this.#closed = true
     this.#pace.close()
+    this.#translators.close()
   }
 
   /** A full scan, now. */
@@ -217,9 +231,13 @@ export class Controller {
   }
 
   #pollLinks(on: boolean): void {
-    if (on !== this.#isPolling)
-      this.#effects.links.watch(on ? LINKS_PERIOD_MS : Number.POSITIVE_INFINITY, this.#interfaces)
+    if (on !== this.#isPolling) this.#watchLinks(on)
     this.#isPolling = on
+  }
+
+  #watchLinks(on: boolean): void {
+    const names = BOTH.flatMap(access => this.#interfaces[access]?.name ?? [])
+    this.#effects.links.watch(on ? LINKS_PERIOD_MS : Number.POSITIVE_INFINITY, names)
   }
 
   /** Samples the active connections, and some idle ones in turn. @returns those whose subflows are up to date now */
@@ -391,12 +409,25 @@ export class Controller {
       probe: this.#probes.get(connection.token),
       mayAsk: connection.mayAsk,
     }
-    const act = (action: Action) =>
+    const act = (action: Action) => {
+      if (action.do === 'create' && !wayOver(connection, action.access, this.#links))
+        return this.#noteUnjoined(connection, action.access, now)
       void applyAction(connection, action, pathManager, binding, this.#links, this.#effects, report =>
         this.#report(report),
       )
+    }
     for (const subflow of connection.takeUnbound()) this.#bind(connection, subflow, binding, act)
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now)) act(action)
+  }
+
+  /** There is no way to make a subflow that the rule wants. What the peer announces may come a little later. */
+  #noteUnjoined(connection: SteeredConnection, access: AccessType, now: number): void {
+    const { remote, peer } = connection
+    const why = unjoinedWhy({ remote, places: connection.places(access), peer }, access, this.#links)
+    const since = connection.unjoinedSince(access, now)
+    if (why === undefined || since === undefined || now - since < UNJOINED_MS) return
+    connection.unjoinedReported(access)
+    this.#report({ event: 'unjoined', token: connection.token, access, why })
   }
 
   /** A subflow is not bound to its access's interface: it is made again with its address announced, where that may help. */
@@ -421,7 +452,7 @@ export class Controller {
   }
 
   #readdress(connection: SteeredConnection): void {
-    connection.readdress(at => this.#links.accessAt(at))
+    connection.readdress(this.#links)
     const { pathManager } = this.#effects
     if (!pathManager) return
     // Subflows from lost addresses are destroyed, and their addresses withdrawn. This is for those that had ended before.
@@ -432,11 +463,13 @@ export class Controller {
   }
 
   #note(event: MptcpEvent): void {
-    if (event.type === 'announced') this.#announced.note(event, this.#connections.get(event.token))
-    if (!('token' in event) || !this.#connections.has(event.token)) return
+    if (!('token' in event)) return
+    const connection = this.#connections.get(event.token)
+    if (SAID_BY_PEERS.has(event.type)) (connection?.peer ?? this.#peerNews).note(event as PeerEvent)
+    if (!connection) return event.type === 'closed' ? this.#peerNews.ended(event.token) : undefined
     if (event.type === 'closed') return this.#forget({ event: 'gone', token: event.token, why: 'it has ended' })
-    if (event.type === 'subflow-established') this.#connections.get(event.token)?.made(event)
-    this.#connections.get(event.token)?.markActive()
+    if (event.type === 'subflow-established') connection.made(event)
+    connection.markActive()
     this.#pace.scanSoon()
   }
 
@@ -446,6 +479,21 @@ export class Controller {
     if (this.#connections.delete(about.token)) this.#report(about)
   }
 
+  #reportInterfaces(): void {
+    const before = this.#interfaces
+    this.#interfaces = this.#links.interfaces
+    const changed = BOTH.filter(access => this.#interfaces[access]?.name !== before[access]?.name)
+    for (const access of changed) this.#report({ event: 'interface', access, interface: this.#interfaces[access] })
+    if (changed.length > 0 && this.#isPolling) this.#watchLinks(true)
+  }
+
+  #reportTunnels(): void {
+    const { tunnels } = this.#links
+    if (JSON.stringify(tunnels) === JSON.stringify(this.#tunnels)) return
+    this.#tunnels = tunnels
+    this.#report({ event: 'tunnels', tunnels })
+  }
+
   #reportAccesses(accesses: Accesses, now: number): void {
     if (now - this.#reportedAt < REPORT_MS) return
     this.#reportedAt = now
@@ -453,6 +501,28 @@ export class Controller {
     this.#report({ event: 'accesses', accesses, newOver3gpp: Object.fromEntries(begin) })
   }
 }
+
+/** Undefined: it may be possible soon, or it is a connection that the peer has made. */
+function unjoinedWhy(
+  { remote, places, peer }: { remote: AddressPort | undefined; places: readonly AddressPort[]; peer: Peer },
+  access: AccessType,
+  links: AccessLinks,
+): string | undefined {
+  if (!remote) return undefined
+  const at = hostAndPort(plainAddress(remote.address), remote.port)
+  if (places.length === 0 && peer.refusesFirst)
+    return `No handover to ${access} for connections to ${at}: that host takes no further subflow at this address (RFC 8684 §3.1, C flag, or REMOVE_ADDR) and has announced no other. Its administrator can announce one: ip mptcp endpoint add ADDRESS signal`
+  const has = ([4, 6] as const).filter(family => links.address(access, family))
+  if (has.length === 0 || has.some(family => links.awaitsRoute(access, family))) return undefined
+  const lacks = has[0] === 6 ? '4' : '6'
+  const known = [...new Set([remote, ...places].map(place => plainAddress(place.address)))].join(', ')
+  const also =
+    lacks === '4' ? 'IPv6 address, or the network a translator (NAT64) that ipv4only.arpa shows' : 'IPv4 address'
+  return `No handover to ${access} for connections to ${at}: ${access} has no IPv${lacks}, and of that host only ${known} is known. It needs an ${also}`
+}
+
+type PeerEvent = Parameters<PeerNews['note']>[0]
+const SAID_BY_PEERS: ReadonlySet<MptcpEvent['type']> = new Set(['created', 'established', 'announced', 'removed'])
 
 function unboundWhy(
   access: AccessType,

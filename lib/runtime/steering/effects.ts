@@ -1,13 +1,16 @@
 /** What the steering loop acts through, and what it reports. */
 
+import type { Nat64Prefix } from '../../policy/connect/nat64.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import type { Action } from '../../policy/steering/plan.js'
 import type { Accesses } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
+import type { Tunnel } from '../network/access-links.js'
 import type { LinkMonitor } from '../network/link-monitor.js'
 import type { SubflowCommands } from '../network/subflow-commands.js'
 import type { Endpoints, OwnEndpoints } from './endpoints.js'
 import type { SubflowsReport } from './subflow-report.js'
+import type { TranslatorReport } from './translators.js'
 
 /** What the userspace path manager does for single connections. */
 export type SubflowManager = Pick<
@@ -37,6 +40,8 @@ export interface Effects {
   subflowAddresses(fd: number, token: number): SubflowAddresses[]
   /** The index of the interface by which packets from `local` leave for `remote` when no socket is bound. May reject. */
   interfaceFor(local: string, remote: string): Promise<number | undefined>
+  /** The translator (NAT64) that an access with this IPv6 address has, if it has one. Never rejects. */
+  findTranslator(local: string): Promise<Nat64Prefix | undefined>
   /** @param bytes as the kernel counts. May throw: the socket is closed. */
   setSendBuffer(fd: number, token: number, bytes: number): void
   /** Asks the peer, over each quiet subflow, what of the whole stream has arrived. May throw: this kernel cannot. */
@@ -50,6 +55,13 @@ export interface Effects {
 
 export type ControllerEvent =
   | SubflowsReport
+  | TranslatorReport
+  /** An access uses this interface from now on; undefined: none of its interfaces is there. */
+  | { event: 'interface'; access: AccessType; interface: { name: string; why: string } | undefined }
+  /** The tunnels that are up and are no access. */
+  | { event: 'tunnels'; tunnels: Tunnel[] }
+  /** A connection has no subflow on an access that its rule wants, since the peer has no address for it. */
+  | { event: 'unjoined'; token: number; access: AccessType; why: string }
   /** The measurements; and for each rule with a load balance, the percentage of new connections that begin over 3GPP access. */
   | { event: 'accesses'; accesses: Accesses; newOver3gpp: Record<number, number> }
   | { event: 'access'; access: AccessType; available: boolean; why: string }

@@ -5,6 +5,7 @@ import { callApplication } from '../../input/application.js'
 import { tokenOf } from '../kernel/open-socket.js'
 import { Sampler, subflowAddresses } from '../kernel/sampler.js'
 import { openLinkMonitor } from '../network/link-monitor.js'
+import { findTranslator } from '../network/nat64.js'
 import { interfaceFor } from '../network/source-routing.js'
 import { askForAcknowledgement } from './acknowledgement.js'
 import { Controller } from './controller.js'
@@ -124,6 +125,7 @@ async function open(
       return addresses
     },
     interfaceFor,
+    findTranslator,
     setSendBuffer,
     askForAcknowledgement,
     idleProbeMs,

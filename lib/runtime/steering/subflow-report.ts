@@ -10,6 +10,7 @@ import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowSample } from '../kernel/sampler.js'
 import type { AddressPort, SubflowName } from '../network/path-manager.js'
 import type { Announcement } from './own-announcements.js'
+import type { PeerSays } from './peer.js'
 
 /** Bytes. */
 export interface Carried {
@@ -36,7 +37,8 @@ export interface SubflowReport {
 
 /** What the kernel does not report of a connection: a loop that takes over has to learn it from the one before. */
 export interface Past {
-  remote: AddressPort | undefined
+  /** What its peer has said; none by default. */
+  peer?: PeerSays
   /** The ids of its local addresses. */
   localIds: [address: string, id: number][]
   /** The addresses that it has announced, where the kernel needs that; none by default. */
@@ -60,7 +62,7 @@ export interface SubflowsReport {
 interface Connection {
   readonly token: number
   readonly subflows: readonly SubflowState[]
-  readonly remote: AddressPort | undefined
+  readonly peer: { readonly version: number }
   readonly past: Past | undefined
   readonly handover: Omit<Past, 'ended'>
   name(id: number): SubflowName | undefined
@@ -74,7 +76,8 @@ interface Known {
 }
 
 interface Entry {
-  remote: AddressPort | undefined
+  /** The version of what the peer has said. */
+  peer: number
   known: Map<number, Known>
   ended: CarriedByAccess
 }
@@ -84,15 +87,16 @@ export class SubflowReporter {
 
   /** @returns undefined if nothing but counters has changed */
   note(connection: Connection, sample: SocketSample): SubflowsReport | undefined {
-    const { token, remote } = connection
+    const { token } = connection
+    const { version } = connection.peer
     let entry = this.#entries.get(token)
     if (!entry) {
-      entry = { remote, known: new Map(), ended: { ...(connection.past?.ended ?? nothingCarried()) } }
+      entry = { peer: version, known: new Map(), ended: { ...(connection.past?.ended ?? nothingCarried()) } }
       this.#entries.set(token, entry)
     }
     const { known, ended } = entry
-    let changed = entry.remote !== remote
-    entry.remote = remote
+    let changed = entry.peer !== version
+    entry.peer = version
     let present = 0
     for (const { id, access, state, backup } of connection.subflows) {
       const seen = sample.subflows.find(subflow => subflow.id === id)

@@ -41,6 +41,7 @@ export const NEW: Omit<SubflowState, 'id' | 'access' | 'backup' | 'createdAt' | 
   window: 0,
   askedAt: Number.NEGATIVE_INFINITY,
   addressGone: false,
+  superseded: false,
   rttMs: 0,
   reception: NOTHING_RECEIVED,
   flaggedAt: Number.NEGATIVE_INFINITY,

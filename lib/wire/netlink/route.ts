@@ -18,6 +18,8 @@ export interface LinkInfo {
   /** All bits: IFF_* of net/if.h. */
   flags: number
   mtu: number
+  /** A tunnel of the kernel's, or of a program's (tun), as VPNs use them. Left out where it is none. */
+  isTunnel?: true
 }
 
 export interface LinkAddress {
@@ -101,7 +103,23 @@ export function linkRequest(index: number): Uint8Array {
 const RTEXT_FILTER_SKIP_STATS = 0x8
 /** struct ifinfomsg: family, type, index, flags, change. */
 const IFINFOMSG = { index: 4, flags: 8, length: 16 } as const
-const IFLA = { name: 3, mtu: 4, operstate: 16, extMask: 29, carrier: 33, properties: 52, altname: 53 } as const
+const IFLA = {
+  name: 3,
+  mtu: 4,
+  operstate: 16,
+  linkInfo: 18,
+  extMask: 29,
+  carrier: 33,
+  properties: 52,
+  altname: 53,
+  /** Within `linkInfo`. */
+  kind: 1,
+} as const
+
+/** Kinds of links (IFLA_INFO_KIND). OpenVPN and tailscaled use tun, as do most programs. */
+const TUNNELS: ReadonlySet<string> = new Set(
+  'tun wireguard ovpn amneziawg xfrm vti vti6 ipip sit gre gretap ip6tnl ip6gre ip6gretap ppp l2tp'.split(' '),
+)
 
 /** What to dump of each kind: everything except the statistics of links. */
 export const DUMPS: readonly { type: number; payload: Uint8Array }[] = [
@@ -130,6 +148,7 @@ function decodeLink(payload: Uint8Array): LinkInfo {
     operstate: OPERSTATES[attributes.u8(IFLA.operstate) ?? 0] ?? 'unknown',
     flags,
     mtu: attributes.u32(IFLA.mtu) ?? 0,
+    ...(TUNNELS.has(attributes.nested(IFLA.linkInfo)?.text(IFLA.kind) ?? '') && { isTunnel: true }),
   }
 }
 
@@ -199,13 +218,19 @@ function decodeRoute(payload: Uint8Array): DefaultRoute[] {
   return interfaceIndex === undefined ? [] : [{ ...common, interfaceIndex, gateway: gatewayOf(attributes) }]
 }
 
-/** For RTM_GETROUTE: the route of packets between two addresses of one family. Throws RangeError for what is not an address. */
-export function routeRequest(source: string, destination: string): Uint8Array {
-  const from = addressBytes(source)
+/**
+ * For RTM_GETROUTE: the route of packets between two addresses of one family, of a socket that is bound to no interface and has no
+ * mark. Throws RangeError for what is not an address.
+ *
+ * @param source undefined: the route chooses it
+ */
+export function routeRequest(source: string | undefined, destination: string): Uint8Array {
+  const from = source === undefined ? undefined : addressBytes(source)
   const to = addressBytes(destination)
   const header = Buffer.alloc(RTMSG.length)
   header[RTMSG.family] = to.length === 4 ? AF_INET : AF_INET6
   header[RTMSG.destinationLength] = 8 * to.length
+  if (!from) return Buffer.concat([header, attribute(RTA.destination, to)])
   header[RTMSG.sourceLength] = 8 * from.length
   return Buffer.concat([header, attribute(RTA.destination, to), attribute(RTA.source, from)])
 }

@@ -54,6 +54,7 @@ const session = new MaPduSession(nas === undefined ? options : { ...options, rul
 const streams: Open[] = []
 const numberOf = (socket: MptcpSocket | undefined) => streams.findIndex(stream => stream.socket === socket)
 session.on('access', change => say({ event: 'access', at: at(), ...change }))
+session.on('interface', change => say({ event: 'interface', at: at(), ...change }))
 session.on('action', ({ socket, ...change }) => say({ event: 'action', at: at(), stream: numberOf(socket), ...change }))
 session.on('degraded', what => say({ event: 'degraded', at: at(), ...what }))
 session.on('restored', what => say({ event: 'restored', at: at(), ...what }))
@@ -130,7 +131,9 @@ const calls = {
     const began = performance.now()
     await once(stream.socket, 'connect')
     const { interface: name, protocol, convert, fallback } = stream.socket.mptcp
-    return { number, took: performance.now() - began, interface: name, protocol, convert, fallback }
+    const { remoteAddress, remoteFamily, localAddress, localFamily } = stream.socket
+    const shown = { remoteAddress, remoteFamily, localAddress, localFamily, address: stream.socket.address() }
+    return { number, took: performance.now() - began, interface: name, protocol, convert, fallback, shown }
   },
   /** The longest time without anything from the peer, in milliseconds, and the bytes, since the call before. */
   gap(number: number) {
@@ -170,6 +173,8 @@ const calls = {
     return { ...rest, connections: connections.map(({ socket, rule }) => [numberOf(socket), rule?.precedence]) }
   },
   connections: () => session.stats().connections.map(({ socket: _, ...connection }) => connection),
+  unjoined: (number: number) =>
+    session.stats().connections.find(({ socket }) => socket === streams[number]!.socket)?.unjoined,
   close: () => session.close(),
   /** The event loop does nothing else for `milliseconds` at a time, with a millisecond between, `times`. */
   async block(milliseconds: number, times: number) {

@@ -221,11 +221,33 @@ describe('what is known of the ways', () => {
     const prospectOf = ({ family }: Endpoint, name: string | undefined) =>
       family === 6 && name === 'wifi' ? ('none' as const) : ('good' as const)
     expect(byProspect(directCandidates(over, prospectOf)).map(shown)).toEqual([
-      'cell >2001:db8::1',
       'wifi >192.0.2.1',
+      'cell >2001:db8::1',
       'cell >192.0.2.1',
       'wifi >2001:db8::1',
     ])
+  })
+
+  test("the rule's access comes first, though the converter's first address has not its family", () => {
+    const mixed = [
+      { via: first, interface: 'wifi', prospect: 'none' as const },
+      { via: first, interface: 'cell' },
+      { via: second, interface: 'wifi' },
+      { via: second, interface: 'cell', prospect: 'none' as const },
+    ]
+    expect(candidates(mixed, reached([server4], ['wifi', 'cell'])).map(shown)).toEqual([
+      'wifi 198.51.100.2>192.0.2.1',
+      'cell 198.51.100.1>192.0.2.1',
+      'wifi 198.51.100.1>192.0.2.1',
+      'cell 198.51.100.2>192.0.2.1',
+    ])
+  })
+
+  test('addresses of the other family are kept for further subflows, unless the rules forbid connections to them', () => {
+    const [one, two] = directCandidates(reached([server4, server6], ['wifi']))
+    expect([one!.others, two!.others]).toEqual([[server6], [server4]])
+    const forbidden = [...reached([server4], ['wifi']), ...reached([server6], [])]
+    expect(directCandidates(forbidden).map(({ others }) => others)).toEqual([undefined])
   })
 
   test('a silent converter is asked for the same destination over another access, and nothing is sent there', () => {

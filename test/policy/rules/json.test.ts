@@ -490,3 +490,12 @@ describe('presets', () => {
     expect(() => presetRules('hand-over')).toThrow("preset: 'hand-over' — did you mean 'handover'?")
   })
 })
+
+test('of the sockets of a rule, an addition of ours: there and back, and checked', () => {
+  const socket = { congestion: 'bbr', notsentLowWater: 131_072 }
+  expect(parseRules([rule({ socket })])[0]!.socket).toEqual(socket)
+  expect(rulesToJson(parseRules([rule({ socket })]))[0]!.socket).toEqual(socket)
+  expect(parseRules([rule()])[0]).not.toHaveProperty('socket')
+  for (const wrong of [{ congestion: 'No Such' }, { notsentLowWater: 1 }, { nagle: true }, 'bbr'])
+    expect(() => parseRules([rule({ socket: wrong })])).toThrow(/rules\[0\]\.socket/)
+})

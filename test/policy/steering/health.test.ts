@@ -25,6 +25,7 @@ const subflow = (changes: Partial<SubflowState>): SubflowState => ({
   unacked: 1,
   window: 10,
   askedAt: Number.NEGATIVE_INFINITY,
+  superseded: false,
   addressGone: false,
   rttMs: 20,
   reception: NOTHING_RECEIVED,

@@ -38,6 +38,7 @@ const subflow = (id: number, access: AccessType | undefined, changes: Partial<Su
   unacked: 0,
   window: 10,
   askedAt: NEVER,
+  superseded: false,
   addressGone: false,
   rttMs: 20,
   reception: NOTHING_RECEIVED,
@@ -365,7 +366,40 @@ describe('more than one on an access', () =>
       [cellular(1, { outstanding: true }), cellular(2, fresh), other(3)],
       ['destroy 2'],
     ],
+    [
+      "the one on the access's better interface stays",
+      'AA',
+      [UP, UP],
+      [cellular(1), other(2, { superseded: true, outstanding: true }), other(3, { createdAt: 1 })],
+      ['destroy 2'],
+    ],
     ['one that is under way does not count', 'AA', [UP, UP], [cellular(1), cellular(2, joining), other(3)], []],
+  ]))
+
+describe('its access uses a better interface now', () =>
+  check([
+    [
+      'a subflow is made there, beside the one before',
+      'bA',
+      [UP, UP],
+      [cellular(1, backup), other(2, { superseded: true })],
+      ['create non-3gpp'],
+    ],
+    ['one at a time', 'bA', [UP, UP], [cellular(1, backup), other(2, { superseded: true }), other(3, joining)], []],
+    [
+      'a standby too',
+      'Ab',
+      [UP, UP],
+      [cellular(1), other(2, { superseded: true, ...backup })],
+      ['create non-3gpp backup'],
+    ],
+    [
+      'not while the access is lost',
+      'Ab',
+      [UP, LOST],
+      [cellular(1), other(2, { superseded: true, ...backup })],
+      ['destroy 2'],
+    ],
   ]))
 
 describe('the rule does not let it use the other access', () => {

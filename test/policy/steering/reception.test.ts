@@ -39,6 +39,7 @@ const subflow = (reception: Reception, changes: Partial<SubflowState> = {}): Sub
   unacked: 0,
   window: 10,
   askedAt: NEVER,
+  superseded: false,
   addressGone: false,
   rttMs: 20,
   reception,

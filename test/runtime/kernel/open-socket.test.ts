@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { IPPROTO_MPTCP, IPPROTO_TCP, int } from '../../../lib/runtime/kernel/constants.js'
+import { IPPROTO_MPTCP, IPPROTO_TCP, IPV6_V6ONLY, int, SOL_IPV6 } from '../../../lib/runtime/kernel/constants.js'
 import { native } from '../../../lib/runtime/kernel/native.js'
 import { openSocket, protocolOf, type SocketPlan } from '../../../lib/runtime/kernel/open-socket.js'
 import { isSupported, lacksMptcp, unsupportedReason } from '../../../lib/runtime/kernel/support.js'
@@ -52,6 +52,32 @@ mptcpTest.describe('a socket is opened', () => {
     const name = opened(family, plan, fd => native().getsockname(fd))
     expect(name).toMatchObject({ address, family, ...('localPort' in plan && { port: plan.localPort }) })
     expect(opened(family, plan, number(SOL_SOCKET, SO_REUSEADDR))).toBe(1)
+  })
+
+  test('steered: for both families; what it is bound to is in the family of the destination', () => {
+    const SO_DOMAIN = 39
+    const AF_INET6 = 10
+    for (const family of [4, 6] as const) {
+      expect(opened(family, { steered: true }, number(SOL_SOCKET, SO_DOMAIN))).toBe(AF_INET6)
+      expect(opened(family, { steered: true }, number(SOL_IPV6, IPV6_V6ONLY))).toBe(0)
+    }
+    const bound = opened(4, { steered: true, localAddress: '127.0.0.6' }, fd => native().getsockname(fd))
+    expect(bound.address).toBe('::ffff:127.0.0.6')
+    expect(opened(4, { steered: true, mptcp: 'off' }, number(SOL_SOCKET, SO_DOMAIN))).not.toBe(AF_INET6)
+    const refused = thrownBy(() => openSocket(4, { ...bare, steered: true, localAddress: '::1' }, undefined))
+    expect(refused).toMatchObject({ code: 'EINVAL', syscall: 'bind', address: '::1' })
+  })
+
+  test('the congestion control, and how much may wait unsent', () => {
+    const [TCP_CONGESTION, TCP_NOTSENT_LOWAT] = [13, 25]
+    const name = (fd: number) => native().getsockopt(fd, 6, TCP_CONGESTION, 16).toString('latin1').replace(/\0.*$/, '')
+    const tuning = { congestion: 'reno', notsentLowWater: 65_536 }
+    for (const mptcp of ['prefer', 'off'] as const) {
+      expect(opened(4, { mptcp, tuning }, name)).toBe('reno')
+      expect(opened(4, { mptcp, tuning }, number(6, TCP_NOTSENT_LOWAT))).toBe(65_536)
+    }
+    const missing = thrownBy(() => openSocket(4, { ...bare, tuning: { congestion: 'nosuch' } }, undefined))
+    expect(missing).toMatchObject({ code: 'ERR_ATSSS_CONGESTION', message: expect.stringContaining('reno') })
   })
 
   test('not bound unless asked to', () => {

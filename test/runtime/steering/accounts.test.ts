@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import type { AccessType, Rule } from '../../../lib/policy/rules/rule.js'
 import type { SocketSample, SubflowSample } from '../../../lib/runtime/kernel/sampler.js'
-import type { AddressPort } from '../../../lib/runtime/network/path-manager.js'
 import { Accounts } from '../../../lib/runtime/steering/accounts.js'
+import type { PeerSays } from '../../../lib/runtime/steering/peer.js'
 import type { Traffic } from '../../../lib/runtime/steering/rates.js'
 import { NEW } from '../../../lib/runtime/steering/subflow.js'
 import {
@@ -14,7 +14,7 @@ import {
   SubflowReporter,
 } from '../../../lib/runtime/steering/subflow-report.js'
 
-const NO_PAST: Past = { remote: undefined, localIds: [], subflows: [], ended: nothingCarried() }
+const NO_PAST: Past = { localIds: [], subflows: [], ended: nothingCarried() }
 const subflow = (id: number, bytesSent: number, bytesReceived = 0, bytesRetrans = 0) =>
   ({ id, bytesSent, bytesReceived, bytesRetrans, rtt: 20_500, deliveryRate: 1000 }) as SubflowSample
 const sampleOf = (token: number, ...subflows: SubflowSample[]) => ({ token, errno: 0, subflows }) as SocketSample
@@ -206,7 +206,7 @@ describe('what the steering loop reports', () => {
     return {
       token,
       subflows: subflows.map(one => ({ ...NEW, createdAt: 0, progressAt: 0, ...one })),
-      remote: undefined as AddressPort | undefined,
+      peer: { version: 0 },
       past: undefined as Past | undefined,
       handover: NO_PAST,
       name: () => undefined,
@@ -241,9 +241,9 @@ describe('what the steering loop reports', () => {
     const reporter = new SubflowReporter()
     const incoming = connection(7, subflowOf(1, 'non-3gpp'))
     reporter.note(incoming, sampleOf(7, subflow(1, 1)))
-    const remote = { address: '192.0.2.1', port: 443 }
-    const handover = { ...NO_PAST, remote }
-    expect(reporter.note({ ...incoming, remote, handover }, sampleOf(7, subflow(1, 1)))?.past).toMatchObject({ remote })
+    const says: PeerSays = { announced: [[1, { address: '192.0.2.1', port: 443 }]] }
+    const later = { ...incoming, peer: { version: 1 }, handover: { ...NO_PAST, peer: says } }
+    expect(reporter.note(later, sampleOf(7, subflow(1, 1)))?.past).toMatchObject({ peer: says })
   })
 
   test('a loop that takes over goes on counting closed subflows', () => {
