@@ -144,10 +144,10 @@ export class AccessLinks {
     return this.#state.links.get(interfaceIndex)?.name ?? `interface ${interfaceIndex}`
   }
 
-  /** Those that are up and are no access. */
+  /** Those that are up, and that no access may use. */
   get tunnels(): Tunnel[] {
     const { links } = this.#state
-    const own = BOTH.map(access => this.#links[access]?.index)
+    const own = BOTH.flatMap(access => this.#choices[access].map(({ index }) => index))
     const found = [...links.values()].filter(({ index, up, isTunnel }) => isTunnel && up && !own.includes(index))
     return found.map(({ index, name }) => ({ index, name }))
   }

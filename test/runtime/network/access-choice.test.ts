@@ -127,6 +127,16 @@ describe('the links of accesses, as they come and go', () => {
     expect(links.facts['non-3gpp']).toEqual({ usable: true, why: 'wlan0 is up' })
   })
 
+  test('tunnels are those that no access may use', () => {
+    const tunnels = (name: string) => {
+      const all = state({ wlan0: {}, eth0: {}, wwan0: {}, wg0: {} })
+      for (const link of all.links.values()) if (link.name === name) Object.assign(link, { isTunnel: true })
+      return new AccessLinks(LAPTOP, all).tunnels
+    }
+    expect(tunnels('wg0')).toEqual([{ index: 4, name: 'wg0' }])
+    for (const name of ['wlan0', 'eth0', 'wwan0']) expect(tunnels(name)).toEqual([])
+  })
+
   test('none of them is there', () => {
     const links = new AccessLinks(LAPTOP, state({}))
     expect(links.facts['non-3gpp']).toEqual({ usable: false, why: 'there is no interface eth0, wlan?' })
