@@ -28,7 +28,7 @@ import { mayHaveAddress } from '../runtime/network/own-addresses.js'
 import { interfaceFor } from '../runtime/network/source-routing.js'
 import { keyOf } from '../runtime/steering/accounts.js'
 import type { Steered } from '../runtime/steering/connection.js'
-import { type ControllerHost, startController } from '../runtime/steering/host.js'
+import { type ControllerHost, firstLook, startController } from '../runtime/steering/host.js'
 import type { Report, SteeringLevel } from '../runtime/steering/messages.js'
 import type { TranslatorReport } from '../runtime/steering/translators.js'
 import type { MptcpSocket } from '../socket/socket.js'
@@ -46,7 +46,7 @@ export type EmitSessionEvent = <E extends keyof SessionEvents>(event: E, ...args
 export class SessionSteering {
   /** What can be done about subflows here; rejects when the steering loop cannot run. */
   readonly ready: Promise<SteeringLevel>
-  /** Resolves when the loop has answered, or cannot answer in time: new connections wait for this. */
+  /** Resolves when the accesses are known, or are not in time: new connections wait for this. */
   readonly #answered: Promise<void>
   readonly #settings: SessionSettings
   readonly #emit: EmitSessionEvent
@@ -77,6 +77,9 @@ export class SessionSteering {
   readonly #bypassed = new Set<string>()
   /** What was reported of peers: once, for all connections to the same one. */
   readonly #unjoined = new Set<string>()
+  #hasReportedMissing = false
+  /** What is taken in is not reported: the loop will report the same. */
+  #isLooking = false
 
   /**
    * @param networkChanged called when the network has named its converters, before the application hears of it
@@ -89,7 +92,9 @@ export class SessionSteering {
     this.#network = first.network
     this.#settings = settings
     this.#rules = first.rules
-    this.#emit = emit
+    this.#emit = (event, ...args) => {
+      if (!this.#isLooking) emit(event, ...args)
+    }
     let resolve!: (level: SteeringLevel) => void
     let reject!: (error: Error) => void
     this.ready = new Promise((yes, no) => {
@@ -103,12 +108,25 @@ export class SessionSteering {
     })
     setTimeout(answered, ANSWER_MS).unref()
     const { accesses, helper, idleProbeMs } = settings
-    this.#controller = startController(settings.controller, { accesses, helper, idleProbeMs }, report => {
-      if (ANSWERS.has(report.event)) answered()
+    const config = { accesses, helper, idleProbeMs }
+    let hasAnswered = false
+    const look = firstLook(config).then(
+      reports => {
+        if (!hasAnswered) this.#takeFirstLook(reports)
+        answered()
+      },
+      () => {}, // the loop reports it as well
+    )
+    // A connection that waits for the look sends its SYN before the thread begins.
+    const looked = look.then(() => new Promise(resolve => setImmediate(resolve)))
+    const follow = (report: Report) => {
+      hasAnswered ||= ANSWERS.has(report.event)
+      if (hasAnswered) answered()
       if (report.event === 'ready') resolve(report.level)
       if (report.event === 'failed') reject(report.error)
       this.#follow(report)
-    })
+    }
+    this.#controller = startController(settings.controller, config, follow, looked)
     this.#sendRules()
     // The session is being constructed: it has no listeners yet.
     for (const problem of first.problems) queueMicrotask(() => emit('problem', problem))
@@ -385,10 +403,18 @@ export class SessionSteering {
     })
   }
 
+  #takeFirstLook(reports: readonly Report[]): void {
+    this.#isLooking = true
+    for (const report of reports) this.#follow(report)
+    this.#isLooking = false
+  }
+
   /** Once, when the accesses are known: an interface that is not there may be a wrong name. */
-  #reportMissing(accesses: Accesses): void {
+  #reportMissing(): void {
+    if (this.#isLooking || this.#hasReportedMissing) return
+    this.#hasReportedMissing = true
     for (const access of BOTH) {
-      const { available, why } = accesses[access]
+      const { available, why } = this.#accesses[access]
       if (available || !NO_INTERFACE.test(why)) continue
       this.#emit('access', { access, available, why })
       const message = `Access ${access}: ${why} yet, so it is not used; ${interfacesInWords()}`
@@ -435,8 +461,8 @@ export class SessionSteering {
         this.#level = report.level.level
         break
       case 'accesses':
-        if (this.#accesses === UNSEEN) this.#reportMissing(report.accesses)
         this.#accesses = report.accesses
+        this.#reportMissing()
         this.#firstAccess.newOver3gpp = report.newOver3gpp
         break
       case 'access': {

@@ -21,12 +21,46 @@ export interface ControllerHost {
   send(command: Command): void
 }
 
+/** @param after when a thread is started, at the earliest; must not reject */
 export function startController(
   where: 'worker' | 'inline',
   config: HostConfig,
   report: (report: Report) => void,
+  after: Promise<unknown>,
 ): ControllerHost {
-  return { send: where === 'worker' ? superviseLoop(config, report) : runLoop(config, report) }
+  return { send: where === 'worker' ? superviseLoop(config, report, undefined, after) : runLoop(config, report) }
+}
+
+/**
+ * What a loop would report of the accesses at its beginning, from one reading of the links: within some milliseconds, where starting a
+ * thread takes hundreds. New connections begin by it.
+ *
+ * @throws where netlink cannot be used
+ */
+export async function firstLook({ accesses, idleProbeMs }: HostConfig): Promise<Report[]> {
+  const links = await openLinkMonitor()
+  try {
+    const reports: Report[] = []
+    const effects: Effects = { ...LOOKING, links, idleProbeMs }
+    new Controller(effects, accesses, report => reports.push(report)).close()
+    return reports
+  } finally {
+    links.close()
+  }
+}
+
+/** There are no connections. */
+const LOOKING: Omit<Effects, 'links' | 'idleProbeMs'> = {
+  pathManager: undefined,
+  sample: () => [],
+  sampleConnections: () => new Float64Array(),
+  subflowAddresses: () => [],
+  interfaceFor,
+  findTranslator: () => new Promise(() => {}), // the loop will find it, and connections wait for that
+  setSendBuffer,
+  askForAcknowledgement,
+  now: () => performance.now(),
+  random: Math.random,
 }
 
 /**

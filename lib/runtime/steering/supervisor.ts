@@ -25,11 +25,15 @@ const STABLE_MS = 10_000
 /** How many threads in a row may end before the first one is ready. */
 const MOST_FAILURES = 3
 
-/** @returns what sends commands to the loop */
+/**
+ * @param after when to start the first thread: until then it does not compete for the processor. What is commanded waits.
+ * @returns what sends commands to the loop
+ */
 export function superviseLoop(
   config: HostConfig,
   report: (report: Report) => void,
   start: (config: HostConfig) => LoopThread = startThread,
+  after?: Promise<unknown>,
 ): (command: Command) => void {
   const journal = new Journal()
   let thread: LoopThread | undefined
@@ -91,7 +95,8 @@ export function superviseLoop(
     if (journal.isOver) thread?.ref()
   }
 
-  begin()
+  if (after) void after.then(begin)
+  else begin()
   return command => {
     journal.obey(command)
     thread?.postMessage(command)

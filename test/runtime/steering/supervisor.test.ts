@@ -188,10 +188,51 @@ requires('the addon', addon)(
     try {
       const socket = session.connect({ host: '127.0.0.1', port, connectTimeout: 5000 })
       await once(socket, 'connect')
-      expect(degraded.filter(message => /ended unexpectedly/.test(message))).toHaveLength(1)
       expect(await session.ready).toHaveProperty('level')
+      expect(degraded.filter(message => /ended unexpectedly/.test(message))).toHaveLength(1)
       socket.destroy()
     } finally {
+      session.close()
+      server.close()
+    }
+  },
+)
+
+requires('the addon', addon)(
+  'the first connection does not wait for the thread, which takes it over when it is ready',
+  async () => {
+    const server = createServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    const held: unknown[][] = []
+    let release = () => {}
+    process.once('worker', (worker: Worker) => {
+      const emit = worker.emit.bind(worker) as (event: string, ...args: unknown[]) => boolean
+      Object.assign(worker, {
+        emit: (...args: [string]) => (args[0] === 'message' ? held.push(args) > 0 : emit(...args)),
+      })
+      release = () => {
+        Object.assign(worker, { emit })
+        for (const args of held.splice(0)) emit(...(args as [string]))
+      }
+    })
+    const session = new MaPduSession({ accesses: { '3gpp': 'none0', 'non-3gpp': 'lo' } })
+    const told: string[] = []
+    session.on('access', ({ access, available }) => told.push(`${access} ${available}`))
+    try {
+      const began = performance.now()
+      const socket = session.connect({ host: '127.0.0.1', port })
+      await once(socket, 'connect')
+      expect(performance.now() - began).toBeLessThan(1_900) // a connection waits two seconds for a loop that says nothing
+      expect(session.stats()).toMatchObject({ level: undefined, accesses: { '3gpp': { available: false } } })
+      expect(told).toEqual([])
+      await expect.poll(() => held.length).toBeGreaterThan(0)
+      release()
+      expect(await session.ready).toHaveProperty('level')
+      await expect.poll(() => told).toEqual(['3gpp false'])
+      socket.destroy()
+    } finally {
+      release()
       session.close()
       server.close()
     }
