@@ -7,8 +7,8 @@ export const ROLES = ['goodbye', 'hello', 'echo', 'source', 'sink'] as const
  * - `goodbye`: sends the one byte and ends
  * - `hello`: sends the one byte and stays
  * - `echo`: sends back what comes
- * - `source`: reads a line with a number, and sends so many bytes of the pattern
- * - `sink`: reads such a line, then so many bytes of the pattern, and confirms with the one byte
+ * - `source`: reads a line with a number, and sends this many bytes of the pattern
+ * - `sink`: reads such a line, then this many bytes of the pattern, and confirms with the one byte
  */
 export type Role = (typeof ROLES)[number]
 

@@ -13,7 +13,7 @@ import type { Held, Line, Task } from './tasks.js'
 
 /** Nothing came or went for so long, although one access was there: it would never end. */
 const STUCK_MS = 30_000
-/** A client is closed after so many exchanges, and another one made. */
+/** A client is closed after this many exchanges, and another one made. */
 const LIFE = 12
 /** How long a library may take to close, and then the kernel. */
 const CLOSE_MS = 5_000

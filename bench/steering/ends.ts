@@ -90,7 +90,7 @@ export interface TakenReport {
 }
 
 export class Taking {
-  /** In messages of so many bytes; undefined: their times are not of interest. */
+  /** In messages of this many bytes; undefined: their times are not of interest. */
   readonly #message: number | undefined
   readonly #hash = createHash('sha256')
   readonly #gaps: Gap[] = []

@@ -54,7 +54,7 @@ export class Stream {
     return this.#giving.write(bytes)
   }
 
-  /** Resolves when so many bytes have arrived. */
+  /** Resolves when this many bytes have arrived. */
   received(bytes: number): Promise<void> {
     if (this.#taking.arrived >= bytes) return Promise.resolve()
     return new Promise(resolve => {

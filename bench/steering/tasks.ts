@@ -34,7 +34,7 @@ export interface Opening {
 export type Flow =
   | { kind: 'bulk'; directions?: Directions }
   | { kind: 'paced'; bytes: number; everyMs: number; directions?: Directions }
-  /** One connection after the other, each with so many bytes. */
+  /** One connection after the other, each with this many bytes. */
   | { kind: 'short'; bytes: number; pauseMs: number; directions?: Directions }
   /** A request, its answer, which the server needs `thinkMs` for, a pause, and so on. */
   | { kind: 'requests'; bytes: number; answer: number; thinkMs: number; pauseMs: number }
@@ -73,7 +73,7 @@ export type StreamFigures = Partial<Record<Direction, Taken>>
 /** Nothing arrived between these two times: milliseconds on the machine's clock, `clock()`. */
 export type Gap = readonly [from: number, to: number]
 
-/** Written at this time, on `clock()`; it had arrived entirely so many milliseconds later. */
+/** Written at this time, on `clock()`; it had arrived entirely this many milliseconds later. */
 export type Delay = readonly [at: number, ms: number]
 
 /** What one end has received of the other. The bytes are those that were sent: their SHA-256 was compared. */

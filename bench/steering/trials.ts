@@ -90,7 +90,7 @@ export interface LossTrial {
   watchMs: number
 }
 
-/** A gap after the loss is the handover's if it begins within so many milliseconds; later ones are of the standby's congestion control. */
+/** A gap after the loss is the handover's if it begins within this many milliseconds; later ones are of the standby's congestion control. */
 const HANDOVER_MS = 300
 
 export async function loss(site: SteeringSite, trial: LossTrial): Promise<Partial<Record<Direction, Loss>>> {

@@ -38,7 +38,7 @@ export function connectAndStay(contender: Contender, place: Place, failed: (erro
   })
 }
 
-/** Calls `act` so many times, at most `width` at a time. */
+/** Calls `act` this many times, at most `width` at a time. */
 export async function inParallel(count: number, width: number, act: () => Promise<unknown>): Promise<void> {
   let left = count
   const worker = async () => {

@@ -1,4 +1,4 @@
-/** What an open socket holds: the difference that so many of them make, garbage collected. */
+/** What an open socket holds: the difference that many of them make, after garbage collection. */
 import type { Socket } from 'node:net'
 import { connectAndStay, inParallel } from './connection.js'
 import type { Trial } from './trial.js'

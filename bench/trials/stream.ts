@@ -1,4 +1,4 @@
-/** How fast a stream of so many bytes goes, from the first write (or request) to the last byte (or its confirmation). */
+/** How fast a stream of this many bytes goes, from the first write (or request) to the last byte (or its confirmation). */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Contender } from '../contenders.js'

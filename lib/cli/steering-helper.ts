@@ -33,7 +33,7 @@ const OPTIONS = {
     multiple: true,
     value: 'NAME',
     help: 'install: a user to put into the group atsss',
-    unset: 'who has called sudo',
+    unset: 'the user who called sudo',
   },
   yes: { type: 'boolean', help: 'install: do it' },
 } as const satisfies OptionTable

@@ -1,4 +1,4 @@
-/** Scenarios: a lab's topology with what happens to its links in time. From JSON, checked; pure but for `playTrace`. */
+/** Scenarios: a lab's topology with what happens to its links in time. From JSON, checked; pure, except `playTrace`. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Checks } from '../input/check.js'
 import type { Link } from './link.js'

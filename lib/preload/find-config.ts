@@ -18,7 +18,7 @@ export const CONFIG = 'ATSSS_CONFIG'
  * `ATSSS_CONFIG` it reads `atsss.json` beside the nearest package.json at or above the working directory, or in the working directory
  * if there is no package.json.
  *
- * A file that is found, and not named, must belong to this user or to root, and not be writable by all: whoever can write it decides
+ * A file that is found, and not named, must belong to this user or to root, and not be writable by all: a user who can write it decides
  * where the connections go. In a process with the rights of another user than the one who started it (set-user-ID), `ATSSS_CONFIG`
  * does not count, as NODE_OPTIONS does not.
  *

@@ -82,7 +82,7 @@ export class SessionSteering {
   #isLooking = false
 
   /**
-   * @param networkChanged called when the network has named its converters, before the application hears of it
+   * @param networkChanged called when the network has named its converters, before the application is notified
    * @throws ERR_ATSSS_RULE, ERR_ATSSS_STEERING, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED
    */
   constructor(settings: SessionSettings, rules: RulesInput, emit: EmitSessionEvent, networkChanged: () => void) {
@@ -215,7 +215,7 @@ export class SessionSteering {
     const isPlain = plain !== undefined
     const token = this.#connections.add(socket, about.fd, destination, access, rule, isPlain)
     if (isPlain) return
-    // We are called from the middle of connecting or accepting: the application hears of it when that is done.
+    // We are called from the middle of connecting or accepting: the application is notified when that is done.
     if (token === undefined)
       return void process.nextTick(() => this.#reportFallback(destination, socket.mptcp.fallback))
     if (this.#isClosed) return

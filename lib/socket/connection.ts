@@ -134,7 +134,7 @@ export class Connection {
 /**
  * What this thread's connections have learned of converters: that one did not answer, or what it did not accept. It is
  * module state so that all sockets and sessions of the thread profit from it. There is one memory for each store of
- * cookies, since cookies belong to whoever gave the store, and one for those without a store.
+ * cookies, since cookies belong to the code that gave the store, and one for those without a store.
  */
 const threadMemory = new ConverterMemory()
 const memories = new WeakMap<CookieStore, ConverterMemory>()

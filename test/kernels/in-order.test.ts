@@ -17,7 +17,7 @@ function controlled() {
   return { work, started, end }
 }
 
-test('at most so many at a time; results in the order of the items, each as soon as it can be', async () => {
+test('at most this many at a time; results in the order of the items, each as soon as it can be', async () => {
   const { work, started, end } = controlled()
   const taken: string[] = []
   const all = inOrder(['a', 'b', 'c', 'd'], 2, work, result => taken.push(result))

@@ -64,6 +64,30 @@ labTest.describe('a converter', () => {
     await converter.stop()
   })
 
+  for (const [answered, pauses] of [
+    ['0rtt', [2_000, 20_000]],
+    ['1rtt', [20_000, 1_600]],
+  ] as const)
+    labTest(
+      `that answers slowly, so both forms are tried at the same time: bytes go to the ${answered} only`,
+      async () => {
+        const port = rig.nextPort()
+        const scripts = pauses.map(time => [message, pause(time), send(SUCCESS), echo, clientEnd, end])
+        const converter = await rig.hostile(port, scripts)
+        // Written when both are under way, so neither may have it before it is known which one is answered.
+        const { connect } = ping(rig.at(port))
+        const result = await rig.run({ connect, later: { after: 1_200, write: 'ping' }, until: 4 })
+        expect(result.connections[0]).toMatchObject({ text: 'ping', report: { convert: answered, attempts: 2 } })
+        expectNoLeak(result)
+        const heard = await Promise.all([0, 1].map(index => rig.heard(converter, index)))
+        const [with0Rtt, with1Rtt] = heard.map(({ bytes }) => Buffer.from(bytes, 'hex').toString('latin1'))
+        const [winner, loser] = answered === '0rtt' ? [with0Rtt, with1Rtt] : [with1Rtt, with0Rtt]
+        expect(winner).toBe(`${loser}ping`)
+        expect(heard[answered === '0rtt' ? 1 : 0]!.how).toBe('reset')
+        await converter.stop()
+      },
+    )
+
   labTest('that answers a 0-RTT client never, and a 1-RTT client at once', async () => {
     const port = rig.nextPort()
     const answers = [message, send(SUCCESS), echo, clientEnd, end]

@@ -17,13 +17,13 @@ import { hex } from './hex.js'
 export type Step =
   /** Waits for a whole Convert message, as its Total Length says. */
   | { expect: 'message' }
-  /** Waits until so many bytes have come behind the message. */
+  /** Waits until this many bytes have come behind the message. */
   | { expect: 'bytes'; count: number }
   /** Waits for the client's end of the stream. */
   | { expect: 'end' }
   /** Hexadecimal, in one segment. */
   | { send: string }
-  /** Hexadecimal, byte by byte, with so many milliseconds between them. */
+  /** Hexadecimal, byte by byte, with this many milliseconds between them. */
   | { drip: string; gap: number }
   /** So many bytes of zeros, as fast as they are taken. */
   | { flood: number }

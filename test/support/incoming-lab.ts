@@ -34,7 +34,7 @@ export class Talking {
     return this.said.filter(line => line.event === event)
   }
 
-  /** Waits until so many of an event have been said. @returns the last of them */
+  /** Waits until this many of an event were printed. @returns the last of them */
   async heard(event: string, count = 1, timeout = 15_000): Promise<Said> {
     const deadline = performance.now() + timeout
     while (this.of(event).length < count) {

@@ -231,7 +231,7 @@ export class SessionLab {
     return { wifi: wifi!.uplink.bytes, cell: cell!.uplink.bytes }
   }
 
-  /** What both links carry one way in so many milliseconds, in bytes, and the share of cell. */
+  /** What both links carry one way in this many milliseconds, in bytes, and the share of cell. */
   async shares(milliseconds: number, direction: Direction = 'uplink'): Promise<Shares> {
     return (await this.sharesEachWay(milliseconds))[direction]
   }

@@ -63,7 +63,7 @@ export function aboutHelper({ mayAdminister, helper, user }: Facts): Finding[] {
   const purpose = 'it steers live connections of programs without CAP_NET_ADMIN'
   if (isReady) return [{ ...about, state: 'good', found: `answers at ${path}`, why: purpose, fixes: [] }]
   const found = code === 'ENOENT' ? `not installed (no ${path})` : why
-  // Root looks at it for the user who has called sudo.
+  // Root looks at it for the user who called sudo.
   if (mayAdminister === true && user === undefined)
     return [{ ...about, state: 'good', found, why: `${purpose}; this process has it`, fixes: [] }]
   return [{ ...about, state: 'warning', found, why: purpose, fixes: [...helperFixes(code)] }]

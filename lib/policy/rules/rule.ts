@@ -47,7 +47,7 @@ export type Steering =
     }
   /** The other access is used too while the one of high priority is congested. */
   | { mode: 'priority-based'; high: AccessType; thresholds?: Thresholds }
-  /** Without a primary access, everything on both. Not to be had on one MPTCP connection of a stock kernel. */
+  /** Without a primary access, everything on both. One MPTCP connection of a stock kernel cannot do it. */
   | { mode: 'redundant'; primary?: AccessType; thresholds?: Thresholds }
   /** Steering mode, or steering mode information, that this version does not know; `code` is the network's number. */
   | { mode: 'unknown'; code: number; information: Uint8Array }

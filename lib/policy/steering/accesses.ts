@@ -115,7 +115,7 @@ export const UNMEASURED: Measured = {
 
 /** The weight of bytes halves in this time. */
 const HALF_LIFE_MS = 2_000
-/** At a constant rate, the weighted bytes are those of so many seconds. */
+/** At a constant rate, the weighted bytes are those of this many seconds. */
 const SECONDS = HALF_LIFE_MS / 1000 / Math.LN2
 /** Fewer bytes are too few to measure a loss in tenths of a percent. */
 const LOSS_LEAST_BYTES = 50_000
@@ -177,7 +177,7 @@ function receiveRtt(
 }
 
 /**
- * How many segments were lost before what was received: at least so many. Everything behind a lost segment comes out of order
+ * How many segments were lost before what was received: at least this many. Everything behind a lost segment comes out of order
  * until it is sent again, a round trip later.
  */
 function lostBefore({ segments = 0, outOfOrder = 0 }: Transfer): number {

@@ -42,14 +42,14 @@ export interface Evidence {
   receivedAt: number
 }
 
-/** A subflow is silent if nothing is acknowledged for so many round trips, and at least for so many milliseconds. */
+/** A subflow is silent if nothing is acknowledged for this many round trips, and at least for this many milliseconds. */
 const SILENT_ROUND_TRIPS = 3
 const SILENT_MS = 100
 /** The same before a round-trip time is measured, in milliseconds. RFC 6298 §2.1: until then "the sender SHOULD set RTO <- 1 second". */
 const UNMEASURED_MS = 1_000
 /** After this share of that time the subflow is doubtful: the peer may be asked, and nothing else is done. */
 const DOUBT = 0.5
-/** What is received so many milliseconds later is part of the silence: times are exact to a few milliseconds. */
+/** What is received this many milliseconds later is part of the silence: times are exact to a few milliseconds. */
 const SLACK_MS = 20
 /** Older losses are forgotten. */
 const MEMORY_MS = 60_000
@@ -59,7 +59,7 @@ const SETTLE_MS = 250
 const SETTLE_MOST_MS = { link: 2_000, silence: 16_000 }
 /** How often to scan while an answer is expected, in milliseconds. */
 const ANSWER_PERIOD_MS = 2
-/** A slow answer takes so many round trips. */
+/** A slow answer takes this many round trips. */
 const SLOW_ANSWER = 1.5
 
 export const UNKNOWN_HEALTH: Health = {

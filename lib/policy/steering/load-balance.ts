@@ -78,7 +78,7 @@ const BEGIN_MS = 1_000
 const BACKLOG = 32_768
 /** Bytes that cannot be sent within this time do not count yet: they would be corrected too early. */
 const SOON_MS = 50
-/** A connection that receives is moved for an error of at least so many milliseconds of what it carries: a flag is a packet. */
+/** A connection that receives is moved for an error of at least this many milliseconds of what it carries: a flag is a packet. */
 const PEER_WORTH_MS = 30
 /** A connection of which at least this share is received is placed by what its peer does. */
 const RECEIVING = 0.1

@@ -85,7 +85,7 @@ export function plan(
 }
 
 /**
- * How long to wait after so many failures in a row, in milliseconds: a quarter of a second, doubling up to eight seconds.
+ * How long to wait after this many failures in a row, in milliseconds: a quarter of a second, doubling up to eight seconds.
  *
  * @param random 0…1: connections that failed together do not retry together
  */

@@ -31,22 +31,22 @@ const RECENT_MS = 300
 const PAUSE_KEPT_MS = 5_000
 /** The weight of a gap halves in this time, in milliseconds. */
 const GAP_KEPT_MS = 500
-/** A time without data is a pause from so many milliseconds on. */
+/** A time without data is a pause from this many milliseconds on. */
 const PAUSE_MS = 20
 
 /** So many recent segments are a flow. */
 const FLOW_SEGMENTS = 4
 /** A flow is watched for so long after its last byte, in milliseconds. */
 const FLOW_KEPT_MS = 1_500
-/** A flow is quiet after so many milliseconds without data, and after so many times its longest pause, but no later than the last. */
+/** A flow is quiet after this many milliseconds without data, and after this many times its longest pause, but no later than the last. */
 const QUIET = { leastMs: 50, pauses: 1.5, mostMs: 1_000 }
-/** A probe is answered within so many round trips and so many milliseconds. */
+/** A probe is answered within this many round trips and this many milliseconds. */
 const ANSWER = { roundTrips: 1.5, ms: 40 }
 /** A flow that has paused for longer than this, in milliseconds, may well pause again: its silence needs a second probe as proof. */
 const STEADY_MS = 150
 /** The same before a round-trip time is measured, in milliseconds. */
 const UNMEASURED_MS = 1_000
-/** What is received so many milliseconds later belongs to the flow: times are exact to a few milliseconds. */
+/** What is received this many milliseconds later belongs to the flow: times are exact to a few milliseconds. */
 const SLACK_MS = 20
 /** How often to scan while the answer to a probe is expected, in milliseconds. */
 const ANSWER_PERIOD_MS = 5

@@ -15,11 +15,11 @@ import type { SubflowState } from './snapshot.js'
 
 /** The share of unacknowledged data that has arrived: the rest is on its way, not its acknowledgement. */
 const HALF = 0.5
-/** With a window that doubles, so many windows are sent in the round trip that asking takes. */
+/** With a window that doubles, this many windows are sent in the round trip that asking takes. */
 const WINDOWS_PER_ROUND_TRIP = 3
 /** Linux asks over a subflow only if nothing was received on it for a second (TCP_KEEPIDLE); in milliseconds. */
 const QUIET_MS = 1_050
-/** How long to wait for an answer: so many round trips plus so many milliseconds. */
+/** How long to wait for an answer: this many round trips plus this many milliseconds. */
 const PATIENCE_ROUND_TRIPS = 1.5
 const PATIENCE_MS = 20
 /** When the peer may be asked again, in milliseconds. */

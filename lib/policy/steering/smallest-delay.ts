@@ -21,14 +21,14 @@ export interface DelayMemory {
   askedAt: number
 }
 
-/** "Clearly faster": by this share of the current round-trip time, and by so many milliseconds. */
+/** "Clearly faster": by this share of the current round-trip time, and by this many milliseconds. */
 const CLEARLY = { share: 0.2, ms: 3 }
 /** It must be clearly faster for this long, so that a short queue moves nothing. */
 const PERSISTENTLY_MS = 500
 /** How long to stay after a change. Doubled by each change that follows soon: what saturates one access saturates the other. */
 const HOLD_MS = 3_000
 const HOLD_MOST_MS = 60_000
-/** "Soon": within so many of these times. */
+/** "Soon": within this many of these times. */
 const SOON = 3
 /** A round-trip time is measured again when it is older than this. */
 const MEASURE_MS = 10_000

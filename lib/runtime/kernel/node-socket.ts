@@ -659,7 +659,7 @@ const FOR_TLS: readonly Inside<undefined>[] = [{ ...HELLO, isThere: sendsHelloAt
 
 /** Starts TLS on a descriptor that swallows what is written. */
 function sendsHelloAtOnce(): boolean {
-  // Whoever has a TLSSocket has loaded it already; and most connections need none of it.
+  // Loaded late: most connections do not need it, and a program that has a TLSSocket has loaded it already.
   const { createSecureContext, TLSSocket } = process.getBuiltinModule('node:tls')
   const secure = new TLSSocket(undefined as never, { secureContext: createSecureContext({ ca: [] }) })
   try {

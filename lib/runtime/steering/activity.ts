@@ -2,7 +2,7 @@
 import { SOCKET, type SocketSample } from '../kernel/sampler.js'
 
 /**
- * A connection that was seen transferring in this many scans, each at most so many milliseconds after the one before, is
+ * A connection that was seen transferring in this many scans, each at most this many milliseconds after the one before, is
  * streaming. A single message can show up in two scans.
  */
 const STREAMING_SCANS = 3

@@ -36,11 +36,11 @@ interface Join {
 /** The kernel's report of a subflow that it has made. */
 export type SubflowMade = Extract<MptcpEvent, { type: 'subflow-established' }>
 
-/** A join that no sample shows within so many milliseconds has failed. */
+/** A join that no sample shows within this many milliseconds has failed. */
 const JOIN_UNSEEN_MS = 300
-/** A subflow that has existed for so many milliseconds, or has carried data, was not refused. */
+/** A subflow that has existed for this many milliseconds, or has carried data, was not refused. */
 const PROVEN_MS = 2_000
-/** A subflow that ends within so many milliseconds counts as a failure. */
+/** A subflow that ends within this many milliseconds counts as a failure. */
 const SHORT_LIFE_MS = 10_000
 
 export class SteeredConnection {

@@ -11,7 +11,7 @@ const DIVIDING_PERIOD_MS = 25
 const DIVIDING_PERCENT = 4
 /** Partial scans may use at most this percentage of one core. */
 const PARTIAL_PERCENT = 10
-/** A full scan that is due within so many milliseconds runs now: timers are not more exact than that. */
+/** A full scan that is due within this many milliseconds runs now: timers are not more exact than that. */
 const EARLY_MS = 2
 
 export interface ScanResult {

@@ -41,7 +41,7 @@ export function superviseLoop(
   let failures = 0
 
   const begin = () => {
-    // Endpoints that are left over are taken away by a loop that is told to close.
+    // Endpoints that are left over are removed by a loop that gets the command to close.
     if (journal.isClosed && !journal.own) return
     const startedAt = performance.now()
     let cause = ''

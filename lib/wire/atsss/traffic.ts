@@ -89,7 +89,7 @@ function traceComponent(trace: Trace, component: TrafficComponent): void {
   }
 }
 
-/** Octets of a value: how many, or `counted` by an octet behind so many others. */
+/** Octets of a value: how many; or, where an octet gives the number, the offset of that octet (`counted`). */
 const LENGTHS: Record<Exclude<ComponentType, 'ip-tuple'>, number | { counted: number }> = {
   'match-all': 0,
   'os-app': { counted: 16 },

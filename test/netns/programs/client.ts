@@ -18,17 +18,19 @@ export interface Task {
   times?: number
   /** Written in the same turn as `connect()`. */
   write?: string
+  /** Written this many milliseconds after `connect()`. */
+  later?: { after: number; write: string }
   /** Written once connected, at once. */
   thenWrite?: string
   /** So many bytes of the pattern follow, and the end of the stream. */
   upload?: number
   /** `end()`, in the same turn. */
   end?: boolean
-  /** Destroyed once so many bytes have come. */
+  /** Destroyed once this many bytes have come. */
   until?: number
-  /** Destroyed so many milliseconds after `connect()`. */
+  /** Destroyed this many milliseconds after `connect()`. */
   destroyAfter?: number
-  /** The address is asked for under a name, and known after so many milliseconds. */
+  /** The address is asked for under a name, and known after this many milliseconds. */
   lookupTakes?: number
   /** Milliseconds to rest afterwards. */
   pause?: number
@@ -124,6 +126,8 @@ async function perform(task: Task, index: number): Promise<void> {
     result.error = about(error)
   })
   if (task.write !== undefined) socket.write(task.write)
+  const { later } = task
+  if (later) setTimeout(() => socket.write(later.write), later.after)
   if (task.upload !== undefined) void writePattern(socket, task.upload).then(() => socket.end())
   if (task.end) socket.end()
   if (task.destroyAfter !== undefined) setTimeout(() => socket.destroy(), task.destroyAfter)

@@ -10,9 +10,9 @@ import { pattern } from './pattern.js'
 export interface Download {
   /** How many bytes are sent at a time. */
   chunk: number
-  /** Every so many milliseconds; 0: as fast as they leave; `told`: once at the beginning, and with each call of `tell`. */
+  /** Every this many milliseconds; 0: as fast as they leave; `told`: once at the beginning, and with each call of `tell`. */
   every: number | 'told'
-  /** The server sends nothing for so long, once, after so many milliseconds. */
+  /** The server sends nothing for so long, once, after this many milliseconds. */
   pause?: { after: number; for: number }
 }
 

@@ -18,7 +18,7 @@ export interface Stream {
   connect: MptcpConnectOptions
   /** How many bytes of the pattern are written at a time; 0: none ever. */
   chunk: number
-  /** Every so many milliseconds; 0: as fast as they leave. */
+  /** Every this many milliseconds; 0: as fast as they leave. */
   every: number
   /** What the server is to send: for its port `DOWNLOAD`. */
   download?: Download

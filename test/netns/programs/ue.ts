@@ -70,7 +70,7 @@ const calls = {
     })
     server.listen({ fd })
   },
-  /** Sends so many bytes of the pattern and the end; resolves with all that comes back. */
+  /** Sends this many bytes of the pattern and the end; resolves with all that comes back. */
   async upload(fd: number, length: number) {
     const socket = sockets.get(fd)!
     let answer = ''
