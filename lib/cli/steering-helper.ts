@@ -20,7 +20,7 @@ const OF_THE_SERVICE = {
     type: 'string',
     value: 'N',
     help: 'how many requests a user may make in a second in the long run; more of them wait',
-    unset: 5000,
+    unset: 2000,
   },
 } as const satisfies OptionTable
 

@@ -26,7 +26,7 @@ constexpr timeval kPatience = {5, 0};
 constexpr int kSendBuffer = 2 << 20;
 /** Announcements of connections that the client does not watch yet: it may still be on its way to do so. */
 constexpr size_t kMostAnnouncements = 512;
-/** Events that are passed on before a request gets its turn. */
+/** Events that are passed on before requests get their turn, and the other way round. */
 constexpr int kBurst = 32;
 /** To be served costs as much as so many requests: who connects again and again, waits. */
 constexpr uint32_t kConnectionCost = 200;
@@ -71,7 +71,7 @@ Received receive(int socket) {
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
-  do received.size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  do received.size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (received.size < 0 && errno == EINTR);
   if (received.size < 0) return received;
   for (const cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr;
@@ -134,18 +134,25 @@ class Client {
       pollfd polled[] = {{socket_.get(), POLLIN, 0}, {events_.get(), POLLIN, 0}};
       if (::poll(polled, 2, -1) < 0 && errno != EINTR) break;
       if (polled[1].revents != 0) passEvents();
-      if (polled[0].revents != 0) takeRequest();
+      if (polled[0].revents != 0) takeRequests();
     }
     std::fprintf(stderr, "uid %u, process %d: has gone after %llu requests, of which %llu were refused\n", who_.uid,
                  who_.pid, requests_, refusals_);
   }
 
  private:
-  void takeRequest() {
+  void takeRequests() {
+    for (int i = 0; i < kBurst && isServed_; i++)
+      if (!takeRequest()) return;
+  }
+
+  /** @returns false if there is none */
+  bool takeRequest() {
     const Received received = receive(socket_.get());
+    if (received.size < 0 && errno == EAGAIN) return false;
     if (received.size <= 0) {
       isServed_ = false;
-      return;
+      return false;
     }
     waitForTurn(1);
     requests_++;
@@ -158,6 +165,7 @@ class Client {
                                                                              : kMalformed;
     if (refusal) refuse(request.sequence, *refusal);
     else obey(request);
+    return true;
   }
 
   std::optional<Refusal> whyNot(const Received& received) const {

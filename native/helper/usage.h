@@ -13,7 +13,7 @@ struct Quota {
   uint32_t clientsOfUser = 16;
   uint32_t socketsOfUser = 4096;
   /** In the long run. A user may be ahead of it by `burst` requests, as in a handover of all connections. */
-  uint32_t requestsPerSecond = 5000;
+  uint32_t requestsPerSecond = 2000;
   uint32_t burst = 20000;
 };
 

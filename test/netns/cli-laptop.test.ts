@@ -178,6 +178,7 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
       expect(found).toMatchObject({ state: 'warning' })
       expect(findings.map(({ id }) => id)).not.toContain('subflow-interface')
       expect(found?.fixes.map(({ command }) => command)).toEqual([
+        'npx atsss helper install --yes',
         `setcap cap_net_admin+ep ${process.execPath}`,
         'AmbientCapabilities=CAP_NET_ADMIN',
         'podman run --cap-add=NET_ADMIN --network=host …',

@@ -1,15 +1,16 @@
 /** docs/guide.md, typed as it stands: in the lab, and on a laptop with two networks and a converter elsewhere. */
 import { once } from 'node:events'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import { pathManagerSetting } from '../../lib/runtime/kernel/sysctl.js'
 import { start } from '../cli/atsss.js'
 import { type Laptop, openLaptop, SERVER } from '../support/laptop.js'
 import { all, mptcp, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
+import { asUser, RunningHelper } from '../support/steering-helper.js'
 
 /** As this kernel calls it. */
 const userspace = pathManagerSetting('userspace')!
@@ -131,9 +132,20 @@ labTest.describe('a laptop with two networks', () => {
       expect(after.stdout).toMatch(/, 0 bad\n/)
       expect(after.status).toBe(0)
 
-      const explained = await on(command('The first connection', 'atsss explain'))
+      // From here on as an ordinary user, with what the service runs that this installs.
+      expect(command('The helper', 'atsss helper')).toContain('helper install --yes')
+      const helper = await RunningHelper.start({ spawn: (name, args) => laptop.spawn('laptop', name, ...args) })
+      onTestFinished(() => helper.stop())
+      const config = JSON.parse(under('The first connection', 'json')[0]!)
+      writeFileSync(join(directory, 'atsss.json'), JSON.stringify({ ...config, helper: helper.path }))
+      chmodSync(directory, 0o755)
+      const me = asUser(61_001)
+      const mine = (line: string) =>
+        laptop.run('laptop', me[0]!, ...me.slice(1), 'bash', '-c', `cd ${directory} && ${line}`)
+
+      const explained = await mine(command('The first connection', 'atsss explain'))
       expect(explained.stdout).toMatch(/non-3gpp/)
-      const first = await on(command('The first connection', 'atsss connect'))
+      const first = await mine(command('The first connection', 'atsss connect'))
       expect(first.stdout).toMatch(/^HTTP\/1\.[01] 200/)
       expect(first.stderr).toMatch(
         /MPTCP to 198\.51\.100\.2 port 80, through the converter 192\.0\.2\.1:5124, 0-RTT, on wlan0/,
@@ -141,6 +153,8 @@ labTest.describe('a laptop with two networks', () => {
 
       const app = laptop.spawn(
         'laptop',
+        me[0]!,
+        ...me.slice(1),
         'bash',
         '-c',
         `cd ${directory} && exec env ${command('The handover', 'atsss run')}`,
@@ -152,13 +166,13 @@ labTest.describe('a laptop with two networks', () => {
       try {
         await expect.poll(() => said, { timeout: 20_000 }).toContain('report 3: 200')
         const watch = `${command('The handover', 'atsss watch')} --once`
-        const seen = await on(watch)
+        const seen = await mine(watch)
         expect(seen.stderr).toBe('')
         expect(seen.stdout).toMatch(/wlan0/)
         await on(command('The handover', 'ip link set wlan0 down'))
         const [, last] = [...said.matchAll(/report (\d+): 200/g)].at(-1)!
         await expect.poll(() => said, { timeout: 20_000 }).toContain(`report ${Number(last) + 4}: 200`)
-        expect((await on(watch)).stdout).toMatch(/usb0/)
+        expect((await mine(watch)).stdout).toMatch(/usb0/)
         expect(said).not.toMatch(/report \d+: (?!200)/)
       } finally {
         app.kill('SIGTERM') // which `run` passes on; it would outlive the laptop otherwise

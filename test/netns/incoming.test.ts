@@ -1,10 +1,11 @@
 /** TS 29.244 E.2.3, RFC 8803 §5.2: hosts of the data network reach the UE, and an access that goes takes nothing with it. */
 import { readFileSync, rmSync, statSync } from 'node:fs'
-import { afterEach, beforeEach, expect } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished } from 'vitest'
 import { echoes, IncomingLab, intruder, PORTS } from '../support/incoming-lab.js'
 import { hashOf, LARGE_PAGE } from '../support/large-page.js'
 import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
+import { asUser, RunningHelper } from '../support/steering-helper.js'
 
 const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 const HOST = { v4: '198.51.100.2', v6: '2001:db8:d::2' }
@@ -99,6 +100,20 @@ labTest.describe('a service of the UE', () => {
       expect((await ue.asks('stats', 'stats')).handovers).toBeGreaterThanOrEqual(1)
     },
   )
+
+  labTest('of an ordinary user, through the steering helper: the second access is joined, and takes over', async () => {
+    const helper = await RunningHelper.start(rig.lab.ue)
+    onTestFinished(() => helper.stop())
+    const ue = await rig.ue(['echo'], {}, { helper: helper.path }, undefined, asUser(61_001))
+    await rig.reachable(ue, 1)
+    const script = echoes('192.0.2.1', PORTS.echo, { connections: 3, bytes: 1_000_000, pace: 15 })
+    const running = rig.run<Ends[]>(rig.lab.server, script)
+    await pause(1000)
+    await rig.lab.link('wifi').set({ carrier: false })
+    for (const end of await running) expect(end).toMatchObject({ received: 1_000_000, whole: true })
+    expect(ue.of('degraded')).toEqual([])
+    expect((await ue.asks('stats', 'stats')).handovers).toBeGreaterThanOrEqual(1)
+  })
 
   for (const [name, family, lose] of [
     ['its carrier', 'v4', { carrier: false }],

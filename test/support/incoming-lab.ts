@@ -88,18 +88,24 @@ export class IncomingLab {
     return converter
   }
 
-  /** A UE whose services have as many mappings as IP families. */
+  /**
+   * A UE whose services have as many mappings as IP families.
+   *
+   * @param wrapper a command to run it under, such as `setpriv …`
+   */
   async ue(
     names: (keyof typeof PORTS)[],
     options: SessionServerOptions = {},
     session: object = {},
     rules?: string,
+    wrapper: readonly string[] = [],
   ): Promise<Talking> {
     const servers = Object.fromEntries(names.map(name => [name, PORTS[name]]))
     const accesses = { '3gpp': 'cell', 'non-3gpp': 'wifi' }
     const given = { session: { accesses, converters: CONVERTERS, ...session }, servers, options, rules }
-    const args = [compiled('test/netns/programs/incoming.ts'), JSON.stringify(given)]
-    const ue = new Talking(this.lab.ue.spawn(process.execPath, args))
+    const program = [process.execPath, compiled('test/netns/programs/incoming.ts'), JSON.stringify(given)]
+    const [command, ...args] = [...wrapper, ...program]
+    const ue = new Talking(this.lab.ue.spawn(command!, args))
     await ue.heard('listening', names.length)
     return ue
   }

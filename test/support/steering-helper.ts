@@ -10,11 +10,11 @@ export const helperProgram =
   process.env.ATSSS_HELPER || fileURLToPath(new URL('../../build/Release/atsss-helper', import.meta.url))
 
 /** Of the group whose members may use it: some number that no group has. */
-const GROUP = 61_234
+export const HELPER_GROUP = 61_234
 
 /** A wrapper to run a command as an ordinary user. @param inGroup whether the helper's socket is open to it */
 export function asUser(uid: number, inGroup = true): string[] {
-  const groups = inGroup ? [`--groups=${GROUP}`] : ['--clear-groups']
+  const groups = inGroup ? [`--groups=${HELPER_GROUP}`] : ['--clear-groups']
   return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, ...groups, '--inh-caps=-all', '--bounding-set=-all']
 }
 
@@ -54,7 +54,7 @@ export class RunningHelper {
     const child = this.#host.spawn('sh', [
       '-c',
       `chmod 755 ${this.#folder}; exec "$0" "$@"`,
-      ...[helperProgram, '--socket', this.path, '--group', String(GROUP), ...this.#options],
+      ...[helperProgram, '--socket', this.path, '--group', String(HELPER_GROUP), ...this.#options],
     ])
     this.#child = child
     await new Promise<void>((resolve, reject) => {

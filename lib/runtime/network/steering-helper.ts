@@ -26,8 +26,8 @@ export const HELPER_SOCKET = '/run/atsss/helper.sock'
 
 /** How long an answer may take, in milliseconds. The helper does one thing at a time for each client, and most take 50 µs. */
 const ANSWER_MS = 2_000
-/** How many requests may be without an answer: those behind wait here. */
-const WINDOW = 64
+/** How many requests may be without an answer, as many as a Unix socket has room for: those behind wait here. */
+const WINDOW = 160
 /** Before the helper is tried again, in milliseconds: the first time, and at most. */
 const RETRY_MS = { first: 20, most: 5_000 }
 

@@ -175,6 +175,9 @@ const calls = {
   connections: () => session.stats().connections.map(({ socket: _, ...connection }) => connection),
   unjoined: (number: number) =>
     session.stats().connections.find(({ socket }) => socket === streams[number]!.socket)?.unjoined,
+  /** How many subflows the session counts for a stream. */
+  subflows: (number: number) =>
+    session.stats().connections.find(({ socket }) => socket === streams[number]!.socket)?.subflows.length,
   close: () => session.close(),
   /** The event loop does nothing else for `milliseconds` at a time, with a millisecond between, `times`. */
   async block(milliseconds: number, times: number) {
