@@ -27,9 +27,11 @@ const OPTIONS = {
 
 export const help = `Usage: atsss rules check|encode [options] FILE
 
-check: checks ATSSS rules, and prints them in the order in which they are evaluated. FILE is the name of a preset
-(handover, interactive, aggregate), or a file ('-': standard input) that has them as JSON (an array, the name of a preset, a policy decision of TS 29.512, or an object with 'rules' such as
-atsss.json), as an ATSSS container, or as a NAS message with a container; the last two as bytes, hexadecimal or base64.
+check: checks ATSSS rules, and prints them in the order in which they are evaluated.
+
+FILE is the name of a preset (handover, interactive, aggregate), or a file; '-' is standard input. The file has the
+rules as JSON (an array, the name of a preset, a policy decision of TS 29.512, or an object with 'rules' such as
+atsss.json), or as bytes, hexadecimal or base64 (an ATSSS container, or a NAS message with a container).
 
 encode: prints the ATSSS container (TS 24.193) with these rules in hexadecimal. In the layout rule-id each needs a
 'ruleId' from 0 to 255.

@@ -52,6 +52,7 @@ ${optionLines(OPTIONS)}
 Exit status: 0 done, or only printed; 1 something failed, 2 wrong command line.
 
 Examples:
+  atsss helper install
   sudo atsss helper install --yes
   sudo atsss helper install --yes --user alice --allow-interface wlan0 --allow-interface wwan0
   sudo atsss helper --socket /run/atsss/helper.sock --group atsss
