@@ -1,9 +1,9 @@
 /** The reference Transport Converter of RFC 8803, in user space: listeners, sessions, counters. */
 import type { AddressInfo, Socket } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { EventEmitter } from 'eventemitter3'
 import { PrefixSet, plainAddress } from '../input/addresses.js'
 import { emitToApplication } from '../input/application.js'
+import { interfacesNow } from '../runtime/kernel/interfaces.js'
 import { isSupported } from '../runtime/kernel/support.js'
 import { sysctlNumber } from '../runtime/kernel/sysctl.js'
 import type { ConvertErrorValue } from '../wire/convert/error.js'
@@ -252,7 +252,7 @@ export class Converter extends EventEmitter<ConverterEvents> {
     if (LOOPBACK.has(address) && ours.some(each => each.port === port && isWildcard(each.address))) return true
     return (
       ours.some(each => each.port === port && plainAddress(each.address) === address) ||
-      Object.values(networkInterfaces()).some(list => list?.some(each => plainAddress(each.address) === address))
+      Object.values(interfacesNow()).some(list => list?.some(each => plainAddress(each.address) === address))
     )
   }
 }

@@ -1,7 +1,7 @@
 /** Announces to PCP clients that the server has lost its mappings. RFC 6887 §14.1.3. */
 import type { Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
-import { networkInterfaces } from 'node:os'
+import { interfacesNow } from '../../runtime/kernel/interfaces.js'
 import { encodePcpResponse, PCP_CLIENT_PORT, PCP_MULTICAST, RESULTS } from '../../wire/pcp/index.js'
 import type { Place } from './mapping.js'
 
@@ -43,7 +43,7 @@ export function announceRestart(
 /** "via paths over which it accepts PCP requests": every interface but loopback. */
 async function multicast(socket: Socket, bytes: Uint8Array): Promise<void> {
   const family = isIPv4(socket.address().address) ? 4 : 6
-  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+  for (const [name, addresses] of Object.entries(interfacesNow())) {
     const own = addresses?.find(each => !each.internal && each.family === `IPv${family}`)
     if (!own) continue
     try {

@@ -1,9 +1,9 @@
 /** The names of interfaces, for messages about one that is not there. */
-import { networkInterfaces } from 'node:os'
+import { interfacesNow } from './interfaces.js'
 
 /** "those with an address are eth0, wlan0": of this network namespace, without loopback. */
 export function interfacesInWords(): string {
-  const names = Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+  const names = Object.entries(interfacesNow()).flatMap(([name, addresses]) =>
     addresses?.some(({ internal }) => !internal) ? [name] : [],
   )
   return names.length === 0

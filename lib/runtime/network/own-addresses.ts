@@ -1,5 +1,5 @@
 /** Which address families an interface has. */
-import { networkInterfaces } from 'node:os'
+import { interfacesNow } from '../kernel/interfaces.js'
 
 /**
  * Whether connections of this family can begin on the interface. Only an interface that has addresses of the other family, and
@@ -18,7 +18,7 @@ function listed(): ReadonlyMap<string, ReadonlySet<4 | 6>> {
   const now = performance.now()
   if (latest && now - latest.at < LISTED_FOR_MS) return latest.families
   const families = new Map<string, Set<4 | 6>>()
-  for (const [name, addresses = []] of Object.entries(networkInterfaces())) {
+  for (const [name, addresses = []] of Object.entries(interfacesNow())) {
     const found = new Set(addresses.filter(isGlobal).map(({ family }): 4 | 6 => (family === 'IPv6' ? 6 : 4)))
     if (found.size > 0) families.set(name, found)
   }

@@ -24,6 +24,8 @@ export interface LoopThread {
 const STABLE_MS = 10_000
 /** How many threads in a row may end before the first one is ready. */
 const MOST_FAILURES = 3
+/** What the process or the system has too little of at the moment: descriptors, memory, threads. */
+const NOT_NOW = /\b(EMFILE|ENFILE|ENOMEM|EAGAIN)\b/
 
 /**
  * @param after when to start the first thread: until then it does not compete for the processor. What is commanded waits.
@@ -79,13 +81,17 @@ export function superviseLoop(
 
   const ended = (cause: string, startedAt: number) => {
     failures = performance.now() - startedAt < STABLE_MS ? failures + 1 : 1
-    if (!wasReady && failures === MOST_FAILURES) {
-      const error = new AtsssError('ERR_ATSSS_LOOP', `The steering loop cannot be started: ${cause}`)
+    const hasFailed = !wasReady && failures >= MOST_FAILURES
+    const mayCome = NOT_NOW.test(cause)
+    if (hasFailed && failures === MOST_FAILURES) {
+      const hope = mayCome ? '. It is tried again; until then connections are not steered' : ''
+      const error = new AtsssError('ERR_ATSSS_LOOP', `The steering loop cannot be started: ${cause}${hope}`)
       report({ event: 'failed', error })
-      return
     }
+    if (hasFailed && !mayCome) return
     const timer = setTimeout(begin, failures === 1 ? 0 : retryAfter(failures - 1, Math.random()))
-    if (wasReady && !journal.isOver) timer.unref()
+    if ((wasReady || hasFailed) && !journal.isOver) timer.unref()
+    if (hasFailed) return
     const why = `The steering loop has ended unexpectedly: ${cause}. It is started again; until then connections are not steered`
     report({ event: 'ended', why })
   }

@@ -117,6 +117,19 @@ describe('a thread', () => {
     })
   })
 
+  test('that has no descriptors: the loop has failed, and is tried again all the same, which does not keep the process', () => {
+    const { threads, events, last } = supervised()
+    for (let i = 0; i < 5; i++) {
+      last().emit('error', new Error('Worker initialization failure: EMFILE'))
+      last().emit('exit', 1)
+      vi.advanceTimersByTime(5_000)
+    }
+    expect(threads).toHaveLength(6)
+    expect(events()).toEqual(['ended', 'ended', 'failed'])
+    last().says(READY)
+    expect(events().at(-1)).toBe('ready')
+  })
+
   test('that cannot be started when one has ended is tried again', () => {
     const { threads, last, state, events } = supervised()
     last().says(READY)

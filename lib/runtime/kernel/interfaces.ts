@@ -1,0 +1,16 @@
+/** The interfaces of this network namespace. */
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
+
+export type Interfaces = Readonly<NodeJS.Dict<NetworkInterfaceInfo[]>>
+
+let latest: Interfaces = {}
+
+/** Those that have an address. The system needs a descriptor for that: if none is left, they are those that were there last. */
+export function interfacesNow(): Interfaces {
+  try {
+    latest = networkInterfaces()
+  } catch {
+    // Whoever then opens a socket gets EMFILE, which says it better.
+  }
+  return latest
+}
