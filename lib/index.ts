@@ -20,6 +20,7 @@ export type {
   CookieStore,
   MptcpOptions,
 } from './input/options.js'
+export type { SocketTuning } from './input/socket-tuning.js'
 export { ConvertError } from './policy/connect/convert-error.js'
 export type { OneRttReason } from './policy/connect/converter-memory.js'
 export type { RuleChange, UpdateProblem } from './policy/rules/container.js'
@@ -51,7 +52,7 @@ export type { SteeringLevel } from './runtime/steering/messages.js'
 export type { Rates, Traffic, TrafficByAccess } from './runtime/steering/rates.js'
 export type { Carried } from './runtime/steering/subflow-report.js'
 export type { Explanation, SessionEvents, SessionUpdate } from './session/events.js'
-export type { SessionOptions } from './session/options.js'
+export type { AccessInput, SessionOptions } from './session/options.js'
 export type { Refusals, SessionServer, SessionServerEvents } from './session/server.js'
 export type { SessionServerOptions } from './session/server-options.js'
 export { MaPduSession } from './session/session.js'
