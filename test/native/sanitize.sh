@@ -13,6 +13,7 @@ node_modules/.bin/cmake-js configure -d native -O build-asan --CDCMAKE_CXX_FLAGS
 node_modules/.bin/cmake-js build -d native -O build-asan --CDCMAKE_CXX_FLAGS_RELEASE="$flags"
 
 export ATSSS_ADDON="$PWD/build-asan/Release/atsss.node"
+export ATSSS_HELPER="$PWD/build-asan/Release/atsss-helper"
 for symbol in __asan_init __ubsan_handle; do
   nm -D "$ATSSS_ADDON" | grep -q "$symbol" || { echo "$ATSSS_ADDON is built without $symbol" >&2; exit 1; }
 done

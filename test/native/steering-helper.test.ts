@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { HelperCalls } from '../netns/programs/helper-client.js'
-import { compiled } from '../support/compiled.js'
+import { compiled, compiledUrl } from '../support/compiled.js'
 import { all, mptcp, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { asUser, helperProgram, RunningHelper } from '../support/steering-helper.js'
@@ -134,6 +134,15 @@ requires('MPTCP and network namespaces, as root', all(root, mptcp)).describe('th
     await expect.poll(() => owner.call('subflows')).toBe(2)
     // The kernel's own refusal: there is no such subflow.
     expect(await owner.call('ask', 'subflow-destroy', backup(token))).toBe(3) // ESRCH
+  })
+
+  test('a process that does nothing else stays until the helper has answered, and then ends', () => {
+    const script = `
+      const { openSteeringHelper } = await import('${compiledUrl('lib/runtime/network/steering-helper.ts')}')
+      const found = await openSteeringHelper('${helper.path}')
+      console.log(found.isReachable)`
+    const [command, ...user] = asUser(OWNER)
+    expect(host.run(command!, ...user, process.execPath, '--input-type=module', '-e', script)).toBe('true\n')
   })
 
   describe('refuses', () => {

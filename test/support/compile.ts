@@ -9,7 +9,7 @@ import type { TestProject } from 'vitest/node'
 import { COMPILED, project } from './compiled.js'
 
 /** What programs find by paths from the root. */
-const LINKED = ['package.json', 'build', 'dist', 'lib/cli/watch/page']
+const LINKED = ['package.json', 'build', 'dist', 'native', 'lib/cli/watch/page']
 
 export async function setup(tests: TestProject): Promise<void> {
   // Vitest asks for it once for each project besides.

@@ -193,6 +193,7 @@ class HelperLink {
   /** Rejects as `openSteeringHelper`. */
   static async open(path: string, timeout: number): Promise<HelperLink> {
     const link = new HelperLink(path, timeout)
+    reactor().hold() // nothing else may keep the process until the helper has answered
     try {
       const cookie = decodeHelperCookie(await link.request('hello'))
       if (cookie !== link.#namespaceCookie())
@@ -204,6 +205,8 @@ class HelperLink {
     } catch (error) {
       link.close()
       throw error
+    } finally {
+      reactor().letGo()
     }
   }
 
