@@ -29,6 +29,7 @@ const OPTIONS = {
     help: 'what to ask the converters to connect to',
     unset: 'themselves',
   },
+  all: { type: 'boolean', help: 'also show what is good' },
   json: { type: 'boolean', help: 'print findings with id, title, state (good, warning, bad), found, why, fixes' },
   fix: { type: 'boolean', help: 'print the commands that fix what was found' },
   yes: { type: 'boolean', help: 'with --fix: carry them out' },
@@ -37,8 +38,8 @@ const OPTIONS = {
 export const help = `Usage: atsss doctor [options]
 
 Checks everything that must hold: Node and the addon, MPTCP in the kernel and its path manager, capabilities, Fast
-Open, interfaces, addresses and routes; and tries the path to each converter over each access. Without --fix --yes it
-changes nothing.
+Open, interfaces, addresses and routes; and tries the path to each converter over each access. Prints what is not
+good, and the commands that fix it, to be pasted. Without --fix --yes it changes nothing.
 
 ${optionLines(OPTIONS)}
 
@@ -59,7 +60,7 @@ export async function run(args: string[]): Promise<number> {
   const all = await examine(values)
   if (values.json) process.stdout.write(`${JSON.stringify({ findings: all }, undefined, 2)}\n`)
   else if (values.fix) return await fix(all, values.yes ?? false)
-  else printText(all)
+  else printText(all, values.all ?? false)
   return all.some(({ state }) => state === 'bad') ? 1 : 0
 }
 
@@ -84,11 +85,18 @@ async function examine(
   for (const [index, converter] of converters.entries())
     for (const device of devices) {
       busy.say(`trying ${converter.name}${device === undefined ? '' : ` over ${device}`}`)
-      all.push(aboutPath(await probe({ interface: device, converter, destination, allowLoopback }), index + 1))
+      const path = aboutPath(await probe({ interface: device, converter, destination, allowLoopback }), index + 1)
+      all.push(facts.mptcp === undefined || path.state === 'good' ? path : { ...path, ...WITHOUT_MPTCP })
     }
   busy.end()
   return all
 }
+
+/** It is not the converter's fault. */
+const WITHOUT_MPTCP = {
+  why: 'this system opens no MPTCP sockets: see "MPTCP in the kernel", and fix that first',
+  fixes: [],
+} as const
 
 /** Of several interfaces of an access, the one that a session would use now. */
 async function interfacesNow(config: AccessConfigs): Promise<Record<AccessType, string>> {
@@ -99,21 +107,43 @@ async function interfacesNow(config: AccessConfigs): Promise<Record<AccessType, 
   return { '3gpp': used('3gpp'), 'non-3gpp': used('non-3gpp') }
 }
 
-function printText(all: readonly Finding[]): void {
+function printText(all: readonly Finding[], showAll: boolean): void {
   const colours = coloursFor(process.stdout)
-  const lines = all.flatMap(finding => findingLines(finding, colours))
+  const shown = all.filter(({ state, id }) => showAll || state !== 'good' || id.startsWith('path-'))
+  const lines = shown.flatMap(finding => findingLines(finding, colours))
+  const block = all.filter(({ state }) => state !== 'good').flatMap(toPaste)
+  if (block.length > 0)
+    lines.push('', colours.strong('To fix it, paste:'), ...block.map(each => `  ${fixInWords(each)}`))
   const count = (state: Finding['state']) => all.filter(finding => finding.state === state).length
-  lines.push('', `${count('good')} good, ${count('warning')} warnings, ${count('bad')} bad`)
+  const hidden = all.length - shown.length
+  const warnings = count('warning') === 1 ? '1 warning' : `${count('warning')} warnings`
+  if (lines.length > 0) lines.push('')
+  if (hidden > 0) lines.push(colours.faint(`--all also shows the ${hidden} that are good`))
+  lines.push(`${count('good')} good, ${warnings}, ${count('bad')} bad`)
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-function findingLines({ title, state, found, why, fixes }: Finding, colours: Colours): string[] {
+/** The commands of a finding that can be pasted as they are; one is enough, unless all are needed. */
+function toPaste({ fixes, all }: Finding): Fix[] {
+  const ready = fixes.filter(({ command }) => command !== '' && !PLACEHOLDER.test(command))
+  return all ? ready : ready.slice(0, 1)
+}
+
+/** Names to be replaced, and what is no command: a line of a unit. */
+const PLACEHOLDER = /\b[A-Z]{4,}\b|…|^\w+=/
+
+const NO_FINDING: Finding = { id: '', title: '', state: 'good', found: '', why: '', fixes: [] }
+
+function findingLines({ title, state, found, why, fixes, all: allNeeded }: Finding, colours: Colours): string[] {
   const mark = { good: colours.good('good   '), warning: colours.warning('warning'), bad: colours.bad('bad    ') }[
     state
   ]
   const head = `${mark}  ${colours.strong(title)}: ${found.replaceAll('\n', '\n         ')}`
   if (state === 'good') return [head, colours.faint(`         ${why}`)]
-  return [head, `         ${why}`, ...fixes.map(each => `         → ${fixInWords(each)}`)]
+  const block = toPaste({ ...NO_FINDING, fixes, ...(allNeeded && { all: allNeeded }) })
+  const others = fixes.filter(each => !block.includes(each))
+  const or = block.length > 0 ? '→ or: ' : '→ '
+  return [head, `         ${why}`, ...others.map(each => `         ${or}${fixInWords(each)}`)]
 }
 
 function fixInWords({ command, note }: Fix): string {

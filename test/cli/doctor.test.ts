@@ -95,6 +95,47 @@ test('where everything holds, all is good, and the accesses are named', () => {
   expect(all.find(({ id }) => id === 'interfaces')?.why).toContain('--3gpp wwan0 --non-3gpp wlan0')
 })
 
+test('two interfaces in one subnet: ARP has to be told apart', () => {
+  const arp = { ignore: 0, announce: 0 }
+  const docked = { ...wlan, name: 'enx0', kind: 'ethernet' as const, addresses: ['192.0.2.11/24'], arp }
+  const about = (...interfaces: Interface[]) =>
+    findings({ ...GOOD, interfaces }, undefined).find(({ id }) => id === 'same-subnet')
+  expect(about({ ...wlan, arp }, docked)).toMatchObject({
+    state: 'warning',
+    found: 'wlan0 and enx0 are both in 192.0.2.0/24',
+    fixes: [
+      { command: 'sysctl -w net.ipv4.conf.all.arp_ignore=1' },
+      { command: 'sysctl -w net.ipv4.conf.all.arp_announce=2' },
+    ],
+    all: true,
+  })
+  expect(
+    about({ ...wlan, arp: { ignore: 1, announce: 2 } }, { ...docked, arp: { ignore: 1, announce: 2 } }),
+  ).toBeUndefined()
+  expect(about({ ...wlan, arp }, { ...wwan, arp })).toBeUndefined()
+})
+
+test('the default route over the cellular access uses up its data volume', () => {
+  const route = (metric: number) => ({ routes: [{ family: 4 as const, gateway: '192.0.2.1', metric }] })
+  const about = (wifi: number, cell: number) =>
+    findings(
+      {
+        ...GOOD,
+        interfaces: [
+          { ...wlan, ...route(wifi) },
+          { ...wwan, ...route(cell) },
+        ],
+      },
+      undefined,
+    ).find(({ id }) => id === 'default-route')
+  expect(about(600, 101)).toMatchObject({
+    state: 'warning',
+    found: expect.stringContaining('over wwan0, the cellular'),
+  })
+  expect(about(101, 600)).toBeUndefined()
+  expect(about(600, 600)).toBeUndefined()
+})
+
 describe('known holes of the kernel', () => {
   test.each([
     ['6.1.0-57-amd64', '#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-12)', { major: 6, minor: 1, patch: 192 }],
@@ -504,6 +545,17 @@ describe('kinds of interfaces, by a tree like sysfs', () => {
   device('wlp3s0', 'INTERFACE=wlp3s0\n', 'devices/pci0000:00/0000:03:00.0', 'phy80211')
   device('wwan0', 'DEVTYPE=wwan\n', 'devices/pci0000:00/usb2/2-3/2-3:1.4')
   device('enx0', 'INTERFACE=enx0\n', 'devices/pci0000:00/usb1/1-2/1-2:1.0')
+  const driven = (name: string, driver: string, port: number) => {
+    const path = `devices/pci0000:00/usb1/1-${port}/1-${port}:1.0`
+    device(name, `INTERFACE=${name}\n`, path)
+    mkdirSync(join(root, 'drivers', driver), { recursive: true })
+    symlinkSync(join(root, 'drivers', driver), join(root, path, 'driver'))
+  }
+  driven('dock', 'r8152', 3)
+  driven('pi', 'smsc95xx', 4)
+  driven('android', 'rndis_host', 5)
+  driven('iphone', 'ipheth', 6)
+  driven('modem', 'cdc_mbim', 7)
   device('eth0', 'INTERFACE=eth0\n', 'devices/pci0000:00/0000:00:1f.6')
   device('br0', 'DEVTYPE=bridge\n')
   test.each([
@@ -511,6 +563,11 @@ describe('kinds of interfaces, by a tree like sysfs', () => {
     ['wlp3s0', 'wifi'],
     ['wwan0', 'wwan'],
     ['enx0', 'usb'],
+    ['dock', 'ethernet'],
+    ['pi', 'ethernet'],
+    ['android', 'usb'],
+    ['iphone', 'usb'],
+    ['modem', 'wwan'],
     ['eth0', 'ethernet'],
     ['br0', 'virtual'],
     ['gone', 'virtual'],

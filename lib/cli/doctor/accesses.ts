@@ -15,6 +15,67 @@ export function aboutAccesses(interfaces: readonly Interface[], accesses: Access
     aboutChoice(interfaces, usable, accesses),
     ...chosen,
     ...usable.flatMap(each => aboutInterface(each, usable, accesses)),
+    ...aboutSameSubnet(usable),
+    ...aboutMetered(usable, accesses),
+  ]
+}
+
+/** Linux answers ARP requests for an address on any interface: replies then arrive where the bound socket does not see them. */
+function aboutSameSubnet(usable: readonly Interface[]): Finding[] {
+  const inIpv4 = usable.filter(({ arp }) => arp !== undefined && (arp.ignore < 1 || arp.announce < 2))
+  const subnet = ({ addresses }: Interface) => addresses.filter(each => !each.includes(':')).map(subnetOf)
+  for (const [index, one] of inIpv4.entries())
+    for (const other of inIpv4.slice(index + 1)) {
+      const shared = subnet(one).find(each => subnet(other).includes(each))
+      if (shared === undefined) continue
+      return [
+        {
+          id: 'same-subnet',
+          title: 'Interfaces in one subnet',
+          state: 'warning',
+          found: `${one.name} and ${other.name} are both in ${shared}`,
+          why: 'Linux answers ARP requests for either address on both, so replies arrive on the wrong interface, and an access seems silent',
+          fixes: [sysctlFix('net.ipv4.conf.all.arp_ignore', '1'), sysctlFix('net.ipv4.conf.all.arp_announce', '2')],
+          all: true,
+        },
+      ]
+    }
+  return []
+}
+
+/** "192.0.2.10/24" is in "192.0.2.0/24". */
+function subnetOf(address: string): string {
+  const [host = '', length = '32'] = address.split('/')
+  const bits = host.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0)
+  const size = 2 ** (32 - Number(length))
+  const first = Math.floor(bits / size) * size
+  return `${[24, 16, 8, 0].map(shift => Math.floor(first / 2 ** shift) % 256).join('.')}/${length}`
+}
+
+/** Programs without atsss use the default route with the lowest metric. */
+function aboutMetered(usable: readonly Interface[], accesses: Accesses): Finding[] {
+  const all = usable.flatMap(each => each.routes.map(({ metric }) => ({ each, metric })))
+  const [first] = all.sort((a, b) => a.metric - b.metric)
+  const others = all.some(({ each }) => each !== first?.each)
+  const isCellular = (of: Interface) =>
+    accesses === undefined ? LIKELY_ACCESS[of.kind] === '3gpp' : isNamed(of, accesses['3gpp'])
+  if (!first || !others || !isCellular(first.each)) return []
+  // The same metric is no preference: a lab's accesses have it.
+  if (all.some(({ each, metric }) => each !== first.each && metric === first.metric)) return []
+  return [
+    {
+      id: 'default-route',
+      title: 'Default route',
+      state: 'warning',
+      found: `it leads over ${first.each.name}, the cellular access (metric ${first.metric}, the lowest)`,
+      why: 'programs without atsss use it, and use up its data volume',
+      fixes: [
+        {
+          command: `nmcli device modify ${first.each.name} ipv4.route-metric 700 ipv6.route-metric 700`,
+          note: 'with NetworkManager; elsewhere give its default route a higher metric than the others',
+        },
+      ],
+    },
   ]
 }
 

@@ -81,6 +81,8 @@ export interface Interface {
   leaving: readonly Leaving[]
   /** The larger of the interface's and of `all`: 0 off, 1 strict, 2 loose. */
   rpFilter: number
+  /** The larger of the interface's and of `all`: Linux, ip-sysctl arp_ignore and arp_announce. */
+  arp?: { ignore: number; announce: number }
 }
 
 interface Helper {
@@ -228,7 +230,13 @@ async function ofLink(link: Link, network: NetworkState, remotes: readonly strin
     leaving: await leavingOf(network, link, remotes),
     // Linux, ip-sysctl: "The max value from conf/{all,interface}/rp_filter is used".
     rpFilter: Math.max(filter('all'), filter(name)),
+    arp: { ignore: ofBoth('arp_ignore', name), announce: ofBoth('arp_announce', name) },
   }
+}
+
+function ofBoth(setting: string, name: string): number {
+  const value = (of: string) => Number(sysctl(`net.ipv4.conf.${of.replaceAll('.', '/')}.${setting}`) ?? 0)
+  return Math.max(value('all'), value(name))
 }
 
 function ofAddon(): Pick<Facts, 'addon' | 'addonFile'> {
