@@ -24,7 +24,8 @@ import type { Accesses } from '../policy/steering/snapshot.js'
 import type { Destination, Route, Steerer } from '../runtime/connect/steerer.js'
 import { interfacesInWords } from '../runtime/kernel/interface-names.js'
 import type { AccessConfig } from '../runtime/network/access-links.js'
-import { mayHaveAddress } from '../runtime/network/own-addresses.js'
+import { lookUpOver } from '../runtime/network/access-names.js'
+import { globalAddresses, mayHaveAddress } from '../runtime/network/own-addresses.js'
 import { interfaceFor } from '../runtime/network/source-routing.js'
 import { keyOf } from '../runtime/steering/accounts.js'
 import type { Steered } from '../runtime/steering/connection.js'
@@ -36,6 +37,7 @@ import type { DecodeContainerOptions } from '../wire/atsss/container.js'
 import { SessionConnections } from './connections.js'
 import { degradedBy, type Explanation, restoredBy, type SessionEvents, type SessionUpdate } from './events.js'
 import { FirstAccess, routeBy } from './first-access.js'
+import { sessionLookup } from './lookup.js'
 import type { SessionSettings } from './options.js'
 import { type SessionStats, sessionStats, UNSEEN } from './stats.js'
 import { bypassedWhy, respectedWhy, vpnInWords } from './vpn.js'
@@ -191,6 +193,7 @@ export class SessionSteering {
         return this.#route(destination)
       },
       mayHaveAddress,
+      lookup: this.#lookup,
       translate: (address, name) => this.#translate(address, name),
       opened: (fd, way, isDual) => this.#opened(socket(), host, fd, way, isDual),
       closing: () => this.#connections.accounts.remove(socket()),
@@ -284,6 +287,15 @@ export class SessionSteering {
     this.#isClosed = true
     this.#controller.send({ command: 'close' })
   }
+
+  /** Names go on being found over the access that is there; but not around a VPN. */
+  readonly #lookup = sessionLookup(host => {
+    const isPublic = host.replace(/\.$/, '').includes('.') && !/\.(local|localhost)\.?$/i.test(host)
+    if (!isPublic || (this.#tunnels.size > 0 && this.#settings.vpn !== 'bypass')) return undefined
+    const there = BOTH.filter(access => this.#accesses[access].available).map(access => this.interfaceOf(access))
+    const locals = there.flatMap(name => globalAddresses(name))
+    return locals.length === 0 ? undefined : lookUpOver(host, locals)
+  })
 
   #translate(address: string, name: string): string | undefined {
     const access = this.#accessNamed(name)

@@ -170,6 +170,11 @@ export class SessionUe {
     return this.heard.filter(({ event }) => event === 'degraded')
   }
 
+  /** To its process. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
   async stop(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#ended

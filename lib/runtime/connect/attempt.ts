@@ -2,6 +2,7 @@
  * One attempt on one way: a socket, its SYN and, for a way through a converter, the exchange of Convert messages
  * (RFC 8803 §4.2, §6). It makes no decisions; it only reports events.
  */
+import type { LookupFunction } from 'node:net'
 import { constants } from 'node:os'
 import { type SystemError, systemError, WireError } from '../../errors.js'
 import { mappedAddress } from '../../input/addresses.js'
@@ -32,6 +33,8 @@ import { failedAtOnce, failedConnect, noSynData } from './errors.js'
 import type { PendingBytes } from './pending-bytes.js'
 
 export interface AttemptPlan extends SocketPlan {
+  /** In place of dns.lookup, for names of converters. */
+  lookup?: LookupFunction
   /** The IPv6 address by which a translator (NAT64) reaches this IPv4 address over the interface; undefined: it is reached as it is. */
   translate?(address: string, device: string): string | undefined
 }

@@ -118,6 +118,7 @@ export class Connecting {
       localPort: options.localPort || undefined,
       steered: steerer !== undefined,
       tuning: settings.tuning,
+      ...(steerer?.lookup && { lookup: steerer.lookup }),
       ...(steerer?.translate && { translate: (address, device) => steerer.translate?.(address, device) }),
     }
   }
@@ -238,7 +239,7 @@ export class Connecting {
   }) as LookupFunction
 
   #lookUp(host: string, options: object, done: LookupCallback): void {
-    const lookup = this.#options.lookup ?? (dns.lookup as unknown as LookupFunction)
+    const lookup = this.#options.lookup ?? this.#steerer?.lookup ?? (dns.lookup as unknown as LookupFunction)
     let answered = false
     lookup(host, options, (error, found: unknown, familyFound) => {
       if (answered) return

@@ -1,6 +1,6 @@
 /** Names to addresses: the converters' (literals, host names, SRV records). Node looks up the destination's. */
-import { promises as dns, type SrvRecord } from 'node:dns'
-import { isIP } from 'node:net'
+import { promises as dns, type LookupAddress, type SrvRecord } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
 import type { ConverterSpec, Settings } from '../../input/options.js'
 import {
   type Endpoint,
@@ -14,7 +14,7 @@ import { ConvertError } from '../../policy/connect/convert-error.js'
 import type { ConverterMemory, ConverterPath } from '../../policy/connect/converter-memory.js'
 import { backedOff } from '../../policy/connect/reaction.js'
 import { byPriority } from '../../policy/connect/srv.js'
-import type { SocketPlan } from '../kernel/open-socket.js'
+import type { AttemptPlan } from './attempt.js'
 import { pathOf } from './dial.js'
 
 /** The ways in to one converter, or why there are none. */
@@ -35,7 +35,7 @@ export type ProspectOf = (to: Endpoint, device: string | undefined) => Prospect
  */
 export function resolveConverters(
   settings: Settings,
-  plan: SocketPlan,
+  plan: AttemptPlan,
   memory: ConverterMemory,
   interfaces: readonly (string | undefined)[],
   prospectOf: ProspectOf,
@@ -67,7 +67,7 @@ export function resolveConverters(
     const literal = literalOf(spec)
     if (literal) resolved(index, waysIn([literal]))
     else
-      hostsOf(spec).then(
+      hostsOf(spec, plan.lookup).then(
         hosts => process.nextTick(() => resolved(index, waysIn(hosts))),
         error => process.nextTick(() => resolved(index, failed(error as Error))),
       )
@@ -78,7 +78,7 @@ function waysInTo(
   spec: ConverterSpec,
   hosts: readonly Endpoint[][],
   settings: Settings,
-  plan: SocketPlan,
+  plan: AttemptPlan,
   memory: ConverterMemory,
   interfaces: readonly (string | undefined)[],
   prospectOf: ProspectOf,
@@ -132,8 +132,8 @@ export async function findConverters(specs: readonly ConverterSpec[]): Promise<E
 }
 
 /** The addresses of each host that the converter is. */
-async function hostsOf({ where }: ConverterSpec): Promise<Endpoint[][]> {
-  if ('host' in where) return [await addressesOf(where.host, where.port)]
+async function hostsOf({ where }: ConverterSpec, lookup?: LookupFunction): Promise<Endpoint[][]> {
+  if ('host' in where) return [await addressesOf(where.host, where.port, lookup)]
   if ('addresses' in where) return [literalsOf(where.addresses, where.port)]
   if ('network' in where)
     throw new Error('the network has not named one: give the message that names it to session.update()')
@@ -141,7 +141,7 @@ async function hostsOf({ where }: ConverterSpec): Promise<Endpoint[][]> {
   // "A Target of "." means that the service is decidedly not available at this domain" (RFC 2782).
   const targets = records.filter(record => record.name !== '' && record.name !== '.')
   if (targets.length === 0) throw new Error(`${where.domain} has no SRV record for a converter`)
-  const found = await Promise.allSettled(targets.map(target => addressesOf(target.name, target.port)))
+  const found = await Promise.allSettled(targets.map(target => addressesOf(target.name, target.port, lookup)))
   const hosts = found.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
   if (hosts.length === 0) throw (found.find(result => result.status === 'rejected') as PromiseRejectedResult).reason
   return hosts
@@ -167,11 +167,17 @@ async function resolveSrv(name: string): Promise<SrvRecord[]> {
 
 const serversAtFirst = String(dns.getServers())
 
-async function addressesOf(host: string, port: number): Promise<Endpoint[]> {
+async function addressesOf(host: string, port: number, lookup?: LookupFunction): Promise<Endpoint[]> {
   const literal = endpoint(host, port)
   if (literal) return [literal]
-  const found = await dns.lookup(host, { all: true })
+  const found = lookup ? await lookedUp(host, lookup) : await dns.lookup(host, { all: true })
   return interleave(found.map(({ address, family: of }) => ({ address, family: of as 4 | 6, port })))
+}
+
+function lookedUp(host: string, lookup: LookupFunction): Promise<LookupAddress[]> {
+  return new Promise((resolve, reject) =>
+    lookup(host, { all: true }, (error, found) => (error ? reject(error) : resolve(found as LookupAddress[]))),
+  )
 }
 
 /** Of a converter that is not named: its addresses. */

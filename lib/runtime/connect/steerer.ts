@@ -1,4 +1,5 @@
 /** The callbacks by which a session routes new connections and learns about established ones. */
+import type { LookupFunction } from 'node:net'
 import type { SocketTuning } from '../../input/socket-tuning.js'
 import type { Candidate } from '../../policy/connect/candidates.js'
 
@@ -30,6 +31,8 @@ export interface Route {
 export interface Steerer {
   /** Whether to leave a resolved destination to Node, which connects by plain TCP. */
   leaves?(addresses: readonly { address: string; family: number }[]): boolean
+  /** In place of dns.lookup, for names of destinations and of converters. */
+  lookup?: LookupFunction
   /** Rejects when the rules do not allow the connection. Without it, the options name the interface. */
   route?(destination: Destination): Promise<Route>
   /** Whether a connection of this family may begin on the interface; false: it has no such address. */

@@ -10,6 +10,11 @@ export function mayHaveAddress(name: string, family: 4 | 6): boolean {
   return families === undefined || families.has(family)
 }
 
+/** The interface's addresses that packets may leave the link from. */
+export function globalAddresses(name: string): string[] {
+  return (interfacesNow()[name] ?? []).filter(isGlobal).map(({ address }) => address)
+}
+
 /** The list takes about 100 µs, and many connections may begin at once. Milliseconds. */
 const LISTED_FOR_MS = 50
 let latest: { at: number; families: ReadonlyMap<string, ReadonlySet<4 | 6>> } | undefined

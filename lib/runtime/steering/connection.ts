@@ -68,6 +68,8 @@ export class SteeredConnection {
   #unbound: SteeredSubflow[] = []
   /** By subflow: when to request again what the kernel has refused. */
   readonly #refusals = new Map<number, Retry>()
+  /** Joins that were given up: unlike those that fail, they are tried again at once. */
+  readonly #unanswered: Record<AccessType, number> = { '3gpp': 0, 'non-3gpp': 0 }
   readonly #unjoinedSince: Partial<Record<AccessType, number>> = {}
   /** When the peer was last sent the end of the first subflow, and how often. */
   #withdrawn = { at: Number.NEGATIVE_INFINITY, times: 0 }
@@ -115,6 +117,15 @@ export class SteeredConnection {
     const since = this.#unjoinedSince[access] ?? now
     this.#unjoinedSince[access] = since
     return since === REPORTED ? undefined : since
+  }
+
+  /** How many attempts in a row to add a subflow on this access have failed, or were not answered. */
+  failedJoins(access: AccessType): number {
+    return this.retries[access].failures + this.#unanswered[access]
+  }
+
+  wasUnjoinedReported(access: AccessType): boolean {
+    return this.#unjoinedSince[access] === REPORTED
   }
 
   unjoinedReported(access: AccessType): void {
@@ -291,6 +302,7 @@ export class SteeredConnection {
 
   destroyed(id: number, now: number): void {
     const subflow = this.#subflows.get(id)
+    if (subflow?.access && subflow.state === 'joining') this.#unanswered[subflow.access]++
     if (subflow) subflow.state = 'closed'
     if (subflow) this.announcements.forget(subflow.name.local.address)
     if (subflow?.localId === 0) this.#withdrawn = { at: now, times: 1 }
@@ -326,6 +338,7 @@ export class SteeredConnection {
   }
 
   resetRetries(access: AccessType): void {
+    this.#unanswered[access] = 0
     this.retries[access] = NO_RETRIES[access]
   }
 

@@ -39,6 +39,8 @@ import { Translators } from './translators.js'
 const LINKS_PERIOD_MS = 10
 /** How often the measurements are reported, in milliseconds. */
 const REPORT_MS = 500
+/** So many joins must have failed in a row before that is reported: about four seconds. */
+const FAILED_JOINS = 4
 /** For so long, in milliseconds, a subflow must have been impossible before that is reported. */
 const UNJOINED_MS = 2_000
 const NEVER = Number.NEGATIVE_INFINITY
@@ -416,8 +418,22 @@ export class Controller {
         this.#report(report),
       )
     }
+    for (const access of BOTH)
+      if (wish.uses[access] !== 'none' && accesses[access].available) this.#noteFailedJoins(connection, access)
     for (const subflow of connection.takeUnbound()) this.#bind(connection, subflow, binding, act)
     for (const action of plan(wish, connection.subflows, accesses, connection.retries, now)) act(action)
+  }
+
+  /** Subflows that the rule wants are asked for, and do not come: other packets may get through. */
+  #noteFailedJoins(connection: SteeredConnection, access: AccessType): void {
+    const failures = connection.failedJoins(access)
+    if (failures < FAILED_JOINS || connection.wasUnjoinedReported(access)) return
+    connection.unjoinedReported(access)
+    const { remote, places } = { remote: connection.remote, places: connection.places(access) }
+    const to = remote ?? places[0]
+    const at = to ? hostAndPort(plainAddress(to.address), to.port) : 'this host'
+    const why = `No handover to ${access} for connections to ${at}: ${failures} attempts in a row to add a subflow were refused or not answered. A middlebox on ${access} may drop or change MPTCP's joins, or the reverse path filter is strict (atsss doctor shows it); it is tried again`
+    this.#report({ event: 'unjoined', token: connection.token, access, why })
   }
 
   /** There is no way to make a subflow that the rule wants. What the peer announces may come a little later. */

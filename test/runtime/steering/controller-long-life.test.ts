@@ -1,0 +1,78 @@
+/** Hours between two looks of the steering loop: a suspended machine, a stopped process, a clock that jumps; and long outages. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { World } from '../../support/controlled-world.js'
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+afterEach(() => void vi.useRealTimers())
+
+const HOUR = 3_600_000
+const lost = (world: World) => world.told.filter(event => event.event === 'access' && !event.available)
+
+test.each([
+  ['the kernel has gone on', 0],
+  ['the kernel was suspended too', HOUR],
+])('nothing for an hour, %s: what was acknowledged meanwhile is no silence', async (_, sinceAck) => {
+  const world = new World()
+  const connection = world.connect(5)
+  await world.pass(200)
+  const [wifi] = connection.subflows
+  world.carry(wifi!, 10_000, false)
+  await world.pass(50)
+  world.now += HOUR
+  wifi!.sample.bytesAcked = wifi!.sample.bytesSent
+  wifi!.sample.unacked = 0
+  wifi!.sample.lastAckRecv = sinceAck
+  await world.pass(500)
+  expect(lost(world)).toEqual([])
+  expect(world.of('destroy')).toEqual([])
+})
+
+test('idle for eight hours: nothing is taken for lost, and nothing is sent without a probe', async () => {
+  const world = new World()
+  world.connect(5)
+  await world.pass(500)
+  const before = world.calls.length
+  for (let hour = 0; hour < 8; hour++) {
+    for (const { sample } of world.connections.flatMap(({ subflows }) => subflows)) {
+      sample.lastAckRecv += HOUR
+      sample.lastDataSent += HOUR
+      sample.lastDataRecv += HOUR
+    }
+    world.now += HOUR
+    await world.pass(100)
+  }
+  expect(lost(world)).toEqual([])
+  expect(world.calls).toHaveLength(before)
+})
+
+test('both accesses away for an hour: the last subflow is kept, and the other one is made when they are back', async () => {
+  const world = new World()
+  const connection = world.connect(5)
+  await world.pass(500)
+  world.links({ 'non-3gpp': false, '3gpp': false })
+  await world.pass(500)
+  world.now += HOUR
+  for (const { sample } of connection.subflows) sample.lastAckRecv = 2 * HOUR
+  await world.pass(500)
+  expect(connection.subflows.length).toBeGreaterThanOrEqual(1)
+  const before = world.calls.length
+  world.told.length = 0
+  world.links({})
+  await world.pass(2_000)
+  expect(world.calls.slice(before).some(({ call }) => call === 'create' || call === 'set-backup')).toBe(true)
+  const back = world.told.filter(event => event.event === 'access' && event.available)
+  expect(back).toHaveLength(2)
+})
+
+test('decisions are by the monotonic clock: a wall clock that is set has no effect', () => {
+  const files = (folder: string): string[] =>
+    readdirSync(folder, { withFileTypes: true }).flatMap(entry =>
+      entry.isDirectory() ? files(join(folder, entry.name)) : [join(folder, entry.name)],
+    )
+  const all = ['policy', 'runtime'].flatMap(room => files(new URL(`../../../lib/${room}`, import.meta.url).pathname))
+  const wall = all.filter(file => /Date\.now\(|new Date\(/.test(readFileSync(file, 'utf8')))
+  expect(all.length).toBeGreaterThan(50)
+  expect(wall.filter(file => !file.includes('/runtime/watch/'))).toEqual([])
+})
