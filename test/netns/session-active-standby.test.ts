@@ -89,6 +89,39 @@ labTest.describe('active-standby', () => {
     await ue.whole(number)
   })
 
+  labTest(
+    'a flood of interfaces, addresses and routes, more than a netlink socket holds; then the carrier is lost',
+    async () => {
+      const { ue, number } = await steered(RULES.wifiThenCell, { controller: 'inline' })
+      const lines = (verb: 'add' | 'del') => [
+        ...Array.from(
+          { length: 100 },
+          (_, i) => `link ${verb} flood${i}${verb === 'add' ? ` type veth peer end${i}` : ''}`,
+        ),
+        ...Array.from({ length: 1_500 }, (_, i) => `addr ${verb} 10.9.${i >> 8}.${i & 255}/32 dev lo`),
+        ...Array.from({ length: 1_500 }, (_, i) => `route ${verb} 10.8.${i >> 8}.${i & 255}/32 dev cell`),
+      ]
+      const batch = async (verb: 'add' | 'del') => {
+        const { stderr } = await rig.lab.ue.run('ip', ['-force', '-batch', '-'], { input: lines(verb).join('\n') })
+        return stderr
+      }
+      // The loop is blocked meanwhile: what its sockets cannot hold is lost.
+      const busy = ue.call('block', 500, 1)
+      const errors = (await batch('add')) + (await batch('del'))
+      await busy
+      expect(errors).toBe('')
+      await ue.call('gap', number)
+      await rig.lab.link('wifi').set({ carrier: false })
+      await ue.until('non-3gpp', false)
+      await pause(500)
+      const lost = await ue.call('gap', number)
+      recorded('carrier lost after a flood', lost)
+      expect(lost.gap).toBeLessThan(BOUND)
+      expect(ue.degraded()).toEqual([])
+      await ue.whole(number)
+    },
+  )
+
   labTest('stats() counts what the links carry, over a handover and beyond the end', async () => {
     const ue = await rig.ue({ rules: RULES.wifiThenCell })
     const before = await rig.carried()
