@@ -4,7 +4,7 @@ import { SocksClient } from 'socks'
 import type { MptcpSocket } from '../lib/index.js'
 import type { SocketContender } from './measures.js'
 import type { Place, Role } from './places.js'
-import { connect as atsssConnect, IPPROTO_MPTCP, MPTCP_INFO, native, SOL_MPTCP } from './shipped.js'
+import { connect as atsssConnect, IPPROTO_MPTCP, MaPduSession, MPTCP_INFO, native, SOL_MPTCP } from './shipped.js'
 
 export interface Wishes {
   /** Written as soon as there is something to write to: at once, where the contender gives a socket at once. */
@@ -50,6 +50,15 @@ export const contenders: Record<SocketContender, Contender> = {
     throughConverter(place, role, wishes, true)
   },
 
+  /** The same as `converter`, by a session that is made for it. Both accesses have the names of the lab's one link. */
+  session(place, role, wishes) {
+    throughSession(place, role, wishes, 'worker')
+  },
+
+  'session-inline'(place, role, wishes) {
+    throughSession(place, role, wishes, 'inline')
+  },
+
   /** A host that knows of TCP only, to a UE behind the converter. */
   incoming({ incoming }, _role, wishes) {
     follow(tcpConnect({ host: incoming!.address, port: incoming!.port }), wishes, () => {})
@@ -80,6 +89,13 @@ function throughConverter(place: Place, role: Role, wishes: Wishes, earlyData: b
     if (convert !== '0rtt' || !synDataAccepted) throw new Error('the Convert message was not taken with the SYN')
     if (earlyData && earlyBytes !== wishes.request?.length) throw new Error('the request was not in the SYN')
   })
+}
+
+function throughSession(place: Place, role: Role, wishes: Wishes, controller: 'worker' | 'inline'): void {
+  const { address: host, ports, converter: converters } = place
+  const accesses = { '3gpp': 'link', 'non-3gpp': 'none0' }
+  const session = new MaPduSession({ accesses, converters, controller, allowLoopback: true, mptcp: 'require' })
+  follow(session.connect({ host, port: ports.tcp[role] }), wishes, isMptcp)
 }
 
 let checked = false

@@ -1,7 +1,16 @@
 /** What is measured, on whom, and how much of it in one round. How it is measured is in trials/. */
 
 /** Ways to a connected socket. */
-export type SocketContender = 'tcp' | 'mptcp' | 'atsss' | 'converter' | 'early-data' | 'socks5' | 'incoming'
+export type SocketContender =
+  | 'tcp'
+  | 'mptcp'
+  | 'atsss'
+  | 'converter'
+  | 'early-data'
+  | 'session'
+  | 'session-inline'
+  | 'socks5'
+  | 'incoming'
 /** Ways to ask an HTTPS server. */
 export type HttpsContender = 'https' | 'agent' | 'connector' | 'preload' | 'socks-agent' | 'proxy-agent'
 export type ContenderName = SocketContender | HttpsContender
@@ -12,6 +21,8 @@ export const TITLES: Record<ContenderName, string> = {
   atsss: 'atsss, direct (MPTCP)',
   converter: 'atsss, through the converter',
   'early-data': 'atsss, converter, early data',
+  session: 'atsss session, converter',
+  'session-inline': "the same, controller: 'inline'",
   socks5: 'socks, through microsocks (SOCKS5)',
   incoming: 'net.connect, through the converter',
   https: 'https.get, directly (TCP)',
@@ -33,7 +44,16 @@ export interface Column {
 export interface Measure {
   name: string
   title: string
-  trial: 'connect' | 'connects' | 'first-byte' | 'https' | 'https-resumed' | 'stream' | 'memory' | 'codec'
+  trial:
+    | 'connect'
+    | 'connects'
+    | 'first-connection'
+    | 'first-byte'
+    | 'https'
+    | 'https-resumed'
+    | 'stream'
+    | 'memory'
+    | 'codec'
   /** `link`: over emulated links, which need privileges. */
   where: 'loopback' | 'link'
   /** One way, on the link between the converter and the server; the one to the UE has `LINK_DELAY_MS`. */
@@ -93,6 +113,15 @@ export const MEASURES: readonly Measure[] = [
     contenders: EVERYBODY,
     columns: [untilConnect, untilByte],
     size: { full: 12, quick: 3 },
+  },
+  {
+    name: 'first-connection',
+    title: 'The first connection of a process, round trip 20 ms',
+    trial: 'first-connection',
+    where: 'link',
+    contenders: ['tcp', 'converter', 'session', 'session-inline'],
+    columns: [untilConnect],
+    size: { full: 1, quick: 1 },
   },
   {
     name: 'early-data',

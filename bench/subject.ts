@@ -2,7 +2,7 @@
 import { contenders } from './contenders.js'
 import type { HttpsContender, Measure, SocketContender } from './measures.js'
 import { codec } from './trials/codec.js'
-import { connect, connects } from './trials/connect.js'
+import { connect, connects, firstConnection } from './trials/connect.js'
 import { firstByte } from './trials/first-byte.js'
 import { https } from './trials/https.js'
 import { memory } from './trials/memory.js'
@@ -19,6 +19,7 @@ const ofHttps =
 const trials: Record<Measure['trial'], (task: Task) => Promise<Figures>> = {
   connect: ofSocket(connect),
   connects: ofSocket(connects),
+  'first-connection': ofSocket(firstConnection),
   'first-byte': ofSocket(firstByte),
   https: ofHttps(false),
   'https-resumed': ofHttps(true),

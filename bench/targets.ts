@@ -29,6 +29,15 @@ export const TARGETS: readonly Target[] = [
     reason: 'The request leaves when the SYN+ACK is there, as over TCP: a converter costs no round trip',
   },
   {
+    what: 'First connection of a process: session',
+    measure: 'first-connection',
+    column: 'connect',
+    of: 'session',
+    against: 'converter',
+    atMost: 1.2,
+    reason: 'It begins by one reading of the links, and does not wait for the steering thread',
+  },
+  {
     what: 'First byte with early data, 20 + 20 ms',
     measure: 'early-data',
     column: 'firstByte',

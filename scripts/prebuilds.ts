@@ -1,8 +1,8 @@
 /**
- * Makes the package's prebuilt binaries, the addon, the steering helper and the link emulator, for the named systems, or for those for which Debian has
- * compilers:
+ * Makes the package's prebuilt binaries, the addon, the steering helper and the link emulator, for the named systems. If none is
+ * named: for glibc, on those processors whose compiler is installed; with --all it fails if one is not.
  *
- *   npm run prebuilds [-- linux-x64 linux-arm64 linux-arm linuxmusl-x64 linuxmusl-arm64]
+ *   npm run prebuilds [-- --all | linux-x64 linux-arm64 linux-arm linuxmusl-x64 linuxmusl-arm64]
  *
  * into prebuilds/SYSTEM/. The names are Node's platform, `musl` if that is the C library, and Node's arch.
  * For musl, `ZIG` has to name a zig compiler (0.11 was tried).
@@ -29,16 +29,30 @@ const require = createRequire(import.meta.url)
 /** Node 20 and later need this version themselves. */
 const GLIBC = '2.28'
 
-const asked = process.argv.slice(2)
-for (const name of asked.length > 0 ? asked : Object.keys(SYSTEMS).filter(name => !name.includes('musl'))) {
-  if (!(name in SYSTEMS)) fail(`unknown system ${name}: there are ${Object.keys(SYSTEMS).join(', ')}`)
-  build(name as System)
+for (const name of wanted(process.argv.slice(2))) build(name)
+
+function wanted(asked: readonly string[]): System[] {
+  const unknown = asked.find(name => !(name in SYSTEMS) && name !== '--all')
+  if (unknown !== undefined) fail(`unknown system ${unknown}: there are ${Object.keys(SYSTEMS).join(', ')}`)
+  const named = asked.filter(name => name !== '--all') as System[]
+  const usual = (Object.keys(SYSTEMS) as System[]).filter(name => !name.includes('musl'))
+  const systems = named.length > 0 ? named : usual
+  const missing = systems.filter(name => compilerOf(name) === '')
+  const told = missing.map(
+    name => `${name} needs the compiler ${SYSTEMS[name].compiler}, which is in ${SYSTEMS[name].from}`,
+  )
+  if (missing.length > 0 && (asked.length > 0 || missing.length === systems.length)) fail(told.join('\n'))
+  for (const line of told) console.log(`left out: ${line}`)
+  return systems.filter(name => !missing.includes(name))
+}
+
+function compilerOf(name: System): string {
+  return run('sh', ['-c', 'command -v "$0" || true', SYSTEMS[name].compiler]).trim()
 }
 
 function build(name: System): void {
-  const { compiler, from, ...system } = SYSTEMS[name]
-  const found = run('sh', ['-c', 'command -v "$0" || true', compiler]).trim()
-  if (found === '') fail(`${name} needs the compiler ${compiler}, which is not installed: it is in ${from}`)
+  const { compiler: _, from: __, ...system } = SYSTEMS[name]
+  const found = compilerOf(name)
 
   const folder = join(root, `build-prebuilt/${name}`)
   // CMake's cache may be of another compiler.

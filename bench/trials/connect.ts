@@ -14,6 +14,11 @@ export const connect: Trial = async ({ contender, place, size }) => {
   return { p50: percentile(times, 50), p99: percentile(times, 99) }
 }
 
+/** Of this process: everything that the first one has to do is in it, except loading the modules. */
+export const firstConnection: Trial = async ({ contender, place }) => ({
+  connect: await connectAndLeave(contender, place),
+})
+
 export const connects: Trial = async ({ contender, place, size }) => {
   const act = () => connectAndLeave(contender, place)
   await act()

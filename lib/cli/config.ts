@@ -28,7 +28,7 @@ export function readConfig(path: string | undefined): Config {
   if (path !== undefined && !path.trimStart().startsWith('{') && !existsSync(path))
     throw configError(`--config ${path}`, 'there is no such file')
   try {
-    const env = path === undefined ? process.env : { [CONFIG]: path }
+    const env = path === undefined ? process.env : { ...process.env, [CONFIG]: path }
     const options = findConfig(env).config.via as Partial<SessionOptions> & MptcpOptions
     const accesses = options.accesses && resolveSession(options as SessionOptions).accesses
     const { rules } = readRules([], options.rules ?? DEFAULT_RULES)

@@ -5,7 +5,7 @@ import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../preload/config.js'
-import { CONFIG, findConfig, hasDefaultFile } from '../preload/find-config.js'
+import { CONFIG, CONVERTER as CONVERTER_VARIABLE, findConfig, hasDefaultFile } from '../preload/find-config.js'
 import { type Addon, native } from '../runtime/kernel/native.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { isNoNode } from './run/program.js'
@@ -83,6 +83,7 @@ function configuration(values: { config?: string } & Record<string, unknown>): s
   const env = values.config === undefined ? process.env : { ...process.env, [CONFIG]: values.config }
   if (Object.keys(given).length === 0) {
     const { origin } = found(env)
+    if (origin === CONVERTER_VARIABLE) return '{}' // the variable reaches the command, too
     return origin === CONFIG ? process.env[CONFIG]! : origin
   }
   if (values.config === undefined) {

@@ -2,7 +2,7 @@
 import { connect, MaPduSession, type MptcpOptions, type MptcpSocket, type SessionOptions } from '../index.js'
 import { resolveOptions } from '../input/options.js'
 import { DEFAULT_RULES } from '../policy/rules/presets.js'
-import { CONFIG, hasDefaultFile } from '../preload/find-config.js'
+import { CONFIG, CONVERTER, hasDefaultFile } from '../preload/find-config.js'
 import { type OptionTable, UsageError } from './arguments.js'
 import { readConfig } from './config.js'
 
@@ -68,7 +68,8 @@ interface ViaValues {
 
 /** The options of a session if there are accesses, else those of `connect()`. Throws `UsageError`. */
 export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOptions {
-  const fromFile = (values.config ?? process.env[CONFIG]) !== undefined || hasDefaultFile()
+  const { [CONFIG]: config, [CONVERTER]: converter } = process.env
+  const fromFile = (values.config ?? config ?? converter) !== undefined || hasDefaultFile()
   const options: Record<string, unknown> = fromFile ? { ...readConfig(values.config).options } : {}
   const { '3gpp': cellular, 'non-3gpp': other } = values
   if ((cellular === undefined) !== (other === undefined))

@@ -10,6 +10,9 @@ export const CONFIG_NAME = 'atsss.json'
 /** Any value but `0` switches the preload off. */
 export const DISABLE = 'ATSSS_DISABLE'
 
+/** A converter, such as `192.0.2.1:5124`, or several, separated by commas: replaces those of the configuration. */
+export const CONVERTER = 'ATSSS_CONVERTER'
+
 /** Names the configuration file, or contains the JSON. */
 export const CONFIG = 'ATSSS_CONFIG'
 
@@ -22,17 +25,22 @@ export const CONFIG = 'ATSSS_CONFIG'
  * where the connections go. In a process with the rights of another user than the one who started it (set-user-ID), `ATSSS_CONFIG`
  * does not count, as NODE_OPTIONS does not.
  *
+ * `ATSSS_CONVERTER` replaces the converters, and is a configuration by itself where there is no file.
+ *
  * @param cwd the working directory, if that is not the process's
- * @returns the configuration and its origin: the path of the file, or `ATSSS_CONFIG`
+ * @returns the configuration and its origin: the path of the file, `ATSSS_CONFIG` or `ATSSS_CONVERTER`
  * @throws ERR_ATSSS_CONFIG
  */
 export function findConfig(env: NodeJS.ProcessEnv, cwd?: string): { config: Config; origin: string } {
   const named = hasOthersRights() ? undefined : env[CONFIG]?.trim()
-  if (named?.startsWith('{')) return { config: parse(named, CONFIG), origin: CONFIG }
+  const converter = hasOthersRights() ? undefined : env[CONVERTER]?.trim() || undefined
+  if (named?.startsWith('{')) return { config: parse(named, CONFIG, converter), origin: CONFIG }
   // Only if it is needed: the working directory may have been deleted.
   const folder = () => cwd ?? workingDirectory()
   const path = named ? (isAbsolute(named) ? named : resolve(folder(), named)) : defaultPath(folder())
-  return { config: parse(named ? readNamed(path) : readFound(path), path), origin: path }
+  if (!named && converter !== undefined && !existsSync(path))
+    return { config: parse('{}', CONVERTER, converter), origin: CONVERTER }
+  return { config: parse(named ? readNamed(path) : readFound(path), path, converter), origin: path }
 }
 
 function workingDirectory(): string {
@@ -60,14 +68,16 @@ export function defaultPath(cwd: string): string {
   return join(nearestPackage(cwd) ?? cwd, CONFIG_NAME)
 }
 
-function parse(text: string, origin: string): Config {
+function parse(text: string, origin: string, converter: string | undefined): Config {
   let json: unknown
   try {
     json = JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch (error) {
     throw configError(origin, `is not JSON: ${(error as Error).message}`)
   }
-  return parseConfig(json, origin)
+  if (converter === undefined || typeof json !== 'object' || json === null) return parseConfig(json, origin)
+  const converters = converter.split(',').map(each => each.trim())
+  return parseConfig({ ...json, converters }, origin === CONVERTER ? origin : `${origin} with ${CONVERTER}`)
 }
 
 function readNamed(path: string): string {

@@ -2,8 +2,10 @@
  * `node --import atsss/register app.js`: takes the connections of an unmodified application, configured by a file (docs/preload.md).
  * A wrong configuration ends the process before the application begins.
  */
+import type { Socket } from 'node:net'
 import { debuglog } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
+import { hostAndPort } from '../input/addresses.js'
 import type { MptcpOptions } from '../input/options.js'
 import { native } from '../runtime/kernel/native.js'
 import type { SessionOptions } from '../session/options.js'
@@ -13,14 +15,25 @@ import { DISABLE, findConfig } from './find-config.js'
 import { preload } from './preload.js'
 
 const debug = debuglog('atsss')
+let sessionOfPreload: (() => MaPduSession) | undefined
 
 if (['', '0'].includes(process.env[DISABLE] ?? '')) register()
+
+/**
+ * The session of the preload, for its events, counters and rules. It is made now if there was no connection yet.
+ *
+ * @returns undefined if the configuration has no `accesses`, or nothing is taken (ATSSS_DISABLE; no addon and `fallback: 'direct'`)
+ */
+export function session(): MaPduSession | undefined {
+  return sessionOfPreload?.()
+}
 
 function register(): void {
   try {
     const { config, origin } = findConfig(process.env)
     if (!usable(config)) return
-    preload(isSession(config.via) ? sessionOf(config.via) : config.via, config.preload)
+    if (isSession(config.via)) sessionOfPreload = sessionOf(config.via)
+    preload(sessionOfPreload ?? (config.via as MptcpOptions), config.preload)
     debug('configuration: %s', origin)
   } catch (error) {
     // The main thread writes a worker thread's standard error, after the worker has ended.
@@ -46,8 +59,11 @@ function usable({ via }: Config): boolean {
 
 /** Created for the first connection, so that a process without connections has no steering loop. */
 function sessionOf(options: SessionOptions): () => MaPduSession {
+  let made: MaPduSession | undefined
   return () => {
+    if (made) return made
     const session = new MaPduSession(options)
+    made = session
     const told = new Set<string>()
     session.on('degraded', ({ what, message }) => {
       debug('degraded (%s): %s', what, message)
@@ -56,9 +72,18 @@ function sessionOf(options: SessionOptions): () => MaPduSession {
       process.emitWarning(message, { type: 'AtsssWarning' })
     })
     session.on('access', ({ access, available, why }) => debug('%s available: %s (%s)', access, available, why))
-    session.on('action', ({ action, error }) => debug('%s: %s%s', action.do, action.why, error ? ` (${error})` : ''))
+    session.on('action', ({ socket, action, error }) =>
+      debug('%s: %s: %s%s', placeOf(socket), action.do, action.why, error ? ` (${error})` : ''),
+    )
     return session
   }
+}
+
+/** With the time: debuglog has none. */
+function placeOf(socket: Socket | undefined): string {
+  const at = new Date().toISOString()
+  if (socket?.remoteAddress === undefined) return at
+  return `${at} ${hostAndPort(socket.remoteAddress, socket.remotePort ?? 0)} from port ${socket.localPort}`
 }
 
 function isSession(via: SessionOptions | MptcpOptions): via is SessionOptions {

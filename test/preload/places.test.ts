@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { findConfig } from '../../lib/preload/find-config.js'
@@ -43,6 +44,19 @@ describe('a file that is found', () => {
       expect(() => findConfig({}, place)).toThrow(/belongs to another user \(uid 65534\).*name it with ATSSS_CONFIG=/)
     expect(findConfig({ ATSSS_CONFIG: path }, folder)).toMatchObject({ origin: path })
   })
+})
+
+test('ATSSS_CONVERTER replaces the converters, and is a configuration by itself', () => {
+  const env = { ATSSS_CONVERTER: '192.0.2.1:5124, [2001:db8::1]:5124' }
+  const converters = ['192.0.2.1:5124', '[2001:db8::1]:5124']
+  expect(findConfig(env, folder)).toMatchObject({ origin: path, config: { via: { mptcp: 'off', converters } } })
+  rmSync(path)
+  expect(findConfig(env, folder)).toMatchObject({ origin: 'ATSSS_CONVERTER', config: { via: { converters } } })
+  expect(() => findConfig({ ATSSS_CONVERTER: 'nowhere' }, folder)).toThrow(
+    /^ATSSS_CONVERTER: converters\[0\]: must be 'host:port'/,
+  )
+  const named = { ...env, ATSSS_CONFIG: '{"converters":"192.0.2.9:1","fallback":"direct"}' }
+  expect(findConfig(named, folder)).toMatchObject({ config: { via: { converters, fallback: 'direct' } } })
 })
 
 const REGISTER = compiled('lib/preload/register.ts')
@@ -120,3 +134,25 @@ requires('MPTCP, root', all(mptcp, root))(
     expect(trusted.stdout).toBe('true\n')
   },
 )
+
+describe('the session of the preload', () => {
+  const APP = `
+    import('${pathToFileURL(compiled('lib/preload/register.ts'))}').then(({ session }) => {
+      const own = session()
+      console.log(own === undefined ? 'none' : [own.rules.length, own === session()].join())
+      own?.close()
+    })`
+  const run = async (config: object) => {
+    const args = ['--import', pathToFileURL(compiled('lib/preload/register.ts')).href, '-e', APP]
+    const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
+    return (await promisify(execFile)(process.execPath, args, { env, timeout: 30_000 })).stdout
+  }
+
+  requires('MPTCP', mptcp)('is for the application too; there is none without accesses', async () => {
+    const [own, none] = await Promise.all([
+      run({ accesses: { '3gpp': 'none0', 'non-3gpp': 'lo' } }),
+      run({ fallback: 'direct' }),
+    ])
+    expect([own, none]).toEqual(['1,true\n', 'none\n'])
+  })
+})
