@@ -10,7 +10,7 @@ export function interfacesNow(): Interfaces {
   try {
     latest = networkInterfaces()
   } catch {
-    // Whoever then opens a socket gets EMFILE, which says it better.
+    // A socket that is opened next fails with EMFILE, which says it better.
   }
   return latest
 }

@@ -45,7 +45,7 @@ export function whenEndMayBeSent(socket: Socket, then: () => void, isSteered = f
 
 /**
  * Whether something may have to be moved to another access; or has been retransmitted, or may be since the path is slow: the kernel
- * retransmits after 200 ms (TCP_RTO_MIN) without a DATA_ACK. Who steers the peer's connections is not known, so much in flight counts.
+ * retransmits after 200 ms (TCP_RTO_MIN) without a DATA_ACK. Whether the peer steers the connection is not known, so much in flight counts.
  */
 function mustBeAlone(socket: Socket, isSteered: boolean): boolean {
   const mptcp = mptcpInfo(socket)
