@@ -270,7 +270,7 @@ int run(int argc, char** argv) {
     }
   }
   if (optind < argc) usageError(std::string("unknown word: ") + argv[optind]);
-  if (options.group != "" && options.socket == "") usageError("--group needs --socket");
+  if (!options.group.empty() && options.socket.empty()) usageError("--group needs --socket");
   raisePriority();
   Helper(options, options.socket.empty() ? passedSocket() : listenAt(options)).run();
   if (!options.socket.empty()) ::unlink(options.socket.c_str());
