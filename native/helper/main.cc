@@ -10,9 +10,11 @@
 #include <getopt.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -203,10 +205,15 @@ class Helper {
 };
 
 /**
- * A handover must not wait until a busy machine has time for it; and what one user may ask for is limited. As far as it
- * is allowed: the unit does it too (Nice=).
+ * A handover must not wait until a busy machine has time for it; what one user may ask for is limited. But the helper
+ * must not interrupt a client at each of its requests either (SCHED_BATCH): the client would have to wait for the
+ * processor again. As far as it is allowed: the unit has both (Nice=, CPUSchedulingPolicy=).
  */
-void raisePriority() { ::setpriority(PRIO_PROCESS, 0, kNice); }
+void raisePriority() {
+  ::setpriority(PRIO_PROCESS, 0, kNice);
+  const sched_param none = {};
+  ::syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &none);  // musl's sched_setscheduler is a stub
+}
 
 /** By the name that this kernel has: `path_manager` from Linux 6.15 on, else `pm_type`. */
 int setPathManager() {
