@@ -1,8 +1,8 @@
 /** `atsss run`: runs a command. Every Node process in it uses MPTCP, and the session of a configuration. */
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import { resolve } from 'node:path'
+import { delimiter, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../preload/config.js'
 import { CONFIG, CONVERTER as CONVERTER_VARIABLE, findConfig, hasDefaultFile } from '../preload/find-config.js'
@@ -131,10 +131,16 @@ function addon(): Addon | undefined {
 
 /** The statuses are those of shells: POSIX, Shell Command Language §2.8.2. */
 function notStarted(command: string, { code, message }: NodeJS.ErrnoException): number {
-  const isMissing = code === 'ENOENT' || code === 'ENOTDIR'
+  const isMissing = code === 'ENOENT' || code === 'ENOTDIR' || (code === 'EACCES' && !isInPath(command))
   const why = isMissing ? 'command not found' : `cannot be executed: ${message}`
   process.stderr.write(`atsss run: ${command}: ${why}\n`)
   return isMissing ? 127 : 126
+}
+
+/** execvp(3) also answers EACCES for a folder of PATH that the user may not search, as `su` leaves root's there. Shells do not. */
+function isInPath(command: string): boolean {
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  return command.includes('/') || folders.some(folder => existsSync(join(folder, command)))
 }
 
 /** @returns its exit status; 128 and the signal's number if a signal has ended it, as from a shell */

@@ -100,6 +100,12 @@ for (const [how, env] of [
         status: 127,
         stderr: expect.stringContaining('atsss run: no-such-command-here: command not found\n'),
       })
+      // Only an ordinary user may not search it.
+      const locked = join(folder, 'locked')
+      mkdirSync(locked, { mode: 0 })
+      const PATH = `${locked}:${process.env.PATH}`
+      const lost = await atsss(['run', '--', 'no-such-command-here'], '', { ATSSS_CONFIG: CONFIG, ...env, PATH })
+      expect(lost).toMatchObject({ status: 127, stderr: expect.stringContaining('command not found\n') })
       const text = join(folder, 'data.txt')
       writeFileSync(text, 'x')
       expect(await run(text)).toMatchObject({ status: 126, stderr: expect.stringContaining('cannot be executed') })
