@@ -119,8 +119,8 @@ export class SessionSteering {
       },
       () => {}, // the loop reports it as well
     )
-    // A connection that waits for the look sends its SYN before the thread begins.
-    const looked = look.then(() => new Promise(resolve => setImmediate(resolve)))
+    // A connection that waits for the look is made before the thread begins, which takes the processor for some time.
+    const looked = look.then(() => new Promise(resolve => setTimeout(resolve, HEAD_START_MS)))
     const follow = (report: Report) => {
       hasAnswered ||= ANSWERS.has(report.event)
       if (hasAnswered) answered()
@@ -532,6 +532,8 @@ export function refuseWhenClosed({ isClosed }: SessionSteering): void {
 
 /** A connection does not wait longer for the steering loop, in milliseconds: then it begins as if both accesses were available. */
 const ANSWER_MS = 2_000
+/** By which connections are ahead of the start of the thread, in milliseconds. */
+const HEAD_START_MS = 50
 const NO_INTERFACE = /^there is no interface /
 /** So many different remarks about peers are remembered. */
 const MOST_REMARKS = 100
