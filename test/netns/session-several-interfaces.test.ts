@@ -2,6 +2,8 @@
  * An access with several interfaces: a laptop that is docked (eth0), undocked (wlan0), and docked again, within non-3GPP access;
  * interfaces that are renamed, made again, and whose address changes, while connections live.
  */
+import { once } from 'node:events'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -102,4 +104,56 @@ labTest.describe('an access with several interfaces', () => {
     await ue.whole(next.number)
     await ue.whole(number)
   })
+
+  labTest("names: what only cellular's name server knows, and while that of Wi-Fi is silent", async () => {
+    const folder = `/etc/netns/${rig.lab.ue.name}`
+    mkdirSync(folder, { recursive: true })
+    const [wifi, cell] = [rig.lab.converter.addresses.wifi!.v4, rig.lab.converter.addresses.cell!.v4]
+    const servers = rig.lab.converter.spawn(process.execPath, [
+      '-e',
+      NAME_SERVERS,
+      wifi,
+      cell,
+      rig.lab.serverAddress.v4,
+    ])
+    await once(servers.stdout, 'data')
+    try {
+      writeFileSync(`${folder}/resolv.conf`, `nameserver ${wifi}\nnameserver ${cell}\n`)
+      // The lab's links are tun devices: one that is no access would be taken for a VPN.
+      const ue = await rig.ue({
+        rules: RULES.wifiThenCell,
+        accesses: { '3gpp': 'cell', 'non-3gpp': ['wifi', 'wlan0'] },
+        vpn: 'bypass',
+      })
+      const named = { connect: { host: 'only.cellular.test' } as never }
+      const split = await ue.sparse(named)
+      expect(split.shown.remoteAddress).toBe(rig.lab.serverAddress.v4)
+      await ue.whole(split.number)
+      await rig.lab.link('wifi').set({ down: true })
+      const silent = await ue.sparse(named)
+      // The system's resolver waits 5 s for the first server.
+      expect(silent.took).toBeLessThan(4_800)
+      await ue.whole(silent.number)
+    } finally {
+      servers.kill('SIGKILL')
+      rmSync(folder, { recursive: true })
+    }
+  })
 })
+
+/** Of two networks, each at its address: the first knows no name, the second knows one. */
+const NAME_SERVERS = `
+  const [wifi, cell, server] = process.argv.slice(1)
+  const open = (address, knows) => new Promise(resolve => {
+    const socket = require('dgram').createSocket('udp4')
+    socket.on('message', (query, from) => {
+      const end = query.indexOf(0, 12) + 5
+      const isIt = knows && query.readUInt16BE(end - 4) === 1 && query.toString('latin1', 12, end).includes('cellular')
+      const data = Buffer.from(server.split('.').map(Number))
+      const record = isIt ? Buffer.concat([Buffer.of(0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4), data]) : Buffer.alloc(0)
+      const header = Buffer.concat([query.subarray(0, 2), Buffer.of(0x81, knows ? 0x80 : 0x83, 0, 1, 0, isIt ? 1 : 0, 0, 0, 0, 0)])
+      socket.send(Buffer.concat([header, query.subarray(12, end), record]), from.port, from.address)
+    })
+    socket.bind(53, address, resolve)
+  })
+  Promise.all([open(wifi, false), open(cell, true)]).then(() => console.log('ready'))`

@@ -1,0 +1,49 @@
+/**
+ * Both accesses away for shorter and longer than the kernel keeps a connection without subflows (net.mptcp.close_timeout, 60 s: here
+ * 2 s).
+ */
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { pause } from '../support/native-addon.js'
+import { all, mptcp, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+import { RULES, SessionLab } from '../support/session-lab.js'
+
+const labTest = requires('MPTCP in network namespaces', all(root, netns, mptcp))
+
+const CLOSE_TIMEOUT_S = 2
+
+labTest.describe('outages of both accesses', () => {
+  let rig: SessionLab
+  beforeAll(async () => {
+    rig = await SessionLab.open()
+    for (const host of [rig.lab.ue, rig.lab.converter]) await host.sysctl('net.mptcp.close_timeout', CLOSE_TIMEOUT_S)
+  })
+  afterEach(() => rig?.reset())
+  afterAll(() => rig?.close())
+
+  const both = (change: { carrier?: boolean; down?: boolean }) =>
+    Promise.all(['wifi', 'cell'].map(name => rig.lab.link(name).set(change)))
+
+  for (const [what, away, back] of [
+    ['without carrier', { carrier: false }, { carrier: true }],
+    ['silent', { down: true }, { down: false }],
+  ] as const)
+    for (const seconds of [CLOSE_TIMEOUT_S - 0.5, CLOSE_TIMEOUT_S + 2.5])
+      labTest(
+        `${what} for ${seconds} s of ${CLOSE_TIMEOUT_S}: live connections go on, and nothing is lost`,
+        async () => {
+          const ue = await rig.ue({ rules: RULES.wifiThenCell })
+          const { number } = await ue.sparse()
+          await pause(700)
+          await both(away)
+          await pause(seconds * 1_000)
+          await both(back)
+          await ue.call('gap', number)
+          await expect
+            .poll(async () => (await ue.call('gap', number)).received, { timeout: 20_000, interval: 50 })
+            .toBeGreaterThan(0)
+          await pause(500)
+          await ue.whole(number)
+        },
+      )
+})

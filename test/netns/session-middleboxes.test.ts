@@ -1,0 +1,177 @@
+/**
+ * What is between a device and its converter: joins that are dropped or lose their options on one access only, a strict reverse path
+ * filter, NATs that forget connections, paths that swallow large packets, networks that allow port 443 only.
+ */
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { compiled } from '../support/compiled.js'
+import { CONVERTER, type Laptop, openLaptop, SERVER } from '../support/laptop.js'
+import { pause } from '../support/native-addon.js'
+import { all, mptcp, netns, root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
+import { RULES, SessionLab, SessionUe } from '../support/session-lab.js'
+
+const labTest = requires('MPTCP in network namespaces', all(root, netns, mptcp))
+
+labTest.describe('middleboxes on one of the accesses', () => {
+  let rig: SessionLab
+  const folder = mkdtempSync(join(tmpdir(), 'atsss-'))
+  beforeAll(async () => {
+    rig = await SessionLab.open()
+  })
+  afterEach(() => rig?.reset())
+  afterAll(async () => {
+    await rig?.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  for (const [what, mangling] of [
+    ['joins are dropped', { action: 'drop', match: 'mp-join' }],
+    ['joins lose their options, so that the peer refuses them', { action: 'strip-mptcp', match: 'mp-join' }],
+  ] as const)
+    labTest(`${what} on the standby: the stream goes on, the session says so, and joins once it can`, async () => {
+      await rig.lab.link('cell').set({ mangle: [mangling] })
+      const ue = await rig.ue({ rules: RULES.wifiThenCell })
+      const { number, ...got } = await ue.sparse()
+      expect(got).toMatchObject({ interface: 'wifi', protocol: 'mptcp' })
+      await expect.poll(() => ue.degraded(), { timeout: 20_000 }).toMatchObject([{ what: 'peer' }])
+      expect(ue.degraded()[0]!.message).toMatch(/No handover to 3gpp .*MPTCP's joins/)
+      expect(await ue.call('unjoined', number)).toBe(ue.degraded()[0]!.message)
+      await rig.lab.link('cell').set({ mangle: [] })
+      await expect.poll(() => ue.call('unjoined', number), { timeout: 20_000 }).toBeUndefined()
+      await rig.lab.link('wifi').set({ carrier: false })
+      await expect.poll(async () => (await rig.shares(300)).cell, { timeout: 10_000 }).toBeGreaterThan(2_000)
+      await ue.whole(number)
+    })
+
+  labTest(
+    'a strict reverse path filter: what arrives over the access that the routes do not prefer is dropped',
+    async () => {
+      await rig.lab.ue.sysctl('net.ipv4.conf.cell.rp_filter', 1)
+      try {
+        const ue = await rig.ue({ rules: RULES.wifiThenCell })
+        const { number } = await ue.sparse()
+        await expect.poll(() => ue.degraded(), { timeout: 20_000 }).toMatchObject([{ what: 'peer' }])
+        expect(ue.degraded()[0]!.message).toContain('reverse path filter')
+        await ue.whole(number)
+      } finally {
+        await rig.lab.ue.sysctl('net.ipv4.conf.cell.rp_filter', 0)
+      }
+    },
+  )
+
+  labTest('setKeepAlive() keeps the standby open too: NATs see its packets', async () => {
+    const ue = await rig.ue({ rules: RULES.wifiThenCell })
+    const { number } = await ue.sparse({ connect: { keepAlive: true, keepAliveInitialDelay: 1_000 } as never })
+    await pause(1_000)
+    const capture = await rig.lab.link('cell').capture(join(folder, 'cell.pcap'))
+    await pause(3_500)
+    const probes = (await capture.packets()).filter(({ tcp }) => tcp && !tcp.flags.syn && tcp.payload.length <= 1)
+    await capture.stop()
+    expect(probes.length).toBeGreaterThanOrEqual(2)
+    await ue.whole(number)
+  })
+})
+
+labTest.describe('routers on the way', () => {
+  let laptop: Laptop
+  const ues: SessionUe[] = []
+  /** As a rig, as far as a session needs one. */
+  const rig = {
+    get lab() {
+      return {
+        ue: { spawn: (command: string, args: string[]) => laptop.spawn('laptop', command, ...args) },
+        serverAddress: { v4: SERVER },
+      }
+    },
+    convert: { at: (port: number) => `${CONVERTER}:${port}` },
+    port: 5124,
+  } as unknown as SessionLab
+  const session = async (options: Parameters<typeof SessionUe.start>[1] = {}) => {
+    const accesses = { '3gpp': 'usb0', 'non-3gpp': 'wlan0' }
+    const ue = await SessionUe.start(rig, { accesses, rules: RULES.wifiThenCell, ...options })
+    ues.push(ue)
+    return ue
+  }
+
+  beforeAll(async () => {
+    laptop = openLaptop()
+    await laptop.run('laptop', 'sysctl', '-w', 'net.mptcp.pm_type=1')
+    await laptop.run('internet', 'ip', 'mptcp', 'limits', 'set', 'subflows', '8')
+    const server = laptop.spawn('internet', process.execPath, compiled('test/netns/programs/server.ts'), 'run')
+    const main = compiled('lib/cli/main.ts')
+    const listen = ['--listen', `${CONVERTER}:5124`, '--listen', `${CONVERTER}:443`, '--allow', '0.0.0.0/0']
+    const converter = laptop.spawn('internet', process.execPath, main, 'converter', ...listen)
+    await Promise.all([once(server.stdout, 'data'), once(converter.stdout, 'data')])
+  })
+  afterEach(() => Promise.all(ues.splice(0).map(ue => ue.stop())))
+  afterAll(() => laptop?.[Symbol.asyncDispose]())
+
+  /** Bytes that an interface of the laptop has sent. */
+  const sent = async (name: string) =>
+    Number((await laptop.run('laptop', 'cat', `/sys/class/net/${name}/statistics/tx_bytes`)).stdout)
+  /** The local port of the connection's subflow on an interface. */
+  const portOn = async (address: string) => {
+    const { stdout } = await laptop.run('laptop', 'ss', '-tnH', 'state', 'established')
+    const [, port] = new RegExp(`${address}\\]?(?:%\\w+)?:(\\d+)\\s`).exec(stdout) ?? []
+    if (port === undefined) throw new Error(`no subflow from ${address}: ${stdout}`)
+    return port
+  }
+  const tbf = async (action: 'add' | 'del') => {
+    // A packet that is larger than the bucket never passes, and no ICMP says so.
+    const how = action === 'add' ? ['tbf', 'rate', '100mbit', 'burst', '1300', 'latency', '50ms'] : []
+    for (const name of ['lan', 'wan']) await laptop.run('home', 'tc', 'qdisc', action, 'dev', name, 'root', ...how)
+  }
+
+  labTest('a path of 1280 bytes without ICMP, on Wi-Fi: nothing is lost, and cellular carries it', async () => {
+    await tbf('add')
+    try {
+      const ue = await session()
+      const before = await sent('usb0')
+      const { number, ...got } = await ue.bulk()
+      expect(got).toMatchObject({ interface: 'wlan0', protocol: 'mptcp' })
+      await pause(3_000)
+      const bytes = await ue.whole(number)
+      expect((await sent('usb0')) - before).toBeGreaterThan(bytes * 0.5)
+      expect(ue.access('non-3gpp')).toContain(false)
+    } finally {
+      await tbf('del')
+    }
+  })
+
+  labTest('a NAT forgets the connection on Wi-Fi: another subflow takes over', async () => {
+    const ue = await session()
+    const { number } = await ue.sparse()
+    await pause(700)
+    const forget = async (router: 'home' | 'mobile', address: string) => {
+      const port = await portOn(address)
+      laptop.ip(router, `rule add ipproto tcp from ${address} sport ${port} blackhole`)
+      laptop.ip(router, `rule add ipproto tcp to ${address} dport ${port} blackhole`)
+    }
+    await ue.call('gap', number)
+    await forget('home', '10.1.0.2')
+    await pause(3_000)
+    const rebound = await ue.call('gap', number)
+    console.log(`longest gap, the NAT of Wi-Fi has forgotten: ${rebound.gap.toFixed(0)} ms`)
+    expect(rebound.gap).toBeLessThan(3_000)
+    await ue.whole(number)
+  })
+
+  labTest('only port 443 is let out: the converter there is found, and at once the next time', async () => {
+    for (const router of ['home', 'mobile'] as const)
+      laptop.ip(router, 'rule add ipproto tcp dport 5124 blackhole priority 10')
+    try {
+      const ue = await session({ converters: [`${CONVERTER}:5124`, `${CONVERTER}:443`] })
+      const first = await ue.sparse()
+      const second = await ue.sparse()
+      expect([first, second]).toMatchObject([{ protocol: 'mptcp' }, { protocol: 'mptcp', interface: 'wlan0' }])
+      expect(second.took).toBeLessThan(first.took)
+      for (const { number } of [first, second]) await ue.whole(number)
+    } finally {
+      for (const router of ['home', 'mobile'] as const) laptop.ip(router, 'rule del priority 10')
+    }
+  })
+})
