@@ -1,4 +1,4 @@
-/** What the steering loop reports, and listeners of a session that throw: `access` and `action`, which need no kernel here. */
+/** What the steering loop reports, and listeners of a session that throw: the events that need no kernel here. */
 import { expect, test, vi } from 'vitest'
 import { MaPduSession } from '../../lib/index.js'
 import type { Report } from '../../lib/runtime/steering/messages.js'
@@ -6,14 +6,15 @@ import { uncaughtIn } from '../support/uncaught.js'
 
 const loop = vi.hoisted(() => ({ report: (_: Report): void => {} }))
 vi.mock('../../lib/runtime/steering/host.js', () => ({
+  firstLook: async () => [],
   startController: (_: string, __: object, report: (report: Report) => void) => {
     loop.report = report
     return { send() {} }
   },
 }))
 
-test('access and action: the session has taken in what is reported, and takes in what comes next', async () => {
-  const session = new MaPduSession({ accesses: { '3gpp': 'wwan0', 'non-3gpp': 'wlan0' } })
+test('access, action, interface, restored: the session has taken in what is reported, and takes in what comes next', async () => {
+  const session = new MaPduSession({ accesses: { '3gpp': ['wwan0', 'usb0'], 'non-3gpp': 'wlan0' } })
   const seen: string[] = []
   session.on('access', ({ access, available }) => {
     seen.push(`${access} ${available}, as stats() says: ${session.stats().accesses[access].available}`)
@@ -23,12 +24,22 @@ test('access and action: the session has taken in what is reported, and takes in
     seen.push(`${action.do}: ${error}`)
     throw new Error(`action ${seen.length}`)
   })
+  session.on('interface', ({ access, interface: name }) => {
+    seen.push(`${access} uses ${name}, as stats() says: ${session.stats().accesses[access].interface}`)
+    throw new Error(`interface ${seen.length}`)
+  })
+  session.on('restored', ({ what }) => {
+    seen.push(`${what} restored`)
+    throw new Error(`restored ${seen.length}`)
+  })
   const action = { do: 'create', access: '3gpp', backup: true, why: 'wanted' } as const
   const uncaught = await uncaughtIn(async () => {
     loop.report({ event: 'ready', level: { level: 'userspace', why: undefined } })
     for (const available of [false, true]) loop.report({ event: 'access', access: '3gpp', available, why: 'the link' })
     for (const error of [undefined, 'EPERM'])
       loop.report({ event: 'action', token: 7, action, ...(error === undefined ? {} : { error }) })
+    loop.report({ event: 'interface', access: '3gpp', interface: { name: 'usb0', why: 'wwan0 is not there' } })
+    loop.report({ event: 'helper-back' })
     loop.report({ event: 'access', access: 'non-3gpp', available: false, why: 'the link' })
   })
   expect(seen).toEqual([
@@ -36,10 +47,14 @@ test('access and action: the session has taken in what is reported, and takes in
     '3gpp true, as stats() says: true',
     'create: undefined',
     'create: EPERM',
+    '3gpp uses usb0, as stats() says: usb0',
+    'helper restored',
     'non-3gpp false, as stats() says: false',
   ])
   expect(uncaught.map(({ origin, message }) => `${origin} ${message}`)).toEqual(
-    ['access 1', 'access 2', 'action 3', 'action 4', 'access 5'].map(message => `uncaughtException ${message}`),
+    ['access 1', 'access 2', 'action 3', 'action 4', 'interface 5', 'restored 6', 'access 7'].map(
+      message => `uncaughtException ${message}`,
+    ),
   )
   expect(await session.ready).toEqual({ level: 'userspace', why: undefined })
   session.close()

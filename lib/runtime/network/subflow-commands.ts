@@ -65,7 +65,7 @@ export abstract class SubflowCommands extends EventEmitter<PathManagerEvents> {
   protected abstract request(command: PmCommand, given: PmArguments): Promise<unknown>
 
   /** From now on this connection is changed, and its events matter. @param fd its socket; may be closed at any time */
-  watch(_token: number, _fd: number): void {}
+  watch(..._: [token: number, fd: number]): void {}
 
   forget(_token: number): void {}
 
