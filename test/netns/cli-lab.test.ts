@@ -197,9 +197,7 @@ requires('user namespaces', all(root, netns, mptcp, userNamespaces))(
   async () => {
     const running = start(['lab', '--json', '--web'], {}, [...NOBODY, ...BUILT])
     const { url } = (await line(running, /"event":"view"/)) as { url: string }
-    const { port, searchParams, origin } = new URL(url)
-    const cookie = `atsss-${port}=${searchParams.get('token')}`
-    const { status, body } = await fetch(`${origin}/events`, { headers: { cookie } })
+    const { status, body } = await fetch(new URL(`/events${new URL(url).search}`, url))
     expect(status).toBe(200)
     let text = ''
     for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
@@ -242,14 +240,13 @@ labTest('--web: a page of the lab’s own application, whose links it changes; g
   const running = lab('--json', '--web')
   const { url } = (await line(running, /"event":"view"/)) as { url: string }
   const page = new URL(url)
-  const cookie = { cookie: `atsss-${page.port}=${page.searchParams.get('token')}` }
+  const withToken = (path: string) => new URL(`${path}${page.search}`, page)
   const cut = (carrier: boolean) =>
-    fetch(new URL('/link', page), {
+    fetch(withToken('/link'), {
       method: 'POST',
-      headers: cookie,
       body: JSON.stringify({ name: 'wifi', change: { carrier } }),
     })
-  const moments = (await fetch(new URL('/events', page), { headers: cookie })).body!
+  const moments = (await fetch(withToken('/events'))).body!
   let last: { accesses: { name: string; state: string }[]; connections: object[] } | undefined
   const reading = (async () => {
     let text = ''
