@@ -86,7 +86,9 @@ export function oneError(all: Error[], withConverters: boolean): Error {
   const errors = all.filter((error, index) => all.findIndex(({ message }) => message === error.message) === index)
   const [first] = errors
   if (first && errors.length === 1) return first
-  const isNodes = !withConverters && errors.every(error => (error as NodeJS.ErrnoException).syscall === 'connect')
+  const isNodes =
+    !withConverters &&
+    errors.every(({ syscall, code }: NodeJS.ErrnoException) => syscall === 'connect' || code === 'ERR_IP_BLOCKED')
   const message = isNodes ? '' : errors.map(error => error.message).join('; ')
   return Object.assign(new AggregateError(errors, message), { code: (first as NodeJS.ErrnoException)?.code })
 }
