@@ -311,7 +311,7 @@ export class SessionSteering {
 
   async #route({ host, addresses, port }: Destination): Promise<Route> {
     await this.#answered
-    await this.#searched
+    if (this.#searched) await keepingAlive(this.#searched)
     const permits: Permit[] = []
     const route = routeBy(
       addresses,
@@ -528,6 +528,13 @@ export class SessionSteering {
 /** @throws ERR_ATSSS_CLOSED */
 export function refuseWhenClosed({ isClosed }: SessionSteering): void {
   if (isClosed) throw new AtsssError('ERR_ATSSS_CLOSED', 'The session is closed')
+}
+
+/** The process does not end while a connection waits for this: nothing else may keep it alive. */
+async function keepingAlive(what: Promise<void>): Promise<void> {
+  const timer = setTimeout(() => {}, SEARCH_MS)
+  await what
+  clearTimeout(timer)
 }
 
 /** A connection does not wait longer for the steering loop, in milliseconds: then it begins as if both accesses were available. */
