@@ -5,6 +5,7 @@ import type { Match } from '../policy/rules/match.js'
 import type { NetworkInformation } from '../policy/rules/network.js'
 import type { AccessType, Rule } from '../policy/rules/rule.js'
 import type { Action } from '../policy/steering/plan.js'
+import type { Handover } from '../runtime/steering/handover-gap.js'
 import type { Report } from '../runtime/steering/messages.js'
 import type { MptcpSocket } from '../socket/socket.js'
 
@@ -18,6 +19,8 @@ export interface SessionEvents {
   interface: [change: { access: AccessType; interface: string | undefined; why: string }]
   /** What was done to a connection's subflows, and why. `error`: the kernel refused. */
   action: [change: { socket: MptcpSocket | undefined; action: Action; error?: string }]
+  /** All new data of a connection goes over another access; reported when the first bytes have come over it. */
+  handover: [change: SessionHandover]
   /** Less can be done than the rules want, or later. `message` says why, and how to fix it where that is known. */
   degraded: [
     what: {
@@ -31,6 +34,17 @@ export interface SessionEvents {
   update: [update: SessionUpdate]
   /** Part of what the network sent could not be read or applied, or there were no rules in it. */
   problem: [problem: UpdateProblem]
+}
+
+/**
+ * A handover of a connection. Moves that keep a rule's percentages are none. The loop that steers notices it within a scan (50 ms),
+ * and measures its gap on the connection's own bytes.
+ */
+export interface SessionHandover extends Handover {
+  /** Undefined: it has been closed meanwhile. */
+  socket: MptcpSocket | undefined
+  /** What was last done to its subflows, in words. Empty: nothing; the kernel or the peer has moved it. */
+  why: string
 }
 
 /** What `update` has done. */

@@ -40,6 +40,7 @@ import { FirstAccess, routeBy } from './first-access.js'
 import { sessionLookup } from './lookup.js'
 import type { SessionSettings } from './options.js'
 import { type SessionStats, sessionStats, UNSEEN } from './stats.js'
+import { type LastHandover, Totals } from './totals.js'
 import { bypassedWhy, respectedWhy, vpnInWords } from './vpn.js'
 
 /** Emits an event of the session. The listeners are the application's: see `emitToApplication`. */
@@ -79,6 +80,8 @@ export class SessionSteering {
   readonly #bypassed = new Set<string>()
   /** What was reported of peers: once, for all connections to the same one. */
   readonly #unjoined = new Set<string>()
+  readonly #totals = new Totals()
+  #lastHandover: LastHandover | undefined
   #hasReportedMissing = false
   /** What is taken in is not reported: the loop will report the same. */
   #isLooking = false
@@ -95,7 +98,9 @@ export class SessionSteering {
     this.#settings = settings
     this.#rules = first.rules
     this.#emit = (event, ...args) => {
-      if (!this.#isLooking) emit(event, ...args)
+      if (this.#isLooking) return
+      if (event === 'degraded') this.#totals.degraded(args[0] as SessionEvents['degraded'][0])
+      emit(event, ...args)
     }
     let resolve!: (level: SteeringLevel) => void
     let reject!: (error: Error) => void
@@ -132,7 +137,7 @@ export class SessionSteering {
     this.#sendRules()
     // The session is being constructed: it has no listeners yet.
     for (const problem of first.problems) queueMicrotask(() => emit('problem', problem))
-    for (const message of this.#refusedRules) queueMicrotask(() => emit('degraded', { what: 'rule', message }))
+    for (const message of this.#refusedRules) queueMicrotask(() => this.#emit('degraded', { what: 'rule', message }))
   }
 
   get rules(): readonly Rule[] {
@@ -197,6 +202,7 @@ export class SessionSteering {
       translate: (address, name) => this.#translate(address, name),
       opened: (fd, way, isDual) => this.#opened(socket(), host, fd, way, isDual),
       closing: () => this.#connections.accounts.remove(socket()),
+      failed: error => this.#totals.failed(error),
       closed: () => this.#closed(socket()),
     }
   }
@@ -217,6 +223,7 @@ export class SessionSteering {
     const { rule } = this.match(destination)
     const isPlain = plain !== undefined
     const token = this.#connections.add(socket, about.fd, destination, access, rule, isPlain)
+    this.#totals.connected(token === undefined ? 'tcp' : 'mptcp')
     if (isPlain) return
     // We are called from the middle of connecting or accepting: the application is notified when that is done.
     if (token === undefined)
@@ -276,9 +283,15 @@ export class SessionSteering {
 
   stats(): SessionStats {
     const { accounts } = this.#connections
-    const unsteered = (rule: Rule) => unsteeredBecause(rule, this.#settings)
-    const used = (access: AccessType) => this.interfaceOf(access)
-    return sessionStats(accounts, this.#rules, used, this.#accesses, this.#level, unsteered)
+    return sessionStats(accounts, {
+      rules: this.#rules,
+      accesses: this.#accesses,
+      level: this.#level,
+      lastHandover: this.#lastHandover,
+      totals: this.#totals.read(),
+      interfaceOf: access => this.interfaceOf(access),
+      unsteered: rule => unsteeredBecause(rule, this.#settings),
+    })
   }
 
   /** Ends the steering. The connections stay as they are. */
@@ -487,6 +500,13 @@ export class SessionSteering {
       case 'action': {
         const { token, event: _, ...change } = report
         this.#emit('action', { socket: this.#connections.socketOf(token), ...change })
+        break
+      }
+      case 'handover': {
+        const { token, event: _, ...change } = report
+        this.#lastHandover = { at: Date.now(), from: change.from, to: change.to, gapMs: change.gapMs }
+        this.#totals.handedOver(change)
+        this.#emit('handover', { socket: this.#connections.socketOf(token), ...change })
         break
       }
       case 'unjoined':

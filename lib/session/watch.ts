@@ -64,6 +64,9 @@ export function watchSession(
   session.ownEvents.on('action', ({ socket, ...change }) =>
     server.broadcast({ ...at(), event: 'action', connection: socket && idOf(socket), ...change }),
   )
+  session.ownEvents.on('handover', ({ socket, ...change }) =>
+    server.broadcast({ ...at(), event: 'handover', connection: socket && idOf(socket), ...change }),
+  )
   session.ownEvents.on('degraded', ({ message }) => server.broadcast({ ...at(), event: 'degraded', message }))
   session.ownEvents.on('problem', ({ message }) => server.broadcast({ ...at(), event: 'problem', message }))
   session.ownEvents.on('update', () => server.broadcast({ ...at(), event: 'rules', names: session.rules.map(nameOf) }))
@@ -72,7 +75,7 @@ export function watchSession(
 }
 
 function snapshotOf(stats: SessionStats, idOf: (socket: MptcpSocket) => number): Snapshot {
-  const { level, accesses, rules, connections, handovers, fallbacks } = stats
+  const { level, accesses, rules, connections, handovers, lastHandover, fallbacks } = stats
   const most = [...connections].sort((a, b) => total(b) - total(a)).slice(0, CONNECTIONS_SHOWN)
   return {
     type: 'snapshot',
@@ -95,6 +98,7 @@ function snapshotOf(stats: SessionStats, idOf: (socket: MptcpSocket) => number):
     }),
     connectionsOpen: connections.length,
     handovers,
+    lastHandover,
     fallbacks,
   }
 }

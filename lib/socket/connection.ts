@@ -117,8 +117,9 @@ export class Connection {
     if (!on && !this.#socket.destroyed) this.#hooks.unreferenced?.(this.#socket)
   }
 
-  /** To be called just before the handle is closed. */
-  closing(): void {
+  /** To be called just before the handle is closed. @param error why, unless the application closes it */
+  closing(error: Error | null): void {
+    if (this.#connecting) this.#steerer?.failed?.(error ?? undefined)
     this.cancel()
     this.#hooks.closing?.(this.#socket)
     this.#steerer?.closing?.()

@@ -41,7 +41,7 @@ export function overrides(
       },
       _destroy(error: Error | null, done: WriteDone) {
         const connection = connectionOf(this)
-        connection?.closing()
+        connection?.closing(error)
         asBefore(this, '_destroy', error, done)
         connection?.closed()
       },

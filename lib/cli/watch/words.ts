@@ -53,6 +53,11 @@ export function happeningInWords(happening: WatchEvent): string {
       const whose = connection === undefined ? '' : `#${connection} `
       return `${whose}${actionInWords(action)}: ${action.why}${error === undefined ? '' : `; the kernel refused: ${error}`}`
     }
+    case 'handover': {
+      const { connection, from, to, gapMs } = happening
+      const whose = connection === undefined ? '' : `#${connection} `
+      return `${whose}handover from ${from} to ${to}${gapMs === undefined ? '' : `, nothing arrived for ${Math.round(gapMs)} ms`}`
+    }
     case 'rules':
       return `the rules are now ${happening.names.join(', ') || 'none'}`
     case 'degraded':

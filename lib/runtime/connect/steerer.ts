@@ -45,6 +45,12 @@ export interface Steerer {
    * @param isDual whether subflows of the other family may be added
    */
   opened?(fd: number, way: Candidate, isDual: boolean): void
+  /**
+   * The socket is closed, and was never connected.
+   *
+   * @param error undefined: the application has closed it
+   */
+  failed?(error: Error | undefined): void
   /** Its descriptor is about to be closed. */
   closing?(): void
   /** Its descriptor has been closed; no listener of `'close'` has been called yet. */

@@ -6,10 +6,11 @@ import { BOTH } from '../../policy/steering/accesses.js'
 import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/steering/plan.js'
 import { isFlowing, NOTHING_RECEIVED } from '../../policy/steering/reception.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
-import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
+import type { SocketSample, SubflowAddresses, SubflowSample } from '../kernel/sampler.js'
 import type { AccessLinks } from '../network/access-links.js'
 import type { AddressPort, MptcpEvent, SubflowName } from '../network/path-manager.js'
 import { Activity } from './activity.js'
+import { type Handover, HandoverGap } from './handover-gap.js'
 import { OwnAnnouncements } from './own-announcements.js'
 import { Peer, type PeerEnd } from './peer.js'
 import { applySample, NEW, type SteeredSubflow, type SubflowTransfer, transferSince } from './subflow.js'
@@ -58,6 +59,10 @@ export class SteeredConnection {
   mayAsk = true
   /** Whether no subflow has had anything outstanding, acknowledged or received since the sample before. */
   idle = false
+  readonly #gap = new HandoverGap()
+  #sampledAt = Number.NEGATIVE_INFINITY
+  /** What was last planned for its subflows, for people to read. */
+  steeredWhy = ''
   readonly #subflows = new Map<number, SteeredSubflow>()
   readonly #joins: Partial<Record<AccessType, Join>> = {}
   /** By address: the kernel wants the same id for each use of an address. */
@@ -193,11 +198,16 @@ export class SteeredConnection {
     const known = sample.subflows.every(({ id }) => this.#subflows.has(id))
     const named = known ? [] : addresses()
     const transfers: SubflowTransfer[] = []
+    let moved3gpp = Number.NEGATIVE_INFINITY
+    let movedOther = Number.NEGATIVE_INFINITY
     for (const seen of sample.subflows) {
       const subflow = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
       if (!subflow) continue
       const { access, state } = subflow
       const transfer = access && transferSince(access, subflow, seen)
+      const movedAt = transfer ? lastMove(subflow, transfer, seen, now) : Number.NEGATIVE_INFINITY
+      if (access === '3gpp') moved3gpp = Math.max(moved3gpp, movedAt)
+      else movedOther = Math.max(movedOther, movedAt)
       applySample(subflow, seen, now, this.activity.idleAt)
       if (access) this.#judge(access, state, subflow, now, random)
       if (access && state === 'joining' && subflow.state === 'established' && subflow.joined)
@@ -219,8 +229,39 @@ export class SteeredConnection {
     this.idle = !awaits && transfers.every(({ acked, sent, received }) => acked === 0 && sent === 0 && received === 0)
     const flows = this.subflows.some(subflow => isFlowing(subflow, now))
     const mayBeIdle = sample.outstanding === 0 && !awaits && !flows && this.#isSettled
+    this.#noteMoves(moved3gpp, movedOther)
+    this.#sampledAt = now
     this.activity.note(sample, { idle: this.idle, mayBeIdle }, now)
     return transfers
+  }
+
+  /** To be called after `update`. @returns a handover whose gap has ended */
+  takeHandover(outstanding: boolean, now: number): Handover | undefined {
+    let over3gpp = false
+    let overOther = false
+    let awaits = outstanding
+    for (const { access, state, backup, outstanding: waits } of this.#subflows.values()) {
+      if (waits) awaits = true
+      if (state !== 'established' || backup) continue
+      if (access === '3gpp') over3gpp = true
+      else if (access) overOther = true
+    }
+    const handover = this.#gap.note(over3gpp, overOther, awaits, now)
+    if (this.#gap.isAwaited(now)) this.markActive()
+    return handover
+  }
+
+  /** Whether the first bytes after a handover are awaited. */
+  awaitsFirstBytes(now: number): boolean {
+    return this.#gap.isAwaited(now)
+  }
+
+  #noteMoves(on3gpp: number, onOther: number): void {
+    const after = Math.max(this.#sampledAt, this.activity.idleAt)
+    const [first, second] = on3gpp < onOther ? (['3gpp', 'non-3gpp'] as const) : (['non-3gpp', '3gpp'] as const)
+    const [earlier, later] = on3gpp < onOther ? [on3gpp, onOther] : [onOther, on3gpp]
+    if (earlier > Number.NEGATIVE_INFINITY) this.#gap.moved(first, after, earlier)
+    if (later > Number.NEGATIVE_INFINITY) this.#gap.moved(second, after, later)
   }
 
   /** Whether it relies on this access: it has an established subflow there that is not a backup. */
@@ -437,6 +478,20 @@ export class SteeredConnection {
   #failed(access: AccessType, now: number, random: () => number): void {
     this.retries[access] = nextRetry(this.retries[access], now, random())
   }
+}
+
+/** When bytes last arrived over the subflow, or were acknowledged, since the sample before; `-Infinity`: none were. */
+function lastMove(
+  before: SteeredSubflow,
+  { acked, received }: SubflowTransfer,
+  seen: SubflowSample,
+  now: number,
+): number {
+  // The kernel counts the SYN as one byte acknowledged.
+  const isAcked = acked > (before.bytesAcked === 0 ? 1 : 0)
+  const isReceived = received > 0
+  if (!isAcked && !isReceived) return Number.NEGATIVE_INFINITY
+  return now - Math.min(isAcked ? seen.lastAckRecv : now, isReceived ? seen.lastDataRecv : now)
 }
 
 function keyOf({ address, port }: AddressPort): string {

@@ -216,7 +216,8 @@ export class Controller {
     const divides = [...this.#rules.values()].some(({ division }) => division !== undefined)
     // An access that comes or goes concerns idle connections too.
     const urgent = BOTH.some(access => this.#health[access].available !== before[access].available)
-    return { at: now, full, urgent, idle, divides, nextIn: scanAgainIn(this.#subflows, now) }
+    const nextIn = Math.min(scanAgainIn(this.#subflows, now), firstBytesIn(active, now))
+    return { at: now, full, urgent, idle, divides, nextIn }
   }
 
   /** Reports wait for the end of the scan: a listener may call any method. */
@@ -276,6 +277,10 @@ export class Controller {
       this.#transfers.set(connection.token, transfers)
       const report = this.#subflowReporter.note(connection, sample)
       if (report) this.#report(report)
+      const handover = connection.takeHandover((sample.outstanding ?? 0) > 0, now)
+      // Percentages move connections all the time: no moves of those.
+      if (handover && this.#rules.get(connection.rule)?.division === undefined)
+        this.#report({ event: 'handover', token: connection.token, ...handover, why: connection.steeredWhy })
     }
   }
 
@@ -421,7 +426,10 @@ export class Controller {
     for (const access of BOTH)
       if (wish.uses[access] !== 'none' && accesses[access].available) this.#noteFailedJoins(connection, access)
     for (const subflow of connection.takeUnbound()) this.#bind(connection, subflow, binding, act)
-    for (const action of plan(wish, connection.subflows, accesses, connection.retries, now)) act(action)
+    for (const action of plan(wish, connection.subflows, accesses, connection.retries, now)) {
+      connection.steeredWhy = action.why
+      act(action)
+    }
   }
 
   /** Subflows that the rule wants are asked for, and do not come: other packets may get through. */
@@ -517,6 +525,16 @@ export class Controller {
     this.#report({ event: 'accesses', accesses, newOver3gpp: Object.fromEntries(begin) })
   }
 }
+
+/** When to look for the first bytes after a handover, to measure its gap. Of many connections only the full scans measure it. */
+function firstBytesIn(active: readonly SteeredConnection[], now: number): number {
+  const looks = active.length <= MOST_MEASURED && active.some(connection => connection.awaitsFirstBytes(now))
+  return looks ? GAP_MS : Number.POSITIVE_INFINITY
+}
+/** Within so many milliseconds the gap of a handover is measured, */
+const GAP_MS = 10
+/** as long as so many connections or fewer are active: a scan of them takes some tenths of a millisecond. */
+const MOST_MEASURED = 32
 
 /** Undefined: it may be possible soon, or it is a connection that the peer has made. */
 function unjoinedWhy(

@@ -9,6 +9,7 @@ import type { Tunnel } from '../network/access-links.js'
 import type { LinkMonitor } from '../network/link-monitor.js'
 import type { SubflowCommands } from '../network/subflow-commands.js'
 import type { Endpoints, OwnEndpoints } from './endpoints.js'
+import type { Handover } from './handover-gap.js'
 import type { SubflowsReport } from './subflow-report.js'
 import type { TranslatorReport } from './translators.js'
 
@@ -67,6 +68,8 @@ export type ControllerEvent =
   | { event: 'access'; access: AccessType; available: boolean; why: string }
   /** What was done to a connection. `error`: the kernel refused. */
   | { event: 'action'; token: number; action: Action; error?: string }
+  /** All new data of a connection goes over another access. Reported when the first bytes have come over that. */
+  | ({ event: 'handover'; token: number; why: string } & Handover)
   /** New subflows of an access leave by another interface than its own, and the loop cannot change this. */
   | { event: 'unbound'; access: AccessType; why: string }
   /** Two rules want different endpoints, or the kernel refuses one: `why` says which. */

@@ -9,6 +9,7 @@ import type { Action } from '../../policy/steering/plan.js'
 import type { AccessState } from '../../policy/steering/snapshot.js'
 import type { MptcpReport } from '../connect/report.js'
 import type { SubflowStats } from '../steering/accounts.js'
+import type { Handover } from '../steering/handover-gap.js'
 import type { Traffic, TrafficByAccess } from '../steering/rates.js'
 
 /** The version of these messages. A watcher refuses others. */
@@ -40,6 +41,8 @@ export interface Snapshot {
   connections: WatchedConnection[]
   connectionsOpen: number
   handovers: number
+  /** The latest one: when, and for how long nothing arrived meanwhile. Absent: there was none. */
+  lastHandover?: ({ at: number } & Handover) | undefined
   fallbacks: number
 }
 
@@ -86,6 +89,7 @@ export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'conve
 export type WatchEvent = { type: 'event'; at: number } & (
   | { event: 'access'; access: AccessType; available: boolean; why: string }
   | { event: 'action'; connection: number | undefined; action: Action; error?: string }
+  | ({ event: 'handover'; connection: number | undefined; why: string } & Handover)
   | { event: 'degraded' | 'problem'; message: string }
   | { event: 'rules'; names: string[] }
 )
