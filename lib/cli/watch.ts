@@ -4,8 +4,9 @@ import type { Snapshot, WatchEvent } from '../runtime/watch/messages.js'
 import { EVERY } from '../runtime/watch/server.js'
 import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { coloursFor } from './terminal.js'
-import { findSocket, WatchClient } from './watch/client.js'
+import { WatchClient } from './watch/client.js'
 import { type History, NO_HISTORY, next } from './watch/history.js'
+import { findSocket } from './watch/sessions.js'
 import { table } from './watch/table.js'
 
 const OPTIONS = {
@@ -45,7 +46,7 @@ export async function run(args: string[]): Promise<number> {
   if (values.port !== undefined && !values.web) throw new UsageError('--port needs --web')
   const port = values.port === undefined ? 0 : wholeNumber('port', values.port)
   if (port > 65_535) throw new UsageError('--port must be at most 65535')
-  const client = await WatchClient.open(findSocket(positionals[0]))
+  const client = await WatchClient.open(await findSocket(positionals[0]))
   try {
     if (values.every !== undefined)
       await client.ask({ do: 'every', milliseconds: wholeNumber('every', values.every) }).catch((error: Error) => {

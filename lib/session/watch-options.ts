@@ -6,7 +6,7 @@ export interface WatchOptions {
   /**
    * Path of the Unix socket. The socket gets mode 0600; one that a killed process has left is replaced.
    *
-   * @defaultValue `PID.sock` in `$XDG_RUNTIME_DIR/atsss`, else in `/tmp/atsss-UID`
+   * @defaultValue `PID.sock` in `$RUNTIME_DIRECTORY/atsss` (a systemd unit's), else in `$XDG_RUNTIME_DIR/atsss`, else in `/tmp/atsss-UID`
    */
   path?: string
   /**

@@ -1,8 +1,6 @@
 /** The client of a session's watch socket: receives snapshots and events, and sends requests. */
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { EventEmitter } from 'eventemitter3'
 import { AtsssError } from '../../errors.js'
 import {
@@ -12,7 +10,6 @@ import {
   WATCH_VERSION,
   type WatchEvent,
   type WatchMessage,
-  watchFolder,
 } from '../../runtime/watch/messages.js'
 
 interface WatchClientEvents {
@@ -42,16 +39,27 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
     this.ended = new Promise(resolve => this.once('close', () => resolve()))
   }
 
-  /** Throws ERR_ATSSS_WATCH if no process listens there, or it is not a session of this version. */
-  static async open(path: string): Promise<WatchClient> {
+  /**
+   * Throws ERR_ATSSS_WATCH if no process listens there, or it is not a session of this version.
+   *
+   * @param patience how long it may take to answer, in milliseconds: a process may be stopped, or busy
+   */
+  static async open(path: string, patience = Number.POSITIVE_INFINITY): Promise<WatchClient> {
     const socket = connect(path).setEncoding('utf8')
     await once(socket, 'connect').catch((error: Error) => {
-      throw new AtsssError('ERR_ATSSS_WATCH', `no session can be watched at ${path}: ${whyNot(error)}`)
+      throw new AtsssError('ERR_ATSSS_WATCH', `no session can be watched at ${path}: ${whyNot(error)}`, {
+        cause: error,
+      })
     })
     return new Promise((resolve, reject) => {
       const lines = new Lines()
       let client: WatchClient | undefined
       let wrong: Error | undefined
+      const late = () => {
+        wrong = new AtsssError('ERR_ATSSS_WATCH', `${path}: its process has not answered for ${patience} ms`)
+        socket.destroy()
+      }
+      const timer = patience === Number.POSITIVE_INFINITY ? undefined : setTimeout(late, patience)
       const take = (message: WatchMessage) => {
         if (client) return client.#take(message)
         if (message.type !== 'hello' || message.version !== WATCH_VERSION)
@@ -59,6 +67,7 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
             'ERR_ATSSS_WATCH',
             `${path} is not the watch socket of a session of this version of atsss`,
           )
+        clearTimeout(timer)
         client = new WatchClient(path, socket, message)
         resolve(client)
       }
@@ -74,6 +83,7 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
         wrong = error
       })
       socket.on('close', () => {
+        clearTimeout(timer)
         if (client) client.#end(wrong)
         else reject(wrong ?? new AtsssError('ERR_ATSSS_WATCH', `${path} has closed the connection`))
       })
@@ -125,44 +135,3 @@ function whyNot({ code, message }: NodeJS.ErrnoException): string {
 }
 
 const GONE = 'the session has ended'
-
-/**
- * The path of the socket. `wanted` is the path itself, or a process id; without it, the only socket in the user's own folder. Throws
- * ERR_ATSSS_WATCH if there is none, or more than one.
- */
-export function findSocket(wanted: string | undefined): string {
-  if (wanted !== undefined && !/^\d+(-\d+)?$/.test(wanted)) return wanted
-  const folder = watchFolder()
-  if (wanted !== undefined) return join(folder, `${wanted}.sock`)
-  const { live: found, left } = socketsIn(folder)
-  const [only, ...more] = found
-  if (only !== undefined && more.length === 0) return join(folder, only)
-  const ids = found.map(name => name.replace('.sock', '')).join(', ')
-  throw new AtsssError(
-    'ERR_ATSSS_WATCH',
-    only === undefined
-      ? `there is no session to watch: ${left === 0 ? `${folder} has no socket` : `the processes of the ${left === 1 ? 'socket' : `${left} sockets`} in ${folder} have ended`}. Give the session the option "watch: true"; ` +
-          'watch the session of another user, such as root, as that user'
-      : `there are several sessions to watch: name one of ${ids}`,
-  )
-}
-
-/** The names of the sockets of running processes, and how many others have left. */
-export function socketsIn(folder: string): { live: string[]; left: number } {
-  let all: string[] = []
-  try {
-    all = readdirSync(folder).filter(name => /^\d+(-\d+)?\.sock$/.test(name))
-  } catch {
-    // There is no folder before the first session.
-  }
-  const live = all.filter(name => isAlive(Number.parseInt(name, 10)))
-  return { live, left: all.length - live.length }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}

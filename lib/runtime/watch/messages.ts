@@ -2,8 +2,6 @@
  * The messages from a session to its watchers, and their requests: lines of JSON over a Unix socket. What is undefined in a value
  * is absent in its JSON: a figure that is not known is never 0.
  */
-import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { AccessType, Rule, Steering } from '../../policy/rules/rule.js'
 import type { Action } from '../../policy/steering/plan.js'
 import type { AccessState } from '../../policy/steering/snapshot.js'
@@ -109,14 +107,6 @@ export type WatchRequest =
   | { do: 'every'; id: number; milliseconds: number }
   /** `rules`: a preset's name, or rules as JSON. Refused unless the session's option `watch` has `control: true`. */
   | { do: 'update'; id: number; rules: unknown }
-
-/** The folder of the sockets, which only the user can use. A session may choose another path. */
-export function watchFolder(): string {
-  const { XDG_RUNTIME_DIR } = process.env
-  if (XDG_RUNTIME_DIR) return join(XDG_RUNTIME_DIR, 'atsss')
-  const user = process.getuid?.()
-  return user === undefined ? join(homedir(), '.atsss') : join(tmpdir(), `atsss-${user}`)
-}
 
 /** Splits incoming text into lines, and returns the complete ones. Throws a RangeError for a line longer than `longest`. */
 export class Lines {

@@ -1,28 +1,11 @@
 /** Serves snapshots and events of a session to other processes of its user, over a Unix socket with mode 0600. */
-import {
-  chmodSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  type Stats,
-  unlinkSync,
-} from 'node:fs'
-import { createServer, connect as open, type Server, type Socket } from 'node:net'
+import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync, type Stats } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { AtsssError } from '../../errors.js'
-import {
-  type Hello,
-  Lines,
-  type Snapshot,
-  type WatchEvent,
-  type WatchMessage,
-  type WatchRequest,
-  watchFolder,
-} from './messages.js'
+import { watchFolder } from './folders.js'
+import { isLeftOver, isSameFile, remove, removeLeftOvers, statOf, takeAway } from './left-overs.js'
+import { type Hello, Lines, type Snapshot, type WatchEvent, type WatchMessage, type WatchRequest } from './messages.js'
 
 /** Milliseconds between two snapshots. */
 export const EVERY = { least: 50, usual: 250, most: 60_000 }
@@ -102,7 +85,7 @@ export class WatchServer {
       } finally {
         rmSync(place, { recursive: true, force: true })
       }
-      if (wanted === undefined) void removeLeftOvers(folder)
+      if (wanted === undefined) removeLeftOvers(folder).catch(() => {}) // the folder is gone
       if (this.#closed) remove(this.#path)
       else process.once('exit', this.#removeAtExit)
       return this.#path
@@ -200,18 +183,6 @@ function ownFolder(): string {
   return folder
 }
 
-/** A process that a signal has ended could not remove its socket. */
-async function removeLeftOvers(folder: string): Promise<void> {
-  for (const name of readdirSync(folder)) {
-    const path = join(folder, name)
-    const found = statOf(path)
-    if (NUMBERED.test(name) && found?.isSocket() && (await isLeftOver(path)))
-      takeAway(path, found, join(folder, `.old-${process.pid}-${name}`))
-  }
-}
-
-const NUMBERED = /^\d+(-\d+)?\.sock$/
-
 /** Links `name` to `PID.sock`, or to `PID-2.sock` and so on: the process may have other sessions, also in worker threads. */
 async function claimNumbered(name: string, folder: string): Promise<string> {
   for (;;) {
@@ -249,46 +220,3 @@ async function claim(name: string, path: string): Promise<string> {
 }
 /** Several processes may take away the same socket, and one of them is the first to put its own there. */
 const CLAIMS = 5
-
-/** Removes the file that was found at the path, but not one that another process has put there since. */
-function takeAway(path: string, found: Stats, aside: string): void {
-  try {
-    renameSync(path, aside)
-  } catch {
-    return // another process was faster
-  }
-  try {
-    if (!isSameFile(statOf(aside), found)) linkSync(aside, path)
-  } catch {
-    // A third process has taken the path.
-  }
-  remove(aside)
-}
-
-/** Whether it is the socket of a process that was killed: no process listens there. */
-function isLeftOver(path: string): Promise<boolean> {
-  return new Promise(resolve => {
-    const socket = open(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(false)
-    })
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'))
-  })
-}
-
-function statOf(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })
-}
-
-function isSameFile(a: Stats | undefined, b: Stats | undefined): boolean {
-  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev
-}
-
-function remove(path: string): void {
-  try {
-    unlinkSync(path)
-  } catch {
-    // It does not exist any more.
-  }
-}

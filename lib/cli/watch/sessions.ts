@@ -1,0 +1,113 @@
+/** The sessions of this machine that can be watched. */
+import { lstatSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { AtsssError } from '../../errors.js'
+import { socketsOfMachine, watchFolder } from '../../runtime/watch/folders.js'
+import { isLeftOver, removeLeftOver } from '../../runtime/watch/left-overs.js'
+import type { Hello } from '../../runtime/watch/messages.js'
+import { WatchClient } from './client.js'
+
+export interface Survey {
+  /** To be closed by the caller. */
+  clients: WatchClient[]
+  /** Sockets whose process has ended: they have been removed. */
+  removed: string[]
+  /** Sockets that gave no session: the process does not answer, or has another version of atsss. */
+  failed: { path: string; why: string }[]
+  /** How many sockets belong to other users. */
+  others: number
+}
+
+/**
+ * Opens all sessions that this user may see, and removes the sockets that processes of this user have left.
+ *
+ * @param paths in place of those where sockets are by default
+ */
+export async function surveySessions(paths: readonly string[] = socketsOfMachine()): Promise<Survey> {
+  const survey: Survey = { clients: [], removed: [], failed: [], others: 0 }
+  await Promise.all(paths.map(path => look(path, survey)))
+  survey.clients.sort((a, b) => a.hello.pid - b.hello.pid || (a.path < b.path ? -1 : 1))
+  return survey
+}
+
+/** How long a session may take to answer, in milliseconds. */
+const PATIENCE_MS = 2_000
+
+async function look(path: string, survey: Survey): Promise<void> {
+  try {
+    survey.clients.push(await WatchClient.open(path, PATIENCE_MS))
+  } catch (error) {
+    const { message, cause } = error as Error
+    if ((cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES') survey.others++
+    else if (isOwn(path) && (await removeLeftOver(path))) survey.removed.push(path)
+    else survey.failed.push({ path, why: message })
+  }
+}
+
+/** In folders of other users nothing is removed, also by root: what a path means there is theirs to change. */
+function isOwn(path: string): boolean {
+  try {
+    return lstatSync(dirname(path)).uid === process.geteuid?.()
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The path of the socket to watch. `wanted` is the path itself, or a process id as in the socket's name; without it, the only session
+ * that there is. Sockets that ended processes have left are removed. Throws ERR_ATSSS_WATCH if there is none, or more than one.
+ */
+export async function findSocket(wanted: string | undefined): Promise<string> {
+  if (wanted !== undefined && !/^\d+(-\d+)?$/.test(wanted)) return wanted
+  const all = socketsOfMachine()
+  if (wanted !== undefined) {
+    const path = all.find(each => basename(each) === `${wanted}.sock`)
+    if (path !== undefined && !(isOwn(path) && (await isLeftOver(path)) && (await removeLeftOver(path)))) return path
+    const { message } = noSuch(
+      `process ${wanted} has ${path === undefined ? 'no socket' : 'ended, and its socket has been removed'}`,
+    )
+    throw new AtsssError('ERR_ATSSS_WATCH', message)
+  }
+  const { clients, removed, failed, others } = await surveySessions(all)
+  for (const client of clients) client.close()
+  const [only, ...more] = clients
+  if (only && more.length === 0) return only.path
+  if (only)
+    throw new AtsssError(
+      'ERR_ATSSS_WATCH',
+      `there are several sessions to watch: name one of ${clients.map(nameInWords).join(', ')}`,
+    )
+  const [silent] = failed
+  if (silent) throw new AtsssError('ERR_ATSSS_WATCH', silent.why)
+  const found =
+    removed.length > 0
+      ? `the ${removed.length === 1 ? 'process of the socket' : `processes of the ${removed.length} sockets`} in ${dirname(removed[0]!)} ${removed.length === 1 ? 'has' : 'have'} ended (removed)`
+      : others > 0
+        ? `the ${others === 1 ? 'only one belongs' : `${others} that there are belong`} to other users`
+        : `${watchFolder()} has no socket`
+  throw noSuch(found)
+}
+
+function noSuch(found: string): AtsssError {
+  return new AtsssError(
+    'ERR_ATSSS_WATCH',
+    `there is no session to watch: ${found}. Give the session the option "watch: true"; watch the session of another user, such as root, as that user`,
+  )
+}
+
+/** `4711 (app.js)`; by its path where the socket has another name. */
+function nameInWords({ hello, path }: WatchClient): string {
+  const name = /^(\d+(?:-\d+)?)\.sock$/.exec(basename(path))?.[1] ?? path
+  return `${name} (${programOf(hello)})`
+}
+
+/** The name of a session's program, for a terminal: other users' programs choose their titles. */
+export function programOf({ title }: Pick<Hello, 'title'>): string {
+  return printable(basename(title))
+}
+
+/** Without control characters, which a terminal would obey. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?')
+}
