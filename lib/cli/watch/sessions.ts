@@ -16,6 +16,8 @@ export interface Survey {
   failed: { path: string; why: string }[]
   /** How many sockets belong to other users. */
   others: number
+  /** How many sockets processes of other users have left. */
+  leftByOthers: number
 }
 
 /**
@@ -24,7 +26,7 @@ export interface Survey {
  * @param paths in place of those where sockets are by default
  */
 export async function surveySessions(paths: readonly string[] = socketsOfMachine()): Promise<Survey> {
-  const survey: Survey = { clients: [], removed: [], failed: [], others: 0 }
+  const survey: Survey = { clients: [], removed: [], failed: [], others: 0, leftByOthers: 0 }
   await Promise.all(paths.map(path => look(path, survey)))
   survey.clients.sort((a, b) => a.hello.pid - b.hello.pid || (a.path < b.path ? -1 : 1))
   return survey
@@ -38,7 +40,9 @@ async function look(path: string, survey: Survey): Promise<void> {
     survey.clients.push(await WatchClient.open(path, PATIENCE_MS))
   } catch (error) {
     const { message, cause } = error as Error
-    if ((cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES') survey.others++
+    const { code } = (cause ?? {}) as NodeJS.ErrnoException
+    if (code === 'EACCES') survey.others++
+    else if (code === 'ECONNREFUSED' && !isOwn(path)) survey.leftByOthers++
     else if (isOwn(path) && (await removeLeftOver(path))) survey.removed.push(path)
     else survey.failed.push({ path, why: message })
   }
@@ -55,11 +59,11 @@ function isOwn(path: string): boolean {
 
 /**
  * The path of the socket to watch. `wanted` is the path itself, or a process id as in the socket's name; without it, the only session
- * that there is. Sockets that ended processes have left are removed. Throws ERR_ATSSS_WATCH if there is none, or more than one.
+ * one of this user, or else of this machine. Sockets that ended processes have left are removed. Throws ERR_ATSSS_WATCH if there is
+ * none, or more than one.
  */
-export async function findSocket(wanted: string | undefined): Promise<string> {
+export async function findSocket(wanted: string | undefined, all = socketsOfMachine()): Promise<string> {
   if (wanted !== undefined && !/^\d+(-\d+)?$/.test(wanted)) return wanted
-  const all = socketsOfMachine()
   if (wanted !== undefined) {
     const path = all.find(each => basename(each) === `${wanted}.sock`)
     if (path !== undefined && !(isOwn(path) && (await isLeftOver(path)) && (await removeLeftOver(path)))) return path
@@ -68,7 +72,13 @@ export async function findSocket(wanted: string | undefined): Promise<string> {
     )
     throw new AtsssError('ERR_ATSSS_WATCH', message)
   }
-  const { clients, removed, failed, others } = await surveySessions(all)
+  const own = all.filter(path => dirname(path) === watchFolder())
+  let { clients, removed, failed, others } = await surveySessions(own)
+  if (clients.length + failed.length === 0) {
+    const rest = await surveySessions(all.filter(path => !own.includes(path)))
+    removed = [...removed, ...rest.removed]
+    ;({ clients, failed, others } = rest)
+  }
   for (const client of clients) client.close()
   const [only, ...more] = clients
   if (only && more.length === 0) return only.path

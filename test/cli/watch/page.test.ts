@@ -237,7 +237,6 @@ describe('atsss watch', () => {
       1,
       /no session can be watched at \/nowhere\.sock: there is no such socket: .*"watch: true"/,
     ],
-    ['none at all', [], 1, /watch: true/],
     ['two', ['1', '2'], 2, /expected one session, got also '2'/],
     ['too often', ['--every', '1', path], 2, /50…60000/],
     ['no number', ['--every', 'fast', path], 2, /--every must be a whole number/],

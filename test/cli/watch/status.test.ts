@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { type SessionStatus, statusLines } from '../../../lib/cli/status.js'
 import { coloursFor } from '../../../lib/cli/terminal.js'
+import { findSocket } from '../../../lib/cli/watch/sessions.js'
 import { socketsOfMachine, watchFolder } from '../../../lib/runtime/watch/folders.js'
 import { compiledUrl } from '../../support/compiled.js'
 import { atsss } from '../atsss.js'
@@ -71,6 +72,23 @@ test('--json has the same; sessions are found where they are by default', async 
   const watched = await atsss(['watch', String(child.pid)], '', env)
   expect([watched.status, existsSync(path)]).toEqual([1, false])
   expect(watched.stderr).toContain(`process ${child.pid} has ended, and its socket has been removed`)
+}, 30_000)
+
+test('to watch: the only session; none, or several, is an error that says which there are', async () => {
+  const [one, two, killed] = await Promise.all([start(), start(), start()])
+  killed.child.kill('SIGKILL')
+  await once(killed.child, 'exit')
+  expect(await findSocket(undefined, [one.path, killed.path])).toBe(one.path)
+  const pids = [one.child.pid!, two.child.pid!].sort((a, b) => a - b)
+  await expect(findSocket(undefined, [one.path, two.path])).rejects.toMatchObject({
+    code: 'ERR_ATSSS_WATCH',
+    message: `there are several sessions to watch: name one of ${pids.map(pid => `${pid} (app?[31m.js)`).join(', ')}`,
+  })
+  await expect(findSocket(undefined, [])).rejects.toMatchObject({
+    code: 'ERR_ATSSS_WATCH',
+    message: /^there is no session to watch: .* has no socket\. Give the session the option "watch: true"/,
+  })
+  await expect(findSocket('1', [])).rejects.toMatchObject({ message: /process 1 has no socket/ })
 }, 30_000)
 
 test('no session: status 1, and what to do', async () => {
