@@ -12,6 +12,8 @@ interface Answer {
   value?: unknown
   error?: string
   errno?: number
+  /** The file that could not be opened. */
+  path?: string
 }
 
 const EPERM = 1
@@ -69,7 +71,7 @@ export class Emulator {
     this.#waiting.delete(answer.id)
     if (this.#waiting.size === 0 && !this.#killed) this.#hold(false)
     if (answer.error === undefined) waiting?.resolve(answer.value)
-    else waiting?.reject(Object.assign(new Error(answer.error), { errno: answer.errno }))
+    else waiting?.reject(Object.assign(new Error(answer.error), { errno: answer.errno, path: answer.path }))
   }
 
   #failAll(reason: string): void {
@@ -88,8 +90,8 @@ export class Emulator {
 }
 
 function failure(words: string, reason: string, cause?: Error): AtsssError {
-  const errno = (cause as NodeJS.ErrnoException | undefined)?.errno
-  const tun = reason.includes('/dev/net/tun')
+  const { errno, path } = (cause ?? {}) as NodeJS.ErrnoException
+  const tun = path === '/dev/net/tun'
   const forbidden = (errno === EPERM || errno === EACCES) && !words.startsWith('sysctl')
   if (forbidden || (tun && errno === ENOENT)) {
     const remedy = tun

@@ -90,6 +90,8 @@ export function degradedBy(report: Report): SessionEvents['degraded'][0] | undef
       return { what: 'helper', message: report.why }
     case 'unbound':
       return { what: 'level', message: report.why }
+    case 'ambiguous':
+      return { what: 'access', message: report.why }
     case 'unjoined':
       return { what: 'peer', message: report.why }
     case 'endpoints':

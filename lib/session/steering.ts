@@ -72,6 +72,8 @@ export class SessionSteering {
   #found = () => {}
   /** By access: the interface that it uses. */
   readonly #interfaces: Partial<Record<AccessType, string | undefined>> = {}
+  /** The accesses of which no interface is there. */
+  readonly #missing = new Set<AccessType>()
   /** By interface: the access that has used it last. */
   readonly #accessOf = new Map<string, AccessType>()
   /** By interface index: the tunnels that are up and are no access. */
@@ -440,15 +442,17 @@ export class SessionSteering {
     this.#hasReportedMissing = true
     for (const access of BOTH) {
       const { available, why } = this.#accesses[access]
-      if (available || !NO_INTERFACE.test(why)) continue
+      if (available || !this.#missing.has(access)) continue
       this.#emit('access', { access, available, why })
       const message = `Access ${access}: ${why} yet, so it is not used; ${interfacesInWords()}`
       this.#emit('degraded', { what: 'access', message })
     }
   }
 
-  #noteInterface({ access, interface: used }: Extract<Report, { event: 'interface' }>): void {
+  #noteInterface({ access, interface: used, isMissing }: Extract<Report, { event: 'interface' }>): void {
     this.#interfaces[access] = used?.name
+    if (isMissing) this.#missing.add(access)
+    else this.#missing.delete(access)
     if (used) {
       this.#accessOf.set(used.name, access)
       // What was learned over it before may have been about another network.
@@ -561,7 +565,6 @@ async function keepingAlive(what: Promise<void>): Promise<void> {
 const ANSWER_MS = 2_000
 /** By which connections are ahead of the start of the thread, in milliseconds. */
 const HEAD_START_MS = 50
-const NO_INTERFACE = /^there is no interface /
 /** So many different remarks about peers are remembered. */
 const MOST_REMARKS = 100
 /** Nor for the search for translators, in milliseconds. */

@@ -188,8 +188,10 @@ std::string obey(const std::string& line, Links& links, Nanoseconds now) {
     const std::string value = carryOut(verb, words, links, now);
     return "{\"id\":" + id + (value.empty() ? ",\"ok\":true}" : ",\"value\":" + value + "}");
   } catch (const std::system_error& error) {
+    const auto* file = dynamic_cast<const OpenError*>(&error);
     return "{\"id\":" + id + ",\"error\":" + quoted(error.what()) +
-           ",\"errno\":" + std::to_string(error.code().value()) + "}";
+           ",\"errno\":" + std::to_string(error.code().value()) +
+           (file == nullptr ? "" : ",\"path\":" + quoted(file->path)) + "}";
   }
 }
 

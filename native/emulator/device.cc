@@ -28,7 +28,7 @@ constexpr const char* kNamespaces = "/run/netns";
 
 Descriptor openFile(const std::string& path, int flags) {
   Descriptor fd(open(path.c_str(), flags | O_CLOEXEC));
-  if (!fd) fail(path);
+  if (!fd) throw OpenError(errno, path);
   return fd;
 }
 

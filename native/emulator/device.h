@@ -5,11 +5,20 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "../descriptor.h"
 #include "pcap.h"
 
 namespace atsss {
+
+/** A file that could not be opened. */
+struct OpenError : std::system_error {
+  OpenError(int error, std::string file)
+      : std::system_error(error, std::generic_category(), file), path(std::move(file)) {}
+  std::string path;
+};
 
 /** Runs the rest of the scope in the network namespace /run/netns/NAME. Assumes a process with one thread. */
 class Inside {

@@ -1,6 +1,7 @@
 /** What the steering loop reports, and listeners of a session that throw: the events that need no kernel here. */
 import { expect, test, vi } from 'vitest'
 import { MaPduSession } from '../../lib/index.js'
+import { NOT_MEASURED } from '../../lib/policy/steering/accesses.js'
 import type { Report } from '../../lib/runtime/steering/messages.js'
 import { uncaughtIn } from '../support/uncaught.js'
 
@@ -38,7 +39,12 @@ test('access, action, interface, restored: the session has taken in what is repo
     for (const available of [false, true]) loop.report({ event: 'access', access: '3gpp', available, why: 'the link' })
     for (const error of [undefined, 'EPERM'])
       loop.report({ event: 'action', token: 7, action, ...(error === undefined ? {} : { error }) })
-    loop.report({ event: 'interface', access: '3gpp', interface: { name: 'usb0', why: 'wwan0 is not there' } })
+    loop.report({
+      event: 'interface',
+      access: '3gpp',
+      interface: { name: 'usb0', why: 'wwan0 is not there' },
+      isMissing: false,
+    })
     loop.report({ event: 'helper-back' })
     loop.report({ event: 'access', access: 'non-3gpp', available: false, why: 'the link' })
   })
@@ -57,5 +63,21 @@ test('access, action, interface, restored: the session has taken in what is repo
     ),
   )
   expect(await session.ready).toEqual({ level: 'userspace', why: undefined })
+  session.close()
+})
+
+test('an access of which no interface is there is reported as such, whatever the words are', async () => {
+  const session = new MaPduSession({ accesses: { '3gpp': 'wwan0', 'non-3gpp': 'wlan0' } })
+  const degraded: string[] = []
+  session.on('degraded', ({ what, message }) => void degraded.push(`${what}: ${message}`))
+  const state = { ...NOT_MEASURED, available: false, suspected: false, lostAt: Number.NEGATIVE_INFINITY }
+  loop.report({ event: 'interface', access: '3gpp', interface: undefined, isMissing: true })
+  loop.report({ event: 'interface', access: 'non-3gpp', interface: undefined, isMissing: false })
+  const accesses = {
+    '3gpp': { ...state, why: 'wwan0 is nowhere' },
+    'non-3gpp': { ...state, why: 'there is no interface like that' },
+  }
+  loop.report({ event: 'accesses', accesses, newOver3gpp: {} })
+  expect(degraded).toEqual([expect.stringMatching(/^access: Access 3gpp: wwan0 is nowhere yet, so it is not used; /)])
   session.close()
 })

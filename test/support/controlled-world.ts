@@ -2,6 +2,7 @@
 import { EventEmitter } from 'eventemitter3'
 import type { Nat64Prefix } from '../../lib/policy/connect/nat64.js'
 import type { AccessType, Steering } from '../../lib/policy/rules/rule.js'
+import { otherAccess } from '../../lib/policy/steering/accesses.js'
 import {
   SOCKET,
   type SocketSample,
@@ -36,6 +37,8 @@ export interface Connection {
   fd: number
   token: number
   errno: number
+  /** The interface that its socket is bound to; 0: none. */
+  boundTo: number
   subflows: Subflow[]
 }
 
@@ -140,6 +143,7 @@ export class World {
         return Float64Array.from(sample(fds).flatMap(record))
       },
       subflowAddresses,
+      boundTo: (fd: number) => this.#connection(fd)!.boundTo,
       interfaceFor: async () => this.leavesBy,
       findTranslator: async () => this.translator,
       setSendBuffer: (fd: number, token: number, bytes: number) => void this.buffers.push({ fd, token, bytes }),
@@ -160,8 +164,8 @@ export class World {
   }
 
   /** A connection with its first subflow, which the loop gets to know. */
-  connect(fd: number, access: AccessType = 'non-3gpp', rule = 255): Connection {
-    const connection: Connection = { fd, token: 1000 + fd, errno: 0, subflows: [] }
+  connect(fd: number, access: AccessType = 'non-3gpp', rule = 255, boundTo = INDEX[access]): Connection {
+    const connection: Connection = { fd, token: 1000 + fd, errno: 0, boundTo, subflows: [] }
     this.connections.push(connection)
     this.subflow(connection, access)
     this.controller.add({ token: connection.token, fd, remote: REMOTE, family: 4, rule })
@@ -173,7 +177,8 @@ export class World {
     const id = (this.#lastIds.get(connection.token) ?? 0) + 1
     this.#lastIds.set(connection.token, id)
     const port = ++this.#lastPort
-    const local = { address: LOCAL[access], port, family: 4 as const }
+    const own = [...this.#links.state.links.values()].find(({ name }) => name === NAME[access])?.addresses[0]
+    const local = { address: own?.address ?? LOCAL[access], port, family: 4 as const }
     const subflow = {
       sample: {
         ...(Object.fromEntries(NUMBERS.map(name => [name, 0])) as unknown as SubflowSample),
@@ -191,7 +196,7 @@ export class World {
     return subflow
   }
 
-  /** @param up `renumbered`: it is there, with another address */
+  /** @param up `renumbered`: it is there, with another address; `same`: with that of the other access */
   links(up: Partial<Record<AccessType, LinkIs>>): void {
     const before = this.#links.state
     this.#links.state = state({ '3gpp': true, 'non-3gpp': true, ...up })
@@ -300,7 +305,7 @@ export class World {
 
   async #create(subflow: NewSubflow): Promise<void> {
     await this.#ask({ call: 'create', ...subflow })
-    const access = subflow.local.address === LOCAL['3gpp'] ? '3gpp' : 'non-3gpp'
+    const access = subflow.local.interfaceIndex === INDEX['non-3gpp'] ? 'non-3gpp' : '3gpp'
     const connection = this.connections.find(({ token }) => token === subflow.token)
     if (!this.joins || !connection) return
     const { sample, addresses } = this.subflow(connection, access)
@@ -370,7 +375,12 @@ function record(sample: SocketSample): number[] {
   return doubles
 }
 
-type LinkIs = boolean | 'renumbered'
+type LinkIs = boolean | 'renumbered' | 'same'
+
+function addressOf(access: AccessType, is: LinkIs): string {
+  if (is === 'renumbered') return '10.9.0.2'
+  return is === 'same' ? LOCAL[otherAccess(access)] : LOCAL[access]
+}
 
 export function state(is: Record<AccessType, LinkIs>): NetworkState {
   const link = (access: AccessType): Link =>
@@ -385,7 +395,7 @@ export function state(is: Record<AccessType, LinkIs>): NetworkState {
       addresses: [
         {
           family: 4,
-          address: is[access] === 'renumbered' ? '10.9.0.2' : LOCAL[access],
+          address: addressOf(access, is[access]),
           prefixLength: 24,
           scope: 'global',
           tentative: false,

@@ -16,6 +16,8 @@ interface Noted {
   at: number
   text: string
   kind: string
+  /** Of kind `access`: what it is now. */
+  available?: boolean
 }
 
 /** The most past events that a newly opened page gets. */
@@ -45,9 +47,10 @@ export class Story {
     this.#history = NO_HISTORY
     this.#send('past', this.#past())
     client.on('snapshot', snapshot => this.#take(snapshot))
-    client.on('event', happening =>
-      this.#note({ at: happening.at, text: happeningInWords(happening), kind: happening.event }),
-    )
+    client.on('event', happening => {
+      const available = happening.event === 'access' ? { available: happening.available } : {}
+      this.#note({ at: happening.at, text: happeningInWords(happening), kind: happening.event, ...available })
+    })
     client.on('close', () => {
       if (this.#client !== client) return
       this.#client = undefined

@@ -13,6 +13,8 @@ export const SO_BINDTODEVICE = 25
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
 export const SO_PROTOCOL = 38
+/** An interface index (Linux 5.1). */
+export const SO_BINDTOIFINDEX = 62
 /** 8 bytes, which name the network namespace of a socket (Linux 5.14). */
 export const SO_NETNS_COOKIE = 71
 

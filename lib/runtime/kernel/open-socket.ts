@@ -12,6 +12,7 @@ import {
   int,
   MPTCP_INFO,
   SO_BINDTODEVICE,
+  SO_BINDTOIFINDEX,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
   SO_REUSEADDR,
@@ -168,6 +169,11 @@ export function tokenOf(fd: number): number | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The index of the interface that a socket is bound to; 0: none, or the descriptor is closed. */
+export function boundInterface(fd: number): number {
+  return native().getsockoptInt(fd, SOL_SOCKET, SO_BINDTOIFINDEX) ?? 0
 }
 
 function prepare({ fd, isDual }: OpenedSocket, family: 4 | 6, plan: SocketPlan, device: string | undefined): void {

@@ -18,6 +18,14 @@ export interface Tunnel {
   name: string
 }
 
+/** Where a subflow leaves from. */
+export interface SubflowPlace {
+  /** Mapped or not. */
+  address: string
+  /** Of the interface that it is bound to; 0: it is not bound, or this is not known. */
+  interfaceIndex: number
+}
+
 type Links = Readonly<Record<AccessType, Link | undefined>>
 
 export class AccessLinks {
@@ -104,17 +112,34 @@ export class AccessLinks {
     return prefix && translated(prefix, address)
   }
 
-  /** The access that this address belongs to. That of an interface that the access could use, but does not, counts while it works. */
-  accessAt(address: string): AccessType | undefined {
-    const plain = plainAddress(address)
-    return BOTH.find(access => this.#usedBy(access).some(link => link.addresses.some(own => own.address === plain)))
+  /**
+   * The access of a subflow. The interface that it is bound to decides. Without one its address does, unless both accesses have
+   * that address (two routers that give out the same one): then it is `ambiguous`. Interfaces that an access could use, but does
+   * not, count while they work.
+   */
+  accessOf({ address, interfaceIndex }: SubflowPlace): AccessType | 'ambiguous' | undefined {
+    const bound = interfaceIndex !== 0 && BOTH.find(access => this.#usedBy(access).some(isLink(interfaceIndex)))
+    if (bound) return bound
+    const [access, another] = BOTH.filter(each => this.has(each, { address, interfaceIndex: 0 }))
+    return another === undefined ? access : 'ambiguous'
   }
 
-  /** Whether the access uses another interface by now, which is better than the one with this address. */
-  isSuperseded(access: AccessType, address: string): boolean {
-    const link = this.#link(access)
+  /** Whether the access has this address, on this interface if the subflow is bound to one. */
+  has(access: AccessType, { address, interfaceIndex }: SubflowPlace): boolean {
     const plain = plainAddress(address)
-    return link !== undefined && isUsable(link) && !link.addresses.some(own => own.address === plain)
+    return this.#usedBy(access).some(
+      link =>
+        (interfaceIndex === 0 || link.index === interfaceIndex) && link.addresses.some(own => own.address === plain),
+    )
+  }
+
+  /** Whether the access uses another interface by now, which is better than the one of this subflow. */
+  isSuperseded(access: AccessType, { address, interfaceIndex }: SubflowPlace): boolean {
+    const link = this.#link(access)
+    if (link === undefined || !isUsable(link)) return false
+    if (interfaceIndex !== 0) return link.index !== interfaceIndex
+    const plain = plainAddress(address)
+    return !link.addresses.some(own => own.address === plain)
   }
 
   /** The interface that each access uses, by name, and why it is this one; undefined: none of its interfaces is there. */
@@ -124,6 +149,11 @@ export class AccessLinks {
       return link && { name: link.name, why: whyChosen(this.#config[access], link, this.#kindOf) }
     }
     return { '3gpp': of('3gpp'), 'non-3gpp': of('non-3gpp') }
+  }
+
+  /** Whether none of the interfaces that the access may use is there. */
+  isMissing(access: AccessType): boolean {
+    return this.#links[access] === undefined
   }
 
   #usedBy(access: AccessType): Link[] {
@@ -182,6 +212,11 @@ export class AccessLinks {
 }
 
 const FIRST: AccessType = '3gpp'
+
+const isLink =
+  (interfaceIndex: number) =>
+  ({ index }: Link): boolean =>
+    index === interfaceIndex
 
 /** Why a link that is up and has carrier carries nothing; undefined if it does. */
 export function heldBackBy(link: Link): string | undefined {

@@ -119,7 +119,7 @@ function request(
   const { token } = connection
   if (action.do === 'create') {
     const way = wayOver(connection, action.access, links)
-    if (!way) return undefined
+    if (!way || connection.awaitsOtherFrom(way.local.address, action.access)) return undefined
     const { local, remote } = way
     const localId = connection.join(action.access, local, action, now())
     return binding.create(connection, { token, localId, local, remote, backup: action.backup })

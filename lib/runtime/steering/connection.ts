@@ -2,12 +2,12 @@
 
 import { plainAddress } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
-import { BOTH } from '../../policy/steering/accesses.js'
+import { BOTH, otherAccess } from '../../policy/steering/accesses.js'
 import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/steering/plan.js'
 import { isFlowing, NOTHING_RECEIVED } from '../../policy/steering/reception.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses, SubflowSample } from '../kernel/sampler.js'
-import type { AccessLinks } from '../network/access-links.js'
+import type { AccessLinks, SubflowPlace } from '../network/access-links.js'
 import type { AddressPort, MptcpEvent, SubflowName } from '../network/path-manager.js'
 import { Activity } from './activity.js'
 import { type Handover, HandoverGap } from './handover-gap.js'
@@ -27,6 +27,7 @@ export interface Steered extends PeerEnd {
 }
 
 interface Join {
+  access: AccessType
   at: number
   address: string
   interfaceIndex: number
@@ -36,6 +37,13 @@ interface Join {
 
 /** The kernel's report of a subflow that it has made. */
 export type SubflowMade = Extract<MptcpEvent, { type: 'subflow-established' }>
+
+/** What the kernel says of one connection's subflows, beside its samples. */
+export interface KernelFacts {
+  addresses(): SubflowAddresses[]
+  /** The index of the interface that the socket, and so its first subflow, is bound to; 0: none. */
+  boundTo(): number
+}
 
 /** A join that no sample shows within this many milliseconds has failed. */
 const JOIN_UNSEEN_MS = 300
@@ -68,9 +76,12 @@ export class SteeredConnection {
   /** By address: the kernel wants the same id for each use of an address. */
   readonly #localIds: Map<string, number>
   readonly announcements: OwnAnnouncements
-  /** By local address and port: reports of joins that no sample has shown yet. */
+  /** By local address and port: reports of subflows that no sample has shown yet. */
   readonly #made = new Map<string, SubflowMade>()
   #unbound: SteeredSubflow[] = []
+  #ambiguous: SteeredSubflow[] = []
+  /** The subflow that it began with, if no loop before this one has seen it, is still to come. */
+  #awaitsFirst: boolean
   /** By subflow: when to request again what the kernel has refused. */
   readonly #refusals = new Map<number, Retry>()
   /** Joins that were given up: unlike those that fail, they are tried again at once. */
@@ -88,6 +99,7 @@ export class SteeredConnection {
     this.#end = { remote, others: others ?? [], family, isDual: isDual === true }
     this.rule = rule
     this.past = past
+    this.#awaitsFirst = past === undefined
     this.#localIds = new Map(past?.localIds)
     this.announcements = new OwnAnnouncements(past?.announced)
   }
@@ -108,7 +120,9 @@ export class SteeredConnection {
       peer: this.peer.says,
       localIds: [...this.#localIds],
       ...this.announcements.past,
-      subflows: [...this.#subflows.values()].map(({ id, backup, localId }) => ({ id, backup, localId })),
+      subflows: [...this.#subflows.values()].map(({ id, backup, localId, interfaceIndex }) => ({
+        ...{ id, backup, localId, interfaceIndex },
+      })),
     }
   }
 
@@ -170,6 +184,8 @@ export class SteeredConnection {
     const { at, times } = this.#withdrawn
     const subflows = [...this.#subflows.values()]
     if (!subflows.some(({ localId, lingers }) => localId === 0 && lingers)) return false
+    // The peer would end another one with this id too.
+    if (subflows.some(({ localId, state }) => localId === 0 && state !== 'closed')) return false
     const reachable = subflows.some(({ state, receivedAt }) => state === 'established' && receivedAt > at)
     if (!reachable || now < at + retryAfter(times, 0.5)) return false
     this.#withdrawn = { at: now, times: times + 1 }
@@ -184,24 +200,23 @@ export class SteeredConnection {
   /**
    * Applies a sample.
    *
-   * @param addresses called only if there are new subflows
-   * @param accessAt the access that has an address
+   * @param kernel asked only if there are new subflows
    * @returns what each subflow has transferred since the sample before
    */
   update(
     sample: SocketSample,
     now: number,
-    addresses: () => SubflowAddresses[],
-    accessAt: (address: string) => AccessType | undefined,
+    kernel: KernelFacts,
+    links: Pick<AccessLinks, 'accessOf'>,
     random: () => number,
   ): SubflowTransfer[] {
     const known = sample.subflows.every(({ id }) => this.#subflows.has(id))
-    const named = known ? [] : addresses()
+    const named = known ? [] : kernel.addresses()
     const transfers: SubflowTransfer[] = []
     let moved3gpp = Number.NEGATIVE_INFINITY
     let movedOther = Number.NEGATIVE_INFINITY
     for (const seen of sample.subflows) {
-      const subflow = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, accessAt)
+      const subflow = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, kernel, links)
       if (!subflow) continue
       const { access, state } = subflow
       const transfer = access && transferSince(access, subflow, seen)
@@ -277,6 +292,14 @@ export class SteeredConnection {
     )
   }
 
+  /**
+   * Whether the other access awaits a subflow from the same address. What is seen next would be either one's, so one of the two is
+   * requested at a time.
+   */
+  awaitsOtherFrom(address: string, access: AccessType): boolean {
+    return this.#joins[otherAccess(access)]?.address === address
+  }
+
   /** A subflow has been requested. @returns the id for this address */
   join(
     access: AccessType,
@@ -284,7 +307,7 @@ export class SteeredConnection {
     { backup, isProbe = false }: { backup: boolean; isProbe?: boolean },
     now: number,
   ): number {
-    this.#joins[access] = { at: now, address, interfaceIndex, backup, isProbe }
+    this.#joins[access] = { access, at: now, address, interfaceIndex, backup, isProbe }
     this.markActive()
     const id = this.#localIds.get(address) ?? this.#localIds.size + 1
     this.#localIds.set(address, id)
@@ -297,11 +320,11 @@ export class SteeredConnection {
   }
 
   /** Takes over what the kernel has made of a join. That counts, not what was requested, and the next plan corrects it. */
-  made(event: SubflowMade): void {
+  made(event: SubflowMade, links: Pick<AccessLinks, 'accessOf'>): void {
     const key = keyOf(event.local)
     const subflow = [...this.#subflows.values()].find(({ name }) => keyOf(name.local) === key)
-    if (subflow) this.#confirm(subflow, event)
-    else if (BOTH.some(access => this.#joins[access])) this.#made.set(key, event)
+    if (subflow) this.#confirm(subflow, event, links)
+    else this.#made.set(key, event)
   }
 
   /** The open subflows that have turned out not to be bound to their interface, each once. */
@@ -310,6 +333,14 @@ export class SteeredConnection {
     const unbound = this.#unbound
     this.#unbound = []
     return unbound.filter(({ state }) => state !== 'closed')
+  }
+
+  /** The open subflows that may belong to either access, each once. */
+  takeAmbiguous(): readonly SteeredSubflow[] {
+    if (this.#ambiguous.length === 0) return NONE
+    const ambiguous = this.#ambiguous
+    this.#ambiguous = []
+    return ambiguous.filter(({ state, access }) => state !== 'closed' && access === undefined)
   }
 
   joinFailed(access: AccessType, now: number, random: () => number): void {
@@ -331,12 +362,13 @@ export class SteeredConnection {
   }
 
   /** The addresses of the accesses have changed. */
-  readdress(links: Pick<AccessLinks, 'accessAt' | 'isSuperseded'>): void {
+  readdress(links: Pick<AccessLinks, 'has' | 'isSuperseded'>): void {
     for (const subflow of this.#subflows.values()) {
-      const { access, name } = subflow
+      const { access } = subflow
       if (!access) continue
-      subflow.addressGone = links.accessAt(name.local.address) !== access
-      subflow.superseded = links.isSuperseded(access, name.local.address)
+      const place = placeOf(subflow)
+      subflow.addressGone = !links.has(access, place)
+      subflow.superseded = links.isSuperseded(access, place)
     }
     this.markActive()
   }
@@ -392,19 +424,22 @@ export class SteeredConnection {
     id: number,
     named: SubflowAddresses[],
     now: number,
-    accessAt: (address: string) => AccessType | undefined,
+    kernel: KernelFacts,
+    links: Pick<AccessLinks, 'accessOf'>,
   ): SteeredSubflow | undefined {
     const found = named.find(subflow => subflow.id === id)
     if (!found) return undefined
-    const access = accessAt(found.local.address)
-    const join = access && this.#joins[access]
-    if (access) delete this.#joins[access]
     const past = this.past?.subflows.find(subflow => subflow.id === id)
+    const isFirst = this.#awaitsFirst
+    this.#awaitsFirst = false
+    const join = isFirst || past ? undefined : this.#takeJoin(plainAddress(found.local.address))
+    const interfaceIndex = join?.interfaceIndex ?? past?.interfaceIndex ?? (isFirst ? kernel.boundTo() : 0)
+    const access = join?.access ?? links.accessOf({ address: found.local.address, interfaceIndex })
     const localId = past?.localId ?? (join ? (this.#localIds.get(plainAddress(found.local.address)) ?? 0) : 0)
     // All fields at once, and not those of `NEW` first: objects of one shape are read faster, and these are read all the time.
     const begun: SteeredSubflow = {
       id,
-      access,
+      access: access === 'ambiguous' ? undefined : access,
       state: 'joining',
       backup: join?.backup ?? past?.backup ?? false,
       createdAt: join?.at ?? now,
@@ -422,7 +457,7 @@ export class SteeredConnection {
       isProbe: join?.isProbe ?? false,
       name: { token: this.token, local: found.local, remote: found.remote },
       localId,
-      interfaceIndex: join?.interfaceIndex ?? 0,
+      interfaceIndex,
       joined: join !== undefined || localId !== 0,
       lingers: false,
       bytesAcked: 0,
@@ -433,13 +468,25 @@ export class SteeredConnection {
       outOfOrder: 0,
     }
     this.#subflows.set(id, begun)
+    if (access === 'ambiguous') this.#ambiguous.push(begun)
     const made = this.#made.get(keyOf(found.local))
-    if (made) this.#confirm(begun, made)
+    if (made) this.#confirm(begun, made, links)
     return begun
   }
 
-  #confirm(subflow: SteeredSubflow, { localId, interfaceIndex = 0 }: SubflowMade): void {
-    if (subflow.interfaceIndex === 0) return
+  #takeJoin(address: string): Join | undefined {
+    const join = Object.values(this.#joins).find(each => each.address === address)
+    if (join) delete this.#joins[join.access]
+    return join
+  }
+
+  #confirm(
+    subflow: SteeredSubflow,
+    { localId, interfaceIndex = 0 }: SubflowMade,
+    links: Pick<AccessLinks, 'accessOf'>,
+  ): void {
+    // The kernel's path manager, or the peer, has made it.
+    if (subflow.interfaceIndex === 0) return this.#place(subflow, interfaceIndex, links)
     if (localId !== undefined && localId !== subflow.localId) {
       subflow.localId = localId
       this.#localIds.set(plainAddress(subflow.name.local.address), localId)
@@ -450,6 +497,13 @@ export class SteeredConnection {
     subflow.backup = false
     this.#unbound.push(subflow)
     this.markActive()
+  }
+
+  #place(subflow: SteeredSubflow, interfaceIndex: number, links: Pick<AccessLinks, 'accessOf'>): void {
+    if (subflow.access !== undefined || interfaceIndex === 0) return
+    const access = links.accessOf({ ...placeOf(subflow), interfaceIndex })
+    subflow.interfaceIndex = interfaceIndex
+    if (access !== 'ambiguous') subflow.access = access
   }
 
   #judge(
@@ -492,6 +546,10 @@ function lastMove(
   const isReceived = received > 0
   if (!isAcked && !isReceived) return Number.NEGATIVE_INFINITY
   return now - Math.min(isAcked ? seen.lastAckRecv : now, isReceived ? seen.lastDataRecv : now)
+}
+
+function placeOf({ name, interfaceIndex }: SteeredSubflow): SubflowPlace {
+  return { address: name.local.address, interfaceIndex }
 }
 
 function keyOf({ address, port }: AddressPort): string {

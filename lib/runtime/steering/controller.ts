@@ -87,6 +87,8 @@ export class Controller {
   readonly #binding: Binding | undefined
   /** By access: what was last reported of its new subflows. */
   readonly #unboundReports: Partial<Record<AccessType, string>> = {}
+  /** Addresses of both accesses that were reported: by the address alone, a subflow could be either's. */
+  readonly #ambiguous = new Set<string>()
   #reports: ControllerEvent[] = []
   #isScanning = false
   #isDelivering = false
@@ -107,7 +109,7 @@ export class Controller {
     this.#binding = effects.pathManager && new Binding(effects.pathManager)
     this.#links = new AccessLinks(accesses, effects.links.state)
     this.#interfaces = this.#links.interfaces
-    for (const access of BOTH) this.#report({ event: 'interface', access, interface: this.#interfaces[access] })
+    for (const access of BOTH) this.#reportInterface(access)
     this.#translators = new Translators(this.#links, effects, event => this.#report(event))
     this.#translators.update()
     this.#reportTunnels()
@@ -270,10 +272,11 @@ export class Controller {
       const transfers = connection.update(
         sample,
         now,
-        () => this.#addresses(connection),
-        address => this.#links.accessAt(address),
+        { addresses: () => this.#addresses(connection), boundTo: () => this.#boundTo(connection) },
+        this.#links,
         this.#effects.random,
       )
+      for (const { name } of connection.takeAmbiguous()) this.#reportAmbiguous(plainAddress(name.local.address))
       this.#transfers.set(connection.token, transfers)
       const report = this.#subflowReporter.note(connection, sample)
       if (report) this.#report(report)
@@ -290,6 +293,15 @@ export class Controller {
       return this.#effects.subflowAddresses(fd, token)
     } catch {
       return []
+    }
+  }
+
+  /** The same. */
+  #boundTo({ fd, token }: SteeredConnection): number {
+    try {
+      return this.#effects.boundTo(fd, token)
+    } catch {
+      return 0
     }
   }
 
@@ -454,6 +466,14 @@ export class Controller {
     this.#report({ event: 'unjoined', token: connection.token, access, why })
   }
 
+  #reportAmbiguous(address: string): void {
+    if (this.#ambiguous.has(address)) return
+    this.#ambiguous.add(address)
+    const { '3gpp': cellular, 'non-3gpp': other } = this.#interfaces
+    const why = `A subflow from ${address} cannot be steered or counted: ${other?.name} and ${cellular?.name} both have this address, and the subflow is bound to neither. Let connections begin under a rule, which binds them, or give one of the two interfaces another address`
+    this.#report({ event: 'ambiguous', why })
+  }
+
   /** A subflow is not bound to its access's interface: it is made again with its address announced, where that may help. */
   #bind(connection: SteeredConnection, subflow: SteeredSubflow, binding: Binding, act: (action: Action) => void): void {
     const { id, access, name, interfaceIndex } = subflow
@@ -481,7 +501,7 @@ export class Controller {
     if (!pathManager) return
     // Subflows from lost addresses are destroyed, and their addresses withdrawn. This is for those that had ended before.
     const isOurs = (address: string) =>
-      this.#links.accessAt(address) !== undefined || connection.hasSubflowFrom(address)
+      BOTH.some(access => this.#links.has(access, { address, interfaceIndex: 0 })) || connection.hasSubflowFrom(address)
     for (const localId of connection.announcements.takeGone(isOurs))
       void withdrawAddress(pathManager, connection.token, localId)
   }
@@ -492,7 +512,7 @@ export class Controller {
     if (SAID_BY_PEERS.has(event.type)) (connection?.peer ?? this.#peerNews).note(event as PeerEvent)
     if (!connection) return event.type === 'closed' ? this.#peerNews.ended(event.token) : undefined
     if (event.type === 'closed') return this.#forget({ event: 'gone', token: event.token, why: 'it has ended' })
-    if (event.type === 'subflow-established') connection.made(event)
+    if (event.type === 'subflow-established') connection.made(event, this.#links)
     connection.markActive()
     this.#pace.scanSoon()
   }
@@ -507,8 +527,13 @@ export class Controller {
     const before = this.#interfaces
     this.#interfaces = this.#links.interfaces
     const changed = BOTH.filter(access => this.#interfaces[access]?.name !== before[access]?.name)
-    for (const access of changed) this.#report({ event: 'interface', access, interface: this.#interfaces[access] })
+    for (const access of changed) this.#reportInterface(access)
     if (changed.length > 0 && this.#isPolling) this.#watchLinks(true)
+  }
+
+  #reportInterface(access: AccessType): void {
+    const [used, isMissing] = [this.#interfaces[access], this.#links.isMissing(access)]
+    this.#report({ event: 'interface', access, interface: used, isMissing })
   }
 
   #reportTunnels(): void {

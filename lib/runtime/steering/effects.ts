@@ -39,6 +39,8 @@ export interface Effects {
   sampleConnections(fds: Int32Array): Float64Array
   /** Throws if the socket is closed, or the descriptor is another connection's by now. */
   subflowAddresses(fd: number, token: number): SubflowAddresses[]
+  /** The index of the interface that the socket is bound to; 0: none. Throws as `subflowAddresses`. */
+  boundTo(fd: number, token: number): number
   /** The index of the interface by which packets from `local` leave for `remote` when no socket is bound. May reject. */
   interfaceFor(local: string, remote: string): Promise<number | undefined>
   /** The translator (NAT64) that an access with this IPv6 address has, if it has one. Never rejects. */
@@ -57,8 +59,16 @@ export interface Effects {
 export type ControllerEvent =
   | SubflowsReport
   | TranslatorReport
-  /** An access uses this interface from now on; undefined: none of its interfaces is there. */
-  | { event: 'interface'; access: AccessType; interface: { name: string; why: string } | undefined }
+  /**
+   * An access uses this interface from now on; undefined: it has none. `isMissing`: none of its interfaces is there, unlike one that
+   * is the other access's under another name.
+   */
+  | {
+      event: 'interface'
+      access: AccessType
+      interface: { name: string; why: string } | undefined
+      isMissing: boolean
+    }
   /** The tunnels that are up and are no access. */
   | { event: 'tunnels'; tunnels: Tunnel[] }
   /** A connection has no subflow on an access that its rule wants, since the peer has no address for it. */
@@ -72,6 +82,8 @@ export type ControllerEvent =
   | ({ event: 'handover'; token: number; why: string } & Handover)
   /** New subflows of an access leave by another interface than its own, and the loop cannot change this. */
   | { event: 'unbound'; access: AccessType; why: string }
+  /** A subflow may belong to either access: `why` says which, and what to do. */
+  | { event: 'ambiguous'; why: string }
   /** Two rules want different endpoints, or the kernel refuses one: `why` says which. */
   | { event: 'endpoints'; why: string }
   /** The endpoints that the loop has made so far; undefined: none are left. */

@@ -43,7 +43,20 @@ export function endpointsOfAll(
   const contested = second !== undefined && count(second) > 0
   const different = contested && JSON.stringify(decisions.get(second)?.uses) !== JSON.stringify(decision.uses)
   const why = `Rules ${first} and ${second} need different endpoints, and the kernel's path manager has one set for all connections: those of rule ${first} are used`
-  return { wanted: endpointsFor(decision.uses, access => links.addresses(access)), why: different ? why : '' }
+  const all = endpointsFor(decision.uses, access => links.addresses(access))
+  const wanted = all.filter(one => one === preferredOf(all, one.address))
+  const left = all.find(one => !wanted.includes(one))
+  return { wanted, why: different ? why : left ? sameAddressWhy(left.address) : '' }
+}
+
+/** The kernel has one endpoint for each address: that of the access in use, if both accesses have the address. */
+function preferredOf(all: readonly WantedEndpoint[], address: string): WantedEndpoint | undefined {
+  const same = all.filter(one => one.address === address)
+  return same.find(({ backup }) => !backup) ?? same[0]
+}
+
+function sameAddressWhy(address: string): string {
+  return `Both accesses have the address ${address}, and the kernel's path manager has one endpoint for each address: there is no handover between them. Give one of the two interfaces another address, or use the userspace path manager`
 }
 
 /** Applies the rules' decisions to the endpoints. Complains once of each problem, and again after it has gone. */

@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import { systemError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
-import { tokenOf } from '../kernel/open-socket.js'
+import { boundInterface, tokenOf } from '../kernel/open-socket.js'
 import { Sampler, subflowAddresses } from '../kernel/sampler.js'
 import { openLinkMonitor } from '../network/link-monitor.js'
 import { findTranslator } from '../network/nat64.js'
@@ -55,6 +55,7 @@ const LOOKING: Omit<Effects, 'links' | 'idleProbeMs'> = {
   sample: () => [],
   sampleConnections: () => new Float64Array(),
   subflowAddresses: () => [],
+  boundTo: () => 0,
   interfaceFor,
   findTranslator: () => new Promise(() => {}), // the loop will find it, and connections wait for that
   setSendBuffer,
@@ -152,12 +153,8 @@ async function open(
     endpoints,
     sample: fds => sampler.sample(fds),
     sampleConnections: fds => sampler.sampleConnections(fds),
-    subflowAddresses: (fd, token) => {
-      const addresses = subflowAddresses(fd)
-      // Another thread may have closed the descriptor, and opened another connection under its number.
-      if (tokenOf(fd) !== token) throw systemError(constants.errno.EBADF, 'getsockopt')
-      return addresses
-    },
+    subflowAddresses: (fd, token) => ifStill(fd, token, subflowAddresses(fd)),
+    boundTo: (fd, token) => ifStill(fd, token, boundInterface(fd)),
     interfaceFor,
     findTranslator,
     setSendBuffer,
@@ -176,4 +173,10 @@ async function open(
     close()
   }
   return { controller, level, stop, end }
+}
+
+/** What was read of a descriptor. Another thread may have closed it meanwhile, and opened another connection under its number. */
+function ifStill<T>(fd: number, token: number, read: T): T {
+  if (tokenOf(fd) !== token) throw systemError(constants.errno.EBADF, 'getsockopt')
+  return read
 }

@@ -43,7 +43,7 @@ export interface Past {
   localIds: [address: string, id: number][]
   /** The addresses that it has announced, where the kernel needs that; none by default. */
   announced?: [address: string, Announcement][]
-  subflows: (Pick<SubflowReport, 'id' | 'backup'> & { localId: number })[]
+  subflows: (Pick<SubflowReport, 'id' | 'backup'> & { localId: number; interfaceIndex: number })[]
   /** What the subflows that have ended had carried. */
   ended: CarriedByAccess
 }

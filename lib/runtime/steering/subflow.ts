@@ -18,7 +18,7 @@ export interface SteeredSubflow extends SubflowState {
   name: SubflowName
   /** The id by which the peer knows its local address; 0 for the subflow that the connection began with. */
   localId: number
-  /** The interface that it was requested on; 0: none, or not known. */
+  /** Of the interface that it is bound to, as it was requested or as the kernel reports; 0: none, or not known. */
   interfaceIndex: number
   /** It was made by a join of this side: the peer completes its handshake. */
   joined: boolean

@@ -24,8 +24,10 @@ export interface LoopThread {
 const STABLE_MS = 10_000
 /** How many threads in a row may end before the first one is ready. */
 const MOST_FAILURES = 3
-/** What the process or the system has too little of at the moment: descriptors, memory, threads. */
-const NOT_NOW = /\b(EMFILE|ENFILE|ENOMEM|EAGAIN)\b/
+/** The process or the system has too little of something at the moment: descriptors, memory, threads. Node's own code is for all of them. */
+const NOT_NOW: ReadonlySet<string | undefined> = new Set([
+  ...['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'ERR_WORKER_INIT_FAILED'],
+])
 
 /**
  * @param after when to start the first thread: until then it does not compete for the processor. What is commanded waits.
@@ -46,7 +48,7 @@ export function superviseLoop(
     // Endpoints that are left over are removed by a loop that gets the command to close.
     if (journal.isClosed && !journal.own) return
     const startedAt = performance.now()
-    let cause = ''
+    let failure: NodeJS.ErrnoException | undefined
     let mine: LoopThread
     try {
       mine = start({ ...config, own: journal.own })
@@ -54,7 +56,7 @@ export function superviseLoop(
       // Not in this turn: the session has no listeners yet.
       if ((error as AtsssError).code === 'ERR_ATSSS_BUNDLED')
         queueMicrotask(() => report({ event: 'failed', error: error as Error }))
-      else ended((error as Error).message, startedAt)
+      else ended(error as Error, startedAt)
       return
     }
     thread = mine
@@ -68,21 +70,21 @@ export function superviseLoop(
       report(told)
     })
     mine.on('error', error => {
-      cause = error.message
+      failure = error
     })
     mine.on('exit', code => {
       thread = undefined
       const asCommanded = journal.isClosed && (!journal.own || (journal.isOver && code === 0))
-      if (!asCommanded) ended(cause || `its thread has exited with ${code}`, startedAt)
+      if (!asCommanded) ended(failure ?? new Error(`its thread has exited with ${code}`), startedAt)
     })
     for (const command of journal.commands) mine.postMessage(command)
     waitForEnd()
   }
 
-  const ended = (cause: string, startedAt: number) => {
+  const ended = ({ code, message: cause }: NodeJS.ErrnoException, startedAt: number) => {
     failures = performance.now() - startedAt < STABLE_MS ? failures + 1 : 1
     const hasFailed = !wasReady && failures >= MOST_FAILURES
-    const mayCome = NOT_NOW.test(cause)
+    const mayCome = NOT_NOW.has(code)
     if (hasFailed && failures === MOST_FAILURES) {
       const hope = mayCome ? '. It is tried again; until then connections are not steered' : ''
       const error = new AtsssError('ERR_ATSSS_LOOP', `The steering loop cannot be started: ${cause}${hope}`)

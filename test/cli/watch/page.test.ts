@@ -201,6 +201,8 @@ test('a page before there is a session, and after it', async () => {
   const watching = await WatchClient.open(path)
   other.show(watching)
   await expect.poll(() => text).toMatch(/event: past\ndata: \{"hello":\{/)
+  watching.emit('event', { type: 'event', event: 'access', at: 0, access: '3gpp', available: false, why: 'it rains' })
+  await expect.poll(() => text).toContain('"kind":"access","available":false')
   await expect.poll(() => text).toMatch(/event: moment/)
   watching.close()
   await expect.poll(() => text).toMatch(/event: gone/)

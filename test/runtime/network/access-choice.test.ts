@@ -113,17 +113,17 @@ describe('the links of accesses, as they come and go', () => {
       name: 'wlan0',
       why: 'wlan0 is the best of eth0, wlan? that is there',
     })
-    expect(links.isSuperseded('non-3gpp', '10.0.0.1')).toBe(false)
+    expect(links.isSuperseded('non-3gpp', { address: '10.0.0.1', interfaceIndex: 0 })).toBe(false)
     links.update(docked)
     expect(links.interfaces['non-3gpp']?.name).toBe('eth0')
-    expect(links.accessAt('10.0.0.1')).toBe('non-3gpp')
-    expect(links.isSuperseded('non-3gpp', '10.0.0.1')).toBe(true)
-    expect(links.isSuperseded('non-3gpp', '10.0.0.2')).toBe(false)
+    expect(links.accessOf({ address: '10.0.0.1', interfaceIndex: 0 })).toBe('non-3gpp')
+    expect(links.isSuperseded('non-3gpp', { address: '10.0.0.1', interfaceIndex: 0 })).toBe(true)
+    expect(links.isSuperseded('non-3gpp', { address: '10.0.0.2', interfaceIndex: 0 })).toBe(false)
     expect(links.address('non-3gpp', 4)).toEqual({ address: '10.0.0.2', interfaceIndex: 2 })
     links.update(undocked)
     // Ethernet has no carrier: what was sent there is lost.
-    expect(links.accessAt('10.0.0.2')).toBeUndefined()
-    expect(links.isSuperseded('non-3gpp', '10.0.0.2')).toBe(true)
+    expect(links.accessOf({ address: '10.0.0.2', interfaceIndex: 0 })).toBeUndefined()
+    expect(links.isSuperseded('non-3gpp', { address: '10.0.0.2', interfaceIndex: 0 })).toBe(true)
     expect(links.facts['non-3gpp']).toEqual({ usable: true, why: 'wlan0 is up' })
   })
 

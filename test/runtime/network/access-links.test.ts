@@ -69,9 +69,9 @@ describe('what a new subflow leaves from', () => {
 
 test('whose address it is, mapped or not', () => {
   const links = linksOf(address('192.0.2.7'), address('2001:db8::7'))
-  expect(links.accessAt('::ffff:192.0.2.7')).toBe('non-3gpp')
-  expect(links.accessAt('2001:db8::7')).toBe('non-3gpp')
-  expect(links.accessAt('192.0.2.8')).toBeUndefined()
+  expect(links.accessOf({ address: '::ffff:192.0.2.7', interfaceIndex: 0 })).toBe('non-3gpp')
+  expect(links.accessOf({ address: '2001:db8::7', interfaceIndex: 0 })).toBe('non-3gpp')
+  expect(links.accessOf({ address: '192.0.2.8', interfaceIndex: 0 })).toBeUndefined()
 })
 
 test('two names of one interface are one access', () => {
@@ -85,7 +85,7 @@ test('two names of one interface are one access', () => {
     'non-3gpp': { usable: false, why: 'wlan0 is another name of wwan0, the 3gpp access' },
   })
   expect(links.addresses('non-3gpp')).toEqual([])
-  expect(links.accessAt('192.0.2.7')).toBe('3gpp')
+  expect(links.accessOf({ address: '192.0.2.7', interfaceIndex: 0 })).toBe('3gpp')
 })
 
 describe('an address that is back before its default route', () => {

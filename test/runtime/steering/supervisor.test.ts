@@ -120,7 +120,7 @@ describe('a thread', () => {
   test('that has no descriptors: the loop has failed, and is tried again all the same, which does not keep the process', () => {
     const { threads, events, last } = supervised()
     for (let i = 0; i < 5; i++) {
-      last().emit('error', new Error('Worker initialization failure: EMFILE'))
+      last().emit('error', Object.assign(new Error('there is no room'), { code: 'ERR_WORKER_INIT_FAILED' }))
       last().emit('exit', 1)
       vi.advanceTimersByTime(5_000)
     }

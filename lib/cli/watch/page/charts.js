@@ -111,8 +111,8 @@ function placeFor(taken, x, width, { left: least, width: most }) {
   return undefined
 }
 
-function colourOf({ kind, text }) {
-  if (kind === 'access') return style(/ is lost/.test(text) ? '--bad' : '--good')
+function colourOf({ kind, available }) {
+  if (kind === 'access') return style(available ? '--good' : '--bad')
   return style(kind === 'handover' || kind === 'rules' ? '--text' : '--faint')
 }
 

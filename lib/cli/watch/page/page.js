@@ -101,7 +101,7 @@ function list(happening) {
   const when = document.createElement('time')
   when.textContent = time(happening.at)
   item.append(when, happening.text)
-  if (happening.kind === 'access') item.className = /is lost/.test(happening.text) ? 'bad' : 'good'
+  if (happening.kind === 'access') item.className = happening.available ? 'good' : 'bad'
   if (happening.kind === 'action') item.className = 'faint'
   $('happenings').prepend(item)
   while ($('happenings').children.length > KEPT) $('happenings').lastChild.remove()
