@@ -114,6 +114,8 @@ export type ErrorCode =
   | 'ERR_NAS_CIPHERED'
   /** The converter lacks the privilege to ignore SYNs on its external ports; the message says what it needs. */
   | 'ERR_CONVERTER_PRIVILEGE'
+  /** A worker process of the converter has ended before it was ready. */
+  | 'ERR_CONVERTER_WORKER'
   /** The lab lacks the privilege to make network namespaces or TUN devices; the message says what it needs. */
   | 'ERR_LAB_PRIVILEGE'
   /** The lab could not be set up or changed for another reason. */

@@ -43,6 +43,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...['errors', 'input', 'wire/*', 'runtime/kernel', 'runtime/network'],
     ...['converter/options', 'converter/relay', 'converter/outgoing', 'converter/pcp'],
   ],
+  'converter/workers': [
+    ...['errors', 'input', 'wire/*', 'runtime/kernel'],
+    ...['converter/options', 'converter/relay', 'converter/outgoing'],
+  ],
   converter: ['errors', 'input', 'wire/*', 'runtime/kernel', 'converter/*'],
   cli: [
     ...['errors', 'input', 'wire/*', 'policy/*', 'runtime/*', 'socket', 'session', 'agents', 'index'],

@@ -9,6 +9,7 @@ import {
   createConverter,
   type ListenerInfo,
   type Target,
+  type WorkerInfo,
 } from '../converter/index.js'
 import { resolveOptions } from '../converter/options/settings.js'
 import { hostAndPort } from '../input/addresses.js'
@@ -114,6 +115,12 @@ const OPTIONS = {
     help: "answer before the client's handshake is complete: a fault, for tests of clients",
   },
   ...PCP_OPTIONS,
+  workers: {
+    type: 'string',
+    value: 'N|auto',
+    help: 'processes that serve connections; auto: one for each processor',
+    unset: DEFAULTS.workers,
+  },
   grace: { type: 'string', value: 'MS', help: 'for open connections to end after SIGINT or SIGTERM', unset: 0 },
   json: { type: 'boolean', help: 'print one JSON object per line; the first has the addresses' },
   quiet: { type: 'boolean', help: 'print nothing about connections' },
@@ -177,6 +184,8 @@ export async function run(args: string[]): Promise<number> {
   }
   const pcp = pcpOptions(values)
   if (pcp) options.pcp = pcp
+  if (values.workers !== undefined)
+    options.workers = values.workers === 'auto' ? 'auto' : wholeNumber('workers', values.workers)
   const grace = values.grace === undefined ? 0 : wholeNumber('grace', values.grace)
 
   const converter = createConverter(options)
@@ -210,6 +219,7 @@ function report(converter: Converter, print: Print, quiet: boolean): void {
     const lines = [...listeners.map(listenerLine), ...pcp.map(each => `hearing PCP requests on ${place(each)}`)]
     print(lines.join('\n'), 'listening', { listeners, pcp })
   })
+  converter.on('worker', (info, change) => print(workerLine(info), 'worker', { change, ...info }))
   converter.on('degraded', what => print(`${what.message}. Remedy: ${what.remedy}`, 'degraded', what))
   converter.on('accept-error', ({ message }) => print(`not accepted: ${message}`, 'accept-error', { message }))
   if (quiet) return
@@ -232,8 +242,16 @@ function listenerLine({ address, port, protocol, fastOpen }: ListenerInfo): stri
   return `listening on ${place({ address, port })} (${protocol}, ${fastOpen ? '0-RTT' : 'no 0-RTT'})`
 }
 
-function line({ id, client, target }: ConnectionInfo): string {
-  return `#${id} ${place(client)}${target ? ` to ${place(target)}` : ''}`
+function workerLine({ worker, pid, exit, lost, restartDelay }: WorkerInfo): string {
+  const name = `worker ${worker} (process ${pid ?? 'not started'})`
+  if (!exit) return `${name} serves connections`
+  const why = exit.signal ?? (exit.code === null ? 'it could not be started' : `exit code ${exit.code}`)
+  const when = restartDelay === 0 ? 'at once' : `in ${restartDelay! / 1000} s`
+  return `${name} has ended with ${lost} connections: ${why}. It is started again ${when}`
+}
+
+function line({ id, worker, client, target }: ConnectionInfo): string {
+  return `#${worker === undefined ? '' : `${worker}.`}${id} ${place(client)}${target ? ` to ${place(target)}` : ''}`
 }
 
 function place({ address, port }: Target): string {

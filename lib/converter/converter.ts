@@ -1,22 +1,21 @@
 /** The reference Transport Converter of RFC 8803, in user space: listeners, sessions, counters. */
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, isIPv4 } from 'node:net'
 import { EventEmitter } from 'eventemitter3'
-import { PrefixSet, plainAddress } from '../input/addresses.js'
 import { emitToApplication } from '../input/application.js'
-import { interfacesNow } from '../runtime/kernel/interfaces.js'
 import { isSupported } from '../runtime/kernel/support.js'
-import { sysctlNumber } from '../runtime/kernel/sysctl.js'
 import type { ConvertErrorValue } from '../wire/convert/error.js'
 import { Incoming, type IncomingStats } from './incoming/incoming.js'
 import type { IncomingInfo } from './incoming/session.js'
 import type { ConverterOptions } from './options/options.js'
 import { resolveOptions, type Settings } from './options/settings.js'
-import { type Degraded, type Listener, noMptcp, openListener } from './outgoing/listener.js'
-import type { Target } from './outgoing/request.js'
-import { TCP_OPTION } from './outgoing/tcp-options.js'
-import { type ConnectionInfo, type Host, type Ignored, TransportSession } from './outgoing/transport-session.js'
+import { type Degraded, type ListenerInfo, noMptcp, openListener } from './outgoing/listener.js'
+import { Outgoing, type OutgoingStats } from './outgoing/outgoing.js'
+import { ownPlace } from './outgoing/own-place.js'
+import type { ConnectionInfo, Ignored } from './outgoing/transport-session.js'
 import type { Mapping, Place } from './pcp/mapping.js'
-import { Clients } from './relay/clients.js'
+import { Clients, SWEEP_INTERVAL } from './relay/clients.js'
+import { errorOf, REPORTED_NAMES, type WorkerEvent } from './workers/messages.js'
+import { type WorkerInfo, type WorkerStats, Workers } from './workers/workers.js'
 
 export interface ConverterEvents {
   /** Listening; with `pcp`, also for requests for mappings. */
@@ -41,35 +40,26 @@ export interface ConverterEvents {
   'incoming-closed': (info: IncomingInfo) => void
   /** A connection could not be accepted, usually for lack of descriptors. */
   'accept-error': (error: Error) => void
+  /**
+   * With `workers`: a worker process serves connections, or has ended before it should and is started again. Its connections are
+   * reset, without `closed`.
+   */
+  worker: (info: WorkerInfo, change: 'started' | 'ended') => void
 }
 
-export interface ListenerInfo {
-  address: string
-  port: number
-  protocol: 'mptcp' | 'tcp'
-  /** Whether the data of SYNs is taken, which 0-RTT clients need. */
-  fastOpen: boolean
-}
-
-/** Counted since the start, except `connections` and `pending`, which are of now. */
-export interface ConverterStats {
-  /** Open now; `pending`: those of them that have not been answered. */
-  connections: number
-  pending: number
-  accepted: number
-  /** Reset by their clients before they were accepted: no event reports them. */
-  abandoned: number
-  zeroRtt: number
-  mptcp: number
-  established: number
-  /** By the name of the Error TLV. */
-  refused: Partial<Record<ConvertErrorValue['name'], number>>
-  clientErrors: Partial<Record<Ignored, number>>
-  /** Bytes of all connections, ended and open. */
-  bytes: { fromClients: number; fromServers: number }
+/**
+ * Counted since the start, except `connections` and `pending`, which are of now. With `workers` all of it is as of the workers' last
+ * reports, at most a second ago.
+ */
+export interface ConverterStats extends OutgoingStats {
   /** With `pcp`: mappings, and connections of remote hosts. */
   incoming?: IncomingStats
+  /** With `workers`: of each process. */
+  workers?: WorkerStats[]
 }
+
+type EventName = EventEmitter.EventNames<ConverterEvents>
+type EventListener<E extends EventName> = EventEmitter.EventListener<ConverterEvents, E>
 
 export function createConverter(options: ConverterOptions = {}): Converter {
   return new Converter(options)
@@ -78,64 +68,79 @@ export function createConverter(options: ConverterOptions = {}): Converter {
 export class Converter extends EventEmitter<ConverterEvents> {
   readonly #settings: Settings
   readonly #clients: Clients
-  readonly #sessions = new Set<TransportSession>()
-  #listeners: Listener[] = []
-  #host: Host | undefined
+  /** In this process; without connections if there are workers. */
+  readonly #outgoing: Outgoing
+  readonly #workers: Workers | undefined
+  #isListening = false
+  #listening: ListenerInfo[] = []
+  /** What workers report before `listening` has been emitted; `undefined`: it has. */
+  #early: WorkerEvent[] | undefined
   #incoming: Incoming | undefined
   #sweep: NodeJS.Timeout | undefined
-  #ids = 0
-  /** What waits for the end of all sessions. */
-  #closedAll: (() => void)[] = []
-  #counted = { accepted: 0, abandoned: 0, zeroRtt: 0, mptcp: 0, established: 0 }
-  #refused: ConverterStats['refused'] = {}
-  #clientErrors: ConverterStats['clientErrors'] = {}
-  #bytes = { fromClients: 0, fromServers: 0 }
 
   /** Throws `ERR_ATSSS_OPTION`. */
   constructor(options: ConverterOptions) {
     super()
     this.#settings = resolveOptions(options)
     this.#clients = new Clients(this.#settings)
+    this.#outgoing = new Outgoing(this.#settings, {
+      connection: info => this.#report('connection', info),
+      established: info => this.#report('established', info),
+      refused: (info, error) => this.#report('refused', info, error),
+      ignored: (info, why) => this.#report('client-error', info, why),
+      closed: info => this.#report('closed', info),
+      notAccepted: error => this.#report('accept-error', error),
+    })
+    if (this.#settings.workers > 1)
+      this.#workers = new Workers(this.#settings, options, this.#clients, {
+        reported: event => this.#reportOfWorker(event),
+        started: info => this.#report('worker', info, 'started'),
+        ended: info => this.#report('worker', info, 'ended'),
+        notListening: error => this.#report('accept-error', error),
+      })
   }
 
-  /** Listens on all addresses; or on none, and rejects with a system error (EADDRINUSE, EACCES, EADDRNOTAVAIL, …). */
+  /**
+   * Listens on all addresses; or on none, and rejects with a system error (EADDRINUSE, EACCES, EADDRNOTAVAIL, …). With `workers`,
+   * also with ERR_ATSSS_ADDON, ERR_ATSSS_BUNDLED or ERR_CONVERTER_WORKER.
+   */
   async listen(): Promise<AddressInfo[]> {
-    if (this.#host)
+    if (this.#isListening)
       throw Object.assign(new Error('The converter is listening already'), { code: 'ERR_SERVER_ALREADY_LISTEN' })
-    this.#host = this.#makeHost()
+    this.#isListening = true
+    this.#early = []
     const lacking = new Map<string, Degraded>()
-    let isListening = false
-    const degraded = (what: Degraded) =>
-      isListening ? this.#report('degraded', what) : lacking.set(what.message, what)
-    if (this.#host.serverProtocol !== this.#settings.serverProtocol) degraded(noMptcp('connecting to servers'))
+    let isOpen = false
+    const degraded = (what: Degraded) => (isOpen ? this.#report('degraded', what) : lacking.set(what.message, what))
+    const serverProtocol = isSupported().supported ? this.#settings.serverProtocol : 'tcp'
+    if (serverProtocol !== this.#settings.serverProtocol) degraded(noMptcp('connecting to servers'))
     let pcp: Place[] = []
     try {
-      for (const where of this.#settings.listen)
-        this.#listeners.push(await openListener(where, this.#settings, socket => this.#accept(socket), degraded))
+      this.#listening = this.#workers
+        ? await this.#workers.open(serverProtocol, degraded)
+        : await this.#listenHere(serverProtocol, degraded)
       if (this.#settings.pcp) pcp = await this.#openIncoming(degraded)
     } catch (error) {
       await this.close()
       throw error
     }
-    for (const { server } of this.#listeners) server.on('error', error => this.#report('accept-error', error))
     this.#sweep = setInterval(() => {
       this.#clients.sweep(this.#settings.now())
       this.#incoming?.sweep(this.#settings.now())
     }, SWEEP_INTERVAL).unref()
-    isListening = true
+    isOpen = true
     this.#report('listening', this.listening, pcp)
     for (const what of lacking.values()) this.#report('degraded', what)
-    return this.#listeners.map(({ address }) => address)
+    for (const info of this.#workers?.running ?? []) this.#report('worker', info, 'started')
+    const early = this.#early
+    this.#early = undefined
+    for (const event of early) this.#reportOfWorker(event)
+    return this.#listening.map(({ address, port }) => ({ address, port, family: isIPv4(address) ? 'IPv4' : 'IPv6' }))
   }
 
   /** Where and how it listens now. */
   get listening(): ListenerInfo[] {
-    return this.#listeners.map(({ address: { address, port }, protocol, fastOpen }) => ({
-      address,
-      port,
-      protocol,
-      fastOpen,
-    }))
+    return this.#listening.map(info => ({ ...info }))
   }
 
   /** The clients that are reachable from outside now. */
@@ -144,58 +149,43 @@ export class Converter extends EventEmitter<ConverterEvents> {
   }
 
   stats(): ConverterStats {
-    const living = [...this.#sessions].map(({ info }) => info)
-    const sum = (side: keyof ConnectionInfo['bytes']) => living.reduce((total, { bytes }) => total + bytes[side], 0)
+    const ofWorkers = this.#workers?.stats()
     return {
-      connections: living.length,
-      pending: living.filter(({ state }) => state !== 'relaying' && state !== 'lingering').length,
-      ...this.#counted,
-      refused: { ...this.#refused },
-      clientErrors: { ...this.#clientErrors },
-      bytes: {
-        fromClients: this.#bytes.fromClients + sum('fromClient'),
-        fromServers: this.#bytes.fromServers + sum('fromServer'),
-      },
+      ...(ofWorkers?.sum ?? this.#outgoing.stats()),
       ...(this.#incoming && { incoming: this.#incoming.stats() }),
+      ...(ofWorkers && { workers: ofWorkers.workers }),
     }
   }
 
   /** Stops listening, and resets what is still open after `grace` milliseconds. Resolves when everything is closed. */
   async close({ grace = 0 }: { grace?: number } = {}): Promise<void> {
     clearInterval(this.#sweep)
-    const closed = this.#listeners
-      .splice(0)
-      .map(({ server }) => new Promise<void>(resolve => server.close(() => resolve())))
+    this.#listening = []
+    const closed = [this.#outgoing.close(), this.#workers?.close(grace)]
     const abort = () => {
-      for (const session of this.#sessions) session.abort()
+      this.#outgoing.abort()
       this.#incoming?.abort()
     }
     const deadline = grace > 0 ? setTimeout(abort, grace) : abort()
     await Promise.all([...closed, this.#incoming?.close()])
-    // The listeners do not wait for the connections to servers. An event could not be relied upon: an application's
-    // listener that throws hides it from those behind, and removeAllListeners() removes ours.
-    if (this.#sessions.size > 0)
-      await new Promise<void>(resolve => {
-        this.#closedAll.push(resolve)
-      })
     if (deadline) clearTimeout(deadline)
-    this.#host = undefined
+    this.#isListening = false
   }
 
-  #accept(socket: Socket): void {
-    // Reset while it waited to be accepted, by a client that has given up: a busy converter has others to serve.
-    if (socket.remoteAddress === undefined) {
-      this.#counted.abandoned++
-      socket.on('error', () => {}).destroy()
-      return
-    }
-    const session = new TransportSession(++this.#ids, socket, this.#host!)
-    this.#sessions.add(session)
-    this.#counted.accepted++
-    if (session.info.zeroRtt) this.#counted.zeroRtt++
-    if (session.info.protocol === 'mptcp') this.#counted.mptcp++
-    this.#report('connection', session.info)
-    session.start()
+  override on<E extends EventName>(event: E, listener: EventListener<E>, context?: unknown): this {
+    super.on(event, listener, context)
+    this.#chooseReported()
+    return this
+  }
+
+  override once<E extends EventName>(event: E, listener: EventListener<E>, context?: unknown): this {
+    super.once(event, listener, context)
+    this.#chooseReported()
+    return this
+  }
+
+  override addListener<E extends EventName>(event: E, listener: EventListener<E>, context?: unknown): this {
+    return this.on(event, listener, context)
   }
 
   #openIncoming(degraded: (what: Degraded) => void): Promise<Place[]> {
@@ -211,66 +201,32 @@ export class Converter extends EventEmitter<ConverterEvents> {
     return this.#incoming.open()
   }
 
-  /** What sessions see of this converter while it listens. */
-  #makeHost(): Host {
-    return {
-      settings: this.#settings,
-      clients: this.#clients,
-      serverProtocol: isSupported().supported ? this.#settings.serverProtocol : 'tcp',
-      place: { tcpOptions: tcpOptions(this.#settings), isSelf: target => this.#isSelf(target) },
-      established: info => {
-        this.#counted.established++
-        this.#report('established', info)
-      },
-      refused: (info, error) => {
-        this.#refused[error.name] = (this.#refused[error.name] ?? 0) + 1
-        this.#report('refused', info, error)
-      },
-      ignored: (info, why) => {
-        this.#clientErrors[why] = (this.#clientErrors[why] ?? 0) + 1
-        this.#report('client-error', info, why)
-      },
-      closed: session => {
-        this.#sessions.delete(session)
-        this.#bytes.fromClients += session.info.bytes.fromClient
-        this.#bytes.fromServers += session.info.bytes.fromServer
-        if (this.#sessions.size === 0) for (const resolve of this.#closedAll.splice(0)) resolve()
-        this.#report('closed', session.info)
-      },
+  async #listenHere(serverProtocol: 'tcp' | 'mptcp', degraded: (what: Degraded) => void): Promise<ListenerInfo[]> {
+    const listening: ListenerInfo[] = []
+    const place = ownPlace(this.#settings, () => listening)
+    this.#outgoing.begin({ clients: this.#clients, place, serverProtocol, worker: undefined })
+    for (const where of this.#settings.listen) {
+      const { server, ...info } = await openListener(where, this.#settings, this.#outgoing.accept, degraded)
+      this.#outgoing.takeOver([server])
+      listening.push(info)
     }
+    return listening
+  }
+
+  /** Events of connections cross processes: only those that have listeners. */
+  #chooseReported(): void {
+    this.#workers?.report(REPORTED_NAMES.filter(name => this.listenerCount(name) > 0))
+  }
+
+  #reportOfWorker(event: WorkerEvent): void {
+    const [name, ...args] = event
+    if (this.#early) this.#early.push(event)
+    else if (name === 'accept-error') this.#report(name, errorOf(args[0] as Parameters<typeof errorOf>[0]))
+    else this.#report(name, ...args)
   }
 
   /** Calls the application's listeners: last, when our own state is complete. */
   #report(event: keyof ConverterEvents, ...args: unknown[]): void {
     emitToApplication(this, event, ...args)
   }
-
-  #isSelf({ address, port }: Target): boolean {
-    const ours = this.#listeners.map(listener => listener.address)
-    if (!ours.some(each => each.port === port)) return false
-    // Each of 127.0.0.0/8 is this machine, although its interface has only the first.
-    if (LOOPBACK.has(address) && ours.some(each => each.port === port && isWildcard(each.address))) return true
-    return (
-      ours.some(each => each.port === port && plainAddress(each.address) === address) ||
-      Object.values(interfacesNow()).some(list => list?.some(each => plainAddress(each.address) === address))
-    )
-  }
 }
-
-function isWildcard(address: string): boolean {
-  return address === '0.0.0.0' || address === '::'
-}
-
-const LOOPBACK = new PrefixSet(['127.0.0.0/8', '::1'], '')
-
-/** The options that the kernel puts into its SYNs: the answer to an Info TLV, and what an extended Connect may list. */
-function tcpOptions({ protocol }: Settings): Set<number> {
-  const kinds = new Set<number>()
-  if (sysctlNumber('net.ipv4.tcp_sack')) kinds.add(TCP_OPTION.sackPermitted)
-  if (sysctlNumber('net.ipv4.tcp_timestamps')) kinds.add(TCP_OPTION.timestamps)
-  if (protocol === 'mptcp' && isSupported().supported) kinds.add(TCP_OPTION.mptcp)
-  return kinds
-}
-
-/** Milliseconds. Sweeping visits every client. */
-const SWEEP_INTERVAL = 10_000

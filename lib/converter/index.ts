@@ -17,14 +17,15 @@ export {
   type ConverterEvents,
   type ConverterStats,
   createConverter,
-  type ListenerInfo,
 } from './converter.js'
 export type { IncomingStats } from './incoming/incoming.js'
 export type { IncomingFailure, IncomingInfo } from './incoming/session.js'
 export type { ListenAddress } from './options/listen-address.js'
 export type { ConverterOptions, CookieOptions } from './options/options.js'
 export type { PcpOptions } from './options/pcp.js'
-export type { Degraded } from './outgoing/listener.js'
+export type { Degraded, ListenerInfo } from './outgoing/listener.js'
+export type { OutgoingStats } from './outgoing/outgoing.js'
 export type { NotConvert, Target } from './outgoing/request.js'
 export type { ConnectionInfo, Ignored } from './outgoing/transport-session.js'
 export type { Mapping, Path, Place } from './pcp/mapping.js'
+export type { WorkerInfo, WorkerStats } from './workers/workers.js'

@@ -162,7 +162,20 @@ export interface ConverterOptions {
    */
   pcp?: boolean | PcpOptions
   /**
-   * The clock, in milliseconds since 1970: for tests of cookies and limits.
+   * How many processes serve connections; `'auto'`: as many as the machine has processors for this one (`os.availableParallelism()`).
+   * With 1, it is this process itself. With more, each worker process has its own listening sockets, among which the kernel divides the
+   * connections (SO_REUSEPORT), and this process has the rest: mappings and connections from remote hosts (`pcp`), events, statistics.
+   * Needs the addon. A worker that ends is started again: event `worker`.
+   *
+   * The limits on connections are those of all workers together. For some milliseconds, one client's connections to several workers may
+   * exceed them. `errorsPerSecond` applies to each worker.
+   *
+   * @defaultValue 1
+   * @remarks Range 1…256.
+   */
+  workers?: number | 'auto'
+  /**
+   * The clock, in milliseconds since 1970: for tests of cookies and limits. Not with `workers`, which have clocks of their own.
    *
    * @defaultValue Date.now
    */

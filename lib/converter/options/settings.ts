@@ -1,5 +1,6 @@
 /** The one place where a converter's options are checked. Inside, nothing is optional. */
 import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { PrefixSet } from '../../input/addresses.js'
 import { callApplication } from '../../input/application.js'
 import { flag, integer, invalid, isBytes, OptionNames, oneOf } from '../../input/check.js'
@@ -29,6 +30,8 @@ export interface Settings extends ClientLimits {
   answerEarly: boolean
   /** `undefined`: clients are not reachable from outside. */
   pcp: PcpSettings | undefined
+  /** Processes that serve connections; 1: this one. */
+  workers: number
   now: () => number
 }
 
@@ -80,6 +83,7 @@ export function resolveOptions(options: ConverterOptions): Settings {
   const count = (name: keyof typeof DEFAULTS & keyof ConverterOptions, least: number, most: number) =>
     integer(name, options[name], least, most, DEFAULTS[name])
   const listen = listenAddresses(options.listen ?? ['127.0.0.1:0'])
+  const workers = workerCount(options.workers)
   return {
     listen,
     protocol: oneOf('protocol', options.protocol, ['mptcp', 'tcp'], 'mptcp'),
@@ -103,14 +107,16 @@ export function resolveOptions(options: ConverterOptions): Settings {
     backlog: count('backlog', 1, 65_535),
     answerEarly: flag('answerEarly', options.answerEarly, false),
     pcp: pcpSettings(options.pcp, listen),
-    now: clock(options.now),
+    workers,
+    now: clock(options.now, workers),
   }
 }
 
 const NAMES = [
   ...['listen', 'protocol', 'fastOpen', 'serverProtocol', 'allow', 'allowedTargets', 'forbiddenTargets', 'hairpinning'],
   ...['allowLoopback', 'cookies', 'messageTimeout', 'connectTimeout', 'idleTimeout', 'lingerTimeout', 'maxConnections'],
-  ...['maxPerClient', 'maxPendingPerClient', 'errorsPerSecond', 'retryDelay', 'backlog', 'answerEarly', 'pcp', 'now'],
+  ...['maxPerClient', 'maxPendingPerClient', 'errorsPerSecond', 'retryDelay', 'backlog', 'answerEarly', 'pcp'],
+  ...['workers', 'now'],
 ]
 
 function listenAddresses(given: NonNullable<ConverterOptions['listen']>): ListenAddress[] {
@@ -148,8 +154,19 @@ function pcpSettings(given: ConverterOptions['pcp'], listen: readonly ListenAddr
   return resolvePcp(options, listen)
 }
 
-function clock(given: unknown): () => number {
+function workerCount(given: unknown): number {
+  if (given === undefined) return 1
+  if (given === 'auto') return Math.min(availableParallelism(), MOST_WORKERS)
+  if (!Number.isInteger(given) || (given as number) < 1 || (given as number) > MOST_WORKERS)
+    throw invalid('workers', `'auto' or an integer in 1…${MOST_WORKERS}`, given)
+  return given as number
+}
+
+const MOST_WORKERS = 256
+
+function clock(given: unknown, workers: number): () => number {
   if (given === undefined) return Date.now
+  if (workers > 1) throw invalid('now', 'left out if there are several workers: each has its own clock', given)
   if (typeof given !== 'function') throw invalid('now', 'a function', given)
   // The application's code: what it throws is not ours to handle, and a limit needs a time.
   return () => callApplication(given as () => number) ?? Date.now()

@@ -1,8 +1,16 @@
-/** One listening socket: with MPTCP and Fast Open if the system has them, and a report of what is missing. */
+/** Listening sockets: with MPTCP and Fast Open if the system has them, and a report of what is missing. */
 
 import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from 'node:net'
 import { hostAndPort } from '../../input/addresses.js'
-import { IPPROTO_TCP, IPV6_V6ONLY, int, SO_REUSEADDR, SOL_IPV6, SOL_SOCKET } from '../../runtime/kernel/constants.js'
+import {
+  IPPROTO_TCP,
+  IPV6_V6ONLY,
+  int,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOL_IPV6,
+  SOL_SOCKET,
+} from '../../runtime/kernel/constants.js'
 import { serverFastOpen, takeSynData } from '../../runtime/kernel/fast-open.js'
 import type { Addon } from '../../runtime/kernel/native.js'
 import { isSupported, lacksMptcp, mptcpSocket } from '../../runtime/kernel/support.js'
@@ -10,12 +18,22 @@ import type { ListenAddress } from '../options/listen-address.js'
 import type { Settings } from '../options/settings.js'
 import { addon } from '../relay/kernel.js'
 
-export interface Listener {
-  server: Server
-  address: AddressInfo
+export interface ListenerInfo {
+  address: string
+  port: number
   protocol: 'mptcp' | 'tcp'
-  /** Whether the data of SYNs is taken. */
+  /** Whether the data of SYNs is taken, which 0-RTT clients need. */
   fastOpen: boolean
+}
+
+/** A listening socket, and the server that accepts from it. */
+export interface Listener extends ListenerInfo {
+  server: Server
+}
+
+/** A listening socket that is the addon's. */
+export interface ListeningSocket extends ListenerInfo {
+  fd: number
 }
 
 /** Something that this machine lacks: the converter works without it. */
@@ -41,38 +59,90 @@ export async function openListener(
   accept: (socket: Socket) => void,
   degraded: (what: Degraded) => void,
 ): Promise<Listener> {
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
   const native = addon()
   if (!native) {
     degraded(NO_ADDON)
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
     await listening(server, { host: where.host, port: where.port, ipv6Only: true }, settings.backlog)
-    return { server, address: server.address() as AddressInfo, protocol: 'tcp', fastOpen: false }
+    const { address, port } = server.address() as AddressInfo
+    return { server, address, port, protocol: 'tcp', fastOpen: false }
   }
+  const { fd, ...info } = openListeningSocket(native, where, settings, degraded)
+  // From here on the descriptor belongs to libuv.
+  native.release(fd)
+  try {
+    return { ...info, server: await acceptFrom(fd, settings, accept) }
+  } catch (error) {
+    throw placed(error as NodeJS.ErrnoException, where)
+  }
+}
+
+/** Hands what arrives at a listening socket to `accept`. The descriptor becomes the server's. */
+export async function acceptFrom(fd: number, settings: Settings, accept: (socket: Socket) => void): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
+  // Node listens again, with the backlog of this argument; without it, with 511.
+  await listening(server, { fd }, settings.backlog)
+  return server
+}
+
+/**
+ * Binds a socket and lets it listen; the connections wait in its queue. Throws as `openListener`.
+ *
+ * @param shared whether other sockets may listen on the same address and port, of which the kernel then chooses one for each
+ * connection (SO_REUSEPORT)
+ */
+export function openListeningSocket(
+  native: Addon,
+  where: ListenAddress,
+  settings: Settings,
+  degraded: (what: Degraded) => void,
+  shared = false,
+): ListeningSocket {
   try {
     const { fd, protocol } = openSocket(native, where, settings, degraded)
-    let fastOpen = false
     try {
-      native.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
-      if (!isIPv4(where.host)) native.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(1))
-      native.bind(fd, where.host, where.port)
+      bindSocket(native, fd, where, shared)
+      let fastOpen = false
       if (settings.fastOpen) {
         const lacking = lacksFastOpen(fd, settings.backlog)
         fastOpen = lacking === undefined
         if (lacking) degraded(lacking)
       }
       native.listen(fd, settings.backlog)
+      const { address, port } = native.getsockname(fd)
+      return { fd, address, port, protocol, fastOpen }
     } catch (error) {
       native.close(fd)
       throw error
     }
-    // From here on the descriptor belongs to libuv.
-    native.release(fd)
-    // Node listens again, with the backlog of this argument; without it, with 511.
-    await listening(server, { fd }, settings.backlog)
-    return { server, address: server.address() as AddressInfo, protocol, fastOpen }
   } catch (error) {
     throw placed(error as NodeJS.ErrnoException, where)
   }
+}
+
+/**
+ * The port that is free at this address: the one that is named, or any. With SO_REUSEPORT alone, a second converter of the same
+ * user would silently take a part of the first one's clients. Throws as `openListener`.
+ */
+export function freePort(native: Addon, where: ListenAddress): number {
+  try {
+    const fd = native.socket(isIPv4(where.host) ? 4 : 6, IPPROTO_TCP)
+    try {
+      bindSocket(native, fd, where, false)
+      return native.getsockname(fd).port
+    } finally {
+      native.close(fd)
+    }
+  } catch (error) {
+    throw placed(error as NodeJS.ErrnoException, where)
+  }
+}
+
+function bindSocket(native: Addon, fd: number, { host, port }: ListenAddress, shared: boolean): void {
+  native.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1))
+  if (shared) native.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, int(1))
+  if (!isIPv4(host)) native.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, int(1))
+  native.bind(fd, host, port)
 }
 
 function openSocket(

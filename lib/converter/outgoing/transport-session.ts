@@ -21,8 +21,10 @@ import { type NotConvert, type Request, readRequest, type Target } from './reque
 import { synAckOptions, TCP_OPTION } from './tcp-options.js'
 
 export interface ConnectionInfo {
-  /** Counts up from 1 within a converter. */
+  /** Counts up from 1 within a converter; with `workers`, within a worker process. */
   readonly id: number
+  /** With `workers`: the number of the worker process that has the connection, from 1. */
+  readonly worker?: number
   readonly client: Target
   /** The server that was asked for. */
   target?: Target
@@ -51,6 +53,7 @@ export interface Host {
   readonly clients: Clients
   /** The setting, or `tcp` where there is no MPTCP. */
   readonly serverProtocol: 'tcp' | 'mptcp'
+  readonly worker: number | undefined
   established(info: ConnectionInfo): void
   refused(info: ConnectionInfo, error: ConvertErrorValue): void
   ignored(info: ConnectionInfo, why: Ignored): void
@@ -78,6 +81,7 @@ export class TransportSession {
     this.#key = clientKey(address)
     this.info = {
       id,
+      ...(host.worker !== undefined && { worker: host.worker }),
       client: { address, port: client.remotePort ?? 0 },
       state: 'reading',
       protocol: isMptcp(client) ? 'mptcp' : 'tcp',

@@ -18,12 +18,21 @@ export interface Admission {
   close(): void
 }
 
+/** What one process of a converter holds of a client: connections, and those of them that have not been answered. */
+export type Share = readonly [client: string, connections: number, pending: number]
+
 type Excess = 'connections' | 'connections of this client' | 'pending requests of this client'
 
 export class Clients {
   readonly #limits: ClientLimits
   readonly #held = new Map<string, Held>()
   #connections = 0
+  /** What the other processes hold. */
+  readonly #elsewhere = new Map<string, Share>()
+  #connectionsElsewhere = 0
+  /** Clients whose shares have changed; `undefined`: there are no other processes. */
+  #changed: Set<string> | undefined
+  #noteChange = (): void => {}
 
   constructor(limits: ClientLimits) {
     this.#limits = limits
@@ -41,18 +50,22 @@ export class Clients {
   /** Counts a connection in, as pending; or returns the limit that it would exceed, and counts nothing. */
   admit(client: string): Admission | Excess {
     const held = this.#of(client)
-    if (this.#connections >= this.#limits.maxConnections) return 'connections'
-    if (held.connections >= this.#limits.maxPerClient) return 'connections of this client'
+    const [, connections, pending] = this.#elsewhere.get(client) ?? NOTHING
+    const limits = this.#limits
+    if (this.#connections + this.#connectionsElsewhere >= limits.maxConnections) return 'connections'
+    if (held.connections + connections >= limits.maxPerClient) return 'connections of this client'
     // RFC 8803 §9.3: "the Transport Converter SHOULD rate-limit the number of pending requests for a given Client."
-    if (held.pending >= this.#limits.maxPendingPerClient) return 'pending requests of this client'
+    if (held.pending + pending >= limits.maxPendingPerClient) return 'pending requests of this client'
     this.#connections++
     held.connections++
     held.pending++
+    this.#hasChanged(client)
     let state: 'pending' | 'settled' | 'closed' = 'pending'
     const settle = () => {
       if (state !== 'pending') return
       state = 'settled'
       held.pending--
+      this.#hasChanged(client)
     }
     const close = () => {
       settle()
@@ -60,6 +73,7 @@ export class Clients {
       state = 'closed'
       this.#connections--
       held.connections--
+      this.#hasChanged(client)
       if (held.connections === 0 && held.errors === 0) this.#held.delete(client)
     }
     return { settle, close }
@@ -78,11 +92,47 @@ export class Clients {
     return true
   }
 
+  /**
+   * Begins to share the limits with other processes.
+   *
+   * @param changed called at the first change after this, and after each `takeChanges`
+   */
+  share(changed: () => void): void {
+    this.#changed = new Set()
+    this.#noteChange = changed
+  }
+
+  /** What this process holds now of the clients whose shares have changed. */
+  takeChanges(): Share[] {
+    const clients = [...(this.#changed ?? [])]
+    this.#changed?.clear()
+    return clients.map(client => {
+      const { connections = 0, pending = 0 } = this.#held.get(client) ?? {}
+      return [client, connections, pending]
+    })
+  }
+
+  /** What the other processes hold now of these clients. */
+  heldElsewhere(shares: readonly Share[]): void {
+    for (const share of shares) {
+      const [client, connections] = share
+      this.#connectionsElsewhere += connections - (this.#elsewhere.get(client)?.[1] ?? 0)
+      if (connections > 0) this.#elsewhere.set(client, share)
+      else this.#elsewhere.delete(client)
+    }
+  }
+
   /** Forgets the clients that have no connection and were sent no error within this second. */
   sweep(now: number): void {
     const second = Math.floor(now / 1000)
     for (const [client, held] of this.#held)
       if (held.connections === 0 && held.second !== second) this.#held.delete(client)
+  }
+
+  #hasChanged(client: string): void {
+    if (!this.#changed || this.#changed.has(client)) return
+    this.#changed.add(client)
+    if (this.#changed.size === 1) this.#noteChange()
   }
 
   #of(client: string): Held {
@@ -91,3 +141,7 @@ export class Clients {
     return held
   }
 }
+
+const NOTHING: Share = ['', 0, 0]
+/** Milliseconds. Sweeping visits every client. */
+export const SWEEP_INTERVAL = 10_000
