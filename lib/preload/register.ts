@@ -2,19 +2,16 @@
  * `node --import atsss/register app.js`: takes the connections of an unmodified application, configured by a file (docs/preload.md).
  * A wrong configuration ends the process before the application begins.
  */
-import type { Socket } from 'node:net'
-import { debuglog } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
-import { hostAndPort } from '../input/addresses.js'
 import type { MptcpOptions } from '../input/options.js'
 import { native } from '../runtime/kernel/native.js'
 import type { SessionOptions } from '../session/options.js'
 import { MaPduSession } from '../session/session.js'
+import { debugLine } from '../socket/channels.js'
 import type { Config } from './config.js'
 import { DISABLE, findConfig } from './find-config.js'
 import { preload } from './preload.js'
 
-const debug = debuglog('atsss')
 let sessionOfPreload: (() => MaPduSession) | undefined
 
 if (['', '0'].includes(process.env[DISABLE] ?? '')) register()
@@ -34,7 +31,7 @@ function register(): void {
     if (!usable(config)) return
     if (isSession(config.via)) sessionOfPreload = sessionOf(config.via)
     preload(sessionOfPreload ?? (config.via as MptcpOptions), config.preload)
-    debug('configuration: %s', origin)
+    debugLine(undefined, () => `configuration: ${origin}`)
   } catch (error) {
     // The main thread writes a worker thread's standard error, after the worker has ended.
     if (!isMainThread) throw error
@@ -66,24 +63,12 @@ function sessionOf(options: SessionOptions): () => MaPduSession {
     made = session
     const told = new Set<string>()
     session.on('degraded', ({ what, message }) => {
-      debug('degraded (%s): %s', what, message)
       if (what === 'fallback' || told.has(message)) return
       told.add(message)
       process.emitWarning(message, { type: 'AtsssWarning' })
     })
-    session.on('access', ({ access, available, why }) => debug('%s available: %s (%s)', access, available, why))
-    session.on('action', ({ socket, action, error }) =>
-      debug('%s: %s: %s%s', placeOf(socket), action.do, action.why, error ? ` (${error})` : ''),
-    )
     return session
   }
-}
-
-/** With the time: debuglog has none. */
-function placeOf(socket: Socket | undefined): string {
-  const at = new Date().toISOString()
-  if (socket?.remoteAddress === undefined) return at
-  return `${at} ${hostAndPort(socket.remoteAddress, socket.remotePort ?? 0)} from port ${socket.localPort}`
 }
 
 function isSession(via: SessionOptions | MptcpOptions): via is SessionOptions {

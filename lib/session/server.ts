@@ -14,6 +14,7 @@ import { type Received, Reception, type RefusalReason } from '../runtime/incomin
 import { synDataNotTaken } from '../runtime/kernel/fast-open.js'
 import { native } from '../runtime/kernel/native.js'
 import { type LinkMonitor, type NetworkState, openLinkMonitor } from '../runtime/network/link-monitor.js'
+import { isFollowed, noteConnected } from '../socket/channels.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import { PCP_PROTOCOL } from '../wire/pcp/index.js'
 import { acceptSocket, destinationOf } from './accept.js'
@@ -345,7 +346,8 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     steering.steer(socket, destination, access, { fd, remote: undefined, family: peer.family })
     this.#connections.add(socket)
     steering.reportDegraded(permitted)
-    emitToApplication(this, 'connection', socket)
+    if (isFollowed()) noteConnected(socket, destination, socket.mptcp, steering.session, true)
+    if (!socket.destroyed) emitToApplication(this, 'connection', socket)
   }
 
   /** The session's, which also notices when a connection of this server has ended, as net.Server does. */

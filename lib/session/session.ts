@@ -16,6 +16,7 @@ import { callForm } from '../socket/call-form.js'
 import { connectAs } from '../socket/connect.js'
 import { type MptcpConnectOptions, MptcpSocket, type SocketConstructorOpts } from '../socket/socket.js'
 import type { DecodeContainerOptions } from '../wire/atsss/container.js'
+import { noteCreated, noteReady, noteSessionClosed, noteSessionEvent } from './channels.js'
 import type { Explanation, SessionEvents, SessionUpdate } from './events.js'
 import {
   refuseSessionOptions,
@@ -60,7 +61,7 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const settings = resolveSession(options)
     resolveOptions(options, true)
     this.#given = options
-    this.#steering = new SessionSteering(settings, options.rules ?? DEFAULT_RULES, this.#emit, () => {
+    this.#steering = new SessionSteering(this, settings, options.rules ?? DEFAULT_RULES, this.#emit, () => {
       this.#useNetwork()
       for (const server of this.#servers) server.convertersReplaced()
     })
@@ -69,6 +70,9 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const { watch } = settings
     const watchFailed = ({ message }: Error) => this.#emit('degraded', { what: 'watch', message })
     this.#watch = watch && watchSession(this, watch, watchFailed)
+    noteCreated(this)
+    const ready = (level: SteeringLevel) => process.nextTick(() => noteReady(this, level))
+    this.ready.then(ready, () => {}) // the event `degraded` reports it as well
   }
 
   /** What can be done about subflows here; rejects when the steering loop cannot run. */
@@ -212,11 +216,13 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     this.#steering.close()
     this.#watch?.close()
     for (const server of [...this.#servers]) server.close()
+    noteSessionClosed(this)
   }
 
   readonly #emit: EmitSessionEvent = (event, ...args) => {
     const own: { emit(event: string, ...args: unknown[]): boolean } = this.ownEvents // what TypeScript cannot match: an event and the arguments of the same one
     own.emit(event, ...args)
+    noteSessionEvent(this, event, args)
     emitToApplication(this, event, ...args)
   }
 

@@ -51,6 +51,8 @@ export class SessionSteering {
   readonly ready: Promise<SteeringLevel>
   /** Resolves when the accesses are known, or are not in time: new connections wait for this. */
   readonly #answered: Promise<void>
+  /** For what is published of its connections. */
+  readonly session: object
   readonly #settings: SessionSettings
   readonly #emit: EmitSessionEvent
   readonly #controller: ControllerHost
@@ -89,10 +91,18 @@ export class SessionSteering {
   #isLooking = false
 
   /**
+   * @param session for what is published of its connections
    * @param networkChanged called when the network has named its converters, before the application is notified
    * @throws ERR_ATSSS_RULE, ERR_ATSSS_STEERING, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED
    */
-  constructor(settings: SessionSettings, rules: RulesInput, emit: EmitSessionEvent, networkChanged: () => void) {
+  constructor(
+    session: object,
+    settings: SessionSettings,
+    rules: RulesInput,
+    emit: EmitSessionEvent,
+    networkChanged: () => void,
+  ) {
+    this.session = session
     this.#networkChanged = networkChanged
     const first = readRules([], rules, settings.container)
     refuseUnenforceable(rules, first.rules, settings)
@@ -195,6 +205,7 @@ export class SessionSteering {
   steererOf(socket: () => MptcpSocket): Steerer {
     let host = ''
     return {
+      session: this.session,
       route: destination => {
         host = destination.host
         return this.#route(destination)

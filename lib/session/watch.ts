@@ -9,6 +9,7 @@ import {
   type WatchedRule,
 } from '../runtime/watch/messages.js'
 import { WatchServer } from '../runtime/watch/server.js'
+import { connectionId } from '../socket/channels.js'
 import type { MptcpSocket } from '../socket/socket.js'
 import type { SessionEvents } from './events.js'
 import type { AccessStats, SessionStats } from './stats.js'
@@ -31,13 +32,6 @@ export function watchSession(
   { path, control = false }: WatchOptions,
   failed: (error: Error) => void,
 ): WatchServer {
-  const ids = new WeakMap<MptcpSocket, number>()
-  let lastId = 0
-  const idOf = (socket: MptcpSocket) => {
-    const id = ids.get(socket) ?? ++lastId
-    ids.set(socket, id)
-    return id
-  }
   const update = (rules: unknown) => void session.update(rules)
   const interfaces = () => {
     const { accesses } = session.stats()
@@ -54,7 +48,7 @@ export function watchSession(
         control,
         ...interfaces(),
       }),
-      snapshot: () => snapshotOf(session.stats(), idOf),
+      snapshot: () => snapshotOf(session.stats()),
       update: control ? update : undefined,
     },
     path,
@@ -62,10 +56,10 @@ export function watchSession(
   const at = () => ({ type: 'event' as const, at: Date.now() })
   session.ownEvents.on('access', change => server.broadcast({ ...at(), event: 'access', ...change }))
   session.ownEvents.on('action', ({ socket, ...change }) =>
-    server.broadcast({ ...at(), event: 'action', connection: socket && idOf(socket), ...change }),
+    server.broadcast({ ...at(), event: 'action', connection: socket && connectionId(socket), ...change }),
   )
   session.ownEvents.on('handover', ({ socket, ...change }) =>
-    server.broadcast({ ...at(), event: 'handover', connection: socket && idOf(socket), ...change }),
+    server.broadcast({ ...at(), event: 'handover', connection: socket && connectionId(socket), ...change }),
   )
   session.ownEvents.on('degraded', ({ message }) => server.broadcast({ ...at(), event: 'degraded', message }))
   session.ownEvents.on('problem', ({ message }) => server.broadcast({ ...at(), event: 'problem', message }))
@@ -74,7 +68,7 @@ export function watchSession(
   return server
 }
 
-function snapshotOf(stats: SessionStats, idOf: (socket: MptcpSocket) => number): Snapshot {
+function snapshotOf(stats: SessionStats): Snapshot {
   const { level, accesses, rules, connections, handovers, lastHandover, fallbacks } = stats
   const most = [...connections].sort((a, b) => total(b) - total(a)).slice(0, CONNECTIONS_SHOWN)
   return {
@@ -94,7 +88,7 @@ function snapshotOf(stats: SessionStats, idOf: (socket: MptcpSocket) => number):
     connections: most.map(({ socket, rule, ...rest }): WatchedConnection => {
       const { fallback, convert, interface: name, converter } = socket.mptcp
       const got = { fallback, convert, interface: name, converter: converter?.name }
-      return { id: idOf(socket), rule: rule?.precedence, ...rest, ...got }
+      return { id: connectionId(socket), rule: rule?.precedence, ...rest, ...got }
     }),
     connectionsOpen: connections.length,
     handovers,

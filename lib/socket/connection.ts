@@ -8,6 +8,7 @@ import { emptyReport, type MptcpReport, shared } from '../runtime/connect/report
 import type { Steerer } from '../runtime/connect/steerer.js'
 import { checkForConnections, setOptionsOnHandle } from '../runtime/kernel/node-socket.js'
 import { closeLikeTcp } from '../runtime/stream/lingering-close.js'
+import { isFollowed, noteBegun, noteClosed, noteConnectError, noteConnected } from './channels.js'
 
 /** What is to happen to a socket's connection besides. One object for many sockets. */
 export interface ConnectionHooks {
@@ -58,8 +59,13 @@ export class Connection {
       // What was set on it did not reach the connection, which was not there.
       if (secureSocket && secureSocket !== socket) setOptionsOnHandle(secureSocket)
     }
+    const place = () => ({ host: String(options.host || 'localhost'), port: Number(options.port) })
+    const established = () => {
+      if (isFollowed()) noteConnected(socket, place(), connection.report, steerer?.session)
+    }
     const left = hooks.left && (() => hooks.left?.(socket))
-    connection.#connecting = new Connecting(socket, options, settings, memory, opened, steerer, left)
+    connection.#connecting = new Connecting(socket, options, settings, memory, opened, established, steerer, left)
+    if (isFollowed()) noteBegun(socket, place())
     connection.#report = connection.#connecting.report
     return connection
   }
@@ -119,7 +125,11 @@ export class Connection {
 
   /** To be called just before the handle is closed. @param error why, unless the application closes it */
   closing(error: Error | null): void {
-    if (this.#connecting) this.#steerer?.failed?.(error ?? undefined)
+    const { session } = this.#steerer ?? {}
+    if (this.#connecting) {
+      this.#steerer?.failed?.(error ?? undefined)
+      if (isFollowed()) noteConnectError(this.#socket, this.#connecting.place, error ?? undefined, session)
+    } else if (isFollowed()) noteClosed(this.#socket, error ?? undefined, session)
     this.cancel()
     this.#hooks.closing?.(this.#socket)
     this.#steerer?.closing?.()

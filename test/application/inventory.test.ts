@@ -37,7 +37,7 @@ describe('this library does not listen to what the application holds: an earlier
       ...["#external.on('lost'", "#external.on('problem'"],
     ],
     // The session is not the application's.
-    'preload/register.ts': ["session.on('degraded'", "session.on('access'", "session.on('action'"],
+    'preload/register.ts': ["session.on('degraded'"],
   }
   const ours = (name: string) => /\bownEvents$/.test(name)
   /** A converter's sockets and servers are its own. */

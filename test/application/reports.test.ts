@@ -14,7 +14,7 @@ vi.mock('../../lib/runtime/steering/host.js', () => ({
   },
 }))
 
-test('access, action, interface, restored: the session has taken in what is reported, and takes in what comes next', async () => {
+test('access, action, handover, interface, restored: the session has taken in what is reported, and takes in what comes next', async () => {
   const session = new MaPduSession({ accesses: { '3gpp': ['wwan0', 'usb0'], 'non-3gpp': 'wlan0' } })
   const seen: string[] = []
   session.on('access', ({ access, available }) => {
@@ -24,6 +24,10 @@ test('access, action, interface, restored: the session has taken in what is repo
   session.on('action', ({ action, error }) => {
     seen.push(`${action.do}: ${error}`)
     throw new Error(`action ${seen.length}`)
+  })
+  session.on('handover', ({ to, gapMs }) => {
+    seen.push(`to ${to} after ${gapMs} ms, as stats() says: ${session.stats().lastHandover?.gapMs}`)
+    throw new Error(`handover ${seen.length}`)
   })
   session.on('interface', ({ access, interface: name }) => {
     seen.push(`${access} uses ${name}, as stats() says: ${session.stats().accesses[access].interface}`)
@@ -45,6 +49,7 @@ test('access, action, interface, restored: the session has taken in what is repo
       interface: { name: 'usb0', why: 'wwan0 is not there' },
       isMissing: false,
     })
+    loop.report({ event: 'handover', token: 7, from: 'non-3gpp', to: '3gpp', gapMs: 45, why: 'wanted' })
     loop.report({ event: 'helper-back' })
     loop.report({ event: 'access', access: 'non-3gpp', available: false, why: 'the link' })
   })
@@ -54,11 +59,12 @@ test('access, action, interface, restored: the session has taken in what is repo
     'create: undefined',
     'create: EPERM',
     '3gpp uses usb0, as stats() says: usb0',
+    'to 3gpp after 45 ms, as stats() says: 45',
     'helper restored',
     'non-3gpp false, as stats() says: false',
   ])
   expect(uncaught.map(({ origin, message }) => `${origin} ${message}`)).toEqual(
-    ['access 1', 'access 2', 'action 3', 'action 4', 'interface 5', 'restored 6', 'access 7'].map(
+    ['access 1', 'access 2', 'action 3', 'action 4', 'interface 5', 'handover 6', 'restored 7', 'access 8'].map(
       message => `uncaughtException ${message}`,
     ),
   )

@@ -25,7 +25,7 @@ const lines = (uncaught: Uncaught[]) => uncaught.map(({ origin, message }) => `$
 
 /** In reports.test.ts and server.test.ts. */
 const ELSEWHERE = {
-  session: ['access', 'action', 'interface', 'restored'] satisfies (keyof SessionEvents)[],
+  session: ['access', 'action', 'handover', 'interface', 'restored'] satisfies (keyof SessionEvents)[],
   server: ['connection', 'drop', 'mapping'] satisfies (keyof SessionServerEvents)[],
 }
 

@@ -104,7 +104,7 @@ describe('watching a session', () => {
     expect(shown).toMatchObject({
       accesses: { 'non-3gpp': { why: 'lo has no address', interface: 'lo' }, '3gpp': { available: false } },
       rules: [{ precedence: 255, steering: { mode: 'active-standby', active: 'non-3gpp' }, connections: 1 }],
-      connections: [{ id: 1, host: '127.0.0.1', port, rule: 255, handovers: 0 }],
+      connections: [{ id: expect.any(Number), host: '127.0.0.1', port, rule: 255, handovers: 0 }],
       connectionsOpen: 1,
     })
     expect(shown.accesses['non-3gpp'].bytesSent).toBeGreaterThanOrEqual(5000)

@@ -66,6 +66,7 @@ export class Connecting {
   readonly #opened: () => void
   readonly #steerer: Steerer | undefined
   readonly #left: (() => void) | undefined
+  readonly #established: () => void
   #dial: Dial | undefined
   /** Cancels the clock of `connectTimeout`. */
   #deadline: (() => void) | undefined
@@ -91,6 +92,7 @@ export class Connecting {
 
   /**
    * @param opened called once the handle is open, to set on it what was set on the socket before
+   * @param established called just before the listeners of `'connect'`
    * @param steerer chooses the interfaces, in place of the options
    * @param left called when the steerer leaves the connection to Node
    */
@@ -100,6 +102,7 @@ export class Connecting {
     settings: Settings,
     memory: ConverterMemory,
     opened: () => void,
+    established: () => void,
     steerer?: Steerer,
     left?: () => void,
   ) {
@@ -107,6 +110,7 @@ export class Connecting {
     this.#left = left
     this.#socket = socket
     this.#opened = opened
+    this.#established = established
     this.#options = options
     this.#settings = settings
     const attemptDelay = nodesAttemptDelay(options)
@@ -121,6 +125,12 @@ export class Connecting {
       ...(steerer?.lookup && { lookup: steerer.lookup }),
       ...(steerer?.translate && { translate: (address, device) => steerer.translate?.(address, device) }),
     }
+  }
+
+  /** What it leads to, as the application has named it. */
+  get place(): { host: string; port: number } {
+    const { host, port } = this.#options
+    return { host: String(host || 'localhost'), port: Number(port) }
   }
 
   /** The options for Node's own `connect`. */
@@ -463,6 +473,8 @@ export class Connecting {
     this.#opened()
     this.#writeRest()
     if (socket.destroyed) return // by the callback of a write, or a listener of the session
+    this.#established()
+    if (socket.destroyed) return // by a subscriber of a diagnostics channel
     // As Node does after its own connect: an exception in a listener ends it.
     if (!emitToApplication(socket, 'connect') || !emitToApplication(socket, 'ready')) return
     if (!socket.isPaused()) socket.read(0)

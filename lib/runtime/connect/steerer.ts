@@ -29,6 +29,8 @@ export interface Route {
 }
 
 export interface Steerer {
+  /** The session, for what is published of its connections. */
+  readonly session?: object
   /** Whether to leave a resolved destination to Node, which connects by plain TCP. */
   leaves?(addresses: readonly { address: string; family: number }[]): boolean
   /** In place of dns.lookup, for names of destinations and of converters. */

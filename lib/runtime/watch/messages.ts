@@ -67,7 +67,7 @@ export interface WatchedRule {
 }
 
 export interface WatchedConnection extends Pick<MptcpReport, 'fallback' | 'convert' | 'interface'> {
-  /** Unique in this process. */
+  /** Unique in the session's thread. */
   id: number
   host: string
   port: number
