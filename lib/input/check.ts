@@ -146,14 +146,12 @@ export class OptionNames {
    */
   refuseMisspelled(options: object, path = ''): void {
     for (const name of Object.keys(options)) {
-      if (this.#passed.has(name)) continue
       const near = this.#near(name)
-      if (near !== undefined)
-        throw new AtsssError(
-          'ERR_ATSSS_OPTION',
-          `Misspelled option "${path}${name}" should be "${this.#singulars.get(near) ?? near}"`,
-        )
-      if (this.#passed.size < MOST_PASSED) this.#passed.add(name)
+      if (near === undefined) continue
+      throw new AtsssError(
+        'ERR_ATSSS_OPTION',
+        `Misspelled option "${path}${name}" should be "${this.#singulars.get(near) ?? near}"`,
+      )
     }
   }
 
@@ -182,13 +180,16 @@ export class OptionNames {
   others<T extends object>(options: T): T {
     const others = { ...options }
     for (const name of Object.keys(options))
-      if (this.#ours.includes(name) || (!this.#passed.has(name) && this.#near(name) !== undefined))
-        Reflect.deleteProperty(others, name)
+      if (this.#ours.includes(name) || this.#near(name) !== undefined) Reflect.deleteProperty(others, name)
     return others
   }
 
+  /** @returns what a name that is neither ours nor known to be another's was probably meant to be */
   #near(name: string): string | undefined {
-    return nearest(name, [...this.#ours, ...this.#singulars.keys()], ONE_LETTER)
+    if (this.#passed.has(name)) return undefined
+    const near = nearest(name, [...this.#ours, ...this.#singulars.keys()], ONE_LETTER)
+    if (near === undefined && this.#passed.size < MOST_PASSED) this.#passed.add(name)
+    return near
   }
 }
 
