@@ -1,41 +1,45 @@
 /**
- * Makes the package's tarball, with prebuilt binaries:
+ * Makes the package's tarball, with prebuilt binaries for the systems that scripts/prebuilds.ts knows:
  *
- *   npm run pack [-- linux-x64 ...]
+ *   npm run pack [-- --all | linux-x64 ...]
  *
- * for the systems that scripts/prebuilds.ts knows. If it fails, prebuilds/ and dist/ are as they were before. It fails if publint or arethetypeswrong finds a fault in the tarball.
+ * Everything is built in a copy of the checkout, in build-pack/, so dist/ and prebuilds/ stay as they are whatever happens. It fails
+ * if publint or arethetypeswrong finds a fault in the tarball.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
-const run = (command: string, ...args: string[]) =>
-  execFileSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+// Inside the checkout: what runs there finds the node_modules of the checkout.
+const copy = `${root}build-pack`
+process.on('exit', () => rmSync(copy, { recursive: true, force: true }))
 
-// Without old output: binaries of another version, and modules that have been renamed since.
-remade('prebuilds', () => run(process.execPath, '--import', 'tsx', 'scripts/prebuilds.ts', ...process.argv.slice(2)))
-remade('dist', () => run('npm', 'run', '--silent', 'build:lib'))
+copySources()
+run(copy, process.execPath, '--import', 'tsx', 'scripts/prebuilds.ts', ...process.argv.slice(2))
+run(copy, 'npm', 'run', '--silent', 'build:lib')
 // Skip `prepare`, which would build everything again.
-run('npm', 'pack', '--silent', '--ignore-scripts')
+run(copy, 'npm', 'pack', '--silent', '--ignore-scripts', '--pack-destination', root)
 
 const { name, version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { name: string; version: string }
 const tarball = `${name}-${version}.tgz`
-run('node_modules/.bin/publint', 'run', tarball, '--strict')
+run(root, 'node_modules/.bin/publint', 'run', tarball, '--strict')
 // The package has ES modules only: require() loads them on every supported Node.
-run('node_modules/.bin/attw', tarball, '--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm', '--quiet')
+run(root, 'node_modules/.bin/attw', tarball, '--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm', '--quiet')
 
-/** Makes a folder again. If that fails, the program ends, and the folder is the one that was there. */
-function remade(folder: string, make: () => void): void {
-  const [path, before] = [`${root}${folder}`, `${root}build-before-${folder}`]
-  if (!existsSync(before) && existsSync(path)) renameSync(path, before) // else an interrupted run has left it
-  rmSync(path, { recursive: true, force: true })
+/** Not what was built, and nothing hidden. */
+function copySources(): void {
+  rmSync(copy, { recursive: true, force: true })
+  mkdirSync(copy)
+  for (const each of readdirSync(root))
+    if (!/^(\..*|build.*|dist|prebuilds|node_modules|coverage|reference|demo-report)$|\.tgz$/.test(each))
+      cpSync(`${root}${each}`, `${copy}/${each}`, { recursive: true })
+}
+
+function run(folder: string, command: string, ...args: string[]): void {
   try {
-    make()
+    execFileSync(command, args, { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] })
   } catch {
-    rmSync(path, { recursive: true, force: true })
-    if (existsSync(before)) renameSync(before, path)
     process.exit(1) // what has failed has said why
   }
-  rmSync(before, { recursive: true, force: true })
 }

@@ -17,7 +17,7 @@ import { type OptionTable, optionLines, parseArguments, UsageError } from './arg
 import { gather } from './doctor/facts.js'
 import type { Action, Finding, Fix } from './doctor/finding.js'
 import { findings } from './doctor/findings.js'
-import { aboutPath, probe } from './doctor/probe.js'
+import { aboutPath, probe, withCause } from './doctor/probe.js'
 import { type Colours, coloursFor, progress } from './terminal.js'
 import { VIA_OPTIONS, viaOptions } from './via.js'
 
@@ -79,24 +79,29 @@ async function examine(
   if (facts.addon !== undefined) return all
 
   const busy = progress()
-  const devices = accesses ? BOTH.map(access => accesses[access]) : [options.interface]
+  const ways = accesses
+    ? BOTH.map(access => ({
+        device: accesses[access],
+        needs: ['mptcp', `access-${access}`, `route-${accesses[access]}`],
+      }))
+    : [{ device: options.interface, needs: ['mptcp', `route-${options.interface}`] }]
   const allowLoopback = options.allowLoopback ?? false
   const destination = values.destination === undefined ? undefined : parseDestination([values.destination])
+  const paths: Finding[] = []
   for (const [index, converter] of converters.entries())
-    for (const device of devices) {
+    for (const { device, needs } of ways) {
       busy.say(`trying ${converter.name}${device === undefined ? '' : ` over ${device}`}`)
-      const path = aboutPath(await probe({ interface: device, converter, destination, allowLoopback }), index + 1)
-      all.push(facts.mptcp === undefined || path.state === 'good' ? path : { ...path, ...WITHOUT_MPTCP })
+      const tried = await probe({ interface: device, converter, destination, allowLoopback })
+      paths.push(
+        withCause(
+          aboutPath(tried, index + 1),
+          all.filter(({ id }) => needs.includes(id)),
+        ),
+      )
     }
   busy.end()
-  return all
+  return [...all, ...paths]
 }
-
-/** It is not the converter's fault. */
-const WITHOUT_MPTCP = {
-  why: 'this system opens no MPTCP sockets: see "MPTCP in the kernel", and fix that first',
-  fixes: [],
-} as const
 
 /** Of several interfaces of an access, the one that a session would use now. */
 async function interfacesNow(config: AccessConfigs): Promise<Record<AccessType, string>> {

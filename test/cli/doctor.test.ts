@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { blackholes, type Facts, type Interface } from '../../lib/cli/doctor/facts.js'
 import { findings } from '../../lib/cli/doctor/findings.js'
 import { aboutHoles, versionOf } from '../../lib/cli/doctor/known-holes.js'
-import { aboutPath, type Probe, probe } from '../../lib/cli/doctor/probe.js'
+import { aboutPath, type Probe, probe, withCause } from '../../lib/cli/doctor/probe.js'
 import { type SubflowInterface, trySubflowInterface } from '../../lib/cli/doctor/subflow-trial.js'
 import { resolveOptions } from '../../lib/input/options.js'
 import { kindOf } from '../../lib/runtime/network/interface-kind.js'
@@ -302,7 +302,7 @@ describe('what is wrong, how bad that is, and the first fix', () => {
     const all = findings({ ...GOOD, interfaces: [down, wwan] }, accesses)
     expect(all.find(({ id }) => id === 'access-3gpp')).toMatchObject({
       state: 'bad',
-      found: 'there is no interface wwan1',
+      found: 'there is no interface wwan1 (there are: wlan0, wwan0)',
     })
     expect(all.find(({ id }) => id === 'access-non-3gpp')).toMatchObject({
       state: 'bad',
@@ -523,6 +523,26 @@ describe('the path to a converter', () => {
     expect(finding.state).toBe(state)
     expect(finding.found).toContain(found)
     expect(finding.fixes.length > 0).toBe(state !== 'good')
+  })
+
+  test('what is wrong on this machine is not the fault of the converter: MPTCP switched off, no route', () => {
+    const lost = aboutPath({ ...GOOD_PATH, mptcp: false })
+    const facts = { ...GOOD, mptcp: 'it is off', interfaces: [wlan, { ...wwan, routes: [] }] }
+    const all = findings(facts, { '3gpp': 'wwan0', 'non-3gpp': 'wlan0' })
+    const needed = (...ids: string[]) =>
+      withCause(
+        lost,
+        all.filter(({ id }) => ids.includes(id)),
+      )
+    expect(needed('mptcp', 'access-non-3gpp', 'route-wlan0')).toEqual({
+      ...lost,
+      why: 'fix this first: MPTCP in the kernel (Linux 6.12.118: it is off)',
+      fixes: [],
+    })
+    expect(needed('access-3gpp', 'route-wwan0').why).toBe('fix this first: Default route over wwan0 (none)')
+    expect(needed('access-non-3gpp', 'route-wlan0')).toEqual(lost)
+    const good = aboutPath(GOOD_PATH)
+    expect(withCause(good, all)).toEqual(good)
   })
 
   test('a second converter has findings with ids of their own', () => {

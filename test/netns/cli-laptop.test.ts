@@ -79,13 +79,33 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
           fixes: [{ command: 'sysctl -w net.ipv4.conf.usb0.rp_filter=2' }],
         })
         expect(of('route-usb0')).toMatchObject({ state: 'bad', found: 'none' })
-        expect(of('path-usb0')).toMatchObject({ state: 'bad', found: expect.stringContaining('not reachable: ') })
+        expect(of('path-usb0')).toMatchObject({
+          state: 'bad',
+          found: expect.stringContaining('not reachable: '),
+          why: 'fix this first: Default route over usb0 (none)',
+        })
         expect(of('path-wlan0')).toMatchObject({ state: 'good' })
         expect(status).toBe(1)
       } finally {
         const back =
           'echo 0 > /proc/sys/net/ipv4/conf/usb0/rp_filter; ip route add default via 10.2.0.1 dev usb0 metric 200'
         await laptop.run('laptop', 'sh', '-c', back)
+      }
+    })
+
+    test('MPTCP switched off: that is what to fix, and not the converter', async () => {
+      await laptop.run('laptop', 'sh', '-c', 'echo 0 > /proc/sys/net/mptcp/enabled')
+      try {
+        const { status, of } = await doctor(...ACCESSES)
+        expect(of('mptcp')).toMatchObject({ state: 'bad', fixes: [{ command: 'sysctl -w net.mptcp.enabled=1' }] })
+        for (const device of ['wlan0', 'usb0'])
+          expect(of(`path-${device}`)).toMatchObject({
+            why: expect.stringMatching(/^fix this first: MPTCP/),
+            fixes: [],
+          })
+        expect(status).toBe(1)
+      } finally {
+        await laptop.run('laptop', 'sh', '-c', 'echo 1 > /proc/sys/net/mptcp/enabled')
       }
     })
 

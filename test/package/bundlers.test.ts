@@ -89,13 +89,14 @@ describe('CommonJS', () => {
   test.each([
     ['nodenext', [], []],
     ['node16', ['TS1479'], ['--module', 'node16', '--moduleResolution', 'node16']],
-    ['node10', ['TS2307'], ['--module', 'commonjs', '--moduleResolution', 'node10', '--ignoreDeprecations', '6.0']],
-  ])('TypeScript, %s: %j', async (_name, codes, options) => {
+    ['node16, by import()', [], ['--module', 'node16', '--moduleResolution', 'node16']],
+    ['node10', [], ['--module', 'commonjs', '--moduleResolution', 'node10', '--ignoreDeprecations', '6.0']],
+  ])('TypeScript, %s: %j', async (name, codes, options) => {
     writeFileSync(join(folder, 'package.json'), '{"type":"commonjs"}')
-    writeFileSync(
-      join(folder, 'app.ts'),
-      "import { connect } from 'atsss'\nimport { HttpAgent } from 'atsss/http'\nconsole.log(connect, HttpAgent)\n",
-    )
+    const imports = name.includes('import()')
+      ? "import('atsss').then(({ connect }) => console.log(connect))\nimport('atsss/http').then(({ HttpAgent }) => console.log(HttpAgent))\n"
+      : "import { connect } from 'atsss'\nimport { HttpAgent } from 'atsss/http'\nconsole.log(connect, HttpAgent)\n"
+    writeFileSync(join(folder, 'app.ts'), `${imports}export {}\n`)
     const given = options.length > 0 ? options : ['--module', 'nodenext', '--moduleResolution', 'nodenext']
     const args = [
       TSC,

@@ -103,7 +103,7 @@ function aboutChoice(interfaces: readonly Interface[], usable: readonly Interfac
     found: list || 'only loopback',
     why: good
       ? accesses !== undefined
-        ? 'there are two accesses'
+        ? 'a handover needs two that are up and have an address'
         : likely
           ? `there are two accesses: --3gpp ${cellular} --non-3gpp ${other} looks right`
           : 'there are two accesses; choose which is 3gpp and which is non-3gpp'
@@ -144,13 +144,18 @@ function configured(access: AccessType, accesses: NonNullable<Accesses>, interfa
   return {
     ...about,
     state: good ? 'good' : 'bad',
-    found: found === undefined ? `there is no interface ${name}` : otherName + inWords(found),
+    found: found === undefined ? missing(name, interfaces) : otherName + inWords(found),
     why: 'to be used, it must be up and have carrier and an address',
     fixes:
       good || found === undefined || found.up
         ? []
         : [{ command: `ip link set ${name} up`, action: { do: 'run', argv: ['ip', 'link', 'set', name, 'up'] } }],
   }
+}
+
+function missing(name: string, interfaces: readonly Interface[]): string {
+  const there = interfaces.map(each => each.name).join(', ')
+  return `there is no interface ${name} (there ${there === '' ? 'is only loopback' : `are: ${there}`})`
 }
 
 function interfaceNamed(name: string, interfaces: readonly Interface[]): Interface | undefined {

@@ -215,3 +215,14 @@ export function aboutPath(path: Probe, number = 1): Finding {
   const refused = answer === 'connected' ? '' : `; ${REFUSED_ITSELF}`
   return { ...about, state: 'good', found, why: `a Convert message needs no extra round trip${refused}`, fixes: [] }
 }
+
+/**
+ * A path that cannot work because of something on this machine: then that is what to fix. Pure.
+ *
+ * @param needed findings about what the path needs
+ */
+export function withCause(path: Finding, needed: readonly Finding[]): Finding {
+  const cause = needed.find(({ state }) => state === 'bad')
+  if (cause === undefined || path.state === 'good') return path
+  return { ...path, why: `fix this first: ${cause.title} (${cause.found})`, fixes: [] }
+}
