@@ -25,6 +25,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'what is missing on this machine, why it matters, how to fix it',
     load: () => import('./doctor.js'),
   },
+  init: { summary: 'write atsss.json: looks at the interfaces, and asks', load: () => import('./init.js') },
   connect: { summary: 'netcat over MPTCP, converters and rules', load: () => import('./connect.js') },
   watch: { summary: 'a running session, live, in the terminal or on a page', load: () => import('./watch.js') },
   status: { summary: 'all sessions of this machine, a line for each', load: () => import('./status.js') },

@@ -17,6 +17,7 @@ import { type OptionTable, optionLines, parseArguments, UsageError } from './arg
 import { gather } from './doctor/facts.js'
 import type { Action, Finding, Fix } from './doctor/finding.js'
 import { findings } from './doctor/findings.js'
+import { aboutOnline, askOnline, PUBLIC_SERVER } from './doctor/online.js'
 import { aboutPath, probe, withCause } from './doctor/probe.js'
 import { type Colours, coloursFor, progress } from './terminal.js'
 import { VIA_OPTIONS, viaOptions } from './via.js'
@@ -29,6 +30,10 @@ const OPTIONS = {
     help: 'what to ask the converters to connect to',
     unset: 'themselves',
   },
+  online: {
+    type: 'boolean',
+    help: `also connect to ${PUBLIC_SERVER.host}, a public server, over each access: does MPTCP get through the Internet?`,
+  },
   all: { type: 'boolean', help: 'also show what is good' },
   json: { type: 'boolean', help: 'print findings with id, title, state (good, warning, bad), found, why, fixes' },
   fix: { type: 'boolean', help: 'print the commands that fix what was found' },
@@ -39,7 +44,8 @@ export const help = `Usage: atsss doctor [options]
 
 Checks everything that must hold: Node and the addon, MPTCP in the kernel and its path manager, capabilities, Fast
 Open, interfaces, addresses and routes; and tries the path to each converter over each access. Prints what is not
-good, and the commands that fix it, to be pasted. Without --fix --yes it changes nothing.
+good, and the commands that fix it, to be pasted. Without --fix --yes it changes nothing. It connects to the converters
+only; with --online, to a public server too.
 
 ${optionLines(OPTIONS)}
 
@@ -65,7 +71,7 @@ export async function run(args: string[]): Promise<number> {
 }
 
 async function examine(
-  values: Parameters<typeof viaOptions>[0] & { destination?: string | undefined },
+  values: Parameters<typeof viaOptions>[0] & { destination?: string | undefined; online?: boolean | undefined },
 ): Promise<Finding[]> {
   const options = viaOptions(values)
   const named = options.accesses && resolveSession(options as SessionOptions).accesses
@@ -88,16 +94,23 @@ async function examine(
   const allowLoopback = options.allowLoopback ?? false
   const destination = values.destination === undefined ? undefined : parseDestination([values.destination])
   const paths: Finding[] = []
+  const add = (path: Finding, needs: readonly string[]) =>
+    paths.push(
+      withCause(
+        path,
+        all.filter(({ id }) => needs.includes(id)),
+      ),
+    )
   for (const [index, converter] of converters.entries())
     for (const { device, needs } of ways) {
       busy.say(`trying ${converter.name}${device === undefined ? '' : ` over ${device}`}`)
       const tried = await probe({ interface: device, converter, destination, allowLoopback })
-      paths.push(
-        withCause(
-          aboutPath(tried, index + 1),
-          all.filter(({ id }) => needs.includes(id)),
-        ),
-      )
+      add(aboutPath(tried, index + 1), needs)
+    }
+  if (values.online)
+    for (const { device, needs } of ways) {
+      busy.say(`trying ${PUBLIC_SERVER.host}${device === undefined ? '' : ` over ${device}`}`)
+      add(aboutOnline(await askOnline(device)), needs)
     }
   busy.end()
   return [...all, ...paths]
@@ -114,7 +127,7 @@ async function interfacesNow(config: AccessConfigs): Promise<Record<AccessType, 
 
 function printText(all: readonly Finding[], showAll: boolean): void {
   const colours = coloursFor(process.stdout)
-  const shown = all.filter(({ state, id }) => showAll || state !== 'good' || id.startsWith('path-'))
+  const shown = all.filter(({ state, id }) => showAll || state !== 'good' || /^(path|online)-/.test(id))
   const lines = shown.flatMap(finding => findingLines(finding, colours))
   const block = all.filter(({ state }) => state !== 'good').flatMap(toPaste)
   if (block.length > 0)

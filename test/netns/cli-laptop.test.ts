@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Finding } from '../../lib/cli/doctor/finding.js'
 import { pathManagerSetting } from '../../lib/runtime/kernel/sysctl.js'
@@ -139,6 +139,32 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
       })
     })
 
+    test('--online: a stand-in for the public server, over each access; nothing is asked without it', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'atsss-online-'))
+      onTestFinished(() => rmSync(folder, { recursive: true }))
+      writeFileSync(join(folder, 'hosts'), `${SERVER} check.mptcp.dev\n`)
+      const standIn = `
+        import { createServer } from './dist/index.js'
+        for (const port of [443, 80])
+          createServer(socket => {
+            socket.on('error', () => {}).once('data', () =>
+              socket.end(\`HTTP/1.0 200 OK\\r\\n\\r\\nYou are \${socket.mptcp.protocol === 'mptcp' ? '' : 'not '}using MPTCP.\\n\`))
+          }).listen(port, '${SERVER}', () => console.log(port))`
+      const server = laptop.spawn('internet', process.execPath, '--input-type=module', '-e', standIn)
+      await once(server.stdout, 'data')
+      const program = `mount --bind ${folder}/hosts /etc/hosts && exec ${process.execPath} dist/cli/main.js doctor --json`
+      const run = (options: string) => laptop.run('laptop', 'unshare', '-m', 'sh', '-c', `${program} ${options}`)
+      const { stdout } = await run(`--online ${ACCESSES.slice(0, 4).join(' ')}`)
+      const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+      for (const device of ['wlan0', 'usb0'])
+        expect(findings.find(({ id }) => id === `online-${device}`)).toMatchObject({
+          state: 'good',
+          found: 'check.mptcp.dev, port 443: MPTCP; port 80: MPTCP, and it says "You are using MPTCP"',
+        })
+      expect((await run('')).stdout).not.toContain('check.mptcp.dev')
+      server.kill('SIGKILL')
+    })
+
     test('--fix prints, --fix --yes carries out, and only that', async () => {
       const read = async (name: string) => (await laptop.run('laptop', 'cat', `/proc/sys/net/${name}`)).stdout.trim()
       await laptop.run(
@@ -245,6 +271,39 @@ laptopTest.describe('atsss on a laptop with two networks', () => {
     const bad = await laptop.atsss('connect', '--tls', '--servername', 'localhost', ...place)
     expect([bad.status, bad.stdout]).toEqual([1, ''])
     expect(bad.stderr).toMatch(/self-signed certificate/)
+  })
+
+  test('init: which interface is which access by what they are, and a configuration that works', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'atsss-init-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    // The ends of veth pairs are virtual: for this command sysfs says what they stand for.
+    const port = join(folder, 'devices/usb1/1-5/1-5:1.0')
+    for (const path of ['net/wlan0/phy80211', 'net/usb0', 'rndis_host', port])
+      mkdirSync(resolve(folder, path), { recursive: true })
+    symlinkSync(join(folder, 'rndis_host'), join(port, 'driver'))
+    symlinkSync(port, join(folder, 'net/usb0/device'))
+    const config = join(folder, 'atsss.json')
+    const script = `mount --bind ${folder}/net /sys/class/net && exec ${process.execPath} dist/cli/main.js init --yes --config ${config}`
+    const { status, stdout, stderr } = await laptop.run(
+      'laptop',
+      'unshare',
+      '-m',
+      'sh',
+      '-c',
+      `${script} --converter ${PLACE}`,
+    )
+    expect([status, stdout]).toEqual([0, expect.stringContaining(`npx atsss doctor --config ${config}`)])
+    expect(stderr).toMatch(/^ {2}wlan0 +Wi-Fi +10\.1\.0\.2$/m)
+    expect(JSON.parse(readFileSync(config, 'utf8'))).toMatchObject({
+      ...{ accesses: { '3gpp': 'usb0', 'non-3gpp': 'wlan0' }, converters: [PLACE], rules: 'handover' },
+    })
+    const { of } = await doctor('--config', config)
+    for (const device of ['wlan0', 'usb0']) expect(of(`path-${device}`)).toMatchObject({ state: 'good' })
+    const unknown = await laptop.atsss('init', '--yes', '--config', `${config}.other`)
+    expect([unknown.status, unknown.stderr]).toEqual([
+      1,
+      expect.stringMatching(/no modem and no phone, and no Ethernet and no Wi-Fi: name the interfaces/),
+    ])
   })
 
   test('explain: the access goes by the links', async () => {

@@ -52,11 +52,11 @@ export function whyChosen(
   link: Link,
   kindOf: (name: string) => InterfaceKind,
 ): string {
-  if (choices?.some(choice => typeof choice !== 'string')) return `${link.name} is ${KINDS[kindOf(link.name)]}`
+  if (choices?.some(choice => typeof choice !== 'string')) return `${link.name} is ${KIND_IN_WORDS[kindOf(link.name)]}`
   return `${link.name} is the best of ${names} that is there`
 }
 
-const KINDS: Readonly<Record<InterfaceKind, string>> = {
+export const KIND_IN_WORDS: Readonly<Record<InterfaceKind, string>> = {
   ethernet: 'Ethernet',
   wifi: 'Wi-Fi',
   wwan: 'a modem',
