@@ -31,6 +31,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   socket: ['errors', 'input', 'wire/*', 'policy/*', 'runtime/*'],
   session: ['errors', 'input', 'wire/*', 'policy/*', 'runtime/*', 'socket'],
   agents: ['errors', 'input', 'wire/*', 'policy/*', 'runtime/*', 'socket', 'session'],
+  prometheus: ['errors', 'input', 'wire/*', 'policy/*', 'runtime/*', 'socket', 'session'],
   index: ['errors', 'input', 'wire/*', 'policy/*', 'runtime/*', 'socket', 'session'],
   // These stand beside the front door: nothing in it imports them.
   lab: ['errors', 'input', 'wire/*'],

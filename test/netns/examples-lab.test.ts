@@ -50,15 +50,15 @@ labTest('8-metrics: what Prometheus reads', async () => {
     return Number(line.split(' ').at(-1))
   }
   await expect
-    .poll(() => read('atsss_bytes_total{access="non-3gpp",direction="received"}'), { timeout: 15_000 })
+    .poll(() => read('atsss_access_bytes_total{access="non-3gpp",direction="received"}'), { timeout: 15_000 })
     .toBeGreaterThan(100)
-  const before = await read('atsss_bytes_total{access="non-3gpp",direction="sent"}')
+  const before = await read('atsss_access_bytes_total{access="non-3gpp",direction="sent"}')
   await expect
-    .poll(() => read('atsss_bytes_total{access="non-3gpp",direction="sent"}'), { timeout: 15_000 })
+    .poll(() => read('atsss_access_bytes_total{access="non-3gpp",direction="sent"}'), { timeout: 15_000 })
     .toBeGreaterThan(before)
   expect(await read('atsss_access_available{access="3gpp"}')).toBe(1)
   expect(await read('atsss_access_rtt_seconds{access="non-3gpp",direction="sent"}')).toBeGreaterThan(0.015)
-  expect(await read('atsss_handovers_total')).toBe(0)
+  expect(await read('atsss_handovers_total{to="3gpp"}')).toBe(0)
   lab.child.kill('SIGTERM')
   expect((await lab.ended).status).toBe(128 + 15)
 })

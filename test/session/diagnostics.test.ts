@@ -1,4 +1,5 @@
 /** What is published on diagnostics channels, and with NODE_DEBUG=atsss. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
@@ -74,8 +75,14 @@ for (const controller of ['inline', 'worker'] as const)
 test('of connections without a session, and of those that fail or are given up', async () => {
   const { of } = follow()
   const port = await echo()
-  const socket = connect(port, 'localhost')
+  const context = new AsyncLocalStorage<string>()
+  const contexts: unknown[] = []
+  const note = () => void contexts.push(context.getStore())
+  diagnostics.subscribe('atsss:connection:connected', note)
+  const socket = context.run('a request', () => connect(port, 'localhost'))
   await once(socket, 'connect')
+  diagnostics.unsubscribe('atsss:connection:connected', note)
+  expect(contexts).toEqual(['a request'])
   socket.end().resume()
   await once(socket, 'close')
   const closed = { socket, session: undefined, host: 'localhost', port, error: undefined }
