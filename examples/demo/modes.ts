@@ -53,7 +53,7 @@ export async function showModes(session: DemoSession, meter: Meter, direction: D
   }
   say(table(rows))
   say(`  Bytes as the links count them, headers included; the longest gap as the ${RECEIVERS[direction]} sees it.\n`)
-  const title = `A ${NAMES[direction]} of 20 MB under each steering mode`
+  const title = `${direction === 'down' ? 'A download' : 'An upload'} of 20 MB under each steering mode`
   return { title, readings: meter.between(from, Date.now(), direction), marks }
 }
 

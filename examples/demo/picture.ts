@@ -14,10 +14,15 @@ export interface Mark {
   note?: string
 }
 
-const COLORS = { wifi: '#3f7fbf', cell: '#eda24a' }
-const INK = '#1f2a37'
-const FAINT = '#64707d'
-const GRID = '#e3e7eb'
+/** By the viewer's preference: light, or dark. */
+const STYLE = `<style>
+text, .ink { fill: #1f2a37 } .faint { fill: #64707d } .paper { fill: #fdfdfc } .wifi { fill: #3f7fbf } .cell { fill: #eda24a }
+.grid { stroke: #e3e7eb } .axis { stroke: #64707d } .mark { stroke: #1f2a37; stroke-opacity: 0.55; stroke-dasharray: 3 3 }
+@media (prefers-color-scheme: dark) {
+text, .ink { fill: #e6edf3 } .faint { fill: #9aa7b4 } .paper { fill: #0d1117 } .wifi { fill: #4c93dd } .cell { fill: #d9893a }
+.grid { stroke: #262d36 } .axis { stroke: #9aa7b4 } .mark { stroke: #e6edf3 }
+}
+</style>`
 
 const WIDTH = 1200
 const LEFT = 72
@@ -25,10 +30,11 @@ const RIGHT = WIDTH - 32
 const HEAD = 96
 const PLOT_HEIGHT = 210
 const ROW_HEIGHT = 38
-/** Average width of a character in a label. */
-const LABEL_WIDTH = 7.2
+/** Average widths of a character, in bold and in the smaller second line. */
+const LABEL_WIDTH = 8.2
+const NOTE_WIDTH = 6.6
 
-export function picture(panels: Panel[]): string {
+export function picture(panels: Panel[], heading = 'Steering by ATSSS rules'): string {
   const drawn: string[] = []
   let y = HEAD
   for (const panel of panels) {
@@ -36,10 +42,11 @@ export function picture(panels: Panel[]): string {
     drawn.push(svg)
     y += height
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" font-family="'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif" font-size="13" fill="${INK}">
-<rect width="100%" height="100%" fill="#fdfdfc"/>
-<text x="${LEFT}" y="46" font-size="22" font-weight="600">Steering by ATSSS rules</text>
-<text x="${LEFT}" y="68" fill="${FAINT}">What goes over each access in the direction of the transfer, in Mbit/s, as the links count it</text>
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" font-family="'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif" font-size="13">
+${STYLE}
+<rect class="paper" width="100%" height="100%"/>
+<text x="${LEFT}" y="46" font-size="22" font-weight="600">${escaped(heading)}</text>
+<text x="${LEFT}" y="68" class="faint">What goes over each access in the direction of the transfer, in Mbit/s, as the links count it</text>
 ${legend()}
 ${drawn.join('\n')}
 </svg>
@@ -47,12 +54,9 @@ ${drawn.join('\n')}
 }
 
 function legend(): string {
-  const entry = (x: number, color: string, name: string) =>
-    `<rect x="${x}" y="35" width="14" height="14" rx="2" fill="${color}"/><text x="${x + 21}" y="46.5">${name}</text>`
-  return (
-    entry(RIGHT - 362, COLORS.wifi, 'Wi-Fi (50 Mbit/s)') +
-    entry(RIGHT - 190, COLORS.cell, 'Cellular (20 Mbit/s), on top')
-  )
+  const entry = (x: number, access: 'wifi' | 'cell', name: string) =>
+    `<rect x="${x}" y="35" width="14" height="14" rx="2" class="${access}"/><text x="${x + 21}" y="46.5">${name}</text>`
+  return entry(RIGHT - 362, 'wifi', 'Wi-Fi (50 Mbit/s)') + entry(RIGHT - 190, 'cell', 'Cellular (20 Mbit/s), on top')
 }
 
 function drawPanel({ title, readings, marks }: Panel, y: number): { svg: string; height: number } {
@@ -67,10 +71,10 @@ function drawPanel({ title, readings, marks }: Panel, y: number): { svg: string;
   const across = (at: number) => LEFT + ((at - from) / (to - from)) * (RIGHT - LEFT)
   const up = (mbps: number) => bottom - (mbps / top) * PLOT_HEIGHT
 
-  const area = (low: (rate: Rate) => number, high: (rate: Rate) => number, color: string) => {
+  const area = (low: (rate: Rate) => number, high: (rate: Rate) => number, access: 'wifi' | 'cell') => {
     const edge = (of: (rate: Rate) => number) =>
       samples.flatMap(rate => [rate.from, rate.to].map(at => `${n(across(at))},${n(up(of(rate)))}`))
-    return `<polygon points="${[...edge(high), ...edge(low).reverse()].join(' ')}" fill="${color}"/>`
+    return `<polygon points="${[...edge(high), ...edge(low).reverse()].join(' ')}" class="${access}"/>`
   }
   const parts = [
     `<text x="${LEFT}" y="${y + 14}" font-size="16" font-weight="600">${escaped(title)}</text>`,
@@ -78,12 +82,12 @@ function drawPanel({ title, readings, marks }: Panel, y: number): { svg: string;
     area(
       () => 0,
       ({ wifi }) => wifi,
-      COLORS.wifi,
+      'wifi',
     ),
     area(
       ({ wifi }) => wifi,
       ({ wifi, cell }) => wifi + cell,
-      COLORS.cell,
+      'cell',
     ),
     ...xAxis(from, to, across, bottom),
     ...placed.map(mark => drawMark(mark, plotTop, bottom)),
@@ -117,19 +121,19 @@ function yAxis(top: number, up: (mbps: number) => number): string[] {
   const lines: string[] = []
   for (let mbps = 0; mbps <= top; mbps += step)
     lines.push(
-      `<line x1="${LEFT}" x2="${RIGHT}" y1="${n(up(mbps))}" y2="${n(up(mbps))}" stroke="${GRID}"/>` +
-        `<text x="${LEFT - 10}" y="${n(up(mbps) + 4.5)}" text-anchor="end" fill="${FAINT}">${mbps}</text>`,
+      `<line x1="${LEFT}" x2="${RIGHT}" y1="${n(up(mbps))}" y2="${n(up(mbps))}" class="grid"/>` +
+        `<text x="${LEFT - 10}" y="${n(up(mbps) + 4.5)}" text-anchor="end" class="faint">${mbps}</text>`,
     )
   return lines
 }
 
 function xAxis(from: number, to: number, across: (at: number) => number, bottom: number): string[] {
-  const lines = [`<line x1="${LEFT}" x2="${RIGHT}" y1="${bottom}" y2="${bottom}" stroke="${FAINT}"/>`]
+  const lines = [`<line x1="${LEFT}" x2="${RIGHT}" y1="${bottom}" y2="${bottom}" class="axis"/>`]
   for (let second = 0; from + second * 1000 <= to; second += 2) {
     const x = n(across(from + second * 1000))
     lines.push(
-      `<line x1="${x}" x2="${x}" y1="${bottom}" y2="${bottom + 5}" stroke="${FAINT}"/>` +
-        `<text x="${x}" y="${bottom + 20}" text-anchor="middle" fill="${FAINT}">${second}${second === 0 ? ' s' : ''}</text>`,
+      `<line x1="${x}" x2="${x}" y1="${bottom}" y2="${bottom + 5}" class="axis"/>` +
+        `<text x="${x}" y="${bottom + 20}" text-anchor="middle" class="faint">${second}${second === 0 ? ' s' : ''}</text>`,
     )
   }
   return lines
@@ -150,7 +154,7 @@ function placeLabels(marks: Mark[], across: (at: number) => number): PlacedMark[
     .toSorted((a, b) => b.at - a.at)
     .map(mark => {
       const x = across(mark.at)
-      const width = Math.max(mark.label.length, mark.note?.length ?? 0) * LABEL_WIDTH + 10
+      const width = Math.max(mark.label.length * LABEL_WIDTH, (mark.note?.length ?? 0) * NOTE_WIDTH) + 10
       const leftward = x + width > WIDTH
       const [begin, end] = leftward ? [x - width, x] : [x, x + width]
       let row = 0
@@ -164,8 +168,8 @@ function drawMark({ x, row, leftward, label, note }: PlacedMark, plotTop: number
   const y = plotTop - row * ROW_HEIGHT - 20
   const anchor = leftward ? `x="${n(x - 6)}" text-anchor="end"` : `x="${n(x + 6)}"`
   const text = `<text ${anchor} y="${y}" font-weight="600">${escaped(label)}</text>`
-  const second = note ? `<text ${anchor} y="${y + 15}" fill="${FAINT}" font-size="12">${escaped(note)}</text>` : ''
-  return `<line x1="${n(x)}" x2="${n(x)}" y1="${y - 11}" y2="${bottom}" stroke="${INK}" stroke-opacity="0.55" stroke-dasharray="3 3"/>${text}${second}`
+  const second = note ? `<text ${anchor} y="${y + 15}" class="faint" font-size="12">${escaped(note)}</text>` : ''
+  return `<line x1="${n(x)}" x2="${n(x)}" y1="${y - 11}" y2="${bottom}" class="mark"/>${text}${second}`
 }
 
 function n(value: number): string {

@@ -44,7 +44,7 @@ Runs a command. Every Node process in it makes its TCP connections over MPTCP, a
 ${optionLines(OPTIONS)}
 
 Without --config, a configuration file is read only when no other option is given. Only Node processes use MPTCP: a
-command such as curl runs unchanged, and a warning says so.
+command such as curl runs unchanged, and a warning says what to do instead.
 
 Exit status: the command's; 126 when it cannot be executed, 127 when it is not found. The command takes the place of
 this process, so signals reach it.
@@ -64,7 +64,8 @@ export async function run(args: string[]): Promise<number> {
   const config = configuration(values)
   if (isNoNode(command))
     process.stderr.write(
-      `atsss run: ${command} is no Node program: its connections stay as they are; only Node processes that it starts use MPTCP\n`,
+      `atsss run: ${command} is not a Node program: its connections stay as they are; only Node processes that it starts use MPTCP. ` +
+        `Instead: "mptcpize run ${command} …" (MPTCP without converters and rules), or "atsss connect HOST PORT", which is netcat\n`,
     )
   return await runWith(command, rest, config)
 }
