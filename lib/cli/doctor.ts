@@ -5,14 +5,11 @@ import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseDestination } from '../input/addresses.js'
 import { resolveOptions } from '../input/options.js'
-import type { AccessType } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { sysctlPath } from '../runtime/kernel/sysctl.js'
-import type { AccessConfigs } from '../runtime/network/access-choice.js'
-import { AccessLinks } from '../runtime/network/access-links.js'
-import { openLinkMonitor } from '../runtime/network/link-monitor.js'
 import { openPathManager } from '../runtime/network/path-manager.js'
 import { resolveSession, type SessionOptions } from '../session/options.js'
+import { interfacesInUse } from './access-interfaces.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { gather } from './doctor/facts.js'
 import type { Action, Finding, Fix } from './doctor/finding.js'
@@ -75,7 +72,7 @@ async function examine(
 ): Promise<Finding[]> {
   const options = viaOptions(values)
   const named = options.accesses && resolveSession(options as SessionOptions).accesses
-  const accesses = named && (await interfacesNow(named))
+  const accesses = named && (await interfacesInUse(named))
   const { converters } = resolveOptions(options)
   const remotes = converters.flatMap(({ where }) =>
     'host' in where ? [where.host] : 'addresses' in where ? where.addresses : [],
@@ -114,15 +111,6 @@ async function examine(
     }
   busy.end()
   return [...all, ...paths]
-}
-
-/** Of several interfaces of an access, the one that a session would use now. */
-async function interfacesNow(config: AccessConfigs): Promise<Record<AccessType, string>> {
-  const monitor = await openLinkMonitor()
-  monitor.close()
-  const { interfaces } = new AccessLinks(config, monitor.state)
-  const used = (access: AccessType) => interfaces[access]?.name ?? config[access].interface
-  return { '3gpp': used('3gpp'), 'non-3gpp': used('non-3gpp') }
 }
 
 function printText(all: readonly Finding[], showAll: boolean): void {
