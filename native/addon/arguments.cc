@@ -37,6 +37,11 @@ uint16_t portAt(const Napi::CallbackInfo& info, size_t index) {
   return static_cast<uint16_t>(integerAt(info, index, 0, 65535));
 }
 
+std::vector<int> intsAt(const Napi::CallbackInfo& info, size_t index) {
+  const auto array = arrayAt(info, index, napi_int32_array, "an Int32Array").As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
 std::string textAt(const Napi::CallbackInfo& info, size_t index) {
   if (!info[index].IsString()) throw wrong(info, index, "a string");
   return info[index].As<Napi::String>().Utf8Value();

@@ -18,6 +18,8 @@ double integerAt(const Napi::CallbackInfo& info, size_t index, double lowest, do
 int intAt(const Napi::CallbackInfo& info, size_t index);
 uint32_t uint32At(const Napi::CallbackInfo& info, size_t index);
 uint16_t portAt(const Napi::CallbackInfo& info, size_t index);
+/** Of an Int32Array. */
+std::vector<int> intsAt(const Napi::CallbackInfo& info, size_t index);
 std::string textAt(const Napi::CallbackInfo& info, size_t index);
 std::vector<std::string> textsAt(const Napi::CallbackInfo& info, size_t index);
 bool booleanAt(const Napi::CallbackInfo& info, size_t index);

@@ -19,6 +19,8 @@ namespace {
 
 /** The kernel's include/net/tcp_states.h, which is not among the headers for user space. */
 constexpr uint8_t kTcpSynSent = 2;
+/** Descriptors with one datagram. */
+constexpr size_t kMostPassed = 16;
 
 template <typename Call>
 auto retried(Call call) {
@@ -106,20 +108,22 @@ void connectToPath(int fd, const std::string& path) {
     throw SystemError(errno, "connect");
 }
 
-bool sendDatagram(int fd, Bytes bytes, int passed) {
+bool sendDatagram(int fd, Bytes bytes, const std::vector<int>& passed) {
+  const size_t size = passed.size() * sizeof(int);
   iovec from = {const_cast<uint8_t*>(bytes.data), bytes.size};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof passed)] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostPassed * sizeof(int))] = {};
   msghdr message = {};
   message.msg_iov = &from;
   message.msg_iovlen = 1;
-  if (passed >= 0) {
+  if (passed.size() > kMostPassed) throw SystemError(EINVAL, "sendmsg");
+  if (!passed.empty()) {
     message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    message.msg_controllen = CMSG_SPACE(size);
     cmsghdr* const rights = CMSG_FIRSTHDR(&message);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof passed);
-    std::memcpy(CMSG_DATA(rights), &passed, sizeof passed);
+    rights->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(rights), passed.data(), size);
   }
   if (retried([&] { return ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT); }) >= 0) return true;
   if (errno == EAGAIN) return false;

@@ -39,11 +39,11 @@ Descriptor openPacketSocket();
 /** To a Unix socket of the file system. */
 void connectToPath(int fd, const std::string& path);
 /**
- * Sends one datagram, and with it a descriptor (SCM_RIGHTS) unless that is negative.
+ * Sends one datagram, and with it these descriptors (SCM_RIGHTS), at most 16.
  *
  * @returns false for EAGAIN
  */
-bool sendDatagram(int fd, Bytes bytes, int passed);
+bool sendDatagram(int fd, Bytes bytes, const std::vector<int>& passed);
 /** @returns one datagram, empty at the end; nothing for EAGAIN. EMSGSIZE: it has more than `maxLength` bytes */
 std::optional<std::vector<uint8_t>> receiveDatagram(int fd, size_t maxLength);
 /** Makes the number `over` name what `fd` names, close-on-exec; what it named before is closed. */

@@ -4,6 +4,7 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -49,23 +50,30 @@ void sleepUntil(int64_t when) {
   }
 }
 
-/** What has arrived with a request. */
+/** One datagram. */
 struct Received {
   ssize_t size = -1;
-  Request request = {};
+  std::array<Request, kMostRequests> requests = {};
   std::vector<Descriptor> descriptors;
+
+  /** 0: it is not made of whole requests. */
+  size_t count() const {
+    const size_t bytes = static_cast<size_t>(size);
+    return size > 0 && bytes % sizeof(Request) == 0 && bytes <= sizeof requests ? bytes / sizeof(Request) : 0;
+  }
 };
 
 /** Takes every descriptor that has come, so that none stays open. */
 Received receive(int socket) {
   Received received;
-  // One byte more: a request that is too long is seen.
+  // One byte more: a datagram that is too long is seen.
   struct {
-    Request request;
+    std::array<Request, kMostRequests> requests;
     char more;
   } bytes = {};
   iovec into = {&bytes, sizeof bytes};
-  alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))];
+  // The kernel closes the descriptors for which there is no room.
+  alignas(cmsghdr) char control[CMSG_SPACE((kMostRequests + 4) * sizeof(int))];
   msghdr message = {};
   message.msg_iov = &into;
   message.msg_iovlen = 1;
@@ -83,7 +91,7 @@ Received receive(int socket) {
       received.descriptors.emplace_back(fd);
     }
   }
-  received.request = bytes.request;
+  received.requests = bytes.requests;
   return received;
 }
 
@@ -143,38 +151,55 @@ class Client {
  private:
   void takeRequests() {
     for (int i = 0; i < kBurst && isServed_; i++)
-      if (!takeRequest()) return;
+      if (!takeDatagram()) return;
   }
 
   /** @returns false if there is none */
-  bool takeRequest() {
+  bool takeDatagram() {
     const Received received = receive(socket_.get());
     if (received.size < 0 && errno == EAGAIN) return false;
     if (received.size <= 0) {
       isServed_ = false;
       return false;
     }
-    waitForTurn(1);
-    requests_++;
-    const Request& request = received.request;
-    // There is nothing to agree on with one who speaks otherwise.
-    const bool isKnown = received.size == sizeof request && request.protocol == kProtocol;
-    if (!isKnown) isServed_ = false;
-    const std::optional<Refusal> refusal = isKnown                           ? whyNot(received)
-                                           : received.size == sizeof request ? kOtherVersion
-                                                                             : kMalformed;
-    if (refusal) refuse(request.sequence, *refusal);
-    else obey(request);
+    const size_t count = received.count();
+    waitForTurn(std::max<uint32_t>(1, static_cast<uint32_t>(count)));
+    if (count == 0) giveUp(received.requests[0].sequence, kMalformed);
+    const Request* const first = received.requests.data();
+    const auto needing =
+        std::count_if(first, first + count, [](const Request& one) { return needsSocket(one.command); });
+    // Otherwise it is not clear whose each of them is.
+    const bool isComplete = received.descriptors.size() == static_cast<size_t>(needing);
+    const Descriptor* socket = isComplete ? received.descriptors.data() : nullptr;
+    for (size_t i = 0; i < count && isServed_; i++) {
+      const bool needs = needsSocket(first[i].command);
+      takeRequest(first[i], isComplete, needs ? socket : nullptr);
+      if (needs && isComplete) socket++;
+    }
+    flush();
     return true;
   }
 
-  std::optional<Refusal> whyNot(const Received& received) const {
-    const Request& request = received.request;
+  /** @param socket that it has come with; null: it needs none, or has come with too few or too many */
+  void takeRequest(const Request& request, bool isComplete, const Descriptor* socket) {
+    requests_++;
+    if (request.protocol != kProtocol) return giveUp(request.sequence, kOtherVersion);
+    const std::optional<Refusal> refusal = whyNot(request, isComplete, socket);
+    if (refusal) refuse(request.sequence, *refusal);
+    else obey(request);
+  }
+
+  /** There is nothing to agree on with a client that speaks otherwise. */
+  void giveUp(uint32_t sequence, const Refusal& refusal) {
+    refuse(sequence, refusal);
+    isServed_ = false;
+  }
+
+  std::optional<Refusal> whyNot(const Request& request, bool isComplete, const Descriptor* socket) const {
     if (!isWellFormed(request)) return kMalformed;
-    if (!needsSocket(request.command)) return received.descriptors.empty() ? std::nullopt : std::optional(kMalformed);
-    if (received.descriptors.size() != 1) return kNoSocket;
-    if (const auto why = whyNotOwned(received.descriptors[0].get(), request.token, settings_.namespaceCookie))
-      return why;
+    if (!needsSocket(request.command)) return isComplete ? std::nullopt : std::optional(kMalformed);
+    if (socket == nullptr) return kNoSocket;
+    if (const auto why = whyNotOwned(socket->get(), request.token, settings_.namespaceCookie)) return why;
     const bool usesInterface = request.command == Command::createSubflow || request.command == Command::announce;
     if (usesInterface && !settings_.interfaces.allow(request.interfaceIndex, request.local)) return kInterface;
     return std::nullopt;
@@ -217,6 +242,7 @@ class Client {
       if (read == EventReader::Read::nothing) return;
       if (read == EventReader::Read::lost) loseEvents();
       for (Event event; reader_.next(settings_.family, event);) pass(event);
+      flush();
     }
   }
 
@@ -259,16 +285,21 @@ class Client {
     send(Kind::answer, sequence, error, bytes, size);
   }
 
+  /** With the next `flush`. */
   void send(Kind kind, uint32_t sequence, int error, const void* bytes, size_t size) {
-    struct {
-      Reply reply;
-      uint8_t bytes[kMostReplyBytes];
-    } datagram;
-    datagram.reply = {kProtocol, kind, sequence, error};
     size = std::min<size_t>(size, kMostReplyBytes);
-    if (bytes != nullptr) std::memcpy(datagram.bytes, bytes, size);
-    // Waits at most for SO_SNDTIMEO.
-    if (::send(socket_.get(), &datagram, sizeof(Reply) + size, MSG_NOSIGNAL) < 0) isServed_ = false;
+    if (outgoingSize_ + sizeof(Reply) + size > outgoing_.size()) flush();
+    const Reply reply = {kProtocol, kind, sequence, error, static_cast<uint32_t>(size)};
+    std::memcpy(outgoing_.data() + outgoingSize_, &reply, sizeof reply);
+    if (bytes != nullptr) std::memcpy(outgoing_.data() + outgoingSize_ + sizeof reply, bytes, size);
+    outgoingSize_ += sizeof reply + size;
+  }
+
+  /** Waits at most for SO_SNDTIMEO. */
+  void flush() {
+    if (outgoingSize_ > 0 && ::send(socket_.get(), outgoing_.data(), outgoingSize_, MSG_NOSIGNAL) < 0)
+      isServed_ = false;
+    outgoingSize_ = 0;
   }
 
   void waitForTurn(uint32_t requests) {
@@ -295,6 +326,9 @@ class Client {
   EventReader reader_;
   std::unordered_set<uint32_t> watched_;
   std::deque<Announcement> announcements_;
+  /** Replies that are not sent yet. */
+  std::array<uint8_t, kMostDatagramBytes> outgoing_ = {};
+  size_t outgoingSize_ = 0;
   unsigned long long requests_ = 0;
   unsigned long long refusals_ = 0;
   bool wasDelayed_ = false;
@@ -312,8 +346,8 @@ void refuseClient(int socket, const Refusal& refusal) {
     Reply reply;
     char text[kMostReplyBytes];
   } datagram;
-  datagram.reply = {kProtocol, Kind::refusal, 0, EPERM};
   const int size = std::snprintf(datagram.text, sizeof datagram.text, "%s: %s", refusal.code, refusal.sentence);
+  datagram.reply = {kProtocol, Kind::refusal, 0, EPERM, static_cast<uint32_t>(size)};
   ::send(socket, &datagram, sizeof(Reply) + static_cast<size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

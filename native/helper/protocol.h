@@ -1,13 +1,14 @@
-// What a client and the helper send to each other: datagrams of fixed layout over a Unix socket (SOCK_SEQPACKET), in
-// the host's byte order. lib/wire/netlink/steering-helper.ts has the client's side.
+// What a client and the helper send to each other: datagrams over a Unix socket (SOCK_SEQPACKET), in the host's byte
+// order. A datagram has one or more requests, or one or more replies, since each datagram may cost a switch between the
+// two processes. lib/wire/netlink/steering-helper.ts has the client's side.
 #pragma once
 
 #include <cstdint>
 
 namespace atsss {
 
-/** First in every datagram. Another layout gets another number. */
-constexpr uint32_t kProtocol = 0x41545301;
+/** First in every request and reply. The last byte is the version: another layout gets another one. */
+constexpr uint32_t kProtocol = 0x41545302;
 
 enum class Command : uint32_t {
   /** The answer has the cookie of the helper's network namespace, as 8 bytes. */
@@ -32,7 +33,10 @@ struct WireAddress {
   uint8_t bytes[16];
 };
 
-/** The MPTCP socket comes with it (SCM_RIGHTS). */
+/**
+ * One of a datagram. With the datagram come the MPTCP sockets (SCM_RIGHTS): one for each request that needs one, in
+ * their order.
+ */
 struct Request {
   uint32_t protocol;
   /** The answer repeats it. */
@@ -47,6 +51,9 @@ struct Request {
 };
 static_assert(sizeof(Request) == 64, "the client's layout");
 
+/** In one datagram, at most. */
+constexpr unsigned kMostRequests = 16;
+
 enum class Kind : uint32_t {
   /** The kernel's: `error` is an errno or 0, the text is the kernel's explanation. */
   answer = 1,
@@ -58,16 +65,20 @@ enum class Kind : uint32_t {
   overrun = 4,
 };
 
-/** Text, an event, or a cookie follows. */
+/** One of a datagram. Text, an event, or a cookie follows, and then the next reply. */
 struct Reply {
   uint32_t protocol;
   Kind kind;
   uint32_t sequence;
   int32_t error;
+  /** Of what follows, in bytes. */
+  uint32_t size;
 };
-static_assert(sizeof(Reply) == 16, "the client's layout");
+static_assert(sizeof(Reply) == 20, "the client's layout");
 
 /** Bytes after a Reply, at most. Events of IPv6 have about 200. */
-constexpr unsigned kMostReplyBytes = 496;
+constexpr unsigned kMostReplyBytes = 492;
+/** Bytes of a datagram to the client, at most. */
+constexpr unsigned kMostDatagramBytes = 4096;
 
 }  // namespace atsss

@@ -196,9 +196,10 @@ requires('MPTCP and network namespaces, as root', all(root, mptcp)).describe('th
 
     test.each([
       ['one byte', '00', 'malformed'],
-      ['a byte too many', '01535441'.padEnd(130, '0'), 'malformed'],
-      ['another version', '02535441'.padEnd(128, '0'), 'version'],
-      ['a command that there is not', `015354410100000063${'0'.repeat(110)}`, 'malformed'],
+      ['a byte too many', '02535441'.padEnd(130, '0'), 'malformed'],
+      ['more requests than a datagram may have', `02535441${'0'.repeat(120)}`.repeat(17), 'malformed'],
+      ['another version', '01535441'.padEnd(128, '0'), 'version'],
+      ['a command that there is not', `025354410100000063${'0'.repeat(110)}`, 'malformed'],
     ])('%s', async (_, bytes, code) => expect(await stranger.call('raw', bytes)).toBe(code))
 
     test('more clients than a user may have, and not the others’', async () => {
@@ -219,6 +220,40 @@ requires('MPTCP and network namespaces, as root', all(root, mptcp)).describe('th
         ...[process.execPath, '-e', `require('fs').accessSync('${helper.path}', 6)`],
       ])
       expect(status).not.toBe(0)
+    })
+  })
+
+  describe('several requests in one datagram', () => {
+    const watch = (of: number) => ['watch', { token: of }, 'own'] as ['watch', { token: number }, 'own']
+
+    test('have each their own answer, in their order', async () => {
+      const given = { ...backup(own), localId: 1 }
+      expect(
+        await stranger.call('batch', [
+          ['hello', {}, 'none'],
+          watch(own),
+          watch(token),
+          ['watch', { token: own }, 'tcp'],
+          ['forget', { token: own }, 'none'],
+          ['announce', { token: own, local: { address: '127.0.0.2' } }, 'own'],
+          ['subflow-destroy', given, 'own'],
+        ]),
+      ).toEqual([0, 0, 'token', 'not-mptcp', 0, 'malformed', 3]) // ESRCH
+    })
+
+    test('with a descriptor too few or too many: it is not guessed whose each is', async () => {
+      const both = [watch(own), ['watch', { token: own }, 'none'] as ['watch', object, 'none']]
+      expect(await stranger.call('batch', both)).toEqual(['no-socket', 'no-socket'])
+      expect(await stranger.call('batch', [watch(own), watch(own)], 'file')).toEqual(['no-socket', 'no-socket'])
+    })
+
+    test('count each for the quota, and those after another version are not read', async () => {
+      const all = Array.from({ length: 16 }, () => watch(own))
+      expect(await stranger.call('batch', all)).toEqual(Array(16).fill(0))
+      const hello = `0253544101000000${'01000000'.padEnd(112, '0')}`
+      expect(await stranger.call('raw', hello + hello.replace('02', '03') + hello)).toBe(0)
+      expect(helper.log).toMatch(/has gone after 16 requests/)
+      await expect.poll(() => helper.log).toMatch(/has gone after 2 requests, of which 1 were refused/)
     })
   })
 

@@ -69,12 +69,12 @@ export interface Addon {
   /** `connect(2)` to a Unix socket of the file system; it does not wait: EAGAIN if too many others do. */
   connectToPath(fd: number, path: string): void
   /**
-   * `sendmsg(2)` of one datagram, with a descriptor (SCM_RIGHTS): any one, of which the receiver gets a copy.
+   * `sendmsg(2)` of one datagram, with descriptors (SCM_RIGHTS): any ones, of which the receiver gets copies.
    *
-   * @param passed the descriptor; -1: none
+   * @param passed at most 16
    * @returns false if there is no room for it now (EAGAIN)
    */
-  sendDatagram(fd: number, bytes: Uint8Array, passed: number): boolean
+  sendDatagram(fd: number, bytes: Uint8Array, passed: Int32Array): boolean
   /** `recv(2)` of one datagram; empty at the end, `undefined` if there is none (EAGAIN). EMSGSIZE: it is longer than `maxLength`. */
   receiveDatagram(fd: number, maxLength: number): Buffer | undefined
   /** `ioctl(2)` FIONREAD of any descriptor: how many bytes have been received and not read. */
@@ -184,7 +184,7 @@ export interface Support {
 }
 
 /** Of these functions, in native/addon/addon.cc too: raise both with every change. */
-const REVISION = 7
+const REVISION = 8
 
 let loaded: { addon: Addon; path: string } | undefined
 

@@ -9,9 +9,10 @@ import { decodeGeneric } from '../../wire/netlink/generic.js'
 import { decodeEvent, type MptcpEvent, type PmArguments, type PmCommand } from '../../wire/netlink/mptcp-pm.js'
 import {
   decodeHelperCookie,
-  decodeHelperReply,
+  decodeHelperReplies,
   encodeHelperRequest,
-  HELPER_REPLY_MAX,
+  HELPER_DATAGRAM_MAX,
+  HELPER_REQUESTS_MAX,
   type HelperCommand,
   type HelperReply,
 } from '../../wire/netlink/steering-helper.js'
@@ -26,8 +27,10 @@ export const HELPER_SOCKET = '/run/atsss/helper.sock'
 
 /** How long an answer may take, in milliseconds. The helper does one thing at a time for each client, and most take 50 µs. */
 const ANSWER_MS = 2_000
-/** How many requests may be without an answer, as many as a Unix socket has room for: those behind wait here. */
-const WINDOW = 160
+/** How many requests may be without an answer: those behind wait here. A Unix socket has room for some 80 datagrams of these. */
+const WINDOW = 512
+/** include/uapi/asm-generic/errno.h; Node has no name for it. */
+const ETOOMANYREFS = 109
 /** Before the helper is tried again, in milliseconds: the first time, and at most. */
 const RETRY_MS = { first: 20, most: 5_000 }
 
@@ -167,7 +170,8 @@ interface HelperRefusal extends AtsssError {
 
 interface Pending {
   command: HelperCommand
-  given: PmArguments
+  sequence: number
+  bytes: Uint8Array
   /** -1: none is passed. */
   fd: number
   resolve: (payload: Uint8Array) => void
@@ -187,6 +191,10 @@ class HelperLink {
   /** By sequence number, in the order in which they were sent. */
   readonly #sent = new Map<number, Pending>()
   #sequence = 0
+  #isTurnDue = false
+  /** So many of those that wait are sent one by one: the datagram with all of them was refused for one. */
+  #single = 0
+  #endedBecause: string | undefined
   #overdue: NodeJS.Timeout | undefined
   #isOpen = true
 
@@ -204,7 +212,9 @@ class HelperLink {
       return link
     } catch (error) {
       link.close()
-      throw error
+      const why = link.#endedBecause
+      if (why === undefined || (error as AtsssError).code === 'ERR_ATSSS_HELPER') throw error
+      throw new AtsssError('ERR_ATSSS_HELPER', `the steering helper at ${path} cannot be used: ${why}`)
     } finally {
       reactor().letGo()
     }
@@ -224,12 +234,20 @@ class HelperLink {
     }
   }
 
-  /** Rejects with a `NetlinkError` if the kernel refuses, with a `HelperRefusal` if the helper does. */
+  /**
+   * What is requested in one turn leaves together: on a busy machine each datagram costs two switches between processes. Rejects with a
+   * `NetlinkError` if the kernel refuses, with a `HelperRefusal` if the helper does, with a RangeError for what is not an address.
+   */
   request(command: HelperCommand, given: PmArguments = {}, fd = -1): Promise<Uint8Array> {
     if (!this.#isOpen) return Promise.reject(systemError(constants.errno.ETIMEDOUT, pmName(command)))
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ command, given, fd, resolve, reject })
-      this.#turn()
+      const sequence = (this.#sequence % 0xffff_ffff) + 1
+      const bytes = encodeHelperRequest(command, sequence, given)
+      this.#sequence = sequence
+      this.#waiting.push({ command, sequence, bytes, fd, resolve, reject })
+      if (this.#isTurnDue) return
+      this.#isTurnDue = true
+      queueMicrotask(() => this.#turn())
     })
   }
 
@@ -250,6 +268,8 @@ class HelperLink {
    * EPOLLOUT would be reported for every request that the helper takes.
    */
   #turn(): void {
+    this.#isTurnDue = false
+    if (!this.#isOpen) return
     try {
       this.#receive()
       while (this.#isOpen && this.#waiting.length > 0 && this.#sent.size < WINDOW) if (!this.#sendNext()) break
@@ -260,35 +280,36 @@ class HelperLink {
 
   #receive(): void {
     while (this.#isOpen) {
-      const bytes = native().receiveDatagram(this.#fd, HELPER_REPLY_MAX)
+      const bytes = native().receiveDatagram(this.#fd, HELPER_DATAGRAM_MAX)
       if (bytes === undefined) return
       if (bytes.length === 0) return this.#end('it has ended')
-      this.#take(decodeHelperReply(bytes))
+      for (const reply of decodeHelperReplies(bytes)) if (this.#isOpen) this.#take(reply)
     }
   }
 
   /** @returns false if there is no room */
   #sendNext(): boolean {
-    const next = this.#waiting[0]!
-    const sequence = (this.#sequence % 0xffff_ffff) + 1
-    let isSent: boolean
+    const count = this.#single > 0 ? 1 : Math.min(HELPER_REQUESTS_MAX, WINDOW - this.#sent.size)
+    const next = this.#waiting.slice(0, count)
     try {
-      isSent = native().sendDatagram(this.#fd, encodeHelperRequest(next.command, sequence, next.given), next.fd)
+      const fds = Int32Array.from(next.filter(({ fd }) => fd >= 0).map(({ fd }) => fd))
+      if (!native().sendDatagram(this.#fd, Buffer.concat(next.map(({ bytes }) => bytes)), fds)) return false
     } catch (error) {
-      const { code } = error as SystemError
+      const { code, errno } = error as SystemError
       if (code === 'EPIPE' || code === 'ECONNRESET') {
         this.#receive() // why it has closed the connection
         throw error
       }
-      // EBADF: the socket was closed meanwhile. RangeError: not an address. ETOOMANYREFS: the user has no more descriptors.
-      this.#waiting.shift()
-      next.reject(error as Error)
+      // The user has as many descriptors on their way as may be open: the helper takes some of them.
+      if (errno === -ETOOMANYREFS && this.#sent.size > 0) return false
+      // EBADF: one of the sockets was closed meanwhile.
+      this.#single = next.length === 1 ? Math.max(0, this.#single - 1) : next.length
+      if (next.length === 1) this.#waiting.shift()!.reject(error as Error)
       return true
     }
-    if (!isSent) return false
-    this.#waiting.shift()
-    this.#sequence = sequence
-    this.#sent.set(sequence, next)
+    this.#single = Math.max(0, this.#single - 1)
+    for (const one of this.#waiting.splice(0, next.length)) this.#sent.set(one.sequence, one)
+    const { sequence } = next[0]!
     this.#overdue ??= setTimeout(() => this.#checkAnswers(sequence), this.#timeout).unref()
     return true
   }
@@ -332,6 +353,7 @@ class HelperLink {
 
   #end(why: string): void {
     if (!this.#isOpen) return
+    this.#endedBecause = why
     this.close()
     this.onEnd(why)
   }

@@ -1,14 +1,15 @@
 /**
- * What a client and the steering helper send to each other: datagrams of fixed layout in the host's byte order. The layout is
- * that of native/helper/protocol.h. Bytes to values and back; no I/O.
+ * What a client and the steering helper send to each other: datagrams of one or more requests or replies, in the host's byte order.
+ * The layout is that of native/helper/protocol.h. Bytes to values and back; no I/O.
  */
 import { endianness } from 'node:os'
 import { ADDRESS_LENGTH, parseAddress } from '../bytes/address.js'
 import { malformed } from './message.js'
 import { flagBits, type PmArguments, type PmCommand } from './mptcp-pm.js'
 
-/** First in every datagram. Another layout has another number. */
-const PROTOCOL = 0x4154_5301
+/** First in every request and reply. The last byte is the version: another layout has another one. */
+const PROTOCOL = 0x4154_5302
+const VERSION = PROTOCOL & 0xff
 
 const COMMANDS = {
   hello: 1,
@@ -36,6 +37,8 @@ const REQUEST = {
   remote: 44,
 } as const
 const REQUEST_LENGTH = 64
+/** How many requests one datagram may have, one behind the other. */
+export const HELPER_REQUESTS_MAX = 16
 const ADDRESS = { family: 0, id: 1, port: 2, bytes: 4 } as const
 
 /** Throws RangeError for what is not an address. */
@@ -78,18 +81,41 @@ export type HelperReply =
   | { kind: 'event'; payload: Uint8Array }
   | { kind: 'overrun' }
 
-const REPLY = { protocol: 0, kind: 4, sequence: 8, error: 12 } as const
-const REPLY_LENGTH = 16
-/** Bytes: the longest reply. */
-export const HELPER_REPLY_MAX = 512
+const REPLY = { protocol: 0, kind: 4, sequence: 8, error: 12, size: 16 } as const
+const REPLY_LENGTH = 20
+/** Bytes: the longest datagram of the helper. */
+export const HELPER_DATAGRAM_MAX = 4_096
 const KINDS = { answer: 1, refusal: 2, event: 3, overrun: 4 } as const
 
-/** Throws EPROTO if it is malformed, or of another version. */
-export function decodeHelperReply(bytes: Uint8Array): HelperReply {
-  if (bytes.length < REPLY_LENGTH) throw malformed(bytes.length, 'a reply of the steering helper is cut off')
+/** The replies of one datagram. Throws EPROTO if it is malformed, or of another version. */
+export function decodeHelperReplies(bytes: Uint8Array): HelperReply[] {
+  const replies: HelperReply[] = []
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.getUint32(REPLY.protocol, LITTLE) !== PROTOCOL)
-    throw malformed(0, 'the steering helper is of another version')
+  for (let at = 0; at < bytes.length; ) {
+    if (at === 0) refuseOtherVersion(view)
+    const size = bytes.length - at < REPLY_LENGTH ? Number.NaN : view.getUint32(at + REPLY.size, LITTLE)
+    const end = at + REPLY_LENGTH + size
+    if (!(end <= bytes.length)) throw malformed(at, 'a reply of the steering helper is cut off')
+    replies.push(decodeReply(bytes.subarray(at, end)))
+    at = end
+  }
+  return replies
+}
+
+/** Another version may be shorter. */
+function refuseOtherVersion(view: DataView): void {
+  const protocol = view.byteLength < 4 ? 0 : view.getUint32(REPLY.protocol, LITTLE)
+  if (protocol === PROTOCOL) return
+  const its = protocol >>> 8 === PROTOCOL >>> 8 ? `version ${protocol & 0xff}` : 'another version'
+  throw malformed(
+    0,
+    `it speaks ${its} of the helper's protocol, and this program version ${VERSION}: install the helper of this release (atsss helper install)`,
+  )
+}
+
+function decodeReply(bytes: Uint8Array): HelperReply {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.getUint32(REPLY.protocol, LITTLE) !== PROTOCOL) throw malformed(0, 'replies of two versions')
   const sequence = view.getUint32(REPLY.sequence, LITTLE)
   const payload = bytes.subarray(REPLY_LENGTH)
   switch (view.getUint32(REPLY.kind, LITTLE)) {

@@ -20,8 +20,9 @@ import { reactor } from '../../../lib/runtime/kernel/reactor.js'
 import { decodeMptcpInfo } from '../../../lib/wire/kernel/mptcp-info.js'
 import type { PmArguments } from '../../../lib/wire/netlink/mptcp-pm.js'
 import {
-  decodeHelperReply,
+  decodeHelperReplies,
   encodeHelperRequest,
+  HELPER_DATAGRAM_MAX,
   type HelperCommand,
 } from '../../../lib/wire/netlink/steering-helper.js'
 import { seeded } from '../../support/random.js'
@@ -57,36 +58,45 @@ function open(): Link {
 }
 
 /** The next reply that is no event; `end`: the helper has closed the connection. */
-async function reply({ fd }: Link, milliseconds = 10_000): Promise<unknown> {
+async function reply(link: Link, milliseconds = 10_000): Promise<unknown> {
+  return (await replies(link, 1, milliseconds))[0]
+}
+
+/** The next replies that are no events, and why there are no more. */
+async function replies({ fd }: Link, count: number, milliseconds = 10_000): Promise<unknown[]> {
+  const got: unknown[] = []
   for (const end = performance.now() + milliseconds; performance.now() < end; await sleep(1)) {
     let bytes: Buffer | undefined
     try {
-      bytes = addon.receiveDatagram(fd, 512)
+      bytes = addon.receiveDatagram(fd, HELPER_DATAGRAM_MAX)
     } catch (error) {
-      return (error as Error).message
+      return [...got, (error as Error).message]
     }
     if (bytes === undefined) continue
-    if (bytes.length === 0) return 'end'
-    const { kind, ...rest } = decodeHelperReply(bytes)
-    if (kind === 'event') continue
-    if (kind === 'answer') return (rest as { errno: number }).errno
-    return (rest as { code?: string }).code ?? kind
+    if (bytes.length === 0) return [...got, 'end']
+    for (const { kind, ...rest } of decodeHelperReplies(bytes)) {
+      if (kind === 'event') continue
+      got.push(kind === 'answer' ? (rest as { errno: number }).errno : ((rest as { code?: string }).code ?? kind))
+    }
+    if (got.length >= count) return got
   }
-  return 'silence'
+  return [...got, 'silence']
 }
 
 async function ask(link: Link, command: HelperCommand, given: PmArguments, fd: number): Promise<unknown> {
-  addon.sendDatagram(link.fd, encodeHelperRequest(command, ++link.sequence, given), fd)
+  addon.sendDatagram(link.fd, encodeHelperRequest(command, ++link.sequence, given), passing(fd))
   return reply(link)
 }
 
+const passing = (...fds: number[]) => Int32Array.from(fds.filter(fd => fd >= 0))
+
 /** Sends until nothing more is taken for a while. @returns how many were taken, and why it ended */
-async function pour(link: Link, count: number, datagram: (index: number) => [Uint8Array, number], reads: boolean) {
+async function pour(link: Link, count: number, datagram: (index: number) => [Uint8Array, Int32Array], reads: boolean) {
   let sent = 0
   let idle = 0
   while (sent < count && idle < 1_000) {
     try {
-      if (reads) while (addon.receiveDatagram(link.fd, 512)?.length) idle = 0
+      if (reads) while (addon.receiveDatagram(link.fd, HELPER_DATAGRAM_MAX)?.length) idle = 0
       if (addon.sendDatagram(link.fd, ...datagram(sent))) {
         sent++
         idle = 0
@@ -122,29 +132,47 @@ const calls = {
   /** Bytes, in hexadecimal. */
   async raw(bytes: string) {
     const link = open()
-    addon.sendDatagram(link.fd, Buffer.from(bytes, 'hex'), -1)
+    addon.sendDatagram(link.fd, Buffer.from(bytes, 'hex'), passing())
     return await reply(link).finally(() => addon.close(link.fd))
   },
-  /** So many requests of random bytes, half of them with the right version, with any descriptor. */
+  /** Several requests in one datagram, with what is passed for each, or with `extra` beside it. @returns the answers in their order */
+  async batch(
+    requests: [HelperCommand, PmArguments, keyof typeof OTHERS | 'own'][],
+    ...extra: (keyof typeof OTHERS)[]
+  ) {
+    const link = open()
+    const bytes = requests.map(([command, given]) => encodeHelperRequest(command, ++link.sequence, given))
+    const fds = requests.map(([, , passed]) => (passed === 'own' ? connection : OTHERS[passed]()))
+    addon.sendDatagram(link.fd, Buffer.concat(bytes), passing(...fds, ...extra.map(passed => OTHERS[passed]())))
+    return await replies(link, requests.length).finally(() => addon.close(link.fd))
+  },
+  /** So many datagrams of random bytes, most with the right version, with one request or several, and any descriptors. */
   async fuzz(count: number, seed: number) {
     const random = seeded(seed)
     const passable = [-1, connection, ...Object.values(OTHERS).map(make => make())]
     for (let sent = 0; sent < count; ) {
       const link = open()
-      const datagram = (): [Uint8Array, number] => {
-        const length = random() < 0.9 ? 64 : Math.floor(random() * 200) + 1
+      const any = (most: number) => Math.floor(random() * most)
+      const request = (): Buffer => {
+        const length = random() < 0.97 ? 64 : any(200) + 1
         const bytes = Buffer.from(Array.from({ length }, () => random() * 256))
-        if (random() < 0.95 && bytes.length >= 16) {
+        if (random() < 0.97 && bytes.length >= 16) {
           bytes.set(encodeHelperRequest('hello', 1).subarray(0, 8))
-          bytes.writeUInt32LE(Math.floor(random() * 12), 8)
+          bytes.writeUInt32LE(any(12), 8)
           if (random() < 0.7) bytes.writeUInt32LE(tokenOf(connection), 12)
           if (random() < 0.7 && bytes.length === 64) {
-            bytes.writeUInt32LE(Math.floor(random() * 8), 16)
-            bytes.writeUInt32LE(Math.floor(random() * 8), 20)
+            bytes.writeUInt32LE(any(8), 16)
+            bytes.writeUInt32LE(any(8), 20)
             bytes[24] = bytes[44] = random() < 0.5 ? 4 : 6
           }
         }
-        return [bytes, passable[Math.floor(random() * passable.length)]!]
+        return bytes
+      }
+      const datagram = (): [Uint8Array, Int32Array] => {
+        const count = random() < 0.5 ? 1 : any(20) + 1
+        const bytes = Buffer.concat(Array.from({ length: count }, request))
+        const passed = random() < 0.7 ? Math.min(count, 16) : any(17)
+        return [bytes, passing(...Array.from({ length: passed }, () => passable[any(passable.length)]!))]
       }
       const before = sent
       sent += Math.max(1, (await pour(link, Math.min(200, count - sent), datagram, true)).sent)
@@ -157,7 +185,7 @@ const calls = {
   /** So many requests, read or not. */
   flood(count: number, reads: boolean) {
     const bytes = encodeHelperRequest('watch', 1, { token: tokenOf(connection) })
-    return pour(open(), count, () => [bytes, connection], reads)
+    return pour(open(), count, () => [bytes, passing(connection)], reads)
   },
   /** The longest time between a request and its answer, in milliseconds. */
   async latency(count: number) {
@@ -189,7 +217,7 @@ const calls = {
       await new Promise<number>(resolve => reactor().awaitConnected(fd, resolve))
       while (addon.send(fd, Buffer.alloc(65_536)) > 0);
       addon.setsockopt(fd, SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(1, 60).buffer))
-      addon.sendDatagram(link.fd, encodeHelperRequest('watch', 1, { token: 1 }), fd)
+      addon.sendDatagram(link.fd, encodeHelperRequest('watch', 1, { token: 1 }), passing(fd))
     }
     return true
   },
