@@ -30,6 +30,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   watch: { summary: 'a running session, live, in the terminal or on a page', load: () => import('./watch.js') },
   status: { summary: 'all sessions of this machine, a line for each', load: () => import('./status.js') },
   ping: { summary: 'round trip and loss over each access to the converters', load: () => import('./ping.js') },
+  report: { summary: 'what a bug report needs, in one file and without secrets', load: () => import('./report.js') },
   explain: { summary: 'which rule applies to a connection, and why', load: () => import('./explain.js') },
   rules: { summary: 'check ATSSS rules and print them', load: () => import('./rules.js') },
   decode: {

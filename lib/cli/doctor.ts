@@ -67,7 +67,8 @@ export async function run(args: string[]): Promise<number> {
   return all.some(({ state }) => state === 'bad') ? 1 : 0
 }
 
-async function examine(
+/** Everything that is found. Throws what `viaOptions` throws. */
+export async function examine(
   values: Parameters<typeof viaOptions>[0] & { destination?: string | undefined; online?: boolean | undefined },
 ): Promise<Finding[]> {
   const options = viaOptions(values)

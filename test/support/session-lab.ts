@@ -18,7 +18,7 @@ type Value<Call extends keyof Calls> = Awaited<ReturnType<Calls[Call]>>
 
 /** What a session says without being asked. */
 export interface SessionLine extends Record<string, unknown> {
-  event: 'access' | 'interface' | 'action' | 'degraded' | 'restored' | 'problem'
+  event: 'access' | 'interface' | 'action' | 'handover' | 'degraded' | 'restored' | 'problem'
   at: number
   access?: AccessType
   available?: boolean
@@ -164,6 +164,11 @@ export class SessionUe {
   /** Waits until the session says that the access is so. */
   async until(access: AccessType, available: boolean): Promise<void> {
     await expect.poll(() => this.access(access).at(-1), { timeout: 15_000, interval: 10 }).toBe(available)
+  }
+
+  /** The gaps of its handovers so far, in milliseconds. */
+  gaps(): (number | undefined)[] {
+    return this.heard.flatMap(({ event, gapMs }) => (event === 'handover' ? [gapMs as number | undefined] : []))
   }
 
   degraded(): SessionLine[] {

@@ -56,6 +56,9 @@ const numberOf = (socket: MptcpSocket | undefined) => streams.findIndex(stream =
 session.on('access', change => say({ event: 'access', at: at(), ...change }))
 session.on('interface', change => say({ event: 'interface', at: at(), ...change }))
 session.on('action', ({ socket, ...change }) => say({ event: 'action', at: at(), stream: numberOf(socket), ...change }))
+session.on('handover', ({ socket, ...change }) =>
+  say({ event: 'handover', at: at(), stream: numberOf(socket), ...change }),
+)
 session.on('degraded', what => say({ event: 'degraded', at: at(), ...what }))
 session.on('restored', what => say({ event: 'restored', at: at(), ...what }))
 session.on('problem', problem => say({ event: 'problem', at: at(), ...problem }))
