@@ -1,11 +1,11 @@
 /**
  * Makes the package's prebuilt binaries, the addon, the steering helper and the link emulator, for the named systems. If none is
- * named: for glibc, on those processors whose compiler is installed; with --all it fails if one is not.
+ * named: for those whose compiler is installed; with --all it fails if one is not.
  *
  *   npm run prebuilds [-- --all | linux-x64 linux-arm64 linux-arm linuxmusl-x64 linuxmusl-arm64]
  *
- * into prebuilds/SYSTEM/. The names are Node's platform, `musl` if that is the C library, and Node's arch.
- * For musl, `ZIG` has to name a zig compiler (0.11 was tried).
+ * into prebuilds/SYSTEM/. The names are Node's platform, `musl` if that is the C library (as on Alpine), and Node's arch.
+ * Debian has no C++ compiler for musl: those systems count only if `ZIG` names a zig compiler (0.11 was tried).
  */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
@@ -35,7 +35,7 @@ function wanted(asked: readonly string[]): System[] {
   const unknown = asked.find(name => !(name in SYSTEMS) && name !== '--all')
   if (unknown !== undefined) fail(`unknown system ${unknown}: there are ${Object.keys(SYSTEMS).join(', ')}`)
   const named = asked.filter(name => name !== '--all') as System[]
-  const usual = (Object.keys(SYSTEMS) as System[]).filter(name => !name.includes('musl'))
+  const usual = (Object.keys(SYSTEMS) as System[]).filter(name => !name.includes('musl') || process.env.ZIG)
   const systems = named.length > 0 ? named : usual
   const missing = systems.filter(name => compilerOf(name) === '')
   const told = missing.map(

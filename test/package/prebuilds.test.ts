@@ -17,12 +17,13 @@ for (const [name, text] of [
   chmodSync(join(folder, name), 0o755)
 }
 
-const prebuilds = (...args: string[]) =>
+const prebuilds = (...args: string[]) => made(args)
+const made = (args: string[], variables: NodeJS.ProcessEnv = {}) =>
   spawnSync(
     process.execPath,
     ['--import', 'tsx', fileURLToPath(new URL('../../scripts/prebuilds.ts', import.meta.url)), ...args],
     {
-      env: { ...process.env, PATH: folder },
+      env: { ...process.env, ZIG: '', ...variables, PATH: folder },
       encoding: 'utf8',
     },
   )
@@ -33,7 +34,9 @@ test('what has no compiler is left out, with a line; with --all, or named, it is
     'left out: linux-arm64 needs the compiler aarch64-linux-gnu-g++, which is in g++-aarch64-linux-gnu',
   )
   expect(some.stdout).toContain('left out: linux-arm needs')
+  expect(some.stdout).not.toContain('musl')
   expect(some.stderr).toContain('cmake ENOENT')
+  expect(made([], { ZIG: '/no/zig' }).stdout).toContain('left out: linuxmusl-x64 needs the compiler /no/zig')
   for (const args of [['--all'], ['linux-arm64']]) {
     const { status, stdout, stderr } = prebuilds(...args)
     expect([status, stdout]).toEqual([1, ''])

@@ -203,7 +203,7 @@ function aboutInterface(of: Interface, usable: readonly Interface[], accesses: A
     title: `Default route over ${name}`,
     state: routes.length > 0 ? 'good' : accesses === undefined ? 'warning' : 'bad',
     found: gateways.join(', ') || 'none',
-    why: 'sockets are bound to the interface, so it needs a default route; other sockets use the route with the lowest metric',
+    why: 'atsss needs a default route on each interface; other programs use the one with the lowest metric',
     fixes:
       routes.length > 0
         ? []

@@ -208,7 +208,7 @@ function aboutLimits({ limits }: Facts): Finding[] {
       title: 'Limits of subflows',
       state: subflows >= 1 ? 'good' : 'warning',
       found: `${subflows} more subflows for each connection, ${addAddrAccepted} announced addresses accepted`,
-      why: "under the kernel's path manager, on a converter's host too, connections get no more subflows; two accesses with two address families need up to 3 more",
+      why: "under the kernel's path manager (also on a converter's host) this is the most that a connection gets; two accesses with IPv4 and IPv6 need 3",
       fixes:
         subflows >= 1
           ? []

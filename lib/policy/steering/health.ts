@@ -174,7 +174,7 @@ function present(before: Health, link: LinkFacts, evidence: Evidence, now: numbe
   const silent = before.suspected ? evidence.receivedAt <= before.lostAt : evidence.silent
   const backAt = before.linkUsable && !before.suspected ? before.backAt : now
   if (!silent) return { ...before, available: true, suspected: false, why: link.why, linkUsable: true, backAt, losses }
-  const seen = evidence.isProbed ? 'new subflows over it are not answered' : 'what is sent over it is not acknowledged'
+  const seen = evidence.isProbed ? 'no answer to new subflows' : 'no acknowledgements'
   const why = before.suspected ? before.why : seen
   return { ...(before.suspected ? away : newlyAway(true)), suspected: true, why }
 }

@@ -138,7 +138,7 @@ function create(
     return [{ do: 'create', access, backup, why: `to measure ${access}` }]
   if (available && ready.length === 1 && wish.probe === access)
     return [{ do: 'create', access, backup: true, why: `to see whether ${access} carries anything`, isProbe: true }]
-  if (suspected && ready.length === 0) return [{ do: 'create', access, backup: true, why: `trying ${access}: ${why}` }]
+  if (suspected && ready.length === 0) return [{ do: 'create', access, backup: true, why: `probing ${access} again (${why})` }]
   return []
 }
 
@@ -192,7 +192,7 @@ function whyLost(subflow: SubflowState, accesses: Accesses, now: number): string
   const access = subflow.access!
   if (subflow.addressGone) return `its address on ${access} has gone`
   if (!accesses[access].available) return whyUnavailable(accesses, access)
-  if (isSilent(subflow, now)) return 'what is sent on it is not acknowledged'
+  if (isSilent(subflow, now)) return 'no acknowledgements'
   return `${access} was lost since it was created`
 }
 

@@ -346,6 +346,6 @@ test('says why, and since when', () => {
   expect(down).toMatchObject({ available: false, why: 'wlan0 has no carrier', lostAt: 200 })
   expect(step(down, false, { silent: false, receivedAt: 0 }, 300)).toMatchObject({ lostAt: 200 })
   const silent = step(up, true, { silent: true, receivedAt: 90 }, 400)
-  expect(silent).toMatchObject({ available: false, why: 'what is sent over it is not acknowledged', lostAt: 400 })
+  expect(silent).toMatchObject({ available: false, why: 'no acknowledgements', lostAt: 400 })
   expect(step(silent, true, { silent: true, receivedAt: 90 }, 500)).toMatchObject({ lostAt: 400 })
 })

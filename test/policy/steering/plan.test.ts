@@ -479,12 +479,12 @@ test('says why', () => {
   expect(why('-A', { '3gpp': LOST, 'non-3gpp': UP }, [cellular(1), other(2)])).toEqual([
     '3gpp is not available: no carrier',
   ])
-  expect(why('-A', { '3gpp': SUSPECTED, 'non-3gpp': UP }, [other(2)])).toEqual(['trying 3gpp: silent'])
+  expect(why('-A', { '3gpp': SUSPECTED, 'non-3gpp': UP }, [other(2)])).toEqual(['probing 3gpp again (silent)'])
   expect(why('bA', { '3gpp': UP, 'non-3gpp': BACK }, [cellular(1, backup), other(2), other(3, fresh)])).toEqual([
     'non-3gpp was lost since it was created',
   ])
   expect(why('AA', { '3gpp': UP, 'non-3gpp': UP }, [cellular(1), other(2, silent), other(3, fresh)])).toEqual([
-    'what is sent on it is not acknowledged',
+    'no acknowledgements',
   ])
   expect(why('AA', { '3gpp': UP, 'non-3gpp': UP }, [cellular(1), other(2), other(3, fresh)])).toEqual([
     'there is another one on non-3gpp',
