@@ -1,6 +1,6 @@
 /** `atsss lab`: an emulated device with two accesses, a converter and a web server, on this machine. */
 
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -11,11 +11,13 @@ import { DEFAULT_RULES } from '../policy/rules/presets.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { pathManagerSetting } from '../runtime/kernel/sysctl.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
+import { keyLine, obeyKeys } from './lab/keys.js'
 import { openLiveView } from './lab/live-view.js'
 import { entering, inheritedListener, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
 import { readNamedFile } from './named-file.js'
 import { passSignals } from './signals.js'
 import { coloursFor, progress } from './terminal.js'
+import type { PageDownload } from './watch/page-story.js'
 
 const PROFILE = 'wifi+lte'
 
@@ -41,7 +43,7 @@ export const help = `Usage: atsss lab [options] [-- COMMAND [ARGUMENT…]]
 
 Opens a lab on this machine: a device (UE) with two accesses whose rate, delay and loss are emulated, a converter, and
 a web server. With a command, it runs that command as the UE and ends with its exit status. Without, it prints how to
-use the lab and stays until ^C. The command gets the accesses, the converter and the rules in its environment
+use the lab and stays until ^C; in a terminal, keys then cut and restore its links. The command gets the accesses, the converter and the rules in its environment
 (ATSSS_CONFIG), where the other atsss commands find them too.
 
 ${optionLines(OPTIONS)}
@@ -78,12 +80,17 @@ export async function run(args: string[]): Promise<number> {
   using busy = progress() // stopped even if opening fails
   if (!quiet) busy.say('opening the lab')
   await using lab = await openLab(scenario)
-  await using view = values.web ? await openLiveView(lab, inheritedListener() ?? port) : undefined
+  const [program, ...rest] = positionals
+  const visitor = values.web && program === undefined ? new Visitor() : undefined
+  const title = `Lab: ${program === undefined ? nameOf(scenario) : [program, ...rest].join(' ')}`
+  await using view = values.web ? await openLiveView(lab, inheritedListener() ?? port, title, visitor) : undefined
   const config = { ...configOf(lab, values.rules ?? DEFAULT_RULES), ...(view ? { watch: view.watch } : {}) }
   await prepare(lab)
   busy.end()
   const say = saying(json, quiet, command)
-  say(banner(lab, scenario, config, !command), { event: 'open', ...inside(lab), config })
+  const links = Object.values(lab.accesses).map(({ link }) => link)
+  const hasKeys = !command && process.stdin.isTTY
+  say(banner(lab, scenario, config, !command, hasKeys), { event: 'open', ...inside(lab), config })
   // Even with --quiet: the address of the page is needed.
   if (view) saying(json, false, command)(`  live page  ${view.url}`, { event: 'view', url: view.url })
 
@@ -94,11 +101,16 @@ export async function run(args: string[]): Promise<number> {
     view?.linkChanged(link, set, note)
   })
   playing.catch(() => {}) // those that await it get the error
+  using keys = hasKeys
+    ? obeyKeys(process.stdin, links, (link, set, text) => {
+        say(text, { event: 'change', link, set, note: '' })
+        view?.linkChanged(link, set)
+      })
+    : undefined
   try {
-    const [program, ...rest] = positionals
     if (program !== undefined) return await Promise.race([asUe(lab, program, rest, config), failing(playing)])
-    if (view) visit(lab, config)
-    await Promise.race([signalled, failing(playing)])
+    visitor?.start(lab, config)
+    await Promise.race([signalled, failing(playing), ...(keys ? [keys.ended] : [])])
     return 0
   } finally {
     end.abort()
@@ -189,13 +201,26 @@ async function asUe({ ue }: Lab, command: string, args: string[], config: object
   return code ?? 128 + constants.signals[by!]
 }
 
-/** Runs the lab's own application as the UE, until the lab is closed. */
-function visit({ ue, serverAddress }: Lab, config: object): void {
-  const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
-  ue.spawn(process.execPath, [...node('lab/visitor'), serverAddress.v4], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env,
-  })
+/** The lab's own application, which runs as the UE until the lab is closed. */
+class Visitor implements PageDownload {
+  #isFast = false
+  #child: ChildProcess | undefined
+
+  get isFast(): boolean {
+    return this.#isFast
+  }
+
+  start({ ue, serverAddress }: Lab, config: object): void {
+    const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
+    const stdio: StdioOptions = ['pipe', 'ignore', 'inherit']
+    this.#child = ue.spawn(process.execPath, [...node('lab/visitor'), serverAddress.v4], { stdio, env })
+    this.#child.stdin!.on('error', () => {}) // it has ended, with a message
+  }
+
+  set(isFast: boolean): void {
+    this.#isFast = isFast
+    this.#child?.stdin?.write(isFast ? 'fast\n' : 'film\n')
+  }
 }
 
 /** Rejects if the trace fails, and never resolves: the end of the trace does not end the lab. */
@@ -233,13 +258,12 @@ function inside({ ue, converter, server, accesses, converterAddress, serverAddre
   }
 }
 
-/** @param forHelp whether to print how to go on */
-function banner(
-  lab: Lab,
-  { description = 'a topology of your own' }: Scenario,
-  config: object,
-  forHelp: boolean,
-): string {
+function nameOf({ description = 'a topology of your own' }: Scenario): string {
+  return description
+}
+
+/** @param forHelp whether to print how to go on. @param hasKeys whether keys cut the links */
+function banner(lab: Lab, scenario: Scenario, config: object, forHelp: boolean, hasKeys: boolean): string {
   const colours = coloursFor(process.stdout)
   const { ue, converterAddress, serverAddress } = lab
   const links = Object.values(lab.accesses).map(({ name, access, address, link }) => {
@@ -248,10 +272,10 @@ function banner(
     return `  ${name.padEnd(10)} ${access}: ${rate}${delayMs} ms one way, ${address.v4}`
   })
   const lines = [
-    colours.strong(`The lab is open: ${description}`),
+    colours.strong(`The lab is open: ${nameOf(scenario)}`),
     ...links,
     `  converter  ${converterAddress.v4}:${CONVERTER_PORT}`,
-    `  web server http://${serverAddress.v4}/ (/bytes/N, /echo, /upload)`,
+    `  web server http://${serverAddress.v4}/ (/bytes/N, /stream/MBPS, /echo, /upload)`,
   ]
   if (!forHelp) return lines.join('\n')
   return [
@@ -260,6 +284,6 @@ function banner(
     'Run a command as the device, in another terminal:',
     `  export ATSSS_CONFIG='${JSON.stringify(config)}'`,
     `  ${entering()}ip netns exec ${ue.name} COMMAND      (such as: npx atsss connect ${serverAddress.v4} 80)`,
-    '^C ends the lab, and everything in it.',
+    hasKeys ? keyLine(Object.values(lab.accesses).map(({ link }) => link)) : '^C ends the lab, and everything in it.',
   ].join('\n')
 }

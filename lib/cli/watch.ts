@@ -1,12 +1,13 @@
 /** `atsss watch`: shows a session of a running process, live. */
 import { AtsssError } from '../errors.js'
-import type { Snapshot, WatchEvent } from '../runtime/watch/messages.js'
+import type { Snapshot } from '../runtime/watch/messages.js'
 import { EVERY } from '../runtime/watch/server.js'
 import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { coloursFor } from './terminal.js'
 import { WatchClient } from './watch/client.js'
 import { type History, NO_HISTORY, next } from './watch/history.js'
-import { findSocket } from './watch/sessions.js'
+import { showLive } from './watch/live.js'
+import { findSessions, findSocket } from './watch/sessions.js'
 import { table } from './watch/table.js'
 
 const OPTIONS = {
@@ -25,12 +26,14 @@ const OPTIONS = {
 export const help = `Usage: atsss watch [options] [PID | SOCKET]
 
 Shows the accesses, rules, connections and subflows of a running process, and what happens to them. The process must
-have made its session with "watch: true". Without PID or SOCKET it shows the only session on this machine. The
-terminal only shows; the page can also replace the rules, if the session has "watch: { control: true }".
+have made its session with "watch: true". Without PID or SOCKET it shows the only session of this user, or else of this
+machine; in a terminal you choose if there are several. The terminal only shows; the page can also replace the rules, if
+the session has "watch: { control: true }".
 
 ${optionLines(OPTIONS)}
 
-Press q to end.
+Keys in the terminal: q ends, space pauses, s sorts the connections, the arrows scroll them, e shows the events alone,
+1–9 shows another session.
 
 Exit status: 0 ended by you, or --once; 1 no such session, or it has ended; 2 wrong command line.
 
@@ -46,15 +49,22 @@ export async function run(args: string[]): Promise<number> {
   if (values.port !== undefined && !values.web) throw new UsageError('--port needs --web')
   const port = values.port === undefined ? 0 : wholeNumber('port', values.port)
   if (port > 65_535) throw new UsageError('--port must be at most 65535')
+  const every = values.every === undefined ? undefined : wholeNumber('every', values.every)
+  const prepare = async (client: WatchClient) => {
+    if (every === undefined) return
+    await client.ask({ do: 'every', milliseconds: every }).catch((error: Error) => {
+      throw new UsageError(`--every: ${error.message}`)
+    })
+  }
+  const isLive = !values.web && !values.json && !values.once && process.stdout.isTTY
+  if (isLive && positionals[0] === undefined) return await showLive(await findSessions(), prepare)
   const client = await WatchClient.open(await findSocket(positionals[0]))
   try {
-    if (values.every !== undefined)
-      await client.ask({ do: 'every', milliseconds: wholeNumber('every', values.every) }).catch((error: Error) => {
-        throw new UsageError(`--every: ${error.message}`)
-      })
+    if (isLive) return await showLive([client], prepare)
+    await prepare(client)
     if (values.web) return await showPage(client, port)
     if (values.json) return await printMessages(client, values.once === true)
-    return values.once || !process.stdout.isTTY ? await printOnce(client) : await showLive(client)
+    return await printOnce(client)
   } finally {
     client.close()
   }
@@ -67,9 +77,13 @@ async function showPage(client: WatchClient, port: number): Promise<number> {
   const end = Promise.race([interrupted(), ended(client)])
   process.stdout.write(`${page.url}\n`)
   process.stderr.write('Ctrl-C ends it\n')
-  const gone = await end
+  const status = await end
+  if (status !== 0) {
+    process.stderr.write('the session has ended: the page keeps its last state until Ctrl-C\n')
+    await interrupted()
+  }
   await page.close()
-  return gone
+  return status
 }
 
 async function printMessages(client: WatchClient, once: boolean): Promise<number> {
@@ -100,52 +114,6 @@ function nextSnapshot(client: WatchClient): Promise<Snapshot> {
     throw new AtsssError('ERR_ATSSS_WATCH', 'the session has ended')
   })
   return Promise.race([new Promise<Snapshot>(resolve => client.once('snapshot', resolve)), gone])
-}
-
-/** The most events that are kept. */
-const REMEMBERED = 200
-
-/** q, Ctrl-C and Ctrl-D: a terminal in raw mode passes them on. */
-const QUIT = ['q', '\u0003', '\u0004']
-
-async function showLive(client: WatchClient): Promise<number> {
-  const { stdout, stdin } = process
-  let history: History = NO_HISTORY
-  const happenings: WatchEvent[] = []
-  const colours = coloursFor(stdout)
-  const draw = () => {
-    const { columns: width, rows } = stdout
-    const hint = colours.faint('q ends it')
-    const lines = table({ hello: client.hello, history, happenings, colours, width, height: rows - 1 })
-    stdout.write(`\x1b[H${[...lines, hint].map(line => `${line}\x1b[K`).join('\n')}\x1b[J`)
-  }
-  client.on('snapshot', snapshot => {
-    history = next(history, snapshot)
-    draw()
-  })
-  client.on('event', happening => {
-    happenings.push(happening)
-    happenings.splice(0, happenings.length - REMEMBERED)
-  })
-  // Use the alternate screen, without a cursor; the old content comes back at the end.
-  const leave = () => stdout.write('\x1b[?25h\x1b[?1049l')
-  stdout.write('\x1b[?1049h\x1b[?25l')
-  process.once('exit', leave)
-  stdout.on('resize', draw)
-  if (stdin.isTTY) stdin.setRawMode(true)
-  const quit = new Promise<number>(resolve =>
-    stdin.on('data', (keys: Buffer) => {
-      if (QUIT.some(key => keys.includes(key))) resolve(0)
-    }),
-  )
-  const status = await Promise.race([interrupted(), quit, ended(client)])
-  if (stdin.isTTY) stdin.setRawMode(false)
-  stdin.pause()
-  stdout.off('resize', draw)
-  process.off('exit', leave)
-  leave()
-  if (status !== 0) process.stderr.write('atsss watch: the session has ended\n')
-  return status
 }
 
 function interrupted(): Promise<number> {

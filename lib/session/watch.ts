@@ -1,5 +1,7 @@
 /** What a session shows to its watchers. */
-import { nameOf, type Rule } from '../policy/rules/rule.js'
+import { rulesToJson } from '../policy/rules/json.js'
+import { presetOf } from '../policy/rules/presets.js'
+import type { Rule } from '../policy/rules/rule.js'
 import type { ConnectionStats } from '../runtime/steering/accounts.js'
 import {
   CONNECTIONS_SHOWN,
@@ -46,9 +48,10 @@ export function watchSession(
         pid: process.pid,
         title: title(),
         control,
+        rules: rulesToJson(session.rules),
         ...interfaces(),
       }),
-      snapshot: () => snapshotOf(session.stats()),
+      snapshot: () => snapshotOf(session.stats(), session.rules),
       update: control ? update : undefined,
     },
     path,
@@ -63,13 +66,19 @@ export function watchSession(
   )
   session.ownEvents.on('degraded', ({ message }) => server.broadcast({ ...at(), event: 'degraded', message }))
   session.ownEvents.on('problem', ({ message }) => server.broadcast({ ...at(), event: 'problem', message }))
-  session.ownEvents.on('update', () => server.broadcast({ ...at(), event: 'rules', names: session.rules.map(nameOf) }))
+  session.ownEvents.on('update', () => {
+    const { rules } = session
+    const preset = presetOf(rules)
+    const names = rules.map(rule => titleOf(rule, preset))
+    server.broadcast({ ...at(), event: 'rules', names, preset, rules: rulesToJson(rules) })
+  })
   server.listening.catch(failed)
   return server
 }
 
-function snapshotOf(stats: SessionStats): Snapshot {
+function snapshotOf(stats: SessionStats, inForce: readonly Rule[]): Snapshot {
   const { level, accesses, rules, connections, handovers, lastHandover, fallbacks } = stats
+  const preset = presetOf(inForce)
   const most = [...connections].sort((a, b) => total(b) - total(a)).slice(0, CONNECTIONS_SHOWN)
   return {
     type: 'snapshot',
@@ -78,13 +87,15 @@ function snapshotOf(stats: SessionStats): Snapshot {
     accesses,
     rules: rules.map(
       ({ rule, ...rest }): WatchedRule => ({
-        name: rule && nameOf(rule),
+        name: rule && titleOf(rule, inForce.includes(rule) ? preset : undefined),
+        ...(rule && !inForce.includes(rule) ? { replaced: true } : {}),
         precedence: rule?.precedence,
         steering: rule?.steering,
         traffic: rule?.traffic ?? [],
         ...rest,
       }),
     ),
+    preset,
     connections: most.map(({ socket, rule, ...rest }): WatchedConnection => {
       const { fallback, convert, interface: name, converter } = socket.mptcp
       const got = { fallback, convert, interface: name, converter: converter?.name }
@@ -95,6 +106,11 @@ function snapshotOf(stats: SessionStats): Snapshot {
     lastHandover,
     fallbacks,
   }
+}
+
+/** What to call a rule where there is little room. */
+function titleOf({ id, precedence }: Rule, preset: string | undefined): string {
+  return id ?? preset ?? `precedence ${precedence}`
 }
 
 function total({ carried }: ConnectionStats<MptcpSocket>): number {

@@ -263,7 +263,13 @@ labTest('--web: a page of the lab’s own application, whose links it changes; g
       body: JSON.stringify({ name: 'wifi', change: { carrier } }),
     })
   const moments = (await fetch(withToken('/events'))).body!
-  let last: { accesses: { name: string; state: string }[]; connections: object[] } | undefined
+  let last:
+    | {
+        accesses: { access: string; state: string }[]
+        connections: object[]
+        moment: { rates: Record<string, { down: number }> }
+      }
+    | undefined
   const reading = (async () => {
     let text = ''
     for await (const chunk of moments.pipeThrough(new TextDecoderStream())) {
@@ -274,12 +280,23 @@ labTest('--web: a page of the lab’s own application, whose links it changes; g
         if (frame.startsWith('event: moment')) last = JSON.parse(/^data: (.*)$/m.exec(frame)![1]!)
     }
   })().catch(() => {})
-  const wifi = () => last?.accesses.find(({ name }) => name === 'non-3gpp')?.state
+  const wifi = () => last?.accesses.find(({ access }) => access === 'non-3gpp')?.state
   await expect.poll(() => last?.connections.length, { timeout: 15_000 }).toBe(3)
   expect(wifi()).toBe('available')
   expect((await cut(false)).status).toBe(204)
   await expect.poll(wifi, { timeout: 10_000 }).toBe('lost')
-  await expect.poll(() => JSON.stringify(last?.connections), { timeout: 10_000 }).toMatch(/"3gpp","kind":"in use"/)
+  await expect
+    .poll(() => JSON.stringify(last?.connections), { timeout: 10_000 })
+    .toMatch(/"title":"Cellular","kind":"in use"/)
+  // The download goes as fast as it can: more than the 15 Mbit/s of the film.
+  const fast = await fetch(withToken('/download'), { method: 'POST', body: '{"isFast":true}' })
+  expect(fast.status).toBe(204)
+  await expect
+    .poll(
+      () => Math.max(...(last?.moment ? ['3gpp', 'non-3gpp'].map(access => last!.moment.rates[access]!.down) : [0])),
+      { timeout: 10_000 },
+    )
+    .toBeGreaterThan(16.5e6)
   expect((await cut(true)).status).toBe(204)
   await expect.poll(wifi, { timeout: 10_000 }).toBe('available')
   running.child.kill('SIGINT')

@@ -50,24 +50,26 @@ pageTest.describe('the page of a session', () => {
     tab.on('request', request => asked.push(new URL(request.url()).origin))
     await tab.goto(page.url)
     await ue.bulk()
-    const row = (table: string, text: string) => tab.locator(`#${table} tr`, { hasText: text }).first()
-    await soon(() => tab.textContent('#state')).toBe('steering level: userspace')
-    await soon(() => row('accesses', 'wifi').textContent()).toMatch(/available.*Mbit\/s/)
-    await soon(() => tab.locator('#connections tr.subflow:not(.down)').count()).toBe(2)
-    await soon(() => tab.locator('#connections tr.subflow.down').count()).toBe(2)
+    const card = (access: string) => tab.locator(`.access[data-access="${access}"]`)
+    await soon(() => tab.textContent('#state')).toBe('live')
+    await soon(() => tab.textContent('#level')).toBe('full steering')
+    await soon(() => card('non-3gpp').textContent()).toMatch(/Wi-Fi.*available.*Mbit\/s/)
+    await soon(() => tab.locator('#connections tr.subflow').count()).toBe(2)
+    expect(await tab.textContent('#gap-figure')).toBe('–')
 
-    const control = (text: string) => tab.locator('.link', { hasText: 'wifi' }).getByText(text)
-    await control('cut').click()
-    await soon(() => row('accesses', 'wifi').textContent()).toMatch(/lost/)
-    await soon(() => control('cut').getAttribute('aria-pressed')).toBe('true')
-    await soon(() => row('accesses', 'cell').textContent()).toMatch(/Mbit\/s/)
-    expect(await tab.textContent('#happenings')).toMatch(/non-3gpp is lost: wifi has no carrier/)
+    await card('non-3gpp').getByText('Cut').click()
+    await soon(() => card('non-3gpp').textContent()).toMatch(/lost/)
+    await soon(() => card('non-3gpp').getByText('Restore').getAttribute('aria-pressed')).toBe('true')
+    await soon(() => card('3gpp').textContent()).toMatch(/Mbit\/s/)
+    await soon(() => tab.textContent('#happenings')).toMatch(/Wi-Fi is lost: wifi has no carrier/)
     expect(await tab.textContent('#happenings')).toMatch(/link wifi: cut/)
-    await soon(() => tab.textContent('#happenings')).toMatch(/handover to 3gpp/)
-    await control('cut').click()
+    // What it is all about, in large type.
+    await soon(() => tab.textContent('#gap-figure')).toMatch(/^\d+ ms$|^\d\.\d s$/)
+    expect(await tab.textContent('#gap-way')).toMatch(/^Wi-Fi to Cellular, \d\d:\d\d:\d\d$/)
+    await card('non-3gpp').getByText('Restore').click()
     await ue.until('non-3gpp', true)
 
-    const slider = tab.locator('.link', { hasText: 'cell' }).getByLabel('rate')
+    const slider = tab.locator('.link[data-link="cell"]').getByLabel('rate')
     await slider.fill('7')
     await soon(() => rig.lab.link('cell').present.rateMbps).toBe(7)
     // What somebody else does to a link is shown too.
@@ -76,25 +78,48 @@ pageTest.describe('the page of a session', () => {
     await soon(() => slider.inputValue()).toBe('20')
     expect(await tab.textContent('#happenings')).toMatch(/link cell: in the next cell/)
 
-    await tab.selectOption('#preset', 'share')
-    await tab.getByText('Apply').click()
-    await soon(() => tab.textContent('#rules')).toMatch(/load-balancing: 50 % over 3gpp/)
+    await tab.getByLabel('share', { exact: true }).check()
+    await soon(() => tab.textContent('#present')).toBe('50 % over cellular')
+    await soon(() => tab.textContent('#rules')).toMatch(/load-balancing: 50 % over Cellular/)
+    // Rules that come from elsewhere are what the form shows.
+    await client.ask({ do: 'update', rules: 'interactive' })
+    await soon(() => tab.getByLabel('interactive').isChecked()).toBe(true)
     expect(wrong).toEqual([])
-    await tab.selectOption('#preset', 'json')
+    await tab.getByLabel('JSON').check()
+    expect(await tab.inputValue('#json')).toContain('SMALLEST_DELAY')
     await tab.fill('#json', '[{"precedence": 300}]')
     await tab.getByText('Apply').click()
     await soon(() => tab.textContent('#refused')).toMatch(/rules\[0\]/)
-    // Nothing is wider than a small window: what is, scrolls in a box of its own.
-    await tab.setViewportSize({ width: 380, height: 700 })
-    const across = () => tab.evaluate(() => (globalThis as unknown as Window).document.documentElement.scrollWidth)
-    await soon(across).toBeLessThanOrEqual(380)
+    // On a small window nothing is wider than it, in no part of the page.
+    await tab.setViewportSize({ width: 390, height: 700 })
+    await soon(widest).toBeLessThanOrEqual(390)
     // Both charts have been drawn: not one colour all over.
     for (const chart of ['throughput', 'rtt']) expect(await inks(chart)).toBeGreaterThan(4)
     expect(new Set(asked)).toEqual(new Set([new URL(page.url).origin]))
     client.close()
-    await soon(() => tab.textContent('#state')).toBe('the session has ended')
+    await soon(() => tab.textContent('#state')).toMatch(/^ended at \d\d:\d\d:\d\d: this is its last state$/)
     expect(await tab.locator('#change').isVisible()).toBe(false)
-    expect(await tab.textContent('#connections tbody')).toBe('none')
+    // The last state stays, also when the page is loaded again.
+    for (const again of [false, true]) {
+      if (again) await tab.reload()
+      await soon(() => tab.locator('#connections tr.connection').count()).toBe(1)
+      await soon(() => tab.textContent('#gap-figure')).toMatch(/\d/)
+      await soon(() => inks('throughput')).toBeGreaterThan(4)
+      await soon(() => tab.textContent('#state')).toMatch(/^ended at/)
+    }
+    expect(wrong.filter(text => !text.includes('400'))).toEqual([])
+
+    /** The right edge of the element that reaches furthest. */
+    function widest(): Promise<number> {
+      return tab.evaluate(() => {
+        const { document } = globalThis as unknown as Window
+        const all = [...document.querySelectorAll('main *, header *')]
+        return Math.max(
+          document.documentElement.scrollWidth,
+          ...all.map(one => Math.round(one.getBoundingClientRect().right)),
+        )
+      })
+    }
 
     async function inks(chart: string): Promise<number> {
       return tab.evaluate(id => {
@@ -115,6 +140,7 @@ function soon<T>(value: () => T) {
 interface Window {
   document: {
     documentElement: { scrollWidth: number }
+    querySelectorAll(selector: string): Iterable<{ getBoundingClientRect(): { right: number } }>
     querySelector(selector: string): {
       width: number
       height: number

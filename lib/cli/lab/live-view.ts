@@ -6,6 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Lab } from '../../lab/index.js'
 import { WatchClient } from '../watch/client.js'
 import { type Page, startPage } from '../watch/page-server.js'
+import type { PageDownload } from '../watch/page-story.js'
 
 interface LiveView extends Pick<Page, 'url' | 'linkChanged'>, AsyncDisposable {
   /** Additional properties of the session's configuration. */
@@ -15,9 +16,14 @@ interface LiveView extends Pick<Page, 'url' | 'linkChanged'>, AsyncDisposable {
 /** Milliseconds between two checks for a session. */
 const LOOK = 100
 
-/** Shows one session after another, until it is closed. */
-export async function openLiveView({ accesses }: Lab, port: number | { fd: number }): Promise<LiveView> {
-  const page = await startPage({ port, links: accesses })
+/** Shows one session after another, until it is closed. @param download of the lab's own application, if that runs */
+export async function openLiveView(
+  { accesses }: Lab,
+  port: number | { fd: number },
+  title: string,
+  download: PageDownload | undefined,
+): Promise<LiveView> {
+  const page = await startPage({ port, title, links: accesses, download })
   const folder = mkdtempSync(join(tmpdir(), 'atsss-lab-view-'))
   const path = join(folder, 'session.sock')
   const end = new AbortController()

@@ -1,9 +1,10 @@
 /**
  * The lab's own application, a separate program for `atsss lab --web`. Over a session that ATSSS_CONFIG configures, it downloads
- * endlessly at the rate of a film, uploads endlessly at that of a camera, and sends a message every fifth of a second, each on a
- * connection of its own.
+ * endlessly, uploads endlessly at the rate of a camera, and sends a message every fifth of a second, each on a separate connection.
+ * The download is a film, at its rate; the line `fast` on standard input makes it go as fast as it can, the line `film` ends that.
  */
 import { Agent, get, request as post } from 'node:http'
+import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { MaPduSession } from '../../index.js'
 
@@ -15,7 +16,14 @@ const MESSAGE = Buffer.alloc(400, 'How is it going? ')
 
 const session = new MaPduSession(JSON.parse(process.env.ATSSS_CONFIG!))
 await session.ready
-void again(film)
+let isFast = false
+/** Ends the download, for one of the other kind. */
+let switched = new AbortController()
+createInterface({ input: process.stdin }).on('line', line => {
+  isFast = line === 'fast'
+  switched.abort()
+})
+void again(download)
 void again(camera)
 void again(chat)
 
@@ -27,21 +35,23 @@ async function again(one: () => Promise<void>): Promise<never> {
   }
 }
 
-/** Reads at the rate of the film, so that the server has to wait. */
-function film(): Promise<void> {
+/** One after another, as often as it is switched. */
+async function download(): Promise<void> {
+  do {
+    switched = new AbortController()
+    const { signal } = switched
+    await receive(isFast ? '/bytes/999999999999' : `/stream/${RATES.film}`, signal).catch((error: Error) => {
+      if (!signal.aborted) throw error
+    })
+  } while (switched.signal.aborted)
+}
+
+function receive(path: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const createConnection = () => session.connect(80, HOST)
-    get({ host: HOST, path: '/bytes/999999999999', createConnection }, async response => {
-      const began = performance.now()
-      let bytes = 0
-      for await (const chunk of response) {
-        bytes += chunk.length
-        const ahead = (bytes * 8) / (RATES.film * 1000) - (performance.now() - began)
-        // After a stall the film goes on at its own rate, and does not catch up.
-        if (ahead > 20) await wait(ahead)
-      }
-      resolve()
-    }).on('error', reject)
+    get({ host: HOST, path, createConnection, signal }, response =>
+      response.on('end', resolve).on('error', reject).resume(),
+    ).on('error', reject)
   })
 }
 

@@ -1,7 +1,7 @@
 /** Rules in words. */
 
 import { trafficToJson } from '../../policy/rules/json-traffic.js'
-import type { Rule, Steering, Thresholds } from '../../policy/rules/rule.js'
+import type { AccessType, Rule, Steering, Thresholds } from '../../policy/rules/rule.js'
 
 /** `rule 'web', precedence 10`. */
 export function titleOf({ id, precedence }: Rule): string {
@@ -39,40 +39,41 @@ function shown(item: unknown): string {
   return `(${parts.join(', ')})`
 }
 
-/** How the connections of a rule are steered, in a table of rules. */
-export function handlingInWords({
-  steering,
-  unsteered,
-}: {
-  steering: Steering | undefined
-  unsteered?: string | undefined
-}): string {
+/** How the connections of a rule are steered, in a table of rules. @param names of both accesses */
+export function handlingInWords(
+  { steering, unsteered }: { steering: Steering | undefined; unsteered?: string | undefined },
+  names?: Readonly<Record<AccessType, string>>,
+): string {
   if (unsteered !== undefined) return 'left to the system, as plain TCP'
-  return steering ? steeringInWords(steering) : 'not steered'
+  return steering ? steeringInWords(steering, names) : 'not steered'
 }
 
-export function steeringInWords(steering: Steering): string {
+/** @param names of both accesses, by default those of 3GPP */
+export function steeringInWords(steering: Steering, names = NAMES): string {
   switch (steering.mode) {
     case 'active-standby': {
       const { active, standby } = steering
-      return `active-standby: ${active}, ${standby === undefined ? 'and never the other' : `and ${standby} while it is unavailable`}`
+      const rest = standby === undefined ? 'and never the other' : `and ${names[standby]} while it is unavailable`
+      return `active-standby: ${names[active]}, ${rest}`
     }
     case 'smallest-delay':
       return 'smallest-delay: whichever access has the smaller round-trip time'
     case 'load-balancing': {
       const { percent3gpp, indicator, thresholds } = steering
       if (percent3gpp === undefined || indicator === 'autonomous') return 'load-balancing: as the device chooses'
-      const shares = `load-balancing: ${percent3gpp} % over 3gpp, ${100 - percent3gpp} % over non-3gpp`
+      const shares = `load-balancing: ${percent3gpp} % over ${names['3gpp']}, ${100 - percent3gpp} % over ${names['non-3gpp']}`
       return `${shares}${indicator === undefined ? '' : ', or as the device asks'}${limits(thresholds)}`
     }
     case 'priority-based':
-      return `priority-based: ${steering.high}, and both while it is congested${limits(steering.thresholds)}`
+      return `priority-based: ${names[steering.high]}, and both while it is congested${limits(steering.thresholds)}`
     case 'redundant':
       return `redundant: everything on both${limits(steering.thresholds)}`
     case 'unknown':
       return `steering mode ${steering.code}, which is not known`
   }
 }
+
+const NAMES: Readonly<Record<AccessType, string>> = { '3gpp': '3gpp', 'non-3gpp': 'non-3gpp' }
 
 function limits(thresholds: Thresholds | undefined): string {
   const { rttMs, lossPermille } = thresholds ?? {}

@@ -1,7 +1,6 @@
 /** Turns successive snapshots into rates over time. Pure. */
 import type { AccessType } from '../../policy/rules/rule.js'
 import type { Snapshot, WatchedAccess } from '../../runtime/watch/messages.js'
-import { openOnes } from './words.js'
 
 /** One value for what is sent, and one for what is received. */
 export interface EachWay<T> {
@@ -10,60 +9,59 @@ export interface EachWay<T> {
 }
 
 /** The state at one moment. */
-interface Moment {
+export interface Moment {
   /** Milliseconds since 1970. */
   at: number
   /** Bits per second, since the moment before. */
   rates: Record<AccessType, EachWay<number>>
-  rttMs: Record<AccessType, EachWay<number | undefined>>
+  /** The round-trip time that steering sees: of the direction with the longer queue. Undefined: nothing measures it now. */
+  rttMs: Record<AccessType, number | undefined>
 }
 
 export interface History {
   /** At most `MOMENTS`, the oldest first. */
   moments: readonly Moment[]
   last: Snapshot | undefined
+  /** When the round-trip time of each access was last seen to be measured; milliseconds since 1970. */
+  measuredAt: Readonly<Record<AccessType, number>>
 }
 
 /** The most moments that are kept: two minutes at the default interval. */
 export const MOMENTS = 480
+/** A round-trip time is shown for this long, in milliseconds, after something last measured it. */
+const FRESH_MS = 1500
 
-export const NO_HISTORY: History = { moments: [], last: undefined }
+const NEVER = Number.NEGATIVE_INFINITY
+
+export const NO_HISTORY: History = { moments: [], last: undefined, measuredAt: { '3gpp': NEVER, 'non-3gpp': NEVER } }
 
 /** No rate if a counter went back: it is another session's. */
-export function next({ moments, last }: History, snapshot: Snapshot): History {
+export function next({ moments, last, measuredAt }: History, snapshot: Snapshot): History {
   const seconds = last ? (snapshot.at - last.at) / 1000 : 0
-  if (!last || seconds <= 0) return { moments, last: snapshot }
-  const { accesses } = snapshot
+  if (!last || seconds <= 0) return { moments, last: snapshot, measuredAt }
+  const { accesses, at } = snapshot
   const rate = (type: AccessType) => rates(last.accesses[type], accesses[type], seconds)
+  const measured = (type: AccessType) =>
+    isMeasured(last.accesses[type], accesses[type]) ? at : Math.min(measuredAt[type], at)
+  const when = { '3gpp': measured('3gpp'), 'non-3gpp': measured('non-3gpp') }
+  const rtt = (type: AccessType) => (at - when[type] < FRESH_MS ? longestRtt(accesses[type]) : undefined)
   const moment: Moment = {
-    at: snapshot.at,
+    at,
     rates: { '3gpp': rate('3gpp'), 'non-3gpp': rate('non-3gpp') },
-    rttMs: { '3gpp': rttNow(accesses['3gpp']), 'non-3gpp': rttNow(accesses['non-3gpp']) },
+    rttMs: { '3gpp': rtt('3gpp'), 'non-3gpp': rtt('non-3gpp') },
   }
-  return {
-    moments: [...moments.slice(1 - MOMENTS), moment],
-    last: snapshot,
-  }
+  return { moments: [...moments.slice(1 - MOMENTS), moment], last: snapshot, measuredAt: when }
 }
 
-/**
- * Describes what has moved to the other access since the previous snapshot. Load balancing by percentages moves connections all the
- * time, so its moves are left out.
- */
-export function handoverBetween(before: Snapshot | undefined, now: Snapshot): string | undefined {
-  const divides = (rule?: Snapshot['rules'][number]) => rule?.steering?.mode === 'load-balancing'
-  const since = (rule: Snapshot['rules'][number]) => {
-    const was = before?.rules.find(({ precedence }) => precedence === rule.precedence)
-    return divides(rule) || divides(was) ? 0 : rule.handovers - (was?.handovers ?? 0)
-  }
-  const count = before ? now.rules.reduce((sum, rule) => sum + since(rule), 0) : 0
-  if (count <= 0) return undefined
-  const had = new Map(before!.connections.map(({ id, handovers }) => [id, handovers]))
-  const gone = now.connections.filter(({ id, handovers }) => handovers > (had.get(id) ?? 0))
-  const carrying = gone.flatMap(one => openOnes(one).filter(({ backup, state }) => !backup && state === 'established'))
-  const [to, ...others] = new Set(carrying.map(({ access }) => access))
-  const where = to !== undefined && others.length === 0 ? ` to ${to}` : ''
-  return count === 1 ? `handover${where}` : `${count} handovers${where}`
+/** Whether something was measured between two snapshots: what was measured before stays in them. */
+function isMeasured(before: WatchedAccess, after: WatchedAccess): boolean {
+  const { bytesSent, bytesReceived, rttMs } = before
+  return after.rttMs !== rttMs || after.bytesSent > bytesSent || after.bytesReceived > bytesReceived
+}
+
+function longestRtt(access: WatchedAccess): number | undefined {
+  const { up, down } = rttNow(access)
+  return up === undefined || down === undefined ? (up ?? down) : Math.max(up, down)
 }
 
 /** A lost access has no present measurements, and nothing waits in a queue if nothing is received. */

@@ -12,19 +12,17 @@ import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../../errors.js'
 import type { LinkChange } from '../../lab/index.js'
 import type { WatchClient } from './client.js'
-import { type PageLink, Story } from './page-story.js'
+import { Story, type StoryOptions } from './page-story.js'
 
-interface PageOptions {
+interface PageOptions extends StoryOptions {
   /** A port; 0: any. Or the descriptor of a socket that already listens on a loopback address. */
   port?: number | { fd: number }
-  /** The links of a lab, by name, which the page may change. */
-  links?: Readonly<Record<string, PageLink>>
 }
 
 export interface Page {
   /** Includes the token. */
   url: string
-  /** Shows this session from now on, until it ends. While there is no session, the page says so. */
+  /** Shows this session from now on. After its end the page keeps the last state, and says that it has ended. */
   show(client: WatchClient): void
   /** Reports that a link was changed, but not by the page. */
   linkChanged(name: string, change: LinkChange, why?: string): void
@@ -37,9 +35,10 @@ const MOST_CONNECTIONS = 64
 /** The longest accepted body of a request, in bytes. */
 const LONGEST_BODY = 262_144
 
-export async function startPage({ port = 0, links = {} }: PageOptions = {}): Promise<Page> {
+export async function startPage({ port = 0, ...options }: PageOptions = {}): Promise<Page> {
   const token = randomBytes(16).toString('hex')
-  const story = new Story(links)
+  const { links = {}, download } = options
+  const story = new Story(options)
   const files = pageFiles()
   const server = createServer((request, response) => {
     answer(request, response).catch((error: Error) => refuse(response, 400, error.message))
@@ -64,6 +63,7 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
       const wish = JSON.parse(await bodyOf(request))
       if (pathname === '/rules') await changeRules(wish)
       else if (pathname === '/link') await changeLink(wish)
+      else if (pathname === '/download') changeDownload(wish)
       else return refuse(response, 404, 'there is no such page')
       return void response.writeHead(204).end()
     }
@@ -86,6 +86,12 @@ export async function startPage({ port = 0, links = {} }: PageOptions = {}): Pro
     if (!Object.hasOwn(links, name)) throw new AtsssError('ERR_ATSSS_WATCH', `there is no link ${name}`)
     await links[name]!.link.set(change)
     story.linkChanged(name, change)
+  }
+
+  function changeDownload({ isFast }: { isFast: boolean }): void {
+    if (!download) throw new AtsssError('ERR_ATSSS_WATCH', 'this program has no download that the page can switch')
+    download.set(isFast === true)
+    story.downloadChanged()
   }
 
   server.maxConnections = MOST_CONNECTIONS
@@ -120,7 +126,10 @@ interface PageFile {
 }
 
 const SCRIPT = 'text/javascript; charset=utf-8'
-const SCRIPTS = ['page.js', 'charts.js', 'links.js', 'wishes.js']
+const SCRIPTS = [
+  ...['page.js', 'dom.js', 'cards.js', 'charts.js', 'scale.js', 'marks.js'],
+  ...['tables.js', 'links.js', 'hints.js', 'wishes.js'],
+]
 
 /** The files of uPlot's folder dist/ that scripts/page.ts copies beside the page. */
 export const CHART_FILES = ['uPlot.iife.min.js', 'uPlot.min.css'] as const

@@ -57,21 +57,36 @@ function isOwn(path: string): boolean {
   }
 }
 
+/** A session that can be watched. */
+export type Session = Pick<WatchClient, 'hello' | 'path'>
+
 /**
- * The path of the socket to watch. `wanted` is the path itself, or a process id as in the socket's name; without it, the only session
- * one of this user, or else of this machine. Sockets that ended processes have left are removed. Throws ERR_ATSSS_WATCH if there is
- * none, or more than one.
+ * The path of the socket to watch: as `findSessions`, if there is one. Throws ERR_ATSSS_WATCH if there is none, or more than one.
  */
 export async function findSocket(wanted: string | undefined, all = socketsOfMachine()): Promise<string> {
-  if (wanted !== undefined && !/^\d+(-\d+)?$/.test(wanted)) return wanted
-  if (wanted !== undefined) {
-    const path = all.find(each => basename(each) === `${wanted}.sock`)
-    if (path !== undefined && !(isOwn(path) && (await isLeftOver(path)) && (await removeLeftOver(path)))) return path
-    const { message } = noSuch(
-      `process ${wanted} has ${path === undefined ? 'no socket' : 'ended, and its socket has been removed'}`,
-    )
-    throw new AtsssError('ERR_ATSSS_WATCH', message)
-  }
+  if (wanted !== undefined) return socketNamed(wanted, all)
+  const sessions = await findSessions(all)
+  const [only, ...more] = sessions
+  if (only && more.length === 0) return only.path
+  throw new AtsssError(
+    'ERR_ATSSS_WATCH',
+    `there are several sessions to watch: name one of ${sessions.map(nameInWords).join(', ')}`,
+  )
+}
+
+/** The path, or that of the process whose id is given, as in the socket's name. */
+async function socketNamed(wanted: string, all: readonly string[]): Promise<string> {
+  if (!/^\d+(-\d+)?$/.test(wanted)) return wanted
+  const path = all.find(each => basename(each) === `${wanted}.sock`)
+  if (path !== undefined && !(isOwn(path) && (await isLeftOver(path)) && (await removeLeftOver(path)))) return path
+  throw noSuch(`process ${wanted} has ${path === undefined ? 'no socket' : 'ended, and its socket has been removed'}`)
+}
+
+/**
+ * The sessions of this user, or else of this machine: at least one. Sockets that ended processes have left are removed. Throws
+ * ERR_ATSSS_WATCH if there is none.
+ */
+export async function findSessions(all = socketsOfMachine()): Promise<Session[]> {
   const own = all.filter(path => dirname(path) === watchFolder())
   let { clients, removed, failed, others } = await surveySessions(own)
   if (clients.length + failed.length === 0) {
@@ -80,13 +95,7 @@ export async function findSocket(wanted: string | undefined, all = socketsOfMach
     ;({ clients, failed, others } = rest)
   }
   for (const client of clients) client.close()
-  const [only, ...more] = clients
-  if (only && more.length === 0) return only.path
-  if (only)
-    throw new AtsssError(
-      'ERR_ATSSS_WATCH',
-      `there are several sessions to watch: name one of ${clients.map(nameInWords).join(', ')}`,
-    )
+  if (clients.length > 0) return clients
   const [silent] = failed
   if (silent) throw new AtsssError('ERR_ATSSS_WATCH', silent.why)
   const found =
@@ -106,7 +115,7 @@ function noSuch(found: string): AtsssError {
 }
 
 /** `4711 (app.js)`; by its path where the socket has another name. */
-function nameInWords({ hello, path }: WatchClient): string {
+export function nameInWords({ hello, path }: Session): string {
   const name = /^(\d+(?:-\d+)?)\.sock$/.exec(basename(path))?.[1] ?? path
   return `${name} (${programOf(hello)})`
 }

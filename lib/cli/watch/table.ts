@@ -2,22 +2,30 @@
 
 import { hostAndPort } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
-import { BOTH } from '../../policy/steering/accesses.js'
 import type { Traffic } from '../../runtime/steering/rates.js'
 import type { Hello, Snapshot, WatchEvent, WatchedConnection } from '../../runtime/watch/messages.js'
 import { handlingInWords, trafficInWords } from '../rules/words.js'
 import type { Colours } from '../terminal.js'
-import { type EachWay, type History, rttNow } from './history.js'
+import { type History, MOMENTS, rttNow } from './history.js'
+import { programOf } from './sessions.js'
+import { FIRST_STATE, SORTS, type TableState } from './table-state.js'
 import {
   bytesInWords,
+  counted,
+  durationInWords,
   happeningInWords,
+  levelInWords,
   lossInWords,
-  millisecondsInWords,
   openOnes,
   percentInWords,
   rateInWords,
+  rulesInWords,
+  SHOWN,
+  type Titles,
   timeInWords,
+  titlesOf,
   together,
+  UNKNOWN,
 } from './words.js'
 
 interface View {
@@ -28,178 +36,280 @@ interface View {
   width: number
   height: number
   colours: Colours
+  state?: TableState
 }
 
 /** At most `height` lines of at most `width` columns. */
 export function table(view: View): string[] {
-  const { hello, history, colours, width, height } = view
+  const { hello, history, colours, width, height, state = FIRST_STATE } = view
   const { last } = history
-  const title = `${colours.strong(hello.title)} ${colours.faint(`process ${hello.pid}`)}`
-  if (!last) return [title, '', 'nothing is known yet']
-  const head = [title, '', ...accessLines(view, last), '', ...ruleLines(view, last), '']
-  const least = Math.min(view.happenings.length, Math.max(3, Math.floor(height / 5)))
-  const connections = connectionLines(view, last, Math.max(3, height - head.length - least - 2))
-  const rest = Math.max(0, height - head.length - connections.length - 1)
-  return [...head, ...connections, '', ...eventLines(view, rest)].slice(0, height).map(line => cut(line, width))
+  const name = `${colours.strong(programOf(hello))} ${colours.faint(`process ${hello.pid}`)}`
+  if (!last) return [name, '', 'nothing is known yet'].slice(0, height).map(line => cut(line, width))
+  const titles = titlesOf(last.accesses)
+  const { text, isFull } = levelInWords(last.level)
+  const title = [
+    name,
+    isFull ? text : colours.warning(text),
+    `rules: ${rulesInWords(last)}`,
+    ...(state.isPaused ? [colours.warning('paused')] : []),
+  ].join(' · ')
+  const head = [title, '', ...accessLines(view, last, titles), ...handoverLine(last, titles), '']
+  const body = state.isEvents
+    ? eventLines(view, titles, height - head.length)
+    : everything(view, last, titles, height - head.length)
+  return [...head, ...body].slice(0, height).map(line => cut(line, width))
 }
 
-/** For each access a row of numbers for each direction, and under them a graph of its rate. */
-function accessLines(view: View, last: Snapshot): string[] {
-  const { history, colours, width } = view
-  const rows = BOTH.map(access => accessCells(last, access))
-  const all = [HEADINGS, ...rows.flatMap(({ up, down }) => [up, down])]
-  const widths = HEADINGS.map((_, column) => Math.max(...all.map(cells => cells[column]!.length)))
-  const padded = (cells: readonly string[]) =>
-    cells.map((cell, column) => (column < FIRST_NUMBER ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
-  const indent = widths[0]! + 2
-  const columns = Math.max(8, Math.min(60, width - indent - 40))
-  const lines = BOTH.map((access, index) => {
+/** Events get a fifth of the picture at least. */
+function everything(view: View, last: Snapshot, titles: Titles, room: number): string[] {
+  const rules = ruleLines(view, last, titles)
+  const wanted = Math.min(view.happenings.length, Math.max(MOST_EVENTS, Math.floor(view.height / 5)))
+  const forConnections = room - rules.length - 1 - (wanted === 0 ? 0 : wanted + 2)
+  const connections = connectionLines(view, last, titles, Math.max(4, forConnections))
+  const rest = room - rules.length - 1 - connections.length - 1
+  return [...rules, '', ...connections, '', ...eventLines(view, titles, rest)]
+}
+
+/** Events that are shown even where connections then have less room. */
+const MOST_EVENTS = 3
+
+interface Column {
+  heading: string
+  isNumber: boolean
+  /** What does not fit into the width is left out in this order, the highest first. 0: never. */
+  rank: number
+  cell(access: AccessType, last: Snapshot): string
+}
+
+const COLUMNS: readonly Column[] = [
+  { heading: 'INTERFACE', isNumber: false, rank: 2, cell: (access, { accesses }) => accesses[access].interface },
+  { heading: 'STATE', isNumber: false, rank: 0, cell: (access, { accesses }) => stateOf(accesses[access]) },
+  { heading: 'DOWN', isNumber: true, rank: 0, cell: (access, { accesses }) => rate(accesses[access].receiveRate) },
+  {
+    heading: '',
+    isNumber: true,
+    rank: 3,
+    cell: (access, { accesses }) => percentInWords(accesses[access].receiveShare),
+  },
+  { heading: 'UP', isNumber: true, rank: 0, cell: (access, { accesses }) => rate(accesses[access].sendRate) },
+  { heading: '', isNumber: true, rank: 3, cell: (access, { accesses }) => percentInWords(accesses[access].sendShare) },
+  { heading: 'RTT', isNumber: true, rank: 1, cell: (access, { accesses }) => rttOf(accesses[access]) },
+  {
+    heading: 'LOSS DOWN',
+    isNumber: true,
+    rank: 5,
+    cell: (access, { accesses }) => lossInWords(accesses[access].receiveLossPermille),
+  },
+  {
+    heading: 'UP',
+    isNumber: true,
+    rank: 5,
+    cell: (access, { accesses }) => lossInWords(accesses[access].lossPermille),
+  },
+  {
+    heading: 'SO FAR DOWN',
+    isNumber: true,
+    rank: 4,
+    cell: (access, { accesses }) => bytesInWords(accesses[access].bytesReceived),
+  },
+  {
+    heading: 'UP',
+    isNumber: true,
+    rank: 4,
+    cell: (access, { accesses }) => bytesInWords(accesses[access].bytesSent),
+  },
+]
+
+/** For each access its figures, and under them a graph of each direction; at the end the axis of time. */
+function accessLines(view: View, last: Snapshot, titles: Titles): string[] {
+  const { colours, width } = view
+  const first = Math.max('ACCESS'.length, ...SHOWN.map(access => titles[access].length))
+  const widthOf = ({ heading, cell }: Column) =>
+    Math.max(heading.length, ...SHOWN.map(access => cell(access, last).length))
+  const columns = fitting(COLUMNS, widthOf, width - first)
+  const widths = columns.map(widthOf)
+  const cells = SHOWN.map(access => columns.map(column => column.cell(access, last)))
+  const line = (name: string, row: readonly string[], state = (text: string) => text) =>
+    [
+      name,
+      ...row.map((cell, index) => {
+        const { heading, isNumber } = columns[index]!
+        const padded = isNumber ? cell.padStart(widths[index]!) : cell.padEnd(widths[index]!)
+        return heading === 'STATE' ? state(padded) : padded
+      }),
+    ].join('  ')
+  const graph = Math.max(4, Math.min(60, Math.floor((width - first - 10) / 2)))
+  const most = highest(view.history)
+  const lines = SHOWN.flatMap((access, index) => {
     const { available, suspected, why } = last.accesses[access]
-    const [first, name, state, ...rest] = padded(rows[index]!.up)
-    const coloured = available ? colours.good(state!) : suspected ? colours.warning(state!) : colours.bad(state!)
-    const story = sparkline(history, access, columns).padStart(columns)
+    const colour = available ? colours.good : suspected ? colours.warning : colours.bad
+    const [down, up] = (['down', 'up'] as const).map(way => sparkline(view.history, access, way, graph, most))
     return [
-      [colours.strong(first!), name, coloured, ...rest].join('  '),
-      padded(rows[index]!.down).join('  '),
-      `${' '.repeat(indent)}${story}  ${colours.faint(why)}`,
+      line(colours.strong(titles[access].padEnd(first)), cells[index]!, colour),
+      ...(available ? [] : [`${' '.repeat(first + 2)}${colours.faint(why)}`]),
+      `${' '.repeat(first + 2)}↓ ${down}  ↑ ${up}`,
     ]
   })
-  const peak = Math.max(
-    0,
-    ...history.moments.slice(-columns).flatMap(({ rates }) => BOTH.map(each => sumOf(rates[each]))),
-  )
-  const scale = `█ is ${rateInWords(peak)}, up and down together`
+  const axis = `${'2 min ago'.padEnd(graph - 3, '·')}now`
   return [
-    colours.faint(padded(HEADINGS).join('  ').trimEnd()),
-    ...lines.flat(),
-    ...(peak < 1 || view.height < TALL ? [] : [`${' '.repeat(indent)}${colours.faint(scale.padStart(columns))}`]),
+    colours.faint(
+      line(
+        'ACCESS'.padEnd(first),
+        columns.map(({ heading }) => heading),
+      ).trimEnd(),
+    ),
+    ...lines,
+    ...(graph < 16 ? [] : [colours.faint(`${' '.repeat(first + 4)}${axis}  █ is ${rateInWords(most)}`)]),
   ]
 }
 
-/** From this many rows on, the table has room for more than the necessary. */
-const TALL = 30
+/** The columns that fit into this width, with two spaces before each. */
+function fitting(columns: readonly Column[], widthOf: (column: Column) => number, width: number): readonly Column[] {
+  const needed = columns.reduce((sum, column) => sum + 2 + widthOf(column), 0)
+  const rank = Math.max(...columns.map(column => column.rank))
+  if (needed <= width || rank === 0) return columns
+  return fitting(
+    columns.filter(column => column.rank < rank),
+    widthOf,
+    width,
+  )
+}
 
-const HEADINGS = ['ACCESS', 'INTERFACE', 'STATE', '', 'RATE', 'SHARE', 'RTT', 'LOSS', 'BYTES']
-/** The columns from here on are aligned to the right. */
-const FIRST_NUMBER = 4
-
-function accessCells(last: Snapshot, access: AccessType): EachWay<string[]> {
-  const { interface: name, available, suspected, lossPermille, receiveLossPermille, ...now } = last.accesses[access]
-  const rttMs = rttNow({ available, ...now })
-  const rest = (
-    rate: number | undefined,
-    share: number | undefined,
-    rtt: number | undefined,
-    loss: number | undefined,
-  ) => [rateInWords(rate).padStart(RATE), percentInWords(share), millisecondsInWords(rtt), lossInWords(loss)]
-  const state = available ? 'available' : suspected ? 'silent' : 'lost'
-  return {
-    up: [
-      ...[access, name, state, 'up'],
-      ...rest(now.sendRate, now.sendShare, rttMs.up, lossPermille),
-      bytesInWords(now.bytesSent),
-    ],
-    down: [
-      ...['', '', '', 'down'],
-      ...rest(now.receiveRate, now.receiveShare, rttMs.down, receiveLossPermille),
-      bytesInWords(now.bytesReceived),
-    ],
-  }
+function stateOf({ available, suspected }: Snapshot['accesses'][AccessType]): string {
+  return available ? 'available' : suspected ? 'silent' : 'lost'
 }
 
 /** The width of almost every rate, so that columns do not jump. */
 const RATE = '12.3 Mbit/s'.length
 
-function sumOf({ up, down }: EachWay<number>): number {
-  return up + down
+function rate(bits: number | undefined): string {
+  return rateInWords(bits).padStart(RATE)
+}
+
+function rttOf(access: Parameters<typeof rttNow>[0]): string {
+  const { up, down } = rttNow(access)
+  const ms = up === undefined || down === undefined ? (up ?? down) : Math.max(up, down)
+  return ms === undefined ? UNKNOWN : durationInWords(ms)
 }
 
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
-/** The rate of both directions together, relative to the highest of either access in that time. */
-export function sparkline({ moments }: History, access: AccessType, columns: number): string {
-  const shown = moments.slice(-columns)
-  const most = Math.max(1, ...shown.flatMap(({ rates }) => BOTH.map(each => sumOf(rates[each]))))
-  const bar = (value: number) => BARS[Math.min(7, Math.floor((8 * value) / most))]!
-  return shown.map(({ rates }) => (sumOf(rates[access]) < 1 ? ' ' : bar(sumOf(rates[access])))).join('')
+/** Rates of the last two minutes, the latest at the right. @param most the rate of the highest bar */
+export function sparkline(
+  { moments }: History,
+  access: AccessType,
+  way: 'up' | 'down',
+  columns: number,
+  most: number,
+): string {
+  const each = MOMENTS / columns
+  const bars = Array.from({ length: columns }, (_, column) => {
+    // Counted from the end, so that a bar keeps its moments while others arrive.
+    const [from, to] = [moments.length - (columns - column) * each, moments.length - (columns - column - 1) * each]
+    const part = moments.slice(Math.max(0, Math.round(from)), Math.max(0, Math.round(to)))
+    const value = part.reduce((sum, { rates }) => sum + rates[access][way], 0) / part.length
+    if (!(value >= 1)) return ' '
+    return BARS[Math.min(7, Math.floor((8 * value) / most))]!
+  })
+  return bars.join('')
 }
 
-function ruleLines({ colours }: View, last: Snapshot): string[] {
-  const heading = ['RULE', 'OPEN', 'HANDOVERS']
-  const rows = last.rules.map(({ precedence, connections, handovers }) => [
-    String(precedence ?? '–'),
-    String(connections),
-    String(handovers),
-  ])
-  const widths = heading.map((_, column) => Math.max(...[heading, ...rows].map(cells => cells[column]!.length)))
-  const padded = (cells: readonly string[]) => cells.map((cell, column) => cell.padStart(widths[column]!)).join('  ')
+/** The highest rate of either access and direction. */
+function highest({ moments }: History): number {
+  const all = moments.flatMap(({ rates }) => SHOWN.flatMap(access => [rates[access].up, rates[access].down]))
+  return all.reduce((most, one) => Math.max(most, one), 1)
+}
+
+function handoverLine({ lastHandover }: Snapshot, titles: Titles): string[] {
+  if (!lastHandover) return []
+  const { at, from, to, gapMs } = lastHandover
+  const gap = gapMs === undefined ? 'nothing was interrupted' : `gap ${durationInWords(gapMs)}`
+  return [`Last handover: ${gap}, from ${titles[from]} to ${titles[to]} at ${timeInWords(at).slice(0, 8)}`]
+}
+
+function ruleLines({ colours }: View, last: Snapshot, titles: Titles): string[] {
+  const lines = last.rules.flatMap(rule => {
+    const { name = 'no rule', replaced, connections, handovers, carried } = rule
+    const what = rule.steering ? trafficInWords(rule) : 'what no rule matches'
+    const title = `${colours.strong(name)}${replaced ? colours.faint(' (replaced)') : ''}`
+    const all = together(carried)
+    const shares = `over ${titles['3gpp']} ${bothWays(percentInWords(all.receiveShare), percentInWords(all.sendShare))}`
+    return [
+      `  ${title} ${what}: ${handlingInWords(rule, titles)}`,
+      `    ${connections} open, ${counted(handovers, 'handover')} · ${trafficNow(all)} · ${shares}`,
+    ]
+  })
+  return [colours.faint('RULES'), ...lines]
+}
+
+/** `↓ 4.0 Mbit/s ↑ 10.0 Mbit/s · so far ↓ 500.0 kB ↑ 1.3 MB`. */
+function trafficNow({ sendRate, bytesSent, receiveRate, bytesReceived }: Traffic): string {
+  const now = bothWays(rateInWords(receiveRate), rateInWords(sendRate))
+  return `${now} · so far ${bothWays(bytesInWords(bytesReceived), bytesInWords(bytesSent))}`
+}
+
+function bothWays(down: string, up: string): string {
+  return `↓ ${down} ↑ ${up}`
+}
+
+function connectionLines(view: View, last: Snapshot, titles: Titles, room: number): string[] {
+  const { colours, state = FIRST_STATE } = view
+  const { label, compare } = SORTS[state.sort]
+  const sorted = [...last.connections].sort(compare)
+  const first = Math.min(state.first, Math.max(0, sorted.length - 1))
+  const lines: string[] = []
+  let shown = 0
+  for (const connection of sorted.slice(first)) {
+    const block = connectionBlock(view, last, connection, titles)
+    if (shown > 0 && lines.length + block.length > room - 2) break
+    lines.push(...block)
+    shown++
+  }
+  const counts = [
+    `${last.connectionsOpen} open`,
+    counted(last.handovers, 'handover'),
+    ...(last.fallbacks > 0 ? [`${last.fallbacks} became TCP`] : []),
+    ...(sorted.length > 1 ? [`by ${label}`] : []),
+  ]
+  const hidden = last.connectionsOpen - first - shown
+  const rest = [...(first > 0 ? [`${first} above`] : []), ...(hidden > 0 ? [`${hidden} more below`] : [])]
   return [
-    colours.faint(`${padded(heading)}  FOR: HOW`),
-    ...last.rules.flatMap((rule, index) => {
-      const how = handlingInWords(rule)
-      const what = rule.steering ? trafficInWords(rule) : 'what no rule matches'
-      return [
-        `${padded(rows[index]!)}  ${colours.strong(what)}: ${how}`,
-        `${' '.repeat(widths[0]! + 2)}${trafficNow(together(rule.carried), ' over 3gpp')}`,
-      ]
+    `${colours.faint('CONNECTIONS')} ${counts.join(', ')}`,
+    ...lines,
+    ...(rest.length > 0 ? [colours.faint(`  ${rest.join(', ')}`)] : []),
+  ]
+}
+
+function connectionBlock({ colours }: View, { rules }: Snapshot, one: WatchedConnection, titles: Titles): string[] {
+  const { id, host, port, rule, protocol, converter, convert, handovers, fallback, carried } = one
+  const all = together(carried)
+  const name = rules.find(({ precedence }) => precedence === rule)?.name
+  const facts = [
+    bothWays(rateInWords(all.receiveRate), rateInWords(all.sendRate)),
+    ...(protocol === 'tcp' ? [colours.warning(`TCP${fallback ? `: ${fallback}` : ''}`)] : []),
+    ...(handovers > 0 ? [counted(handovers, 'handover')] : []),
+    `rule ${name ?? UNKNOWN}`,
+    ...(converter ? [`via ${converter}${convert === '0rtt' ? ', 0-RTT' : ''}`] : []),
+    `so far ${bothWays(bytesInWords(all.bytesReceived), bytesInWords(all.bytesSent))}`,
+  ]
+  const subflows = openOnes(one).sort((a, b) => SHOWN.indexOf(a.access ?? '3gpp') - SHOWN.indexOf(b.access ?? '3gpp'))
+  return [
+    `  ${colours.strong(`#${id} ${hostAndPort(host, port)}`)} ${facts.join(' · ')}`,
+    ...subflows.map(subflow => {
+      const { access, state, backup, local, remote, receiveRate, sendRate } = subflow
+      const kind = state === 'joining' ? colours.warning('joining') : backup ? 'backup ' : colours.good('in use ')
+      const title = (access ? titles[access] : '?').padEnd(8)
+      const rates = bothWays(rateInWords(receiveRate), rateInWords(sendRate))
+      const rtt = rttOf({ ...subflow, available: true })
+      return `     ${title} ${kind} ${rates} · ${rtt} · so far ${bothWays(bytesInWords(subflow.bytesReceived), bytesInWords(subflow.bytesSent))} ${colours.faint(`${local} → ${remote}`)}`
     }),
   ]
 }
 
-/** `up 2.0 Mbit/s, 20 %, 1.3 MB; down 0 bit/s, 500.0 kB`. */
-function trafficNow(
-  { sendRate, sendShare, bytesSent, receiveRate, receiveShare, bytesReceived }: Traffic,
-  of = '',
-): string {
-  const way = (rate: number | undefined, share: number | undefined, bytes: number) =>
-    [rateInWords(rate), ...(share === undefined ? [] : [`${percentInWords(share)}${of}`]), bytesInWords(bytes)].join(
-      ', ',
-    )
-  return `up ${way(sendRate, sendShare, bytesSent)}; down ${way(receiveRate, receiveShare, bytesReceived)}`
-}
-
-function connectionLines(view: View, last: Snapshot, room: number): string[] {
-  const { colours } = view
-  const counts = `${last.connectionsOpen} open, ${last.handovers} handovers, ${last.fallbacks} became TCP`
-  const blocks = last.connections.map(connection => connectionBlock(view, connection))
-  const lines: string[] = []
-  let shown = 0
-  for (const block of blocks) {
-    if (lines.length + block.length > room - 2) break
-    lines.push(...block)
-    shown++
-  }
-  const hidden = last.connectionsOpen - shown
-  return [
-    `${colours.faint('CONNECTIONS')} ${counts}`,
-    ...lines,
-    ...(hidden > 0 ? [colours.faint(`  and ${hidden} more`)] : []),
-  ]
-}
-
-function connectionBlock({ colours }: View, connection: WatchedConnection): string[] {
-  const { id, host, port, rule, protocol, converter, convert, handovers, fallback, carried } = connection
-  const facts = [
-    `rule ${rule ?? '–'}`,
-    protocol === 'tcp' ? colours.warning(`TCP${fallback ? `: ${fallback}` : ''}`) : 'MPTCP',
-    ...(converter ? [`via ${converter}${convert === '0rtt' ? ', 0-RTT' : ''}`] : []),
-    trafficNow({ ...together(carried), sendShare: undefined, receiveShare: undefined }),
-    ...(handovers > 0 ? [handovers === 1 ? '1 handover' : `${handovers} handovers`] : []),
-  ]
-  const subflows = openOnes(connection).map(subflow => {
-    const { access, state, backup, rttMs, receiveRttMs, receiveRate = 0, local } = subflow
-    const kind = state === 'joining' ? colours.warning(state) : backup ? 'backup' : colours.good('in use')
-    const received =
-      receiveRttMs === undefined || receiveRate === 0 ? '' : ` (${millisecondsInWords(receiveRttMs)} down)`
-    return `     ${(access ?? '?').padEnd(9)} ${kind}, ${millisecondsInWords(rttMs)}${received}, ${trafficNow(subflow)} ${colours.faint(local)}`
-  })
-  return [`  ${colours.strong(`#${id} ${hostAndPort(host, port)}`)} ${facts.join(' · ')}`, ...subflows]
-}
-
 /** The last events, in at most this many lines. */
-function eventLines({ happenings, colours }: View, room: number): string[] {
+function eventLines({ happenings, colours }: View, titles: Titles, room: number): string[] {
   const lines = happenings.map(happening => {
-    const text = happeningInWords(happening)
+    const text = happeningInWords(happening, titles)
     const bad = happening.event === 'degraded' || happening.event === 'problem'
     const lost = happening.event === 'access' && !happening.available
     return `  ${colours.faint(timeInWords(happening.at))} ${bad ? colours.warning(text) : lost ? colours.bad(text) : text}`
@@ -207,17 +317,22 @@ function eventLines({ happenings, colours }: View, room: number): string[] {
   return room < 2 || lines.length === 0 ? [] : [colours.faint('EVENTS'), ...lines.slice(1 - room)]
 }
 
-/** Cuts the line to this many columns, and keeps colours intact. */
+/** Cuts the line to this many columns, with "…" where something is missing, and keeps colours intact. */
 export function cut(line: string, width: number): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is how colours begin
+  const parts = [...line.matchAll(/\x1b\[[\d;]*m|./gu)].map(([part]) => part)
+  const isColour = (part: string) => part.startsWith('\x1b')
+  let rest = parts.filter(part => !isColour(part)).length
+  if (rest <= width) return line
   let columns = 0
   let text = ''
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is how colours begin
-  for (const [part] of line.matchAll(/\x1b\[[\d;]*m|./gu)) {
-    if (part.startsWith('\x1b')) text += part
+  for (const part of parts) {
+    if (isColour(part)) text += part
     else if (columns < width) {
-      text += part
+      text += columns === width - 1 && rest > 1 ? '…' : part
       columns++
     }
+    if (!isColour(part)) rest--
   }
   return text
 }

@@ -1,7 +1,8 @@
-/** Quantities and events in words. */
+/** Quantities, accesses and events in words. */
+import type { AccessType } from '../../policy/rules/rule.js'
 import type { Traffic, TrafficByAccess } from '../../runtime/steering/rates.js'
 import { sumOf } from '../../runtime/steering/subflow-report.js'
-import type { WatchEvent, WatchedConnection } from '../../runtime/watch/messages.js'
+import type { Snapshot, WatchEvent, WatchedConnection } from '../../runtime/watch/messages.js'
 
 /** `12.3 Mbit/s`. */
 export function rateInWords(bits: number | undefined): string {
@@ -14,6 +15,14 @@ export function rateInWords(bits: number | undefined): string {
 /** `20.4 ms`. */
 export function millisecondsInWords(ms: number | undefined): string {
   return ms === undefined ? UNKNOWN : `${ms.toFixed(1)} ms`
+}
+
+/** `45 ms`, `1.2 s`, `2 min 5 s`. */
+export function durationInWords(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)} ms`
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
 /** `1.5 %`. */
@@ -36,6 +45,11 @@ export function bytesInWords(bytes: number): string {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`
 }
 
+/** `1 handover`, `2 handovers`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
 /** `14:03:05.2`, local time. */
 export function timeInWords(at: number): string {
   const date = new Date(at)
@@ -44,25 +58,118 @@ export function timeInWords(at: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${tenth}`
 }
 
-export function happeningInWords(happening: WatchEvent): string {
+/** The order in which both accesses are shown. */
+export const SHOWN: readonly AccessType[] = ['non-3gpp', '3gpp']
+
+export type Titles = Readonly<Record<AccessType, string>>
+
+/**
+ * What people call both accesses. It goes by the names that Linux and systemd give to interfaces, because the interface may be in
+ * another network namespace.
+ */
+export function titlesOf(accesses: Readonly<Record<AccessType, { interface: string }>>): Titles {
+  return { '3gpp': 'Cellular', 'non-3gpp': titleOf(accesses['non-3gpp'].interface) }
+}
+
+function titleOf(interfaceName: string): string {
+  if (/^(wl|wifi|ath|ra\d)/.test(interfaceName)) return 'Wi-Fi'
+  return /^(en|eth)/.test(interfaceName) ? 'Ethernet' : 'Non-3GPP'
+}
+
+export function happeningInWords(happening: WatchEvent, titles: Titles): string {
   switch (happening.event) {
     case 'access':
-      return `${happening.access} is ${happening.available ? 'available' : 'lost'}: ${happening.why}`
+      return `${titles[happening.access]} is ${happening.available ? 'available' : 'lost'}: ${happening.why}`
     case 'action': {
       const { connection, action, error } = happening
       const whose = connection === undefined ? '' : `#${connection} `
-      return `${whose}${actionInWords(action)}: ${action.why}${error === undefined ? '' : `; the kernel refused: ${error}`}`
+      return `${whose}${actionInWords(action, titles)}: ${action.why}${error === undefined ? '' : `; the kernel refused: ${error}`}`
     }
-    case 'handover': {
-      const { connection, from, to, gapMs } = happening
-      const whose = connection === undefined ? '' : `#${connection} `
-      return `${whose}handover from ${from} to ${to}${gapMs === undefined ? '' : `, nothing arrived for ${Math.round(gapMs)} ms`}`
-    }
+    case 'handover':
+      return handoversInWords([happening], titles)
     case 'rules':
-      return `the rules are now ${happening.names.join(', ') || 'none'}`
+      return `rules: ${rulesNamed(happening)}`
     case 'degraded':
     case 'problem':
       return happening.message
+  }
+}
+
+/** The same in as few words as fit beside a line in a chart. */
+export function labelOf(happening: WatchEvent, titles: Titles): string {
+  switch (happening.event) {
+    case 'access':
+      return `${titles[happening.access]} ${happening.available ? 'back' : 'lost'}`
+    case 'degraded':
+    case 'problem':
+      return 'degraded'
+    default:
+      return happeningInWords(happening, titles).split(': ').slice(0, 2).join(': ')
+  }
+}
+
+/** Of connections that have moved the same way at the same time: how many, and the longest gap. */
+export function handoversInWords(
+  handovers: readonly Pick<WatchEvent & { event: 'handover' }, 'connection' | 'from' | 'to' | 'gapMs'>[],
+  titles: Titles,
+): string {
+  const [{ connection, from, to }] = handovers as [(typeof handovers)[number]]
+  const longest = longestGap(handovers)
+  const of =
+    handovers.length > 1 ? ` of ${handovers.length} connections` : connection === undefined ? '' : ` of #${connection}`
+  const gap = longest === undefined ? 'nothing was interrupted' : `gap ${durationInWords(longest)}`
+  return `handover${of} from ${titles[from]} to ${titles[to]}: ${gap}`
+}
+
+/** Undefined: no connection was interrupted. */
+export function longestGap(handovers: readonly { gapMs?: number | undefined }[]): number | undefined {
+  const known = handovers.flatMap(({ gapMs }) => (gapMs === undefined ? [] : [gapMs]))
+  return known.length === 0 ? undefined : Math.max(...known)
+}
+
+function rulesNamed({ names, preset }: { names: readonly string[]; preset?: string | undefined }): string {
+  return preset ?? (names.join(', ') || 'none')
+}
+
+/** The rules of a session in a few words: a preset's name, the share of a single rule for everything, or the names of all. */
+export function rulesInWords(snapshot: Pick<Snapshot, 'preset' | 'rules'>): string {
+  const { preset } = snapshot
+  const percent = percentOfAll(snapshot)
+  if (percent !== undefined) return `${percent} % over cellular`
+  return rulesNamed({ preset, names: inForce(snapshot).map(({ name = '' }) => name) })
+}
+
+/** The percentage over 3GPP access, if that is all that the rules say. */
+export function percentOfAll(snapshot: Pick<Snapshot, 'preset' | 'rules'>): number | undefined {
+  const [only, ...more] = inForce(snapshot)
+  if (!only || more.length > 0 || !only.traffic.some(({ type }) => type === 'match-all')) return undefined
+  const { steering } = only
+  return steering?.mode === 'load-balancing' && steering.indicator === undefined && steering.thresholds === undefined
+    ? steering.percent3gpp
+    : undefined
+}
+
+function inForce({ rules }: Pick<Snapshot, 'rules'>): Snapshot['rules'] {
+  return rules.filter(({ steering, replaced }) => steering && !replaced)
+}
+
+/** What a session can do about its connections. */
+export function levelInWords(level: Snapshot['level']): { text: string; why: string; isFull: boolean } {
+  switch (level) {
+    case 'userspace':
+      return { text: 'full steering', why: 'each connection is steered separately', isFull: true }
+    case 'kernel':
+      return {
+        text: 'limited steering',
+        why: "the kernel's path manager makes the subflows, by the same flags for all",
+        isFull: false,
+      }
+    case 'shared':
+      return { text: 'limited steering', why: 'endpoints of other programs make the subflows', isFull: false }
+    case 'none':
+      return { text: 'no steering', why: 'only new connections follow the rules; atsss doctor says why', isFull: false }
+    case undefined:
+      return { text: 'starting', why: 'what can be steered is not known yet', isFull: false }
   }
 }
 
@@ -83,8 +190,8 @@ export function together({ '3gpp': one, 'non-3gpp': other }: TrafficByAccess): T
   }
 }
 
-function actionInWords(action: (WatchEvent & { event: 'action' })['action']): string {
-  if (action.do === 'create') return `new subflow over ${action.access}${action.backup ? ', as backup' : ''}`
+function actionInWords(action: (WatchEvent & { event: 'action' })['action'], titles: Titles): string {
+  if (action.do === 'create') return `new subflow over ${titles[action.access]}${action.backup ? ', as backup' : ''}`
   if (action.do === 'destroy') return `subflow ${action.subflow} closed`
   if (action.do === 'ask') return `asking the peer over subflow ${action.subflow} what has arrived`
   return `subflow ${action.subflow} ${action.backup ? 'is a backup now' : 'is in use now'}`

@@ -4,7 +4,7 @@
  */
 
 import { word } from './check.js'
-import { type AtsssRule, parseRules, type SteeringMode } from './json.js'
+import { type AtsssRule, parseRules, rulesToJson, type SteeringMode } from './json.js'
 import type { Rule } from './rule.js'
 
 export type Preset = 'handover' | 'interactive' | 'aggregate'
@@ -26,6 +26,13 @@ export const PRESETS: Readonly<Record<Preset, readonly AtsssRule[]>> = {
 /** Throws `ERR_ATSSS_RULE` for a name that is none of them. */
 export function presetRules(name: string): Rule[] {
   return parseRules(word('preset', name, PRESETS))
+}
+
+/** The preset that these rules are; undefined: they are none. */
+export function presetOf(rules: readonly Rule[]): Preset | undefined {
+  const json = JSON.stringify(rulesToJson(rules))
+  const names = Object.keys(PRESETS) as Preset[]
+  return names.find(name => JSON.stringify(rulesToJson(presetRules(name))) === json)
 }
 
 /** A match-all rule has the lowest precedence, which is the highest number. */

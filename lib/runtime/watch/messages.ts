@@ -2,6 +2,8 @@
  * The messages from a session to its watchers, and their requests: lines of JSON over a Unix socket. What is undefined in a value
  * is absent in its JSON: a figure that is not known is never 0.
  */
+import type { AtsssRule } from '../../policy/rules/json.js'
+import type { Preset } from '../../policy/rules/presets.js'
 import type { AccessType, Rule, Steering } from '../../policy/rules/rule.js'
 import type { Action } from '../../policy/steering/plan.js'
 import type { AccessState } from '../../policy/steering/snapshot.js'
@@ -26,6 +28,7 @@ export interface Hello {
   accesses: Record<AccessType, { interface: string }>
   /** Whether watchers may replace the rules. */
   control: boolean
+  rules: AtsssRule[]
 }
 
 export interface Snapshot {
@@ -35,6 +38,8 @@ export interface Snapshot {
   level: 'userspace' | 'kernel' | 'shared' | 'none' | undefined
   accesses: Record<AccessType, WatchedAccess>
   rules: WatchedRule[]
+  /** The preset that the rules are; absent: they are none. */
+  preset?: Preset | undefined
   /** At most `CONNECTIONS_SHOWN`. */
   connections: WatchedConnection[]
   connectionsOpen: number
@@ -54,9 +59,11 @@ export interface WatchedAccess
 }
 
 export interface WatchedRule {
-  /** In words; undefined for the connections that no rule matches. */
+  /** Its id, or its preset's name, or its precedence; undefined for the connections that no rule matches. */
   name: string | undefined
   precedence: number | undefined
+  /** Whether it is one of the session's rules: one that was replaced stays for what it has carried. Absent: it is. */
+  replaced?: true
   steering: Steering | undefined
   traffic: Rule['traffic']
   /** Why its new connections are left to the system; undefined: they are not. */
@@ -89,7 +96,7 @@ export type WatchEvent = { type: 'event'; at: number } & (
   | { event: 'action'; connection: number | undefined; action: Action; error?: string }
   | ({ event: 'handover'; connection: number | undefined; why: string } & Handover)
   | { event: 'degraded' | 'problem'; message: string }
-  | { event: 'rules'; names: string[] }
+  | { event: 'rules'; names: string[]; preset?: Preset | undefined; rules: AtsssRule[] }
 )
 
 /** The answer to a request, by its id. */

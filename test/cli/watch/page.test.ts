@@ -1,6 +1,6 @@
 /** `atsss watch` and its page, beside a session of this process. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -18,6 +18,7 @@ let server: Server
 let page: Page
 let client: WatchClient
 const changes: object[] = []
+let isFast = false
 
 beforeAll(async () => {
   server = createServer(socket => socket.pipe(socket)).listen(0, '127.0.0.1')
@@ -34,7 +35,16 @@ beforeAll(async () => {
   client = await WatchClient.open(path)
   const link = { present: { rateMbps: 50 }, set: async (change: object) => void changes.push(change) }
   page = await startPage({
+    title: 'Lab: a test',
     links: { wifi: { access: 'non-3gpp', link } },
+    download: {
+      get isFast() {
+        return isFast
+      },
+      set(wanted) {
+        isFast = wanted
+      },
+    },
   })
   page.show(client)
 })
@@ -71,8 +81,16 @@ describe('the page', () => {
     expect(headers['set-cookie']).toBeUndefined()
     // Nothing from elsewhere.
     expect(text.match(/https?:\/\//)).toBeNull()
-    for (const name of ['page.js', 'charts.js', 'links.js', 'wishes.js', 'page.css', 'uPlot.js', 'uPlot.css'])
-      expect(await get(`/${name}`)).toMatchObject({ status: 200 })
+    const names = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, name]) => name!)
+    const files = new Set(names(text, /(?:href|src)="([\w.]+)"/g))
+    // And what they import.
+    for (const name of files) {
+      const { status, text } = await get(`/${name}`)
+      expect(status, name).toBe(200)
+      if (!name.startsWith('uPlot')) for (const more of names(text, /from '\.\/([\w.]+)'/g)) files.add(more)
+    }
+    const own = [...files].filter(name => !name.startsWith('uPlot'))
+    expect(new Set(['index.html', ...own])).toEqual(new Set(readdirSync('lib/cli/watch/page')))
   })
 
   test.each([
@@ -156,9 +174,13 @@ describe('the page', () => {
       .map(part => JSON.parse(/^data: (.*)$/m.exec(part)![1]!))
     expect(past).toMatchObject({
       links: [{ name: 'wifi', access: 'non-3gpp', rateMbps: 50 }],
+      title: 'Lab: a test',
       hello: { pid: process.pid, control: true },
+      rules: [{ precedence: 255, steeringMode: { steerModeValue: 'ACTIVE_STANDBY' } }],
+      download: { isFast: false },
     })
-    expect(moment.connections).toMatchObject([{ title: expect.stringMatching(/^127\.0\.0\.1:/) }])
+    expect(moment.connections).toMatchObject([{ title: expect.stringMatching(/^#\d+ 127\.0\.0\.1:/) }])
+    expect(moment.present).toMatchObject({ text: 'handover', choice: 'handover' })
     expect(moment.moment.rates['non-3gpp']).toBeDefined()
   })
 
@@ -171,10 +193,19 @@ describe('the page', () => {
     expect(changes).toEqual([{ carrier: false }])
     page.linkChanged('wifi', { lossPercent: 3 }, 'leaving the station')
     page.linkChanged('wifi', { lossPercent: 3, down: false })
+    // As while a slider moves: one event, with the latest value.
+    for (const rateMbps of [30, 31, 32]) page.linkChanged('wifi', { rateMbps })
     const told = (await get(withToken('/events'))).text
-    expect(told).toContain('"text":"link wifi: cut","kind":"link"')
+    expect(told).toContain('"kind":"link","text":"link wifi: cut","label":"wifi: cut"')
     expect(told).toContain('"text":"link wifi: leaving the station"')
-    expect(told).toContain('"text":"link wifi: 3 % loss, no black hole any more"')
+    expect(told).toContain('"text":"link wifi: 3 % loss, no longer silent"')
+    expect(told).toContain('"text":"link wifi: 32 Mbit/s"')
+    expect(told).not.toContain('"text":"link wifi: 31 Mbit/s"')
+    expect(told).toContain('"text":"rules: aggregate","label":"rules: aggregate"')
+    expect(told).toMatch(/"present":\{"text":"aggregate","choice":"aggregate"\}/)
+    expect(await post('/download', { isFast: true })).toMatchObject({ status: 204 })
+    expect(isFast).toBe(true)
+    expect((await get(withToken('/events'))).text).toContain('"label":"download: as fast as it goes"')
     expect(await post('/link', { name: 'toString', change: {} })).toMatchObject({ status: 400, text: /no link/ })
     expect(await post('/nowhere', {})).toMatchObject({ status: 404 })
     expect(await get(withToken('/link'), { method: 'POST', body: '{' })).toMatchObject({ status: 400 })
@@ -183,7 +214,7 @@ describe('the page', () => {
   })
 })
 
-test('a page before there is a session, and after it', async () => {
+test('a page before there is a session, and after it, when the last state stays', async () => {
   const other = await startPage()
   const from = async (where: string, init: RequestInit = {}) =>
     fetch(new URL(where + new URL(other.url).search, other.url), init)
@@ -192,7 +223,7 @@ test('a page before there is a session, and after it', async () => {
   const reading = (async () => {
     for await (const chunk of told) text += chunk
   })().catch(() => {}) // it is cut off
-  await expect.poll(() => text).toMatch(/event: past\ndata: \{"links":\[\]/)
+  await expect.poll(() => text).toMatch(/event: past\ndata: \{"rules":\[\],"links":\[\]/)
   const refused = await from('/rules', { method: 'POST', body: '{"rules":"handover"}' })
   expect([refused.status, await refused.text()]).toEqual([
     400,
@@ -202,10 +233,20 @@ test('a page before there is a session, and after it', async () => {
   other.show(watching)
   await expect.poll(() => text).toMatch(/event: past\ndata: \{"hello":\{/)
   watching.emit('event', { type: 'event', event: 'access', at: 0, access: '3gpp', available: false, why: 'it rains' })
-  await expect.poll(() => text).toContain('"kind":"access","available":false')
+  await expect.poll(() => text).toContain('"label":"Cellular lost","isGood":false')
   await expect.poll(() => text).toMatch(/event: moment/)
   watching.close()
-  await expect.poll(() => text).toMatch(/event: gone/)
+  await expect.poll(() => text).toMatch(/event: gone\ndata: \{"at":\d+\}/)
+  text = ''
+  const later = (await from('/events')).body!.pipeThrough(new TextDecoderStream()).getReader()
+  const { value } = await later.read()
+  expect(JSON.parse(/^data: (.*)$/m.exec(value!)![1]!)).toMatchObject({
+    hello: { pid: process.pid },
+    endedAt: expect.any(Number),
+    now: { connections: [{ title: expect.stringContaining('127.0.0.1:') }] },
+    moments: expect.arrayContaining([expect.objectContaining({ rates: expect.anything() })]),
+  })
+  expect(await (await from('/download', { method: 'POST', body: '{"isFast":true}' })).text()).toMatch(/no download/)
   await other.close()
   await reading
 })
@@ -215,7 +256,7 @@ describe('atsss watch', () => {
     const { status, stdout } = await atsss(['watch', path])
     expect(status).toBe(0)
     expect(stdout).toMatch(/CONNECTIONS 1 open/)
-    expect(stdout).toMatch(/non-3gpp +lo/)
+    expect(stdout).toMatch(/Non-3GPP +lo/)
   })
 
   test('messages as lines of JSON', async () => {

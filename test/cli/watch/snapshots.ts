@@ -10,6 +10,7 @@ export const HELLO: Hello = {
   title: '/srv/app.js',
   accesses: { '3gpp': { interface: 'wwan0' }, 'non-3gpp': { interface: 'wlan0' } },
   control: true,
+  rules: [],
 }
 
 export const sent = (bytesSent: number, bytesReceived = 0): Traffic => ({
@@ -53,7 +54,7 @@ export function snapshot(at: number, bytes: TrafficByAccess, change: Partial<Sna
     },
     rules: [
       {
-        name: 'the rule of precedence 255',
+        name: 'handover',
         precedence: 255,
         steering: { mode: 'active-standby', active: 'non-3gpp', standby: '3gpp' },
         traffic: [{ type: 'match-all' }],
@@ -62,6 +63,7 @@ export function snapshot(at: number, bytes: TrafficByAccess, change: Partial<Sna
         carried: bytes,
       },
     ],
+    preset: 'handover',
     connections: [connection(1, bytes)],
     connectionsOpen: 1,
     handovers: 2,

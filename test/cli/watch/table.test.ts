@@ -1,13 +1,25 @@
 import { describe, expect, test } from 'vitest'
 import { coloursFor } from '../../../lib/cli/terminal.js'
-import { handoverBetween, MOMENTS, NO_HISTORY, next } from '../../../lib/cli/watch/history.js'
+import { MOMENTS, NO_HISTORY, next } from '../../../lib/cli/watch/history.js'
 import { describeSnapshot } from '../../../lib/cli/watch/page-data.js'
 import { cut, sparkline, table } from '../../../lib/cli/watch/table.js'
-import { bytesInWords, happeningInWords, rateInWords, timeInWords } from '../../../lib/cli/watch/words.js'
+import { afterKey, FIRST_STATE, keysIn, keysInWords } from '../../../lib/cli/watch/table-state.js'
+import {
+  bytesInWords,
+  durationInWords,
+  handoversInWords,
+  happeningInWords,
+  labelOf,
+  rateInWords,
+  rulesInWords,
+  timeInWords,
+  titlesOf,
+} from '../../../lib/cli/watch/words.js'
 import type { WatchEvent } from '../../../lib/runtime/watch/messages.js'
 import { BUSY, carried, connection, HELLO, sent, snapshot } from './snapshots.js'
 
 const plain = coloursFor({ isTTY: false })
+const TITLES = { '3gpp': 'Cellular', 'non-3gpp': 'Wi-Fi' }
 /** 1 s apart: 1 MB up on Wi-Fi, 250 kB up and 500 kB down on cellular. */
 const two = () =>
   next(
@@ -22,7 +34,7 @@ describe('rates', () => {
         at: 1000,
         rates: { '3gpp': { up: 2e6, down: 4e6 }, 'non-3gpp': { up: 8e6, down: 0 } },
         // Nothing is received over Wi-Fi: there is no queue.
-        rttMs: { '3gpp': { up: undefined, down: 95 }, 'non-3gpp': { up: 20, down: undefined } },
+        rttMs: { '3gpp': 95, 'non-3gpp': 20 },
       },
     ])
   })
@@ -41,31 +53,18 @@ describe('rates', () => {
     expect(history.moments).toHaveLength(MOMENTS)
     expect(history.moments.at(-1)!.at).toBe((MOMENTS + 10) * 250)
   })
-})
 
-describe('handovers between two snapshots', () => {
-  const nothing = carried(sent(0), sent(0))
-  const [rule] = snapshot(0, nothing).rules
-  /** Of one rule: how often its connections have gone over, and over which subflow the one with the id 1 goes now. */
-  const at = (handovers: number, access: '3gpp' | 'non-3gpp', steering = rule!.steering) => {
-    const one = connection(1, nothing)
-    const subflows = one.subflows.map(subflow => ({ ...subflow, backup: subflow.access !== access }))
-    const rules = [{ ...rule!, steering, handovers }]
-    return snapshot(handovers, nothing, { rules, connections: [{ ...one, handovers, subflows }] })
-  }
-
-  test('how many, and where to', () => {
-    expect(handoverBetween(undefined, at(3, '3gpp'))).toBeUndefined()
-    expect(handoverBetween(at(3, '3gpp'), at(3, '3gpp'))).toBeUndefined()
-    expect(handoverBetween(at(2, 'non-3gpp'), at(3, '3gpp'))).toBe('handover to 3gpp')
-    expect(handoverBetween(at(2, 'non-3gpp'), at(7, 'non-3gpp'))).toBe('5 handovers to non-3gpp')
-    // The connection has been closed since.
-    expect(handoverBetween(at(2, 'non-3gpp'), { ...at(3, '3gpp'), connections: [] })).toBe('handover')
-  })
-
-  test('of load balancing they are no news', () => {
-    const shares = { mode: 'load-balancing', percent3gpp: 20 } as const
-    expect(handoverBetween(at(2, 'non-3gpp', shares), at(3, '3gpp', shares))).toBeUndefined()
+  test('a round-trip time that nothing measures any more ends, though the session still reports the last one', () => {
+    let history = two()
+    const [cell, wifi] = [sent(250_000, 500_000), sent(1e6)]
+    const rtts = [1250, 2250, 2500, 2750].map(at => {
+      history = next(history, snapshot(at, carried({ ...cell, receiveRate: 1 }, wifi)))
+      return history.moments.at(-1)!.rttMs
+    })
+    expect(rtts.map(rtt => rtt['non-3gpp'])).toEqual([20, 20, undefined, undefined])
+    expect(rtts.map(rtt => rtt['3gpp'])).toEqual([95, 95, undefined, undefined])
+    history = next(history, snapshot(3000, carried(cell, sent(1e6 + 100))))
+    expect(history.moments.at(-1)!.rttMs).toEqual({ '3gpp': undefined, 'non-3gpp': 20 })
   })
 })
 
@@ -73,26 +72,49 @@ describe('the table', () => {
   const view = (width = 160, height = 40, happenings: WatchEvent[] = []) =>
     table({ hello: HELLO, history: two(), happenings, width, height, colours: plain })
 
-  test('shows accesses, rules and connections', () => {
+  test('shows the level, accesses, rules and connections, in both directions', () => {
     const text = view().join('\n')
-    expect(text).toMatch(/\/srv\/app\.js process 4711/)
+    expect(text).toMatch(/app\.js process 4711 · full steering · rules: handover\n/)
     expect(text).toMatch(
-      /3gpp +wwan0 +available +up +2\.0 Mbit\/s +20 % +– +– +250\.0 kB\n +down +4\.0 Mbit\/s +100 % +95\.0 ms +0\.2 % +500\.0 kB\n/,
+      /Wi-Fi +wlan0 +available +0 bit\/s +0 % +8\.0 Mbit\/s +80 % +20 ms +– +1\.5 % +0 B +1\.0 MB\n +↓ +↑ +█\n/,
     )
     expect(text).toMatch(
-      /non-3gpp +wlan0 +available +up +8\.0 Mbit\/s +80 % +20\.0 ms +1\.5 % +1\.0 MB\n +down +0 bit\/s +0 % +– +– +0 B\n/,
+      /Cellular +wwan0 +available +4\.0 Mbit\/s +100 % +2\.0 Mbit\/s +20 % +95 ms +0\.2 % +– +500\.0 kB +250\.0 kB\n +↓ +▅ +↑ +▃\n/,
     )
-    expect(text).toMatch(/█ {2}wlan0 is up\n +█ is 8\.0 Mbit\/s, up and down together/)
+    expect(text).toMatch(/2 min ago·+now {2}█ is 8\.0 Mbit\/s\n/)
     expect(text).toMatch(
-      /RULE +OPEN +HANDOVERS +FOR: HOW\n +255 +1 +2 +everything: active-standby.*\n +up 10\.0 Mbit\/s, 20 % over 3gpp, 1\.3 MB; down 4\.0 Mbit\/s, 100 % over 3gpp, 500\.0 kB\n/,
-    )
-    expect(text).toMatch(
-      /#1 example\.com:443 rule 255 · MPTCP · via 192\.0\.2\.1:5124, 0-RTT · up 10\.0 Mbit\/s, 1\.3 MB; down 4\.0 Mbit\/s, 500\.0 kB/,
+      /handover everything: active-standby: Wi-Fi, and Cellular while it is unavailable\n +1 open, 2 handovers · ↓ 4\.0 Mbit\/s ↑ 10\.0 Mbit\/s · so far ↓ 500\.0 kB ↑ 1\.3 MB · over Cellular ↓ 100 % ↑ 20 %\n/,
     )
     expect(text).toMatch(
-      /3gpp +backup, 20\.4 ms \(95\.1 ms down\), up 2\.0 Mbit\/s, 20 %, 250\.0 kB; down 4\.0 Mbit\/s, 100 %, 500\.0 kB 10\.2\.0\.2:40002/,
+      /#1 example\.com:443 ↓ 4\.0 Mbit\/s ↑ 10\.0 Mbit\/s · 2 handovers · rule handover · via 192\.0\.2\.1:5124, 0-RTT/,
     )
-    expect(text).toMatch(/non-3gpp +in use, 20\.4 ms, up 8\.0 Mbit\/s, 80 %, 1\.0 MB; down 0 bit\/s, 0 %, 0 B 10\.1/)
+    expect(text).toMatch(
+      /Wi-Fi +in use +↓ 0 bit\/s ↑ 8\.0 Mbit\/s · 20 ms · so far ↓ 0 B ↑ 1\.0 MB 10\.1\.0\.2:40001 → 192\.0\.2\.1:5124\n/,
+    )
+    expect(text).toMatch(/Cellular +backup +↓ 4\.0 Mbit\/s ↑ 2\.0 Mbit\/s · 95 ms/)
+  })
+
+  test.each([80, 60, 50])('%d columns: what does not fit is left out as a column, or ends in "…"', width => {
+    const full = view(400, 40)
+    const lines = view(width, 40)
+    const heading = lines.find(line => line.startsWith('ACCESS'))!
+    expect(heading).not.toContain('…')
+    expect(heading).toMatch(/STATE +DOWN +UP/)
+    for (const [index, line] of lines.entries())
+      if (line.length === width && full[index]!.length > width && !full[index]!.startsWith(line))
+        expect(line).toMatch(/…$/)
+  })
+
+  test('a lost access says why; a level that is not full says so', () => {
+    const now = snapshot(2000, carried(sent(0), sent(0)), { level: 'none' })
+    now.accesses['non-3gpp'] = { ...now.accesses['non-3gpp'], available: false, why: 'wlan0 has no carrier' }
+    const lines = table({
+      ...{ hello: HELLO, happenings: [], width: 100, height: 40, colours: plain },
+      history: next(two(), { ...now, lastHandover: { at: 0, from: 'non-3gpp', to: '3gpp', gapMs: 44.6 } }),
+    })
+    expect(lines[0]).toContain('no steering')
+    expect(lines.join('\n')).toMatch(/Wi-Fi +wlan0 +lost .*\n +wlan0 has no carrier\n/)
+    expect(lines.join('\n')).toContain('Last handover: gap 45 ms, from Wi-Fi to Cellular at ')
   })
 
   test('a figure that is not known is a dash, and not 0', () => {
@@ -102,8 +124,8 @@ describe('the table', () => {
       history: next(NO_HISTORY, snapshot(0, bytes)),
     })
     const text = lines.join('\n')
-    expect(text).toMatch(/3gpp +wwan0 +available +up +0 bit\/s +– +– +– +5 B\n +down +– +– +– +0\.2 % +0 B\n/)
-    expect(text).toMatch(/\n +up –, 12 B; down –, 0 B\n/)
+    expect(text).toMatch(/Cellular +wwan0 +available +– +– +0 bit\/s +– +– +0\.2 % +– +0 B +5 B\n/)
+    expect(text).toMatch(/ · ↓ – ↑ – · so far ↓ 0 B ↑ 12 B · over Cellular ↓ – ↑ –\n/)
   })
 
   test('lists events, the last one at the bottom', () => {
@@ -112,7 +134,7 @@ describe('the table', () => {
       { type: 'event', at, event: 'access', access: 'non-3gpp', available: false, why: 'wlan0 has no carrier' },
       { type: 'event', at, event: 'action', connection: 1, action: { do: 'destroy', subflow: 1, why: 'lost' } },
     ])
-    expect(lines.at(-2)).toMatch(/non-3gpp is lost: wlan0 has no carrier$/)
+    expect(lines.at(-2)).toMatch(/Wi-Fi is lost: wlan0 has no carrier$/)
     expect(lines.at(-1)).toMatch(/#1 subflow 1 closed: lost$/)
   })
 
@@ -128,7 +150,27 @@ describe('the table', () => {
     const lines = table({ hello: HELLO, history, happenings: [], width, height, colours: plain })
     expect(lines.length).toBeLessThanOrEqual(height)
     for (const line of lines) expect([...line].length).toBeLessThanOrEqual(width)
-    if (height === 40) expect(lines.join('\n')).toMatch(/and 24\d more/)
+    if (height === 40) expect(lines.join('\n')).toMatch(/24\d more below/)
+  })
+
+  test('sorts and scrolls the connections, or shows the events alone', () => {
+    const bytes = carried(sent(1), sent(2))
+    const connections = [1, 2, 3].map(id => ({ ...connection(id, bytes), handovers: id }))
+    const happenings = Array.from(
+      { length: 30 },
+      (_, at) => ({ type: 'event', at, event: 'problem', message: `no. ${at}` }) as const,
+    )
+    const shown = (change: object) =>
+      table({
+        ...{ hello: HELLO, happenings, width: 120, height: 60, colours: plain },
+        history: next(two(), snapshot(2000, bytes, { connections, connectionsOpen: 3 })),
+        state: { ...FIRST_STATE, ...change },
+      }).join('\n')
+    expect(shown({ sort: 'handovers' })).toMatch(/by handovers\n {2}#3[^#]*#2[^#]*#1/)
+    expect(shown({ sort: 'number', first: 1 })).toMatch(/by number\n {2}#2[^#]*#3[^#]*1 above/)
+    expect(shown({ isEvents: true })).toMatch(/no\. 0\n[\s\S]*no\. 29/)
+    expect(shown({ isEvents: true })).not.toContain('CONNECTIONS')
+    expect(shown({ isPaused: true })).toMatch(/ · paused\n/)
   })
 
   test('can be drawn before anything is known', () => {
@@ -136,55 +178,134 @@ describe('the table', () => {
     expect(lines.at(-1)).toBe('nothing is known yet')
   })
 
-  test('a sparkline has the most that either carried at its top', () => {
+  test('a sparkline has two minutes, the latest at the right; its highest bar is the rate that is given', () => {
     let history = NO_HISTORY
-    for (const [i, bytes] of [0, 0, 1e6, 3e6].entries())
-      history = next(history, snapshot(i * 1000, carried(sent(0), sent(bytes))))
-    expect(sparkline(history, 'non-3gpp', 10)).toBe(' ▅█')
-    expect(sparkline(history, '3gpp', 10)).toBe('   ')
-    expect(sparkline(history, 'non-3gpp', 1)).toBe('█')
+    for (let i = 0; i <= MOMENTS; i++) {
+      const rate = i <= MOMENTS / 2 ? 1000 : 2000
+      history = next(history, snapshot(i * 1000, carried(sent(0), sent(i === 0 ? 0 : i * rate))))
+    }
+    expect(sparkline(history, 'non-3gpp', 'up', 4, 16_000)).toMatch(/^▅▅.█$/)
+    expect(sparkline(history, 'non-3gpp', 'down', 4, 16_000)).toBe('    ')
+    expect(sparkline(two(), 'non-3gpp', 'up', MOMENTS, 8e6).trimStart()).toBe('█')
   })
 
-  test('colours take no room', () => {
-    expect(cut('\x1b[32mgood\x1b[39m and more', 6)).toBe('\x1b[32mgood\x1b[39m a')
+  test('what is cut ends in "…"; colours take no room', () => {
+    expect(cut('\x1b[32mgood\x1b[39m and more', 6)).toBe('\x1b[32mgood\x1b[39m …')
+    expect(cut('\x1b[32mgood\x1b[39m', 4)).toBe('\x1b[32mgood\x1b[39m')
+    expect(cut('good', 0)).toBe('')
   })
 })
 
-test('the page gets the same in words', () => {
+describe('keys of the table', () => {
+  test('letters, and what terminals send for arrows', () => {
+    expect(keysIn('s\x1b[A\x1bOBq\x1b[5~\x1b[6~\x1b[1;5C')).toEqual(['s', 'up', 'down', 'q', 'page up', 'page down'])
+    expect(keysIn('\u0003')).toEqual(['\u0003'])
+  })
+
+  test.each<[string, object, object]>([
+    [' ', {}, { isPaused: true }],
+    [' ', { isPaused: true }, { isPaused: false }],
+    ['e', {}, { isEvents: true }],
+    ['s', { first: 3 }, { sort: 'bytes', first: 0 }],
+    ['s', { sort: 'number' }, { sort: 'rate' }],
+    ['down', {}, { first: 1 }],
+    ['down', { first: 9 }, { first: 9 }],
+    ['page down', { first: 7 }, { first: 9 }],
+    ['up', {}, { first: 0 }],
+    ['page up', { first: 7 }, { first: 2 }],
+    ['x', {}, {}],
+  ])('%j of %j', (key, before, after) => {
+    expect(afterKey({ ...FIRST_STATE, ...before }, key, 10)).toEqual({ ...FIRST_STATE, ...before, ...after })
+  })
+
+  test('the last line says what they do now', () => {
+    expect(keysInWords(FIRST_STATE, 1)).toBe('q ends  space pauses  e events  s sort: rate  ↑↓ scroll')
+    expect(keysInWords({ ...FIRST_STATE, isPaused: true }, 12)).toMatch(/space goes on .* 1–9 session$/)
+  })
+})
+
+test('the page gets the same in words, Wi-Fi first', () => {
   const history = two()
-  expect(describeSnapshot(history.last!)).toMatchObject({
-    level: 'userspace',
+  const data = describeSnapshot(history.last!)
+  expect(data).toMatchObject({
+    level: { text: 'full steering', isFull: true },
+    counts: '1 open, 2 handovers',
     accesses: [
-      { name: '3gpp', state: 'available' },
       {
-        cells: {
-          up: ['8.0 Mbit/s', '80 %', '20.0 ms', '1.5 %', '1.0 MB'],
-          down: ['0 bit/s', '0 %', '–', '–', '0 B'],
+        ...{
+          access: 'non-3gpp',
+          title: 'Wi-Fi',
+          interface: 'wlan0',
+          state: 'available',
+          rtt: '20 ms',
+          loss: '↑ 1.5 %',
         },
+        rates: { up: '8.0 Mbit/s', down: '0 bit/s' },
+        shares: { up: '80 %', down: '0 %' },
+        bytes: { up: '1.0 MB', down: '0 B' },
       },
+      { access: '3gpp', title: 'Cellular', rtt: '95 ms', loss: '↓ 0.2 %' },
     ],
     rules: [
       {
-        precedence: '255',
-        name: 'the rule of precedence 255',
-        traffic: 'everything',
-        ...{ open: '1', handovers: '2' },
-        cells: { up: ['10.0 Mbit/s', '20 %', '1.3 MB'], down: ['4.0 Mbit/s', '100 %', '500.0 kB'] },
+        ...{ title: 'handover', isReplaced: false, traffic: 'everything', open: '1', handovers: '2' },
+        steering: 'active-standby: Wi-Fi, and Cellular while it is unavailable',
+        rates: { up: '10.0 Mbit/s', down: '4.0 Mbit/s' },
+        overCellular: { up: '20 %', down: '100 %' },
       },
     ],
+    present: { text: 'handover', choice: 'handover', percent: undefined },
     connections: [
       {
-        title: 'example.com:443',
-        cells: { up: ['10.0 Mbit/s', '–', '', '1.3 MB'], down: ['4.0 Mbit/s', '–', '', '500.0 kB'] },
+        title: '#1 example.com:443',
+        details: 'through 192.0.2.1:5124, 0-RTT · rule handover · 2 handovers',
+        rates: { up: '10.0 Mbit/s', down: '4.0 Mbit/s' },
         subflows: [
-          {
-            kind: 'in use',
-            cells: { up: ['8.0 Mbit/s', '80 %', '20.4 ms', '1.0 MB'], down: ['0 bit/s', '0 %', '–', '0 B'] },
-          },
-          { kind: 'backup', cells: { down: ['4.0 Mbit/s', '100 %', '95.1 ms', '500.0 kB'] } },
+          { title: 'Wi-Fi', kind: 'in use', rtt: '20.4 ms', details: '10.1.0.2:40001 → 192.0.2.1:5124' },
+          { title: 'Cellular', kind: 'backup', rtt: '95.1 ms' },
         ],
       },
     ],
+  })
+})
+
+test('an access that carries nothing shows what its subflows were measured at, and says so', () => {
+  const now = snapshot(0, carried(sent(0), sent(0)))
+  now.accesses['3gpp'] = { ...now.accesses['3gpp'], rttMs: undefined, receiveRttMs: undefined }
+  const [, cell] = describeSnapshot(now).accesses
+  expect(cell).toMatchObject({ rtt: '20 ms', rttFrom: expect.stringContaining('when its subflow was made') })
+})
+
+test('rules by their names: a preset, a share, their own; a replaced one comes last', () => {
+  const now = snapshot(0, carried(sent(0), sent(0)))
+  const [rule] = now.rules as [(typeof now.rules)[number]]
+  expect(rulesInWords(now)).toBe('handover')
+  const share = { ...rule, name: 'precedence 255', steering: { mode: 'load-balancing', percent3gpp: 30 } as const }
+  expect(rulesInWords({ rules: [share], preset: undefined })).toBe('30 % over cellular')
+  const own = [{ ...rule, name: 'web', replaced: true as const }, share, { ...rule, name: 'video', precedence: 9 }]
+  expect(rulesInWords({ rules: own, preset: undefined })).toBe('precedence 255, video')
+  expect(describeSnapshot({ ...now, rules: own }).rules.map(({ title, isReplaced }) => [title, isReplaced])).toEqual([
+    ['precedence 255', false],
+    ['video', false],
+    ['web', true],
+  ])
+  expect(describeSnapshot({ ...now, rules: [share], preset: undefined }).present).toMatchObject({
+    choice: 'share',
+    percent: 30,
+  })
+})
+
+test.each([
+  ['wlan0', 'Wi-Fi'],
+  ['wlp3s0', 'Wi-Fi'],
+  ['wifi', 'Wi-Fi'],
+  ['enx001122334455', 'Ethernet'],
+  ['eth0', 'Ethernet'],
+  ['tun0', 'Non-3GPP'],
+])('%s is called %s', (name, title) => {
+  expect(titlesOf({ '3gpp': { interface: 'usb0' }, 'non-3gpp': { interface: name } })).toEqual({
+    '3gpp': 'Cellular',
+    'non-3gpp': title,
   })
 })
 
@@ -198,13 +319,36 @@ test('quantities in words', () => {
     '2.00 Gbit/s',
   ])
   expect([0, 1500, 1.26e6, 3e9].map(bytesInWords)).toEqual(['0 B', '1.5 kB', '1.3 MB', '3.00 GB'])
+  expect([44.6, 999.4, 1000, 4321, 125_000].map(durationInWords)).toEqual([
+    '45 ms',
+    '999 ms',
+    '1.0 s',
+    '4.3 s',
+    '2 min 5 s',
+  ])
   expect(timeInWords(new Date(2026, 0, 2, 3, 4, 5, 678).getTime())).toBe('03:04:05.6')
 })
 
-test.each<[string, WatchEvent]>([
-  ['3gpp is available: up', { type: 'event', at: 0, event: 'access', access: '3gpp', available: true, why: 'up' }],
+test('handovers at the same time: how many, and the longest gap', () => {
+  const one = { connection: 1, from: 'non-3gpp', to: '3gpp', gapMs: 45 } as const
+  expect(handoversInWords([one], TITLES)).toBe('handover of #1 from Wi-Fi to Cellular: gap 45 ms')
+  expect(handoversInWords([one, { ...one, gapMs: 108 }, { ...one, gapMs: undefined }], TITLES)).toBe(
+    'handover of 3 connections from Wi-Fi to Cellular: gap 108 ms',
+  )
+  expect(handoversInWords([{ ...one, connection: undefined, gapMs: undefined }], TITLES)).toBe(
+    'handover from Wi-Fi to Cellular: nothing was interrupted',
+  )
+})
+
+test.each<[string, string, WatchEvent]>([
   [
-    '#3 new subflow over 3gpp, as backup: standby; the kernel refused: EPERM',
+    'Cellular is available: up',
+    'Cellular back',
+    { type: 'event', at: 0, event: 'access', access: '3gpp', available: true, why: 'up' },
+  ],
+  [
+    '#3 new subflow over Cellular, as backup: standby; the kernel refused: EPERM',
+    '#3 new subflow over Cellular, as backup: standby; the kernel refused',
     {
       type: 'event',
       at: 0,
@@ -216,6 +360,7 @@ test.each<[string, WatchEvent]>([
   ],
   [
     'subflow 2 is in use now: lost',
+    'subflow 2 is in use now: lost',
     {
       type: 'event',
       at: 0,
@@ -224,8 +369,18 @@ test.each<[string, WatchEvent]>([
       action: { do: 'set-backup', subflow: 2, backup: false, why: 'lost' },
     },
   ],
-  ["the rules are now rule 'a', rule 'b'", { type: 'event', at: 0, event: 'rules', names: ["rule 'a'", "rule 'b'"] }],
-  ['less', { type: 'event', at: 0, event: 'degraded', message: 'less' }],
-])('%s', (text, happening) => {
-  expect(happeningInWords(happening)).toBe(text)
+  [
+    'rules: web, video',
+    'rules: web, video',
+    { type: 'event', at: 0, event: 'rules', names: ['web', 'video'], rules: [] },
+  ],
+  [
+    'rules: aggregate',
+    'rules: aggregate',
+    { type: 'event', at: 0, event: 'rules', names: ['aggregate'], preset: 'aggregate', rules: [] },
+  ],
+  ['less', 'degraded', { type: 'event', at: 0, event: 'degraded', message: 'less' }],
+])('%s', (text, label, happening) => {
+  expect(happeningInWords(happening, TITLES)).toBe(text)
+  expect(labelOf(happening, TITLES)).toBe(label)
 })

@@ -1,99 +1,223 @@
-/** Draws the charts: curves over time, with marks for events. */
+/** Draws the charts: areas and curves over time, with marks for events. */
 /* global uPlot */
+import { $, COLOURS, make, time } from './dom.js'
+import { marksOf } from './marks.js'
+import { rateText, rttRange, shortNumber, stacked, throughputRange, unitFor, unstacked } from './scale.js'
 
-/** The class of each access. */
-export const COLOURS = { '3gpp': 'gpp', 'non-3gpp': 'wifi' }
-
-/** The kinds of events that charts mark. Those of single subflows are left out. */
-const MARKED = new Set(['access', 'handover', 'rules', 'link', 'problem', 'degraded'])
+/** Seconds that are shown. */
+const SPAN = 120
 
 /** The present value of a colour in the style sheet. A canvas does not support `light-dark()`. */
-const probe = document.body.appendChild(document.createElement('i'))
+const probe = document.body.appendChild(make('i'))
 probe.hidden = true
 const style = name => {
   probe.style.color = `var(${name})`
   return getComputedStyle(probe).color
 }
 
-/** One curve. */
-export function line(label, colour, dash = []) {
-  return { label, stroke: () => style(colour), width: 2, dash, points: { show: false } }
-}
+const ORDER = ['non-3gpp', '3gpp']
 
 /** @param happenings all events; the list grows */
-export function chart(element, data, series, happenings) {
+export function openCharts(happenings) {
+  /** The columns that uPlot expects: the seconds, then each series. */
+  const columns = { throughput: [[], [], [], [], []], rtt: [[], [], []] }
+  let titles = { 'non-3gpp': 'Wi-Fi', '3gpp': 'Cellular' }
+  const throughput = plot($('throughput'), columns.throughput, {
+    series: [area('--wifi', '--wifi-area'), area('--cell'), area('--wifi', '--wifi-area'), area('--cell')],
+    bands: [
+      { series: [2, 1], fill: () => style('--cell-area') },
+      { series: [3, 4], fill: () => style('--cell-area') },
+    ],
+    range: throughputRange,
+    values: (self, values) => {
+      const [unit, factor] = unitFor(Math.max(self.scales.y.max ?? 0, -(self.scales.y.min ?? 0)) / 1.4)
+      return values.map((value, index) => {
+        const text = trimmed(Math.abs(value) / factor)
+        return index === values.length - 1 ? `${unit}  ${text}` : text
+      })
+    },
+    draw: self => {
+      directions(self)
+      mark(self, happenings, true)
+    },
+    legend: index => legendOfRates(columns.throughput, index, titles),
+  })
+  const rtt = plot($('rtt'), columns.rtt, {
+    series: [curve('--wifi'), curve('--cell')],
+    range: (_, most) => rttRange(most),
+    values: (_, values) => values.map((value, index) => (index === values.length - 1 ? `ms  ${value}` : String(value))),
+    draw: self => mark(self, happenings, false),
+    legend: index => legendOfRtt(columns.rtt, index, titles),
+  })
+  return {
+    clear() {
+      for (const column of [...columns.throughput, ...columns.rtt]) column.length = 0
+    },
+    add({ at, rates, rttMs }, most) {
+      push(columns.throughput, [at / 1000, ...stacked(rates)], most)
+      push(columns.rtt, [at / 1000, ...ORDER.map(access => rttMs[access] ?? null)], most)
+    },
+    draw(present) {
+      titles = present ?? titles
+      throughput()
+      rtt()
+    },
+  }
+}
+
+function push(columns, values, most) {
+  for (const [index, column] of columns.entries()) {
+    column.push(values[index])
+    if (column.length > most) column.shift()
+  }
+}
+
+function area(colour, fill) {
+  return {
+    stroke: () => style(colour),
+    width: 1.5,
+    fillTo: 0,
+    points: { show: false },
+    ...(fill && { fill: () => style(fill) }),
+  }
+}
+
+/** A single measurement between two times without one is a point. */
+function curve(colour) {
+  return { stroke: () => style(colour), width: 2, spanGaps: false, points: { show: true, size: 4, filter: alone } }
+}
+
+function alone(self, series) {
+  const values = self.data[series]
+  const [from, to] = self.series[0].idxs
+  const found = []
+  for (let i = from; i <= to; i++)
+    if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i)
+  return found
+}
+
+/** @returns a function that draws it again */
+function plot(element, data, { series, bands = [], range, values, draw, legend }) {
   const axis = {
     stroke: () => style('--faint'),
     grid: { stroke: () => style('--line'), width: 1 },
     ticks: { show: false },
   }
-  const size = () => ({ width: Math.max(240, element.clientWidth), height: 240 })
-  const plot = new uPlot(
+  const size = () => ({ width: Math.max(240, element.clientWidth), height: element.clientWidth < 500 ? 200 : 250 })
+  const chart = new uPlot(
     {
       ...size(),
-      series: [{ label: 'time', value: (_, at) => (at == null ? '–' : time(at * 1000)) }, ...series.map(rounded)],
+      series: [{}, ...series],
+      bands,
       axes: [
-        { ...axis, values: (_, ats) => ats.map(at => time(at * 1000).slice(0, 8)), space: 80, size: 28 },
-        { ...axis, size: 48 },
+        { ...axis, values: (_, ats) => ats.map(at => time(at * 1000).slice(0, 8)), space: 90, size: 28 },
+        { ...axis, values, size: 70, space: 34 },
       ],
-      // Leave room above the curves for the labels of events.
-      scales: { y: { range: (_, __, top) => [0, Math.max(1, (top ?? 0) * 1.4)] } },
-      cursor: { y: false },
-      legend: { markers: { width: 2, dash: (_, index) => (series[index - 1]?.dash.length ? 'dashed' : 'solid') } },
-      hooks: { draw: [self => mark(self, happenings)] },
+      scales: {
+        x: { range: (_, __, to) => [(to ?? Date.now() / 1000) - SPAN, to ?? Date.now() / 1000] },
+        y: { range: (_, least, most) => range(least ?? 0, most ?? 0) },
+      },
+      cursor: { y: false, points: { show: false } },
+      legend: { show: false },
+      hooks: { draw: [draw], setCursor: [self => legend(self.cursor.idx)] },
     },
     data,
     element,
   )
-  new ResizeObserver(() => plot.setSize(size())).observe(element)
-  return plot
+  new ResizeObserver(() => chart.setSize(size())).observe(element)
+  return () => {
+    chart.setData(data)
+    legend(chart.cursor.idx)
+  }
 }
 
-function rounded(series) {
-  return { ...series, value: (_, value) => (value == null ? '–' : value.toFixed(1)) }
+/** Shows the moment under the mouse, or else the latest one. */
+function legendOfRates(columns, index, titles) {
+  const at = index ?? columns[0].length - 1
+  if (at < 0 || columns[0].length === 0) return $('throughput-legend').replaceChildren()
+  const rates = unstacked(columns.slice(1).map(column => column[at]))
+  const each = ORDER.map(access =>
+    entry(access, `${titles[access]} ↓ ${rateText(rates[access].down)} ↑ ${rateText(rates[access].up)}`),
+  )
+  const [down, up] = [columns[2][at], -columns[4][at]]
+  $('throughput-legend').replaceChildren(...each, make('span', 'all', `both ↓ ${rateText(down)} ↑ ${rateText(up)}`))
+}
+
+function legendOfRtt(columns, index, titles) {
+  const at = index ?? columns[0].length - 1
+  const text = value => (value == null ? 'not measured' : `${shortNumber(value)} ms`)
+  const each = ORDER.map((access, place) => entry(access, `${titles[access]} ${text(columns[place + 1][at])}`))
+  $('rtt-legend').replaceChildren(...(columns[0].length === 0 ? [] : each))
+}
+
+function entry(access, text) {
+  return make('span', COLOURS[access], make('i', 'swatch'), text)
+}
+
+function trimmed(value) {
+  return String(Math.round(value * 100) / 100)
+}
+
+/** Says which half is what. */
+function directions(self) {
+  const { ctx, bbox } = self
+  const unit = devicePixelRatio
+  const zero = self.valToPos(0, 'y', true)
+  if (self.data[0].length === 0) return
+  ctx.save()
+  ctx.font = `${11 * unit}px system-ui, sans-serif`
+  ctx.fillStyle = style('--faint')
+  ctx.strokeStyle = style('--faint')
+  ctx.lineWidth = unit
+  ctx.beginPath()
+  ctx.moveTo(bbox.left, Math.round(zero))
+  ctx.lineTo(bbox.left + bbox.width, Math.round(zero))
+  ctx.stroke()
+  ctx.textBaseline = 'bottom'
+  ctx.fillText('↓ received', bbox.left + 4 * unit, zero - 3 * unit)
+  if (bbox.top + bbox.height - zero > 16 * unit) {
+    ctx.textBaseline = 'top'
+    ctx.fillText('↑ sent', bbox.left + 4 * unit, zero + 4 * unit)
+  }
+  ctx.restore()
 }
 
 /** Rows of labels above the curves. */
 const ROWS = 3
 
 /** Draws a line across the chart for each event, with a label if there is room. The list shows all of them. */
-function mark(plot, happenings) {
-  const { ctx, bbox } = plot
-  const [from, to] = [plot.scales.x.min * 1000, plot.scales.x.max * 1000]
-  const seen = happenings.filter(({ at, kind }) => MARKED.has(kind) && at >= from && at <= to)
-  // Label the newest events first. Changes of links get the room that is left.
-  const ordered = [
-    ...seen.filter(({ kind }) => kind === 'link'),
-    ...seen.filter(({ kind }) => kind !== 'link'),
-  ].reverse()
-  const taken = Array.from({ length: ROWS }, () => [])
+function mark(self, happenings, hasLabels) {
+  const { ctx, bbox } = self
+  const marks = marksOf(happenings, self.scales.x.min * 1000, self.scales.x.max * 1000)
   const unit = devicePixelRatio
   ctx.save()
   ctx.font = `${11 * unit}px system-ui, sans-serif`
   ctx.textAlign = 'left'
   ctx.textBaseline = 'middle'
-  const labels = ordered.map(happening => {
-    const x = Math.round(plot.valToPos(happening.at / 1000, 'x', true))
-    ctx.strokeStyle = colourOf(happening)
-    ctx.globalAlpha = happening.kind === 'link' ? 0.45 : 1
+  const placed = marks.map(one => ({ ...one, x: Math.round(self.valToPos(one.at / 1000, 'x', true)) }))
+  for (const { x, ...one } of placed) {
+    ctx.strokeStyle = colourOf(one)
+    ctx.globalAlpha = one.kind === 'access' ? 1 : 0.5
     ctx.lineWidth = unit
     ctx.setLineDash([3 * unit, 3 * unit])
     ctx.beginPath()
     ctx.moveTo(x, bbox.top)
     ctx.lineTo(x, bbox.top + bbox.height)
     ctx.stroke()
-    return { happening, x, text: briefly(happening) }
-  })
+  }
   ctx.globalAlpha = 1
-  for (const { happening, x, text } of labels) {
-    const width = ctx.measureText(text).width + 6 * unit
-    const place = placeFor(taken, x, width, bbox)
+  const taken = Array.from({ length: ROWS }, () => [])
+  // Losses of accesses get their room first; of the others, the newest.
+  const important = placed.toReversed().sort((a, b) => Number(b.kind === 'access') - Number(a.kind === 'access'))
+  for (const one of hasLabels ? important : []) {
+    const width = ctx.measureText(one.label).width + 6 * unit
+    const place = placeFor(taken, one.x, width, bbox)
     if (!place) continue
-    const y = bbox.top + (8 + 14 * place.row) * unit
+    const y = bbox.top + (8 + 15 * place.row) * unit
     ctx.fillStyle = style('--card')
     ctx.fillRect(place.left, y - 7 * unit, width, 14 * unit)
-    ctx.fillStyle = colourOf(happening)
-    ctx.fillText(text, place.left + 3 * unit, y)
+    ctx.fillStyle = colourOf(one)
+    ctx.fillText(one.label, place.left + 3 * unit, y)
   }
   ctx.restore()
 }
@@ -111,20 +235,7 @@ function placeFor(taken, x, width, { left: least, width: most }) {
   return undefined
 }
 
-function colourOf({ kind, available }) {
-  if (kind === 'access') return style(available ? '--good' : '--bad')
-  return style(kind === 'handover' || kind === 'rules' ? '--text' : '--faint')
-}
-
-/** The label: the text without the reason, which the list shows. */
-function briefly({ kind, text }) {
-  const [first, second] = text.replace(/^link /, '').split(': ')
-  return (kind === 'link' && second !== undefined ? `${first}: ${second}` : first).slice(0, 40)
-}
-
-/** The local time, in tenths of a second. */
-export function time(at) {
-  const date = new Date(at)
-  const part = (value, width = 2) => String(value).padStart(width, '0')
-  return `${part(date.getHours())}:${part(date.getMinutes())}:${part(date.getSeconds())}.${Math.floor(date.getMilliseconds() / 100)}`
+function colourOf({ isGood, kind }) {
+  if (isGood !== undefined) return style(isGood ? '--good' : '--bad')
+  return style(kind === 'link' ? '--faint' : '--text')
 }

@@ -1,29 +1,38 @@
 /** Controls that show and change the links of a lab. */
-import { COLOURS } from './charts.js'
+import { make } from './dom.js'
 import { attempt, post } from './wishes.js'
 
 /** By name, the function that shows the present settings of a link. */
 export const shown = new Map()
 
+const CUT = 'The cable is pulled: the interface has no carrier, and Linux knows at once.'
+const SILENCE = 'All packets are lost, and nothing says so: only that no answer comes shows it.'
+
+export function changeLink(name, change) {
+  return attempt('unchanged', () => post('link', { name, change }))
+}
+
 export function controlsOf(link) {
-  const { name, access } = link
-  const change = what => attempt('unchanged', () => post('link', { name, change: what }))
+  const { name } = link
+  const change = what => changeLink(name, what)
   const fastest = Math.max(100, link.rateMbps ?? 0)
   const buttons = [
     toggle(
-      'cut',
+      ['Cut', 'Restore'],
+      CUT,
       ({ carrier = true }) => !carrier,
       pressed => change({ carrier: !pressed }),
     ),
     toggle(
-      'black hole',
+      ['Silence', 'Let it speak'],
+      SILENCE,
       ({ down = false }) => down,
       pressed => change({ down: pressed }),
     ),
   ]
   const sliders = [
     slider(
-      'delay one way',
+      'delay, one way',
       'ms',
       [0, 300, 1],
       ({ delayMs = 0 }) => delayMs,
@@ -44,14 +53,10 @@ export function controlsOf(link) {
       lossPercent => change({ lossPercent }),
     ),
   ]
-  const field = document.createElement('fieldset')
-  field.className = `link ${COLOURS[access]}`
-  const legend = document.createElement('legend')
-  legend.textContent = name === access ? name : `${name} · ${access}`
-  const row = document.createElement('div')
-  row.className = 'buttons'
-  row.append(...buttons.flatMap(({ elements }) => elements))
-  field.append(legend, row, ...sliders.flatMap(({ elements }) => elements))
+  const row = make('div', 'buttons', ...buttons.flatMap(({ elements }) => elements))
+  const field = make('fieldset', 'link', make('legend', '', `link ${name}`), row)
+  field.append(...sliders.flatMap(({ elements }) => elements))
+  field.dataset.link = name
   const all = present => {
     for (const { show } of [...buttons, ...sliders]) show(present)
   }
@@ -60,31 +65,40 @@ export function controlsOf(link) {
   return field
 }
 
-function toggle(text, isPressed, change) {
-  const button = document.createElement('button')
-  button.type = 'button'
-  button.textContent = text
+function toggle([off, on], title, isPressed, change) {
+  const button = Object.assign(make('button', '', off), { type: 'button', title })
   button.onclick = () => change(button.getAttribute('aria-pressed') !== 'true')
-  return { elements: [button], show: present => button.setAttribute('aria-pressed', String(isPressed(present))) }
+  const show = present => {
+    const pressed = isPressed(present)
+    button.setAttribute('aria-pressed', String(pressed))
+    button.textContent = pressed ? on : off
+  }
+  return { elements: [button], show }
 }
 
+/** Milliseconds without a movement after which a slider's value is set: a key that is held down moves it many times. */
+const REST_MS = 200
+
 function slider(text, unit, [min, max, step], read, change) {
-  const label = document.createElement('label')
-  label.textContent = text
-  const input = Object.assign(document.createElement('input'), { type: 'range', min, max, step, ariaLabel: text })
-  const output = document.createElement('output')
+  const label = make('label', '', text)
+  const input = Object.assign(make('input'), { type: 'range', min, max, step, ariaLabel: text })
+  const output = make('output')
   const say = value => {
     // 0 Mbit/s means no limit.
     output.textContent = value < min ? 'no limit' : `${value} ${unit}`
   }
   let held = false
+  let rest
   input.oninput = () => {
     held = true
     say(Number(input.value))
   }
   input.onchange = () => {
-    held = false
-    change(Number(input.value))
+    clearTimeout(rest)
+    rest = setTimeout(() => {
+      held = false
+      change(Number(input.value))
+    }, REST_MS)
   }
   // A control that is back at its old value sends no change.
   input.onblur = input.onpointerup = () => {

@@ -1,163 +1,139 @@
 /** The live page: shows what arrives over /events. */
-import { COLOURS, chart, line, time } from './charts.js'
+import { clearAccesses, showAccesses, showGap } from './cards.js'
+import { openCharts } from './charts.js'
+import { $, make, time } from './dom.js'
+import { showHints } from './hints.js'
 import { controlsOf, shown } from './links.js'
-import { $ } from './wishes.js'
-
-const GONE = 'the session has ended'
+import { showConnections, showRules } from './tables.js'
+import { showJson, showPresent } from './wishes.js'
 
 /** Events. */
 const KEPT = 200
 
 let most = 480
+/** When the session that is shown has ended. */
+let endedAt
+/** The last handover, if it was before all events that are listed. */
+let lastHandover
+/** By access, the controls of a lab's links. */
+let controls = {}
 const happenings = []
-/** The columns that uPlot expects: the seconds, then each series. */
-const throughput = [[], [], [], [], []]
-const rtt = [[], [], [], [], []]
-
-/** Of both charts. */
-const lines = [
-  line('3gpp up', '--cell'),
-  line('3gpp down', '--cell', [5, 4]),
-  line('non-3gpp up', '--wifi'),
-  line('non-3gpp down', '--wifi', [5, 4]),
-]
-const charts = {
-  throughput: chart($('throughput'), throughput, lines, happenings),
-  rtt: chart($('rtt'), rtt, lines, happenings),
-}
+const charts = openCharts(happenings)
 
 const events = new EventSource(`events${location.search}`)
 on('past', past => {
-  const { hello, moments, links } = past
+  const { hello, links, now, download } = past
   most = past.most
-  $('who').textContent = hello ? `${hello.title} · process ${hello.pid}` : ''
-  for (const column of [...throughput, ...rtt]) column.length = 0
+  endedAt = past.endedAt
+  lastHandover = now?.lastHandover
+  showTitle(past.title, hello)
+  charts.clear()
+  for (const moment of past.moments) charts.add(moment, most)
   happenings.length = 0
   $('happenings').replaceChildren()
-  for (const moment of moments) add(moment)
-  for (const happening of past.happenings) list(happening)
+  for (const happened of past.happenings) list(happened)
+  clearAccesses()
+  shown.clear()
+  controls = Object.groupBy(
+    links.map(link => ({ access: link.access, field: controlsOf(link) })),
+    ({ access }) => access,
+  )
+  for (const access of Object.keys(controls)) controls[access] = controls[access].map(({ field }) => field)
+  showDownload(download)
+  showHints({ links, download, control: hello?.control })
+  showJson(past.rules)
   $('change').hidden = !hello?.control
-  $('controls').hidden = links.length === 0
-  $('links').replaceChildren(...links.map(controlsOf))
-  if (hello) state('connected')
-  else showNone('waiting for a session', false)
-  draw()
+  if (now) show(now)
+  else {
+    showRules([])
+    showConnections([])
+  }
+  showGap(happenings, lastHandover)
+  charts.draw()
+  showState(hello === undefined)
 })
-on('moment', data => {
-  add(data.moment)
-  draw()
-  show(data)
+on('moment', ({ moment, ...now }) => {
+  charts.add(moment, most)
+  show(now)
+  charts.draw(titlesOf(now))
 })
-on('happening', happening => {
-  list(happening)
-  draw()
+on('happening', happened => {
+  list(happened)
+  showGap(happenings, lastHandover)
+  charts.draw()
 })
+on('rules', ({ rules }) => showJson(rules))
+on('download', showDownload)
 on('links', links => {
   for (const link of links) shown.get(link.name)?.(link)
 })
-on('gone', () => showNone(GONE))
-events.onerror = () => showNone($('state').textContent === GONE ? GONE : 'no connection to atsss: is it still running?')
+on('gone', ({ at }) => {
+  endedAt = at
+  showState(false)
+})
+events.onerror = () => {
+  if (endedAt === undefined) state('no connection to atsss: is it still running?', 'bad')
+}
 
 function on(name, take) {
   events.addEventListener(name, ({ data }) => take(JSON.parse(data)))
 }
 
-function state(text, gone = false) {
+function showTitle(title, hello) {
+  const name = title ?? hello?.name ?? 'atsss'
+  document.title = `${name} · atsss`
+  $('title').textContent = name
+  $('who').textContent = hello ? `${''}process ${hello.pid}` : ''
+  $('who').title = hello?.title ?? ''
+}
+
+function showState(isWaiting) {
+  document.body.classList.toggle('ended', endedAt !== undefined)
+  if (endedAt !== undefined) {
+    $('change').hidden = true
+    state(`ended at ${time(endedAt).slice(0, 8)}: this is its last state`, 'bad')
+  } else if (isWaiting) state('waiting for a session', '')
+  else state('live', 'good')
+}
+
+function state(text, name) {
   $('state').textContent = text
-  $('state').className = gone ? 'gone' : ''
+  $('state').className = `pill ${name}`
 }
 
-/** Empties the tables of the present state; charts and events stay. */
-function showNone(text, bad = true) {
-  state(text, bad)
-  $('counts').textContent = ''
-  $('change').hidden = true
-  for (const id of ['accesses', 'rules', 'connections']) fill(id, [])
+function show({ level, counts, accesses, rules, present, connections }) {
+  $('level').textContent = level.text
+  $('level').title = level.why
+  $('level').className = level.isFull ? 'pill' : 'pill warning'
+  $('counts').textContent = counts
+  showAccesses(accesses, controls)
+  showRules(rules)
+  showPresent(present)
+  showConnections(connections)
 }
 
-function add({ at, rates: now, rttMs }) {
-  const push = (columns, values) => {
-    for (const [index, column] of columns.entries()) {
-      column.push(values[index])
-      if (column.length > most) column.shift()
-    }
+function showDownload(download) {
+  $('download').hidden = !download
+  $('fast').checked = download?.isFast ?? false
+}
+
+function titlesOf({ accesses }) {
+  return Object.fromEntries(accesses.map(({ access, title }) => [access, title]))
+}
+
+/** A note of the same id as one before replaces it. */
+function list(happened) {
+  const { id, at, kind, text, isGood } = happened
+  const name = isGood === undefined ? (kind === 'action' ? 'faint' : kind) : isGood ? 'good' : 'bad'
+  const item = make('li', name, make('time', '', time(at)), text)
+  item.dataset.id = id
+  const before = happenings.findIndex(other => other.id === id)
+  if (before >= 0) {
+    happenings[before] = happened
+    return $('happenings').querySelector(`[data-id="${id}"]`)?.replaceWith(item)
   }
-  const [cell, wifi] = [now['3gpp'], now['non-3gpp']]
-  const mega = value => value / 1e6
-  push(throughput, [at / 1000, mega(cell.up), mega(cell.down), mega(wifi.up), mega(wifi.down)])
-  const known = ({ up, down }) => [up ?? null, down ?? null]
-  push(rtt, [at / 1000, ...known(rttMs['3gpp']), ...known(rttMs['non-3gpp'])])
-}
-
-function draw() {
-  charts.throughput.setData(throughput)
-  charts.rtt.setData(rtt)
-}
-
-function list(happening) {
-  happenings.push(happening)
+  happenings.push(happened)
   if (happenings.length > KEPT) happenings.shift()
-  const item = document.createElement('li')
-  const when = document.createElement('time')
-  when.textContent = time(happening.at)
-  item.append(when, happening.text)
-  if (happening.kind === 'access') item.className = happening.available ? 'good' : 'bad'
-  if (happening.kind === 'action') item.className = 'faint'
   $('happenings').prepend(item)
   while ($('happenings').children.length > KEPT) $('happenings').lastChild.remove()
-}
-
-function show({ level, counts, accesses, rules, connections }) {
-  state(`steering level: ${level}`)
-  $('counts').textContent = counts
-  fill(
-    'accesses',
-    accesses.flatMap(({ name, interface: device, state: now, why, cells }) =>
-      twoRows([[name, COLOURS[name]], device, [now, now === 'available' ? 'good' : 'bad', why]], cells),
-    ),
-  )
-  fill(
-    'rules',
-    rules.flatMap(({ precedence, name, traffic, steering, open, handovers, cells }) =>
-      twoRows([[precedence, '', name], traffic, steering, open, handovers], cells),
-    ),
-  )
-  fill(
-    'connections',
-    connections.flatMap(({ id, title, rule, way, handovers, cells, isTcp, fallback, subflows }) => [
-      ...twoRows([`#${id}`, isTcp ? [`${title} (TCP)`, 'bad', fallback] : title, rule, way, handovers], cells),
-      ...subflows.flatMap(({ access, kind, ends, cells }) =>
-        twoRows(['', [access, COLOURS[access]], [kind, kind === 'in use' ? 'good' : ''], ends, ''], cells, 'subflow'),
-      ),
-    ]),
-  )
-}
-
-/** One row for each direction. `cells` are of both. */
-function twoRows(cells, { up, down }, name = '') {
-  const rows = [row([...cells, ['up', 'faint'], ...up]), row([['down', 'faint'], ...down])]
-  for (const cell of [...rows[0].cells].slice(0, cells.length)) cell.rowSpan = 2
-  rows[0].className = name
-  rows[1].className = `${name} down`
-  return rows
-}
-
-function fill(id, rows) {
-  const nothing = row([['none', 'faint', '', 99]])
-  $(id).tBodies[0].replaceChildren(...(rows.length > 0 ? rows : [nothing]))
-}
-
-/** Each cell is a text, or [text, class, title, columns]. */
-function row(cells) {
-  const element = document.createElement('tr')
-  for (const cell of cells) {
-    const [text, name = '', title = '', columns = 1] = Array.isArray(cell) ? cell : [cell]
-    const td = document.createElement('td')
-    td.textContent = text
-    td.className = name
-    td.title = title
-    td.colSpan = columns
-    element.append(td)
-  }
-  return element
 }

@@ -1,6 +1,5 @@
-/** Posts requests, and shows why one was refused. The form for rules. */
-
-export const $ = id => document.getElementById(id)
+/** Posts requests, and shows why one was refused. The forms for rules and for the download. */
+import { $ } from './dom.js'
 
 /** Rejects with the reason that atsss gives. */
 export async function post(path, wish) {
@@ -8,43 +7,81 @@ export async function post(path, wish) {
   if (!answer.ok) throw new Error(await answer.text())
 }
 
-/** Shows the error of a request in the element `id`, until a request succeeds. */
+/** Shows the error of a request in the element `id`, until a request succeeds. @returns whether it succeeded */
 export async function attempt(id, change) {
   try {
     await change()
     $(id).textContent = ''
+    return true
   } catch (error) {
     $(id).textContent = error.message
+    return false
   }
 }
 
-$('preset').onchange = () => {
-  $('share').hidden = $('preset').value !== 'share'
-  $('json').hidden = $('preset').value !== 'json'
+/** What is in force. */
+let present = { choice: 'handover', percent: undefined }
+/** A choice that waits for a percentage or for JSON. */
+let pending
+
+const radios = [...document.querySelectorAll('input[name=choice]')]
+
+/** Shows the rules that are in force, unless the form is being filled in. */
+export function showPresent(rules) {
+  $('present').textContent = rules.text
+  present = rules
+  if (pending === undefined) choose(rules.choice)
+  if (rules.percent !== undefined && document.activeElement !== $('percent')) showPercent(rules.percent)
 }
+
+/** @param rules in force, as JSON */
+export function showJson(rules) {
+  if (pending !== 'json') $('json').value = JSON.stringify(rules, null, 2)
+}
+
+export function setRules(rules) {
+  return attempt('refused', () => post('rules', { rules }))
+}
+
+export function setDownload(isFast) {
+  return attempt('unchanged', () => post('download', { isFast }))
+}
+
+function choose(choice) {
+  for (const radio of radios) radio.checked = radio.value === choice
+  $('share').hidden = choice !== 'share'
+  $('own').hidden = choice !== 'json'
+}
+
+function showPercent(percent) {
+  $('percent').value = percent
+  $('shown').textContent = `${percent} %`
+}
+
+for (const radio of radios)
+  radio.onchange = () => {
+    const { value } = radio
+    choose(value)
+    pending = value === 'json' ? 'json' : undefined
+    if (value === 'json') return
+    setRules(value === 'share' ? shareRules() : value).then(isDone => isDone || choose(present.choice))
+  }
+
 $('percent').oninput = () => {
   $('shown').textContent = `${$('percent').value} %`
 }
-$('json').value = JSON.stringify(
-  [
-    {
-      precedence: 255,
-      trafficDescriptor: { matchAll: true },
-      steeringMode: { steerModeValue: 'PRIORITY_BASED', prioAcc: 'NON_3GPP_ACCESS', thresValue: { rttThres: 100 } },
-    },
-  ],
-  null,
-  2,
-)
+$('percent').onchange = () => setRules(shareRules())
+
 $('change').onsubmit = event => {
   event.preventDefault()
-  attempt('refused', () => post('rules', { rules: wantedRules() }))
+  attempt('refused', () => post('rules', { rules: JSON.parse($('json').value) })).then(isDone => {
+    if (isDone) pending = undefined
+  })
 }
 
-function wantedRules() {
-  const { value } = $('preset')
-  if (value === 'json') return JSON.parse($('json').value)
-  if (value !== 'share') return value
+$('fast').onchange = () => setDownload($('fast').checked)
+
+function shareRules() {
   const steeringMode = { steerModeValue: 'LOAD_BALANCING', '3gLoad': Number($('percent').value) }
   return [{ precedence: 255, trafficDescriptor: { matchAll: true }, steeringMode }]
 }
