@@ -41,7 +41,7 @@ describe('the scale of the throughput chart', () => {
 
   test('areas are stacked, what is sent below 0; and the figures come out again', () => {
     const rates = { 'non-3gpp': { down: 40e6, up: 3e6 }, '3gpp': { down: 16e6, up: 1e6 } }
-    expect(stacked(rates)).toEqual([40e6, 56e6, -3e6, -4e6])
+    expect(stacked(rates)).toEqual([56e6, 40e6, -4e6, -3e6])
     expect(unstacked(stacked(rates))).toEqual(rates)
   })
 

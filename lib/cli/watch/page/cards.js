@@ -52,7 +52,7 @@ function fill(parts, { access, title, interface: device, state, why, rates, shar
   parts.device.textContent = `${access} · ${device}`
   parts.state.textContent = state
   parts.state.className = `pill ${state === 'available' ? 'good' : 'bad'}`
-  parts.why.textContent = why
+  parts.why.textContent = state === 'available' ? '' : why
   parts.down.textContent = rates.down
   parts.up.textContent = rates.up
   const more = (share, sum) => (share === '–' ? `${sum} so far` : `${share} · ${sum} so far`)

@@ -23,10 +23,11 @@ export function openCharts(happenings) {
   const columns = { throughput: [[], [], [], [], []], rtt: [[], [], []] }
   let titles = { 'non-3gpp': 'Wi-Fi', '3gpp': 'Cellular' }
   const throughput = plot($('throughput'), columns.throughput, {
-    series: [area('--wifi', '--wifi-area'), area('--cell'), area('--wifi', '--wifi-area'), area('--cell')],
+    // Wi-Fi is drawn last: where cellular carries nothing, the curves are the same.
+    series: [area('--cell'), area('--wifi', '--wifi-area'), area('--cell'), area('--wifi', '--wifi-area')],
     bands: [
-      { series: [2, 1], fill: () => style('--cell-area') },
-      { series: [3, 4], fill: () => style('--cell-area') },
+      { series: [1, 2], fill: () => style('--cell-area') },
+      { series: [4, 3], fill: () => style('--cell-area') },
     ],
     range: throughputRange,
     values: (self, values) => {
@@ -103,7 +104,7 @@ function plot(element, data, { series, bands = [], range, values, draw, legend }
     grid: { stroke: () => style('--line'), width: 1 },
     ticks: { show: false },
   }
-  const size = () => ({ width: Math.max(240, element.clientWidth), height: element.clientWidth < 500 ? 200 : 250 })
+  const size = () => ({ width: Math.max(240, element.clientWidth), height: innerWidth < 600 ? 200 : 250 })
   const chart = new uPlot(
     {
       ...size(),
@@ -139,7 +140,7 @@ function legendOfRates(columns, index, titles) {
   const each = ORDER.map(access =>
     entry(access, `${titles[access]} ↓ ${rateText(rates[access].down)} ↑ ${rateText(rates[access].up)}`),
   )
-  const [down, up] = [columns[2][at], -columns[4][at]]
+  const [down, up] = [columns[1][at], -columns[3][at]]
   $('throughput-legend').replaceChildren(...each, make('span', 'all', `both ↓ ${rateText(down)} ↑ ${rateText(up)}`))
 }
 
@@ -173,9 +174,10 @@ function directions(self) {
   ctx.moveTo(bbox.left, Math.round(zero))
   ctx.lineTo(bbox.left + bbox.width, Math.round(zero))
   ctx.stroke()
+  ctx.textAlign = 'left'
   ctx.textBaseline = 'bottom'
   ctx.fillText('↓ received', bbox.left + 4 * unit, zero - 3 * unit)
-  if (bbox.top + bbox.height - zero > 16 * unit) {
+  if (bbox.top + bbox.height - zero > 24 * unit) {
     ctx.textBaseline = 'top'
     ctx.fillText('↑ sent', bbox.left + 4 * unit, zero + 4 * unit)
   }

@@ -32,7 +32,7 @@ export function controlsOf(link) {
   ]
   const sliders = [
     slider(
-      'delay, one way',
+      'one-way delay',
       'ms',
       [0, 300, 1],
       ({ delayMs = 0 }) => delayMs,

@@ -34,8 +34,9 @@ export function shortNumber(value) {
 export function throughputRange(least, most) {
   const span = Math.max(most - least, 100)
   const top = Math.max(most, span * 0.15) + span * ROOM
-  const bottom = Math.min(least, 0)
-  return [bottom < 0 ? bottom - span * 0.06 : 0, top]
+  // What little is sent beside a large download has room enough to be seen.
+  const bottom = least < 0 ? Math.min(least - span * 0.06, -span * 0.16) : 0
+  return [bottom, top]
 }
 
 /** The range of the chart of round-trip times, in milliseconds. */
@@ -47,16 +48,16 @@ export function rttRange(most) {
 const ROOM = 0.3
 
 /**
- * The stacked columns of one moment: Wi-Fi received, both received, Wi-Fi sent, both sent. What is sent counts down from 0.
+ * The stacked columns of one moment: both received, Wi-Fi received, both sent, Wi-Fi sent. What is sent counts down from 0.
  *
  * @param rates bits per second, of each access and direction
  */
 export function stacked({ 'non-3gpp': wifi, '3gpp': cell }) {
-  return [wifi.down, wifi.down + cell.down, -wifi.up, -(wifi.up + cell.up)]
+  return [wifi.down + cell.down, wifi.down, -(wifi.up + cell.up), -wifi.up]
 }
 
 /** The rates that stacked columns stand for. */
-export function unstacked([wifiDown, bothDown, wifiUp, bothUp]) {
+export function unstacked([bothDown, wifiDown, bothUp, wifiUp]) {
   return {
     'non-3gpp': { down: wifiDown, up: -wifiUp },
     '3gpp': { down: bothDown - wifiDown, up: wifiUp - bothUp },

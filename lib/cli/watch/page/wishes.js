@@ -48,7 +48,10 @@ export function setDownload(isFast) {
 }
 
 function choose(choice) {
-  for (const radio of radios) radio.checked = radio.value === choice
+  for (const radio of radios) {
+    radio.checked = radio.value === choice
+    if (radio.checked) $('meaning').textContent = radio.parentElement.title
+  }
   $('share').hidden = choice !== 'share'
   $('own').hidden = choice !== 'json'
 }
