@@ -22,8 +22,24 @@ export function explained<T>(description: string, check: Described<T>): Describe
   return described({ description, ...check.schema }, check)
 }
 
+interface DescribedChecks {
+  flag: Described<boolean>
+  text: Described<string>
+  interfaceName: Described<string>
+  /** Written out: inferred, it would have a type argument, which TypeScript before 5.7 does not know. */
+  hexadecimal: Described<Uint8Array>
+  oneOf<T extends string>(...words: readonly T[]): Described<T>
+  within(minimum: number, maximum: number): Described<number>
+  listOf<T>(item: Described<T>): Described<T[]>
+  /** An object with these properties only; a property that is not required may be absent. */
+  record<P extends Readonly<Record<string, Described>>>(
+    properties: P,
+    required?: readonly (keyof P & string)[],
+  ): Described<{ [K in keyof P]?: ReturnType<P[K]> }>
+}
+
 /** The checks of one kind of input, with their schemas. */
-export function describedBy(checks: Checks) {
+export function describedBy(checks: Checks): DescribedChecks {
   return {
     flag: described<boolean>({ type: 'boolean' }, checks.flag),
     text: described<string>({ type: 'string', minLength: 1 }, checks.text),
@@ -42,7 +58,6 @@ export function describedBy(checks: Checks) {
       described({ type: 'array', items: item.schema }, (path, value) =>
         checks.list(path, value).map((each, index) => item(`${path}[${index}]`, each)),
       ),
-    /** An object with these properties only; a property that is not required may be absent. */
     record: <P extends Readonly<Record<string, Described>>>(
       properties: P,
       required: readonly (keyof P & string)[] = [],
