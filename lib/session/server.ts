@@ -346,6 +346,7 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     steering.steer(socket, destination, access, { fd, remote: undefined, family: peer.family })
     this.#connections.add(socket)
     steering.reportDegraded(permitted)
+    steering.connected(received.protocol.name)
     if (isFollowed()) noteConnected(socket, destination, socket.mptcp, steering.session, true)
     if (!socket.destroyed) emitToApplication(this, 'connection', socket)
   }

@@ -215,6 +215,7 @@ export class SessionSteering {
       translate: (address, name) => this.#translate(address, name),
       opened: (fd, way, isDual) => this.#opened(socket(), host, fd, way, isDual),
       closing: () => this.#connections.accounts.remove(socket()),
+      connected: protocol => this.connected(protocol),
       failed: error => this.#totals.failed(error),
       closed: () => this.#closed(socket()),
     }
@@ -236,13 +237,17 @@ export class SessionSteering {
     const { rule } = this.match(destination)
     const isPlain = plain !== undefined
     const token = this.#connections.add(socket, about.fd, destination, access, rule, isPlain)
-    this.#totals.connected(token === undefined ? 'tcp' : 'mptcp')
     if (isPlain) return
     // We are called from the middle of connecting or accepting: the application is notified when that is done.
     if (token === undefined)
       return void process.nextTick(() => this.#reportFallback(destination, socket.mptcp.fallback))
     if (this.#isClosed) return
     this.#controller.send({ command: 'add', steered: { token, rule: keyOf(this.#steeredRule(rule)), ...about } })
+  }
+
+  /** A connection is established, and the application's. */
+  connected(protocol: 'mptcp' | 'tcp'): void {
+    this.#totals.connected(protocol)
   }
 
   /** Replaces or changes the rules; see `MaPduSession.update`. */

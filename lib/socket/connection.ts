@@ -61,6 +61,8 @@ export class Connection {
     }
     const place = () => ({ host: String(options.host || 'localhost'), port: Number(options.port) })
     const established = () => {
+      const { protocol } = connection.#report
+      if (protocol) steerer?.connected?.(protocol)
       if (isFollowed()) noteConnected(socket, place(), connection.report, steerer?.session)
     }
     const left = hooks.left && (() => hooks.left?.(socket))

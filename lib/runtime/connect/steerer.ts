@@ -47,6 +47,8 @@ export interface Steerer {
    * @param isDual whether subflows of the other family may be added
    */
   opened?(fd: number, way: Candidate, isDual: boolean): void
+  /** The connection is the application's from now on: `'connect'` comes next. */
+  connected?(protocol: 'mptcp' | 'tcp'): void
   /**
    * The socket is closed, and was never connected.
    *
