@@ -206,7 +206,7 @@ function candidates(): string[] {
   // No fallback: if the named one does not load, another one would hide that.
   if (named) return [resolve(named)]
   const root = packageFolder()
-  const system = `${isMusl() ? 'linuxmusl' : 'linux'}-${process.arch}`
+  const system = systemName()
   return [
     fileURLToPath(new URL('build/Release/atsss.node', root)),
     fileURLToPath(new URL(`prebuilds/${system}/atsss.node`, root)),
@@ -238,12 +238,19 @@ function load(): { addon: Addon; path: string } {
   }
   throw new AtsssError(
     'ERR_ATSSS_ADDON',
-    `no native addon for ${process.platform}-${process.arch}: none of the files below loads. Build it with ` +
-      '"npm rebuild atsss" (needs a C++ compiler, make and python3), in a checkout with "npm install" (needs CMake); or ' +
-      'name one in ATSSS_ADDON.\n' +
+    `no native addon for ${systemName()}: none of the files below loads. Build it with "npm rebuild atsss" (needs a C++ ` +
+      `compiler, make and python3${isMusl() ? ON_ALPINE : ''}), in a checkout with "npm install" (needs CMake); or name one in ` +
+      'ATSSS_ADDON.\n' +
       tried.map(line => `  tried ${line}`).join('\n'),
   )
 }
+
+/** As the folders of prebuilt binaries are named. */
+function systemName(): string {
+  return `${isMusl() ? 'linuxmusl' : 'linux'}-${process.arch}`
+}
+
+const ON_ALPINE = '; on Alpine: apk add build-base linux-headers python3'
 
 /** Throws why the file cannot be opened at this moment (EMFILE, ENFILE, …): the loader's error has that in its text only. */
 function throwIfScarce(path: string): void {
