@@ -3,10 +3,11 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
+import net, { createServer, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { connect, type DiagnosticsMessages, MaPduSession } from 'atsss' // the steering loop's thread is in dist/
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { preload } from '../../lib/preload/preload.js'
 import { isFollowed, publish } from '../../lib/socket/channels.js'
 import { compiledUrl } from '../support/compiled.js'
 import { uncaughtIn } from '../support/uncaught.js'
@@ -95,6 +96,18 @@ test('of connections without a session, and of those that fail or are given up',
   expect(first).toMatchObject({ socket: givenUp, error: undefined })
   expect(second).toMatchObject({ socket: refused, host: '127.0.0.1', port: 1, error: { code: 'ECONNREFUSED' } })
   expect(new Set([...of('atsss:connection:closed'), first, second].map(one => one!.id)).size).toBe(3)
+})
+
+test('under the preload it is the application’s own socket', async () => {
+  const { of } = follow(['atsss:connection:connected'])
+  const port = await echo()
+  const release = preload({}, { includeLocal: true })
+  onTestFinished(release)
+  const socket = net.connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  expect(of('atsss:connection:connected')).toMatchObject([{ session: undefined, host: '127.0.0.1', port }])
+  expect(of('atsss:connection:connected')[0]!.socket).toBe(socket)
+  socket.destroy()
 })
 
 test('a subscriber that throws, and one that destroys the socket: an uncaught exception; the work goes on', async () => {
