@@ -108,8 +108,25 @@ describe('watching a session', () => {
       connectionsOpen: 1,
     })
     expect(shown.accesses['non-3gpp'].bytesSent).toBeGreaterThanOrEqual(5000)
+    expect(shown).toMatchObject({ preset: 'handover', rules: [{ name: 'handover' }] })
     session.update('aggregate')
-    expect(await next('event')).toMatchObject({ event: 'rules', names: [expect.any(String)] })
+    expect(await next('event')).toMatchObject({
+      ...{ event: 'rules', names: ['aggregate'], preset: 'aggregate' },
+      rules: [{ precedence: 255, steeringMode: { steerModeInd: 'AUTO_LOAD_BALANCE' } }],
+    })
+    // A rule of another precedence: the one before stays for what it has carried, and says that it is replaced.
+    session.update([
+      {
+        ruleId: 'all',
+        precedence: 9,
+        trafficDescriptor: { matchAll: true },
+        steeringMode: { steerModeValue: 'SMALLEST_DELAY' },
+      },
+    ])
+    expect(await next('event')).toMatchObject({ event: 'rules', names: ['all'] })
+    const after = await next('snapshot')
+    expect(after.preset).toBeUndefined()
+    expect(after.rules).toMatchObject([{ name: 'all' }, { name: 'precedence 255', replaced: true }])
     socket.destroy()
   })
 

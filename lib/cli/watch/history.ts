@@ -64,7 +64,10 @@ function longestRtt(access: WatchedAccess): number | undefined {
   return up === undefined || down === undefined ? (up ?? down) : Math.max(up, down)
 }
 
-/** A lost access has no present measurements, and nothing waits in a queue if nothing is received. */
+/**
+ * A lost access has no present measurements. That of what is received counts from a rate on at which data follow each other closely:
+ * else it measures the pauses of the sender.
+ */
 export function rttNow({
   available,
   rttMs,
@@ -72,8 +75,11 @@ export function rttNow({
   receiveRate = 0,
 }: Pick<WatchedAccess, 'available' | 'rttMs' | 'receiveRttMs' | 'receiveRate'>): EachWay<number | undefined> {
   if (!available) return { up: undefined, down: undefined }
-  return { up: rttMs, down: receiveRate > 0 ? receiveRttMs : undefined }
+  return { up: rttMs, down: receiveRate >= CLOSE_RATE ? receiveRttMs : undefined }
 }
+
+/** Bits per second: a full packet every 12 ms. */
+const CLOSE_RATE = 1e6
 
 interface Counters {
   bytesSent: number

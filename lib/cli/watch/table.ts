@@ -314,7 +314,8 @@ function eventLines({ happenings, colours }: View, titles: Titles, room: number)
     const lost = happening.event === 'access' && !happening.available
     return `  ${colours.faint(timeInWords(happening.at))} ${bad ? colours.warning(text) : lost ? colours.bad(text) : text}`
   })
-  return room < 2 || lines.length === 0 ? [] : [colours.faint('EVENTS'), ...lines.slice(1 - room)]
+  if (room < 2) return []
+  return [colours.faint('EVENTS'), ...(lines.length === 0 ? ['  none yet'] : lines.slice(1 - room))]
 }
 
 /** Cuts the line to this many columns, with "…" where something is missing, and keeps colours intact. */

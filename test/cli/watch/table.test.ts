@@ -58,7 +58,7 @@ describe('rates', () => {
     let history = two()
     const [cell, wifi] = [sent(250_000, 500_000), sent(1e6)]
     const rtts = [1250, 2250, 2500, 2750].map(at => {
-      history = next(history, snapshot(at, carried({ ...cell, receiveRate: 1 }, wifi)))
+      history = next(history, snapshot(at, carried({ ...cell, receiveRate: 2e6 }, wifi)))
       return history.moments.at(-1)!.rttMs
     })
     expect(rtts.map(rtt => rtt['non-3gpp'])).toEqual([20, 20, undefined, undefined])
@@ -151,6 +151,18 @@ describe('the table', () => {
     expect(lines.length).toBeLessThanOrEqual(height)
     for (const line of lines) expect([...line].length).toBeLessThanOrEqual(width)
     if (height === 40) expect(lines.join('\n')).toMatch(/24\d more below/)
+  })
+
+  test('the round trip of a slow download is that of what is sent: the other one has the pauses of the sender', () => {
+    const bytes = carried(sent(0), { ...sent(0), receiveRate: 40_000 })
+    const now = snapshot(0, bytes)
+    now.accesses['non-3gpp'].receiveRttMs = 13_500
+    const lines = table({
+      ...{ hello: HELLO, happenings: [], width: 100, height: 40, colours: plain },
+      history: next(NO_HISTORY, now),
+    })
+    expect(lines.join('\n')).toMatch(/Wi-Fi +wlan0 +available .* 20 ms /)
+    expect(describeSnapshot(now).accesses[0]).toMatchObject({ rtt: '20 ms' })
   })
 
   test('sorts and scrolls the connections, or shows the events alone', () => {

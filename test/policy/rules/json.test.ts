@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type AtsssRule, parseRules, rulesToJson, type SteeringMode } from '../../../lib/policy/rules/json.js'
 import { parseTraffic, trafficToJson } from '../../../lib/policy/rules/json-traffic.js'
-import { presetRules } from '../../../lib/policy/rules/presets.js'
+import { presetOf, presetRules } from '../../../lib/policy/rules/presets.js'
 import type { Rule } from '../../../lib/policy/rules/rule.js'
 import { decodeTrafficDescriptor } from '../../../lib/wire/atsss/container.js'
 import { hex } from '../../support/hex.js'
@@ -481,6 +481,15 @@ describe('presets', () => {
         notes: [],
       },
     ])
+    expect(presetOf(presetRules(name))).toBe(name)
+  })
+
+  test('rules that are no preset', () => {
+    const [handover] = presetRules('handover') as [Rule]
+    expect(presetOf([])).toBeUndefined()
+    expect(presetOf([{ ...handover, precedence: 9 }])).toBeUndefined()
+    expect(presetOf([{ ...handover, id: 'mine' }])).toBeUndefined()
+    expect(presetOf([handover, ...presetRules('aggregate')])).toBeUndefined()
   })
 
   test('a name that is none', () => {

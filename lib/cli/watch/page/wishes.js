@@ -21,8 +21,11 @@ export async function attempt(id, change) {
 
 /** What is in force. */
 let present = { choice: 'handover', percent: undefined }
-/** A choice that waits for a percentage or for JSON. */
+/** A choice that is not in force yet: it was sent, or waits for JSON. */
 let pending
+
+/** Milliseconds after which the form shows what is in force, whatever was sent. */
+const PATIENCE_MS = 1500
 
 const radios = [...document.querySelectorAll('input[name=choice]')]
 
@@ -30,6 +33,7 @@ const radios = [...document.querySelectorAll('input[name=choice]')]
 export function showPresent(rules) {
   $('present').textContent = rules.text
   present = rules
+  if (pending !== 'json' && pending === rules.choice) pending = undefined
   if (pending === undefined) choose(rules.choice)
   if (rules.percent !== undefined && document.activeElement !== $('percent')) showPercent(rules.percent)
 }
@@ -65,10 +69,18 @@ for (const radio of radios)
   radio.onchange = () => {
     const { value } = radio
     choose(value)
-    pending = value === 'json' ? 'json' : undefined
+    pending = value
     if (value === 'json') return
-    setRules(value === 'share' ? shareRules() : value).then(isDone => isDone || choose(present.choice))
+    setRules(value === 'share' ? shareRules() : value).then(isDone => {
+      setTimeout(settle, isDone ? PATIENCE_MS : 0)
+    })
   }
+
+function settle() {
+  if (pending === 'json') return
+  pending = undefined
+  choose(present.choice)
+}
 
 $('percent').oninput = () => {
   $('shown').textContent = `${$('percent').value} %`
