@@ -43,6 +43,7 @@ export function picture(panels: Panel[], heading = 'Steering by ATSSS rules'): s
     y += height
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" font-family="'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif" font-size="13">
+<title>${escaped(heading)}</title>
 ${STYLE}
 <rect class="paper" width="100%" height="100%"/>
 <text x="${LEFT}" y="46" font-size="22" font-weight="600">${escaped(heading)}</text>

@@ -138,7 +138,8 @@ function create(
     return [{ do: 'create', access, backup, why: `to measure ${access}` }]
   if (available && ready.length === 1 && wish.probe === access)
     return [{ do: 'create', access, backup: true, why: `to see whether ${access} carries anything`, isProbe: true }]
-  if (suspected && ready.length === 0) return [{ do: 'create', access, backup: true, why: `probing ${access} again (${why})` }]
+  if (suspected && ready.length === 0)
+    return [{ do: 'create', access, backup: true, why: `probing ${access} again (${why})` }]
   return []
 }
 
