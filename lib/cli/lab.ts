@@ -43,8 +43,8 @@ export const help = `Usage: atsss lab [options] [-- COMMAND [ARGUMENT…]]
 
 Opens a lab on this machine: a device (UE) with two accesses whose rate, delay and loss are emulated, a converter, and
 a web server. With a command, it runs that command as the UE and ends with its exit status. Without, it prints how to
-use the lab and stays until ^C; in a terminal, keys then cut and restore its links. The command gets the accesses, the converter and the rules in its environment
-(ATSSS_CONFIG), where the other atsss commands find them too.
+use the lab and stays until ^C; in a terminal, keys then cut and restore its links. The command gets the accesses, the
+converter and the rules in its environment (ATSSS_CONFIG), where the other atsss commands find them too.
 
 ${optionLines(OPTIONS)}
 
