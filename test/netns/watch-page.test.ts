@@ -78,14 +78,14 @@ pageTest.describe('the page of a session', () => {
     await soon(() => slider.inputValue()).toBe('20')
     expect(await tab.textContent('#happenings')).toMatch(/link cell: in the next cell/)
 
-    await tab.getByLabel('share', { exact: true }).check()
+    await tab.getByRole('radio', { name: 'share' }).check()
     await soon(() => tab.textContent('#present')).toBe('50 % over cellular')
     await soon(() => tab.textContent('#rules')).toMatch(/load-balancing: 50 % over Cellular/)
     // Rules that come from elsewhere are what the form shows.
     await client.ask({ do: 'update', rules: 'interactive' })
-    await soon(() => tab.getByLabel('interactive').isChecked()).toBe(true)
+    await soon(() => tab.getByRole('radio', { name: 'interactive' }).isChecked()).toBe(true)
     expect(wrong).toEqual([])
-    await tab.getByLabel('JSON').check()
+    await tab.getByRole('radio', { name: 'JSON' }).check()
     expect(await tab.inputValue('#json')).toContain('SMALLEST_DELAY')
     await tab.fill('#json', '[{"precedence": 300}]')
     await tab.getByText('Apply').click()

@@ -1,6 +1,6 @@
 /** `atsss watch` and its page, beside a session of this process. */
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WatchClient } from '../../../lib/cli/watch/client.js'
 import { type Page, startPage } from '../../../lib/cli/watch/page-server.js'
 import { MaPduSession } from '../../../lib/session/session.js'
-import { atsss, start } from '../atsss.js'
+import { atsss, PROGRAM, start } from '../atsss.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'atsss-page-'))
 const path = join(folder, 'session.sock')
@@ -19,6 +19,7 @@ let page: Page
 let client: WatchClient
 const changes: object[] = []
 let isFast = false
+let numbered = 0
 
 beforeAll(async () => {
   server = createServer(socket => socket.pipe(socket)).listen(0, '127.0.0.1')
@@ -257,6 +258,38 @@ describe('atsss watch', () => {
     expect(status).toBe(0)
     expect(stdout).toMatch(/CONNECTIONS 1 open/)
     expect(stdout).toMatch(/Non-3GPP +lo/)
+  })
+
+  test('live in a terminal: a list to choose from, keys, and the terminal as it was', async () => {
+    mkdirSync(join(folder, 'atsss'), { recursive: true, mode: 0o700 })
+    const [a, b] = [1, 2].map(
+      () =>
+        new MaPduSession({
+          accesses: { '3gpp': 'a', 'non-3gpp': 'lo' },
+          controller: 'inline',
+          watch: join(folder, `atsss/${process.pid}-${++numbered}.sock`),
+        }),
+    )
+    await Promise.all([a!.watching, b!.watching])
+    const env = { XDG_RUNTIME_DIR: folder, TERM: 'xterm', NO_COLOR: '1' }
+    const terminal = start([], env, [
+      'script',
+      '-qefc',
+      `stty rows 24 cols 80; exec ${PROGRAM.join(' ')} watch`,
+      '/dev/null',
+    ])
+    await expect.poll(() => terminal.stdout).toMatch(/Several sessions can be watched:[\s\S]* 1 {2}[\s\S]* 2 {2}/)
+    terminal.child.stdin.write('2')
+    await expect.poll(() => terminal.stdout).toMatch(/limited steering|no steering|starting|full steering/)
+    terminal.child.stdin.write('s ')
+    await expect.poll(() => terminal.stdout).toContain('space goes on  e events  s sort: bytes  ↑↓ scroll  1–2 session')
+    terminal.child.stdin.write('q')
+    const { status, stdout } = await terminal.ended
+    expect(status).toBe(0)
+    // Back from the alternate screen, with a cursor.
+    expect(stdout.trimEnd().endsWith('\x1b[?25h\x1b[?1049l')).toBe(true)
+    a!.close()
+    b!.close()
   })
 
   test('messages as lines of JSON', async () => {
