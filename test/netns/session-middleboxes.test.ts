@@ -142,15 +142,17 @@ labTest.describe('routers on the way', () => {
     }
   })
 
+  /** As a NAT that gives this connection another port from now on: nothing of it gets through. */
+  const forget = async (router: 'home' | 'mobile', address: string) => {
+    const port = await portOn(address)
+    laptop.ip(router, `rule add ipproto tcp from ${address} sport ${port} blackhole`)
+    laptop.ip(router, `rule add ipproto tcp to ${address} dport ${port} blackhole`)
+  }
+
   labTest('a NAT forgets the connection on Wi-Fi: another subflow takes over', async () => {
     const ue = await session()
     const { number } = await ue.sparse()
     await pause(700)
-    const forget = async (router: 'home' | 'mobile', address: string) => {
-      const port = await portOn(address)
-      laptop.ip(router, `rule add ipproto tcp from ${address} sport ${port} blackhole`)
-      laptop.ip(router, `rule add ipproto tcp to ${address} dport ${port} blackhole`)
-    }
     await ue.call('gap', number)
     await forget('home', '10.1.0.2')
     await pause(3_000)
@@ -158,6 +160,31 @@ labTest.describe('routers on the way', () => {
     console.log(`longest gap, the NAT of Wi-Fi has forgotten: ${rebound.gap.toFixed(0)} ms`)
     expect(rebound.gap).toBeLessThan(3_000)
     await ue.whole(number)
+  })
+
+  labTest('a NAT has forgotten the idle standby when Wi-Fi is lost: another subflow takes its place', async () => {
+    const ue = await session()
+    const sending = await ue.sparse()
+    await pause(500)
+    await forget('mobile', '10.2.0.2')
+    const receiving = await ue.download({ chunk: 1_000, every: 10 })
+    await expect.poll(() => ue.call('subflows', receiving.number)).toBe(2)
+    await forget('mobile', '10.2.0.2')
+    await pause(500)
+    for (const { number } of [sending, receiving]) await ue.call('gap', number)
+    laptop.ip('laptop', 'link set wlan0 down')
+    try {
+      await pause(2_500)
+      for (const [what, { number }] of Object.entries({ sending, receiving })) {
+        const { gap } = await ue.call('gap', number)
+        console.log(`longest gap, the NAT has forgotten the standby, ${what}: ${gap.toFixed(0)} ms`)
+        // Retransmission alone, or the probe of an idle access, would take longer.
+        expect(gap).toBeLessThan(2_000)
+      }
+    } finally {
+      laptop.ip('laptop', 'link set wlan0 up', 'route replace default via 10.1.0.1 dev wlan0 metric 100')
+    }
+    for (const { number } of [sending, receiving]) await ue.whole(number)
   })
 
   labTest('only port 443 is let out: the converter there is found, and at once the next time', async () => {

@@ -6,7 +6,7 @@
 import type { AccessType } from '../rules/rule.js'
 import { BOTH, otherAccess, whyUnavailable } from './accesses.js'
 import { isDoubtful, isLost, isSilent } from './health.js'
-import { isFlowing } from './reception.js'
+import { isFlowing, isOverdue } from './reception.js'
 import { reinjection } from './reinjection.js'
 import type { Accesses, SubflowState, Uses } from './snapshot.js'
 
@@ -78,7 +78,7 @@ export function plan(
     ...each(here => asks[here.access] ?? []),
     // New data assigned to it while the answer is awaited would be sent before what is to be sent again.
     ...each((here, other) => (here.use === 'active' && !asks[other.access] ? flag(here, false, wish.why) : [])),
-    ...each(here => create(here, wish, accesses, retries[here.access], now)),
+    ...each((here, other) => create(here, other, wish, accesses, retries[here.access], now)),
     ...each(here => (here.use === 'active' ? [] : flag(here, true, wish.why))),
     ...each((here, other) => destroy(here, other, accesses, retries, now)),
   ]
@@ -122,6 +122,7 @@ function flag({ ready }: Here, backup: boolean, why: string): Action[] {
 /** One at a time. On a suspected access it is a backup, which carries nothing: if it is established, the access works. */
 function create(
   { access, use, allowed, joining, ready }: Here,
+  other: Here,
   wish: Wish,
   accesses: Accesses,
   retry: Retry,
@@ -134,6 +135,8 @@ function create(
   // The one on the interface before stays until this one is there.
   if (available && use !== 'none' && ready.length > 0 && ready.every(({ superseded }) => superseded))
     return [{ do: 'create', access, backup, why: `${access} has a better interface` }]
+  if (available && use === 'active' && other.ready.length === 0 && ready.length === 1 && isOverdue(ready[0]!, now))
+    return [{ do: 'create', access, backup, why: `nothing arrives over the standby on ${access}` }]
   if (available && ready.length === 1 && wish.measure === access)
     return [{ do: 'create', access, backup, why: `to measure ${access}` }]
   if (available && ready.length === 1 && wish.probe === access)

@@ -48,6 +48,8 @@ const STEADY_MS = 150
 const UNMEASURED_MS = 1_000
 /** What is received this many milliseconds later belongs to the flow: times are exact to a few milliseconds. */
 const SLACK_MS = 20
+/** Data that is overdue for longer than this, in milliseconds, will not come: the peer had no more. */
+const DUE_KEPT_MS = 5_000
 /** How often to scan while the answer to a probe is expected, in milliseconds. */
 const ANSWER_PERIOD_MS = 5
 
@@ -78,7 +80,39 @@ export function received(before: Reception, { segments, sinceMs, rttMs }: Recept
 
 /** Whether data has been received on it lately, and steadily. */
 export function isFlowing({ state, reception }: SubflowState, now: number): boolean {
-  return state === 'established' && reception.recent >= FLOW_SEGMENTS && now - reception.at < FLOW_KEPT_MS
+  return state === 'established' && isFlow(reception, now)
+}
+
+function isFlow({ recent, at }: Reception, now: number): boolean {
+  return recent >= FLOW_SEGMENTS && now - at < FLOW_KEPT_MS
+}
+
+/**
+ * By when data should be received on a standby that is put to use now: what has come over the others is to come over it. A NAT may
+ * have forgotten an idle standby, and a receiver has nothing outstanding there that would show it.
+ *
+ * @returns `Infinity`: nothing is expected
+ */
+export function dueAfterHandover(
+  standby: Pick<SubflowState, 'rttMs'>,
+  others: readonly Pick<SubflowState, 'reception'>[],
+  now: number,
+): number {
+  const flows = others.filter(({ reception }) => isFlow(reception, now))
+  if (flows.length === 0) return Number.POSITIVE_INFINITY
+  const pause = Math.max(...flows.map(({ reception }) => quietAfter(reception)))
+  return now + ANSWER.roundTrips * standby.rttMs + ANSWER.ms + pause
+}
+
+/** Whether data that was to come over it has not come. */
+export function isOverdue({ state, dueAt, outstanding }: SubflowState, now: number): boolean {
+  // What is outstanding shows by itself whether the subflow works.
+  return state === 'established' && !outstanding && now >= dueAt && now < dueAt + DUE_KEPT_MS
+}
+
+/** Whether that is still to be seen. */
+export function awaitsData({ state, dueAt }: SubflowState, now: number): boolean {
+  return state === 'established' && now < dueAt + DUE_KEPT_MS && dueAt !== Number.POSITIVE_INFINITY
 }
 
 /** Whether what was received steadily has stopped: the peer has no more to say, or the access carries nothing. */
@@ -146,11 +180,12 @@ export function judgeProbes(before: Probing, access: ProbedAccess, now: number):
   return { probing: { ...probing, at: now, isOpen: true }, isDue: true, isSilent }
 }
 
-/** In how many milliseconds the next of these flows will be quiet, or an open probe unanswered; `Infinity`: none will. */
+/** In how many milliseconds the next of these flows will be quiet, overdue, or an open probe unanswered; `Infinity`: none will. */
 export function quietIn(subflows: readonly SubflowState[], now: number): number {
   let soonest = Number.POSITIVE_INFINITY
   for (const subflow of subflows) {
     if (subflow.isProbe && subflow.state === 'joining') soonest = Math.min(soonest, ANSWER_PERIOD_MS)
+    if (awaitsData(subflow, now) && now < subflow.dueAt) soonest = Math.min(soonest, subflow.dueAt - now)
     if (subflow.backup || !isFlowing(subflow, now)) continue
     const left = expectedSince(subflow) + quietAfter(subflow.reception) - now
     if (left >= 0) soonest = Math.min(soonest, left + 1)

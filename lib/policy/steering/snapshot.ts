@@ -68,6 +68,8 @@ export interface SubflowState {
   reception: Reception
   /** When this side last requested a change of its backup flag; `-Infinity`: never. */
   flaggedAt: number
+  /** By when data should be received on it, since the peer's data is to come over it from now on; `Infinity`: none is expected. */
+  dueAt: number
   /** It was made to find out whether its access carries anything, and is destroyed once it is established. */
   isProbe: boolean
 }

@@ -4,7 +4,7 @@ import { plainAddress } from '../../input/addresses.js'
 import type { AccessType } from '../../policy/rules/rule.js'
 import { BOTH, otherAccess } from '../../policy/steering/accesses.js'
 import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/steering/plan.js'
-import { isFlowing, NOTHING_RECEIVED } from '../../policy/steering/reception.js'
+import { awaitsData, dueAfterHandover, isFlowing, NOTHING_RECEIVED } from '../../policy/steering/reception.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
 import type { SocketSample, SubflowAddresses, SubflowSample } from '../kernel/sampler.js'
 import type { AccessLinks, SubflowPlace } from '../network/access-links.js'
@@ -242,7 +242,7 @@ export class SteeredConnection {
     this.#forgetJoins(now, random)
     const awaits = this.subflows.some(({ outstanding }) => outstanding)
     this.idle = !awaits && transfers.every(({ acked, sent, received }) => acked === 0 && sent === 0 && received === 0)
-    const flows = this.subflows.some(subflow => isFlowing(subflow, now))
+    const flows = this.subflows.some(subflow => isFlowing(subflow, now) || awaitsData(subflow, now))
     const mayBeIdle = sample.outstanding === 0 && !awaits && !flows && this.#isSettled
     this.#noteMoves(moved3gpp, movedOther)
     this.#sampledAt = now
@@ -350,8 +350,12 @@ export class SteeredConnection {
 
   setBackup(id: number, backup: boolean, now: number): void {
     const subflow = this.#subflows.get(id)
-    if (subflow) subflow.backup = backup
-    if (subflow) subflow.flaggedAt = now
+    if (subflow) {
+      const others = [...this.#subflows.values()].filter(other => other !== subflow)
+      subflow.backup = backup
+      subflow.flaggedAt = now
+      subflow.dueAt = backup ? Number.POSITIVE_INFINITY : dueAfterHandover(subflow, others, now)
+    }
     this.markActive()
   }
 
@@ -454,6 +458,7 @@ export class SteeredConnection {
       rttMs: 0,
       reception: NOTHING_RECEIVED,
       flaggedAt: Number.NEGATIVE_INFINITY,
+      dueAt: Number.POSITIVE_INFINITY,
       isProbe: join?.isProbe ?? false,
       name: { token: this.token, local: found.local, remote: found.remote },
       localId,

@@ -45,6 +45,7 @@ export const NEW: Omit<SubflowState, 'id' | 'access' | 'backup' | 'createdAt' | 
   rttMs: 0,
   reception: NOTHING_RECEIVED,
   flaggedAt: Number.NEGATIVE_INFINITY,
+  dueAt: Number.POSITIVE_INFINITY,
   isProbe: false,
 }
 
@@ -62,6 +63,7 @@ export function applySample(subflow: SteeredSubflow, sample: SubflowSample, now:
   const receivedAt = now - (isNew ? Math.min(sample.lastAckRecv, sample.lastDataRecv) : sample.lastAckRecv)
   subflow.progressAt = outstanding ? progressAt(subflow, sample, now, idleAt) : now
   if (handshake !== 'joining') subflow.receivedAt = Math.max(subflow.receivedAt, receivedAt)
+  if (subflow.receivedAt > subflow.flaggedAt) subflow.dueAt = Number.POSITIVE_INFINITY
   subflow.state = state
   subflow.lingers = state === 'closed' && sample.state !== TCP_STATES.close
   subflow.outstanding = outstanding

@@ -30,6 +30,7 @@ const subflow = (changes: Partial<SubflowState>): SubflowState => ({
   rttMs: 20,
   reception: NOTHING_RECEIVED,
   flaggedAt: Number.NEGATIVE_INFINITY,
+  dueAt: Number.POSITIVE_INFINITY,
   isProbe: false,
   ...changes,
 })

@@ -43,6 +43,7 @@ const subflow = (id: number, access: AccessType | undefined, changes: Partial<Su
   rttMs: 20,
   reception: NOTHING_RECEIVED,
   flaggedAt: Number.NEGATIVE_INFINITY,
+  dueAt: Number.POSITIVE_INFINITY,
   isProbe: false,
   ...changes,
 })
@@ -100,6 +101,27 @@ describe('a subflow is missing', () =>
     ['it closed by itself', 'bA', [UP, UP], [cellular(1, closed), other(2)], ['create 3gpp backup']],
     ['not on an access that is not there', 'A-', [UP, LOST], [cellular(1)], []],
     ['not one that is not wanted', '-A', [UP, UP], [other(1)], []],
+  ]))
+
+/** It was put to use 200 ms ago, and nothing has come over it. */
+const overdue = { flaggedAt: NOW - 200, dueAt: NOW - 50 }
+
+describe('nothing arrives over the standby that has taken over: a NAT may have forgotten it', () =>
+  check([
+    ['another one is made beside it', 'A-', [UP, LOST], [cellular(1, overdue)], ['create 3gpp']],
+    [
+      'the same when the other access is silent',
+      'A-',
+      [UP, SUSPECTED],
+      [cellular(1, overdue), other(2, closed)],
+      ['create 3gpp', 'create non-3gpp backup'],
+    ],
+    ['not before it is due', 'A-', [UP, LOST], [cellular(1, { ...overdue, dueAt: NOW + 1 })], []],
+    ['not when the peer has had no more for long', 'A-', [UP, LOST], [cellular(1, { dueAt: NOW - 5_000 })], []],
+    ['not while one is under way', 'A-', [UP, LOST], [cellular(1, overdue), cellular(2, joining)], []],
+    ['not while the other access may bring it', 'AA', [UP, UP], [cellular(1, overdue), other(2)], []],
+    ['what is outstanding shows by itself', 'A-', [UP, LOST], [cellular(1, { ...overdue, outstanding: true })], []],
+    ['the new one stays', 'A-', [UP, LOST], [cellular(1, overdue), cellular(2, fresh)], ['destroy 1']],
   ]))
 
 describe('flags', () =>

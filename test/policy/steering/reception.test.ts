@@ -44,6 +44,7 @@ const subflow = (reception: Reception, changes: Partial<SubflowState> = {}): Sub
   rttMs: 20,
   reception,
   flaggedAt: NEVER,
+  dueAt: Number.POSITIVE_INFINITY,
   isProbe: false,
   ...changes,
 })

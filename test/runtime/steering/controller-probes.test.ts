@@ -33,6 +33,38 @@ describe('a download', () => {
     expect(probes(world)).toEqual([])
   })
 
+  test('that moves to a standby which a NAT has forgotten: another subflow takes its place within some 150 ms', async () => {
+    const { world, connection } = await downloading()
+    const standby = portOver(connection, LOCAL['3gpp'])
+    world.links({ 'non-3gpp': false })
+    await world.wait(150)
+    expect(world.of('create').at(-1)).toMatchObject({ local: { address: LOCAL['3gpp'] }, backup: false })
+    expect(destroyedPorts(world)).toContain(standby)
+    const fresh = connection.subflows.find(({ addresses }) => addresses.local.address === LOCAL['3gpp'])!
+    const made = world.of('create').length
+    await world.wait(3_000, { each: () => world.receive(fresh) })
+    expect(world.of('create')).toHaveLength(made)
+  })
+
+  test('that goes on over the standby: none is made', async () => {
+    const { world, connection } = await downloading()
+    const standby = connection.subflows.find(({ addresses }) => addresses.local.address === LOCAL['3gpp'])!
+    const made = world.of('create').length
+    world.links({ 'non-3gpp': false })
+    await world.wait(80)
+    await world.wait(3_000, { each: () => world.receive(standby) })
+    expect(world.of('create')).toHaveLength(made)
+  })
+
+  test('that had ended before the handover: none is made', async () => {
+    const { world } = await downloading()
+    await world.wait(3_000)
+    const made = world.of('create').length
+    world.links({ 'non-3gpp': false })
+    await world.wait(3_000)
+    expect(world.of('create')).toHaveLength(made)
+  })
+
   test('that becomes quiet is probed once, by a backup on its access', async () => {
     const { world } = await downloading()
     await world.wait(5000)
