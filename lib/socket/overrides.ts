@@ -7,6 +7,7 @@ import { type Chunk, type WriteDone, writeEarly } from '../runtime/connect/early
 import { NAMES, typeOfServiceOf } from '../runtime/kernel/node-socket.js'
 import { whenEndMayBeSent } from '../runtime/stream/end-of-sending.js'
 import { endsInstead } from '../runtime/stream/end-of-stream.js'
+import { asTimeout } from '../runtime/stream/given-up.js'
 import type { Connection } from './connection.js'
 
 /**
@@ -23,7 +24,8 @@ export function overrides(
   return {
     ...methods({
       destroy(error?: Error) {
-        return connectionOf(this) && endsInstead(this, error) ? this : asBefore(this, 'destroy', error)
+        if (!connectionOf(this)) return asBefore(this, 'destroy', error)
+        return endsInstead(this, error) ? this : asBefore(this, 'destroy', asTimeout(error))
       },
       ref() {
         connectionOf(this)?.keepAlive(true)

@@ -24,6 +24,21 @@ labTest.describe('outages of both accesses', () => {
   const both = (change: { carrier?: boolean; down?: boolean }) =>
     Promise.all(['wifi', 'cell'].map(name => rig.lab.link(name).set(change)))
 
+  labTest('without carrier for longer than TCP sends again: ETIMEDOUT, as with TCP', async () => {
+    await rig.lab.ue.sysctl('net.ipv4.tcp_retries2', 1)
+    try {
+      const ue = await rig.ue({ rules: RULES.wifiThenCell })
+      const { number } = await ue.sparse()
+      await pause(700)
+      await both({ carrier: false })
+      await expect
+        .poll(() => ue.call('error', number), { timeout: 20_000, interval: 50 })
+        .toEqual({ code: 'ETIMEDOUT', message: 'read ETIMEDOUT' })
+    } finally {
+      await rig.lab.ue.sysctl('net.ipv4.tcp_retries2', 15)
+    }
+  })
+
   for (const [what, away, back] of [
     ['without carrier', { carrier: false }, { carrier: true }],
     ['silent', { down: true }, { down: false }],

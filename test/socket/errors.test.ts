@@ -209,3 +209,15 @@ describe('a block list', () => {
     socket.destroy()
   })
 })
+
+mptcpTest('what the kernel says when it has given up a connection is TCP’s error', async () => {
+  await using server = await echoServer()
+  const socket = ours(server.port, '127.0.0.1')
+  await once(socket, 'connect')
+  const error = once(socket, 'error')
+  const said = Object.assign(new Error('read ENOTCONN'), { code: 'ENOTCONN', errno: -107, syscall: 'read' })
+  socket.destroy(said) // as Node does when read(2) has failed
+  expect((await error)[0]).toMatchObject({
+    ...{ code: 'ETIMEDOUT', syscall: 'read', message: 'read ETIMEDOUT', cause: said },
+  })
+})

@@ -40,6 +40,8 @@ interface Open {
   received: number
   gap: number
   heardAt: number
+  /** Of the socket; undefined: none yet. */
+  error: { code: string | undefined; message: string } | undefined
   stop(): Promise<void>
   end(): Promise<StreamEnd>
 }
@@ -66,13 +68,12 @@ session.on('problem', problem => say({ event: 'problem', at: at(), ...problem })
 function open({ connect, chunk, every, download }: Stream): Open {
   const socket = session.connect(connect)
   const [hashSent, hashReceived] = [createHash('sha256'), createHash('sha256')]
-  let error: Error | undefined
   let answer = ''
   let writing = true
-  const stream: Open = { socket, sent: 0, received: 0, gap: 0, heardAt: clock(), stop, end }
+  const stream: Open = { socket, sent: 0, received: 0, gap: 0, heardAt: clock(), error: undefined, stop, end }
   const downloaded = download && new Downloaded()
   socket.on('error', reason => {
-    error = reason
+    stream.error = about(reason)
   })
   socket.on('data', data => {
     const now = clock()
@@ -110,8 +111,8 @@ function open({ connect, chunk, every, download }: Stream): Open {
     const whole = downloaded
       ? downloaded.isWhole({ bytes: stream.sent, sha256: hash })
       : hashReceived.digest('hex') === hash || answer === `${stream.sent} ${hash}`
-    const { sent, received } = stream
-    return { sent, received, whole, answer, ...(error ? { error: about(error) } : {}) }
+    const { sent, received, error } = stream
+    return { sent, received, whole, answer, ...(error && { error }) }
   }
   return stream
 }
@@ -149,6 +150,7 @@ const calls = {
   },
   /** When each stream has last received anything, on `clock()`. */
   heardAt: () => streams.map(({ heardAt }) => heardAt),
+  error: (number: number) => streams[number]!.error,
   /** Writes no more, but stays open. */
   async stop(number: number) {
     await streams[number]!.stop()
