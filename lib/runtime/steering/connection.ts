@@ -79,6 +79,7 @@ export class SteeredConnection {
   /** By local address and port: reports of subflows that no sample has shown yet. */
   readonly #made = new Map<string, SubflowMade>()
   #unbound: SteeredSubflow[] = []
+  #unknownBefore = Number.NEGATIVE_INFINITY
   #ambiguous: SteeredSubflow[] = []
   /** The subflow that it began with, if no loop before this one has seen it, is still to come. */
   #awaitsFirst: boolean
@@ -192,6 +193,11 @@ export class SteeredConnection {
     return true
   }
 
+  /** It was not looked at for a while: no silence began before `now`, as far as is known. */
+  heldUp(now: number): void {
+    this.#unknownBefore = now
+  }
+
   /** Has its subflows sampled in the next scan. */
   markActive(): void {
     this.activity.mayBeIdle = false
@@ -223,7 +229,7 @@ export class SteeredConnection {
       const movedAt = transfer ? lastMove(subflow, transfer, seen, now) : Number.NEGATIVE_INFINITY
       if (access === '3gpp') moved3gpp = Math.max(moved3gpp, movedAt)
       else movedOther = Math.max(movedOther, movedAt)
-      applySample(subflow, seen, now, this.activity.idleAt)
+      applySample(subflow, seen, now, Math.max(this.activity.idleAt, this.#unknownBefore))
       if (access) this.#judge(access, state, subflow, now, random)
       if (access && state === 'joining' && subflow.state === 'established' && subflow.joined)
         this.peer.worked(access, subflow.name.remote)

@@ -43,6 +43,11 @@ const REPORT_MS = 500
 const FAILED_JOINS = 4
 /** For so long, in milliseconds, a subflow must have been impossible before that is reported. */
 const UNJOINED_MS = 2_000
+/**
+ * Longer than this, in milliseconds, between two scans: the process was stopped, or waits for a processor. What is outstanding now may
+ * have been sent just now, though nothing was acknowledged since: its time begins again.
+ */
+const HELD_UP_MS = 1_000
 const NEVER = Number.NEGATIVE_INFINITY
 
 interface RuleState {
@@ -70,6 +75,7 @@ export class Controller {
   #busyAt = NEVER
   #subflows: readonly SubflowState[] = []
   #fullScans = 0
+  #scannedAt = NEVER
   /** The decisions that idle connections were last steered by. */
   #steeredBy = ''
   /** When anything was last received over each access. */
@@ -204,6 +210,8 @@ export class Controller {
   }
 
   #scanAll(full: boolean, now: number): ScanResult {
+    if (now - this.#scannedAt > HELD_UP_MS) for (const connection of this.#connections.values()) connection.heldUp(now)
+    this.#scannedAt = now
     const active = this.#sample(full, now)
     const before = this.#health
     const accesses = this.#judgeAccesses(active, now)

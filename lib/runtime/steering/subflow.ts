@@ -52,7 +52,7 @@ export const NEW: Omit<SubflowState, 'id' | 'access' | 'backup' | 'createdAt' | 
 /**
  * Applies a sample to a subflow. In place: with a thousand connections, making new values would cost more than all the rest.
  *
- * @param idleAt when the connection was last seen with nothing outstanding
+ * @param idleAt when the connection was last seen with nothing outstanding, or was not looked at for long before
  */
 export function applySample(subflow: SteeredSubflow, sample: SubflowSample, now: number, idleAt: number): void {
   const handshake = subflow.state === 'closed' ? 'closed' : stateOf(sample.state)

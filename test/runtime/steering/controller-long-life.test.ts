@@ -29,6 +29,24 @@ test.each([
   expect(world.of('destroy')).toEqual([])
 })
 
+test('stopped for three seconds: what was sent just now is no silence since the last acknowledgement before', async () => {
+  const world = new World()
+  const [wifi] = world.connect(5).subflows
+  await world.pass(200)
+  world.carry(wifi!, 10_000, false)
+  await world.pass(50)
+  // What was on its way was acknowledged at once. Only when it goes on, the process writes again.
+  wifi!.sample.bytesAcked = wifi!.sample.bytesSent
+  world.carry(wifi!, 400, false)
+  Object.assign(wifi!.sample, { lastAckRecv: 2_980, lastDataRecv: 2_980, lastDataSent: 1 })
+  world.now += 3_000
+  world.controller.scan()
+  expect(lost(world)).toEqual([])
+  // From now on it counts as before.
+  await world.wait(300)
+  expect(lost(world)).toHaveLength(1)
+})
+
 test('idle for eight hours: nothing is taken for lost, and nothing is sent without a probe', async () => {
   const world = new World()
   world.connect(5)
