@@ -111,7 +111,7 @@ function found(env: NodeJS.ProcessEnv): ReturnType<typeof findConfig> {
 /** Becomes the command: signals, its exit status and its end are its own. Where there is no addon, the command is a child. */
 async function runWith(command: string, args: string[], config: string): Promise<number> {
   // --require instead of --import, which does not reach worker threads made from a string (`eval: true`).
-  const register = fileURLToPath(new URL('../preload/register.js', import.meta.url)).replace(/["\\]/g, '\\$&')
+  const register = fileURLToPath(new URL('../preload/require.cjs', import.meta.url)).replace(/["\\]/g, '\\$&')
   process.env.NODE_OPTIONS = [process.env.NODE_OPTIONS, `--require="${register}"`].filter(Boolean).join(' ')
   process.env[CONFIG] = config
   try {

@@ -156,3 +156,13 @@ requires('MPTCP', mptcp)('there is one process, which a SIGKILL ends too', async
   const { child, pid } = await running({}, REPORTS)
   expect(pid).toBe(child.pid)
 })
+
+test('a program that is run by too old a Node: it says so, and does not begin', async () => {
+  // Node 20.18 and older cannot require what is an ES module.
+  const old = ['run', '--', node, '--no-experimental-require-module', '-e', 'console.log("it runs")']
+  const { status, stdout, stderr } = await atsss(old, '', { ATSSS_CONFIG: CONFIG })
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+  expect(stderr).toMatch(
+    /^atsss: this program is run by Node\.js [\d.]+, which is too old: atsss needs Node\.js 20\.19 or later/,
+  )
+})

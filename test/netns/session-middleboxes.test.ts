@@ -2,6 +2,7 @@
  * What is between a device and its converter: joins that are dropped or lose their options on one access only, a strict reverse path
  * filter, NATs that forget connections, paths that swallow large packets, networks that allow port 443 only.
  */
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -185,6 +186,48 @@ labTest.describe('routers on the way', () => {
       laptop.ip('laptop', 'link set wlan0 up', 'route replace default via 10.1.0.1 dev wlan0 metric 100')
     }
     for (const { number } of [sending, receiving]) await ue.whole(number)
+  })
+
+  requires(
+    'MPTCP in network namespaces, and nft',
+    () => all(root, netns, mptcp)() ?? (spawnSync('nft', ['--version']).error ? 'nft is not installed' : undefined),
+  )('both routers give out the same address: the standby takes over as usual, and Wi-Fi is used again', async () => {
+    const same = [
+      'addr flush dev usb0',
+      'addr add 10.1.0.2/24 dev usb0',
+      'route add default via 10.1.0.1 dev usb0 metric 200',
+    ]
+    laptop.ip('laptop', ...same)
+    laptop.ip('mobile', 'addr add 10.1.0.1/24 dev ran')
+    const nat =
+      'add table ip n; add chain ip n c { type nat hook postrouting priority 100; }; add rule ip n c oifname wan masquerade'
+    await laptop.run('mobile', 'nft', nat)
+    try {
+      const ue = await session()
+      const { number } = await ue.sparse()
+      await expect.poll(() => ue.call('subflows', number)).toBe(2)
+      await ue.call('gap', number)
+      laptop.ip('laptop', 'link set wlan0 down')
+      await pause(1_500)
+      expect((await ue.call('gap', number)).gap).toBeLessThan(1_000)
+      const before = await sent('wlan0')
+      laptop.ip('laptop', 'link set wlan0 up', 'route replace default via 10.1.0.1 dev wlan0 metric 100')
+      await expect.poll(async () => (await sent('wlan0')) - before, { timeout: 10_000 }).toBeGreaterThan(5_000)
+      const carried = (await ue.call('connections'))[0]!.carried
+      expect(carried['3gpp'].bytesSent).toBeGreaterThan(5_000)
+      expect(carried['non-3gpp'].bytesSent).toBeGreaterThan(5_000)
+      expect(ue.degraded()).toEqual([])
+      await ue.whole(number)
+    } finally {
+      await laptop.run('mobile', 'nft', 'delete table ip n')
+      laptop.ip('mobile', 'addr del 10.1.0.1/24 dev ran')
+      const apart = [
+        'addr flush dev usb0',
+        'addr add 10.2.0.2/24 dev usb0',
+        'route add default via 10.2.0.1 dev usb0 metric 200',
+      ]
+      laptop.ip('laptop', ...apart)
+    }
   })
 
   labTest('only port 443 is let out: the converter there is found, and at once the next time', async () => {

@@ -23,16 +23,17 @@ export async function setup(tests: TestProject): Promise<void> {
 }
 
 export async function compile(): Promise<void> {
-  await build({
+  const all = {
     absWorkingDir: project,
-    entryPoints: ['lib', 'test', 'examples'].map(folder => `${folder}/**/*.ts`),
     outdir: COMPILED,
     outbase: '.',
     platform: 'node',
-    format: 'esm',
     target: 'node20',
     logLevel: 'error',
-  })
+  } as const
+  const entryPoints = ['lib', 'test', 'examples'].map(folder => `${folder}/**/*.ts`)
+  await build({ ...all, entryPoints, format: 'esm' })
+  await build({ ...all, entryPoints: ['lib/**/*.cts'], format: 'cjs', outExtension: { '.js': '.cjs' } })
   for (const name of LINKED) link(name)
 }
 

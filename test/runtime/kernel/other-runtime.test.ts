@@ -29,3 +29,18 @@ test.each([
   expect(JSON.parse(stdout)).toEqual({ supported: false, reason, errors: [error, error] })
   expect(stderr).toBe('')
 })
+
+test('an old Node: the same error, which names the version that is needed', async () => {
+  const old = `
+    delete process.getBuiltinModule
+    Object.defineProperty(process.versions, 'node', { value: '18.20.8' })
+    const { connect, isSupported } = await import('${compiledUrl('lib/index.ts')}')
+    const { code, message } = await new Promise(resolve => connect(9, '127.0.0.1').once('error', resolve))
+    console.log(JSON.stringify([code, message, isSupported()]))
+    process.exit()`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', old], {
+    timeout: 30_000,
+  })
+  const reason = 'This is Node.js 18.20.8, which is too old: atsss needs Node.js 20.19 or later'
+  expect(JSON.parse(stdout)).toEqual(['ERR_ATSSS_NODE', reason, expect.objectContaining({ supported: false, reason })])
+})
