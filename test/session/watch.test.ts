@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -17,6 +18,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { WatchClient } from '../../lib/cli/watch/client.js'
 import { Lines, type WatchMessage } from '../../lib/runtime/watch/messages.js'
 import type { SessionOptions } from '../../lib/session/options.js'
 import { MaPduSession } from '../../lib/session/session.js'
@@ -183,6 +185,22 @@ describe('watching a session', () => {
     writeFileSync(path, 'precious')
     await expect(sessionWith(path).watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH', message: /EADDRINUSE/ })
     expect(readFileSync(path, 'utf8')).toBe('precious')
+  })
+
+  test('a name that is too long for a Unix socket, in a folder that is not there, or read-only: it says so', async () => {
+    const long = join(folder, 'd'.repeat(100))
+    mkdirSync(long)
+    const before = readdirSync(folder)
+    const refused = (path: string) => sessionWith(path).watching?.catch(error => error as Error & { code: string })
+    for (const [path, message] of [
+      [join(long, 's.sock'), /cannot be made: .*s\.sock has \d+ bytes, .* at most 107: name a short path/],
+      [join(folder, 'é'.repeat(60)), /has \d+ bytes/],
+      [join(folder, 'nowhere', 's.sock'), /nowhere\/s\.sock cannot be made: ENOENT.*: name a short path in a folder/],
+      ['/sys/s.sock', /\/sys\/s\.sock cannot be made: E(PERM|ACCES|ROFS).*: name a short path in a folder/],
+    ] as const)
+      expect(await refused(path)).toMatchObject({ code: 'ERR_ATSSS_WATCH', message: expect.stringMatching(message) })
+    expect([readdirSync(folder), readdirSync(long)]).toEqual([before, []])
+    await expect(WatchClient.open(join(long, 's.sock'))).rejects.toMatchObject({ message: /at most 107/ })
   })
 
   test('closed before it listens: whoever waits for that is told, and nothing stays', async () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { EventEmitter } from 'eventemitter3'
 import { AtsssError } from '../../errors.js'
+import { tooLong } from '../../runtime/watch/folders.js'
 import {
   type Hello,
   Lines,
@@ -45,6 +46,8 @@ export class WatchClient extends EventEmitter<WatchClientEvents> {
    * @param patience how long it may take to answer, in milliseconds: a process may be stopped, or busy
    */
   static async open(path: string, patience = Number.POSITIVE_INFINITY): Promise<WatchClient> {
+    const long = tooLong(path)
+    if (long !== undefined) throw new AtsssError('ERR_ATSSS_WATCH', `no session can be watched at this place: ${long}`)
     const socket = connect(path).setEncoding('utf8')
     await once(socket, 'connect').catch((error: Error) => {
       throw new AtsssError('ERR_ATSSS_WATCH', `no session can be watched at ${path}: ${whyNot(error)}`, {

@@ -4,6 +4,16 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NUMBERED } from './left-overs.js'
 
+/** Bytes of a Unix socket's name, at most: unix(7). libuv cuts off what is longer, and binds or connects to another name. */
+const MOST_NAME_BYTES = 107
+
+/** Why no Unix socket can have this name; undefined if one can. */
+export function tooLong(path: string): string | undefined {
+  const bytes = Buffer.byteLength(path)
+  if (bytes <= MOST_NAME_BYTES) return undefined
+  return `${path} has ${bytes} bytes, and the name of a Unix socket at most ${MOST_NAME_BYTES}`
+}
+
 /**
  * The folder of the sockets of this process, which only its user can use. In a systemd unit with `RuntimeDirectory=` it is in that
  * (systemd.exec(5): `$RUNTIME_DIRECTORY`), because a unit may have a /tmp that no other process sees.

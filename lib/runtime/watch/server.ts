@@ -3,7 +3,7 @@ import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync, type St
 import { createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { AtsssError } from '../../errors.js'
-import { watchFolder } from './folders.js'
+import { tooLong, watchFolder } from './folders.js'
 import { isLeftOver, isSameFile, remove, removeLeftOvers, statOf, takeAway } from './left-overs.js'
 import { type Hello, Lines, type Snapshot, type WatchEvent, type WatchMessage, type WatchRequest } from './messages.js'
 
@@ -75,6 +75,7 @@ export class WatchServer {
   async #listen(wanted: string | undefined): Promise<string> {
     try {
       const folder = wanted === undefined ? ownFolder() : dirname(wanted)
+      refuseLong(wanted ?? join(folder, 'XXXXXX-2.sock'), join(folder, '.XXXXXX', 's'))
       const place = mkdtempSync(`${folder}/.`)
       try {
         const name = join(place, 's')
@@ -92,7 +93,9 @@ export class WatchServer {
     } catch (error) {
       this.#server.close()
       if (error instanceof AtsssError) throw error
-      throw new AtsssError('ERR_ATSSS_WATCH', (error as Error).message, { cause: error })
+      const { message } = error as Error
+      const why = `The watch socket ${wanted ?? `in ${watchFolder()}`} cannot be made: ${message}${remedyFor(error as Error)}`
+      throw new AtsssError('ERR_ATSSS_WATCH', why, { cause: error })
     }
   }
 
@@ -220,3 +223,19 @@ async function claim(name: string, path: string): Promise<string> {
 }
 /** Several processes may take away the same socket, and one of them is the first to put its own there. */
 const CLAIMS = 5
+
+/** @throws ERR_ATSSS_WATCH */
+function refuseLong(...names: string[]): void {
+  const why = names.map(tooLong).find(reason => reason !== undefined)
+  if (why === undefined) return
+  throw new AtsssError('ERR_ATSSS_WATCH', `The watch socket cannot be made: ${why}${ELSEWHERE}`)
+}
+
+function remedyFor({ code = '' }: NodeJS.ErrnoException): string {
+  return UNWRITABLE.has(code) ? ELSEWHERE : ''
+}
+
+/** The file system is read-only or full, the folder is not there, or another user's. */
+const UNWRITABLE: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOENT', 'ENOTDIR', 'ENOSPC'])
+const ELSEWHERE =
+  ": name a short path in a folder that this user can write to, with watch: { path: '…' } or XDG_RUNTIME_DIR"
