@@ -114,12 +114,12 @@ labTest.describe('routers on the way', () => {
   /** Bytes that an interface of the laptop has sent. */
   const sent = async (name: string) =>
     Number((await laptop.run('laptop', 'cat', `/sys/class/net/${name}/statistics/tx_bytes`)).stdout)
-  /** The local port of the connection's subflow on an interface. */
-  const portOn = async (address: string) => {
+  /** The local ports of the subflows on an interface. */
+  const portsOn = async (address: string) => {
     const { stdout } = await laptop.run('laptop', 'ss', '-tnH', 'state', 'established')
-    const [, port] = new RegExp(`${address}\\]?(?:%\\w+)?:(\\d+)\\s`).exec(stdout) ?? []
-    if (port === undefined) throw new Error(`no subflow from ${address}: ${stdout}`)
-    return port
+    const ports = Array.from(stdout.matchAll(new RegExp(`${address}\\]?(?:%\\w+)?:(\\d+)\\s`, 'g')), ([, port]) => port)
+    if (ports.length === 0) throw new Error(`no subflow from ${address}: ${stdout}`)
+    return ports
   }
   const tbf = async (action: 'add' | 'del') => {
     // A packet that is larger than the bucket never passes, and no ICMP says so.
@@ -143,11 +143,12 @@ labTest.describe('routers on the way', () => {
     }
   })
 
-  /** As a NAT that gives this connection another port from now on: nothing of it gets through. */
+  /** As a NAT that gives these connections other ports from now on: nothing of them gets through. */
   const forget = async (router: 'home' | 'mobile', address: string) => {
-    const port = await portOn(address)
-    laptop.ip(router, `rule add ipproto tcp from ${address} sport ${port} blackhole`)
-    laptop.ip(router, `rule add ipproto tcp to ${address} dport ${port} blackhole`)
+    for (const port of await portsOn(address)) {
+      laptop.ip(router, `rule add ipproto tcp from ${address} sport ${port} blackhole`)
+      laptop.ip(router, `rule add ipproto tcp to ${address} dport ${port} blackhole`)
+    }
   }
 
   labTest('a NAT forgets the connection on Wi-Fi: another subflow takes over', async () => {
@@ -166,10 +167,9 @@ labTest.describe('routers on the way', () => {
   labTest('a NAT has forgotten the idle standby when Wi-Fi is lost: another subflow takes its place', async () => {
     const ue = await session()
     const sending = await ue.sparse()
-    await pause(500)
-    await forget('mobile', '10.2.0.2')
     const receiving = await ue.download({ chunk: 1_000, every: 10 })
-    await expect.poll(() => ue.call('subflows', receiving.number)).toBe(2)
+    for (const { number } of [sending, receiving]) await expect.poll(() => ue.call('subflows', number)).toBe(2)
+    await pause(300)
     await forget('mobile', '10.2.0.2')
     await pause(500)
     for (const { number } of [sending, receiving]) await ue.call('gap', number)
