@@ -11,6 +11,7 @@
 #include "netlink.h"
 #include "program.h"
 #include "reactor.h"
+#include "removal.h"
 #include "results.h"
 #include "sampler.h"
 #include "sockets.h"
@@ -21,7 +22,7 @@ namespace atsss {
 namespace {
 
 /** What native.ts wants to find (`REVISION`): raise both with every change of these functions. */
-constexpr int kRevision = 8;
+constexpr int kRevision = 9;
 
 /** Bytes; more than any socket option is long. */
 constexpr double kMaxOption = 1 << 20;
@@ -70,6 +71,8 @@ class Environment : public Napi::Addon<Environment> {
                              entry<&Environment::sample>("sample"),
                              entry<&Environment::subflowAddresses>("subflowAddresses"),
                              entry<&Environment::counts>("counts"),
+                             entry<&Environment::removeAtSignal>("removeAtSignal"),
+                             entry<&Environment::forgetAtSignal>("forgetAtSignal"),
                              InstanceValue("revision", Napi::Number::New(env, kRevision), napi_enumerable),
                              InstanceValue("Reactor", Reactor::define(env, &state_), napi_enumerable),
                          });
@@ -257,6 +260,15 @@ class Environment : public Napi::Addon<Environment> {
       list.Set(index++, subflow);
     }
     return list;
+  }
+
+  Napi::Value removeAtSignal(Info info) {
+    return Napi::Number::New(info.Env(), atsss::removeAtSignal(textAt(info, 0), intsAt(info, 1)));
+  }
+
+  Napi::Value forgetAtSignal(Info info) {
+    atsss::forgetAtSignal(intAt(info, 0));
+    return info.Env().Undefined();
   }
 
   Napi::Value execute(Info info) { becomeProgram(textAt(info, 0), textsAt(info, 1)); }

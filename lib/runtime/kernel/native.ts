@@ -149,6 +149,15 @@ export interface Addon {
   counts(): { descriptors: number; waits: number }
 
   /**
+   * `unlink(2)` of the file, as it is now, just before one of these signals ends the process: in the signal's handler, which then
+   * leaves the signal to what handled it before. Only for signals without a listener; with one, Node's own handler replaces this.
+   *
+   * @returns the number for `forgetAtSignal`; -1: it is not removed (there is no such file, or there are too many)
+   */
+  removeAtSignal(path: string, signals: Int32Array): number
+  forgetAtSignal(number: number): void
+
+  /**
    * Calls `deliver` once for each completion of this reactor's own waits, on this environment's thread. Ticks and
    * microtasks run between two completions, as between two callbacks of Node's own. What `deliver` throws is an uncaught
    * exception. All reactors of an environment share one epoll thread, which the first one starts.
@@ -184,7 +193,7 @@ export interface Support {
 }
 
 /** Of these functions, in native/addon/addon.cc too: raise both with every change. */
-const REVISION = 8
+const REVISION = 9
 
 let loaded: { addon: Addon; path: string } | undefined
 

@@ -1,8 +1,11 @@
 /** Serves snapshots and events of a session to other processes of its user, over a Unix socket with mode 0600. */
 import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync, type Stats } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import { AtsssError } from '../../errors.js'
+import { native } from '../kernel/native.js'
 import { tooLong, watchFolder } from './folders.js'
 import { isLeftOver, isSameFile, remove, removeLeftOvers, statOf, takeAway } from './left-overs.js'
 import { type Hello, Lines, type Snapshot, type WatchEvent, type WatchMessage, type WatchRequest } from './messages.js'
@@ -35,6 +38,8 @@ export class WatchServer {
   readonly #server: Server
   readonly #watchers = new Set<Watcher>()
   readonly #removeAtExit = () => this.close()
+  /** What is removed when a signal ends the process. */
+  #atSignal: RemovalAtSignal | undefined
   #path: string | undefined
   /** Identifies our socket's file. */
   #file: Stats | undefined
@@ -61,6 +66,7 @@ export class WatchServer {
     if (this.#closed) return
     this.#closed = true
     process.off('exit', this.#removeAtExit)
+    this.#atSignal?.forget()
     for (const { socket } of this.#watchers) socket.destroy()
     this.#server.close()
     // Another process may have put its own socket there, if ours was removed.
@@ -88,7 +94,10 @@ export class WatchServer {
       }
       if (wanted === undefined) removeLeftOvers(folder).catch(() => {}) // the folder is gone
       if (this.#closed) remove(this.#path)
-      else process.once('exit', this.#removeAtExit)
+      else {
+        process.once('exit', this.#removeAtExit)
+        this.#atSignal = removeAtSignal(this.#path)
+      }
       return this.#path
     } catch (error) {
       this.#server.close()
@@ -239,3 +248,26 @@ function remedyFor({ code = '' }: NodeJS.ErrnoException): string {
 const UNWRITABLE: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOENT', 'ENOTDIR', 'ENOSPC'])
 const ELSEWHERE =
   ": name a short path in a folder that this user can write to, with watch: { path: '…' } or XDG_RUNTIME_DIR"
+
+interface RemovalAtSignal {
+  forget(): void
+}
+
+/**
+ * Signals that end a process that does not listen for them. With a listener, the application decides on its end, and 'exit' follows.
+ * Not with a listener of ours: it would need a turn of the event loop, and other libraries that end the process by a signal, if they
+ * are the only ones who listen, would leave that to us.
+ */
+function removeAtSignal(path: string): RemovalAtSignal | undefined {
+  // In another thread nothing shows who listens; and the addon must stay loaded.
+  if (!isMainThread) return undefined
+  const unheard = ENDING.filter(name => process.listenerCount(name) === 0).map(name => constants.signals[name])
+  try {
+    const number = native().removeAtSignal(path, Int32Array.from(unheard))
+    return { forget: () => native().forgetAtSignal(number) }
+  } catch {
+    return undefined // without the addon: the next session removes it
+  }
+}
+
+const ENDING = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
