@@ -5,14 +5,16 @@
 import { writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
+import { CONVERTER_NAMES, measureConverter } from './converter.js'
 import { type ContenderName, MEASURES, type Measure, TITLES } from './measures.js'
 import { judge, measureTable, type Results, type Rounds, targetTable } from './report.js'
 import { isSupported } from './shipped.js'
 import { openSite, type Site } from './site.js'
+import type { SteeringResult } from './steering/measure.js'
 import { measureSteering, STEERING_NAMES } from './steering.js'
 import { TARGETS } from './targets.js'
 
-const NAMES = [...MEASURES.map(({ name }) => name), ...STEERING_NAMES]
+const NAMES = [...MEASURES.map(({ name }) => name), ...STEERING_NAMES, ...CONVERTER_NAMES]
 const HELP = `Usage: npm run bench -- [options]
 
   --quick        about a second for each measure: to see that all of it runs; no verdict
@@ -52,15 +54,21 @@ async function main(): Promise<number> {
   const steering: Record<string, unknown> = {}
   const { quick, all } = values
   const extent = { quick, all, rounds: values.rounds || quick ? rounds : undefined, progress }
-  await measureSteering(names, extent, (name, { figures, text, judgements: more }) => {
+  const converter: Record<string, unknown> = {}
+  const done = (kept: Record<string, unknown>) => (name: string, result: SteeringResult) => {
     progress('')
-    say(`${text}\n`)
-    steering[name] = figures
-    judgements.push(...more)
-  })
+    say(`${result.text}\n`)
+    kept[name] = result.figures
+    judgements.push(...result.judgements)
+  }
+  await measureSteering(names, extent, done(steering))
+  await measureConverter(names, extent, done(converter))
   if (judgements.length > 0) say(targetTable(judgements, !quick))
   if (values.json)
-    writeFileSync(values.json, JSON.stringify({ ...machine, rounds, results, steering, judgements }, null, 2))
+    writeFileSync(
+      values.json,
+      JSON.stringify({ ...machine, rounds, results, steering, converter, judgements }, null, 2),
+    )
   return 0
 }
 

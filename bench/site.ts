@@ -178,11 +178,12 @@ async function freePort(): Promise<number> {
 }
 
 /** A program that does not say when it listens: the kernel knows. The table is that of the program's own namespace. */
-async function listening({ pid }: ChildProcess, port: number): Promise<void> {
-  const table = `/proc/${pid}/net/tcp`
+export async function listening(child: ChildProcess, port: number): Promise<void> {
+  const table = `/proc/${child.pid}/net/tcp`
   const entry = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} 0+:0000 0A `)
   const deadline = Date.now() + START_TIMEOUT
   while (!existsSync(table) || !entry.test(readFileSync(table, 'latin1'))) {
+    if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended with ${child.exitCode}`)
     if (Date.now() > deadline) throw new Error(`nobody listens on port ${port}`)
     await new Promise(resolve => setTimeout(resolve, 10))
   }

@@ -75,7 +75,7 @@ describe('shell', () => {
 })
 
 test('benchmarks that the documentation names exist', () => {
-  const measures = ['bench', 'bench/steering'].flatMap(folder =>
+  const measures = ['bench', 'bench/steering', 'bench/converter'].flatMap(folder =>
     readdirSync(join(root, folder))
       .filter(name => name.endsWith('.ts'))
       .map(name => `${folder}/${name}`),

@@ -17,6 +17,7 @@
  *   --fault     carrier,address,blackhole,downlink               loss (all but downlink: a black hole of what is received)
  *   --rules     JSON or a preset, in place of what is usual for loss ("handover") and priority
  *   --wifi, --cell RATE,DELAY       Mbit/s and ms one way (50,10 and 20,30)
+ *   --initcwnd N                   the initial window of what the UE sends, in segments (10)
  *   --start MS, --watch MS          before it is watched (loss: before the loss), and for how long (5000 and 10000; 1500 and 1500)
  *   --rounds N  (1)
  *   --json      a line of JSON for each trial, with all its windows, in place of the table
@@ -42,6 +43,7 @@ const { values, positionals } = parseArgs({
     rules: { type: 'string' },
     wifi: { type: 'string' },
     cell: { type: 'string' },
+    initcwnd: { type: 'string' },
     start: { type: 'string' },
     watch: { type: 'string' },
     rounds: { type: 'string', default: '1' },
@@ -69,6 +71,7 @@ for (const word of positionals) if (!RUN[word]) throw new Error(`${word}: expect
 if (positionals.length === 0) throw new Error(`expected at least one of ${Object.keys(RUN).join(', ')}`)
 const site = await SteeringSite.open(links)
 try {
+  if (values.initcwnd !== undefined) await site.setInitialWindow(Number(values.initcwnd))
   for (const word of positionals) await RUN[word]!(site)
 } finally {
   await site.close()

@@ -104,6 +104,17 @@ export class SteeringSite {
     await this.#lab.link(name).set(profile)
   }
 
+  /** The initial window of what the UE sends over each access, in segments: an attribute of the route. Linux has 10. */
+  async setInitialWindow(segments: number): Promise<void> {
+    for (const name of Object.keys(ACCESSES)) {
+      const { stdout } = await this.#lab.ue.run('ip', ['-4', 'route', 'show', 'table', 'all', 'dev', name])
+      const routes = stdout.split('\n').filter(line => line.startsWith('default '))
+      if (routes.length === 0) throw new Error(`no default route over ${name}: ${stdout}`)
+      for (const route of routes)
+        await this.#ip('route', 'change', ...route.trim().split(/\s+/), 'dev', name, 'initcwnd', String(segments))
+    }
+  }
+
   /** `wifi` is lost. */
   async lose(fault: Fault): Promise<void> {
     if (fault === 'carrier') await this.#lab.link('wifi').set({ carrier: false })

@@ -14,7 +14,7 @@ export const stream: Trial = async ({ contender, place, size, direction }) => {
 }
 
 /** @returns milliseconds */
-async function upload(contender: Contender, place: Place, amount: number): Promise<number> {
+export async function upload(contender: Contender, place: Place, amount: number): Promise<number> {
   const socket = await connected(contender, place, 'sink')
   const began = performance.now()
   const confirmed = once(socket, 'data')
@@ -29,7 +29,7 @@ async function upload(contender: Contender, place: Place, amount: number): Promi
 }
 
 /** @returns milliseconds */
-async function download(contender: Contender, place: Place, amount: number): Promise<number> {
+export async function download(contender: Contender, place: Place, amount: number): Promise<number> {
   const socket = await connected(contender, place, 'source')
   const check = new PatternCheck()
   const ended = once(socket, 'end')
