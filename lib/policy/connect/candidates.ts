@@ -101,6 +101,8 @@ export function candidates(waysIn: readonly WayIn[], destinations: readonly Reac
 
 /** For each place the first of its ways, then for each the second, and so on; those without an address of the family last. */
 function inTurns(places: readonly Candidate[][][]): Candidate[][] {
+  const [first = []] = places
+  if (places.length < 2 && first.length < 2) return first // most connections
   const isNone = (ways: readonly Candidate[]) => ways.every(({ prospect }) => prospect === 'none')
   const sorted = places.map(all => [...all.filter(ways => !isNone(ways)), ...all.filter(isNone)])
   const turns = Math.max(0, ...sorted.map(all => all.length))
