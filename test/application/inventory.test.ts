@@ -10,6 +10,7 @@ describe('interfaces that list events', () => {
   const OWN = [
     ...['AttemptEvents', 'DialEvents', 'ExternalAddressEvents', 'LinkMonitorEvents', 'PathManagerEvents'],
     ...['PcpClientEvents', 'MappingEvents', 'PcpServerEvents', 'IncomingEvents', 'WatchClientEvents'],
+    ...['OutgoingEvents', 'WorkersEvents'],
   ]
 
   test('each is either the application’s or ours', () => {
