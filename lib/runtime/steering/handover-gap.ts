@@ -10,7 +10,7 @@ export interface Handover {
   to: AccessType
   /**
    * Milliseconds between the last bytes that arrived (or were acknowledged) before, and the first ones after it over the new access;
-   * within about 10 ms. With pauses of the application that fall into that time. Undefined: the connection was idle, so nothing
+   * within about 10 ms, more on a busy machine. With pauses of the application that fall into that time. Undefined: the connection was idle, so nothing
    * was interrupted.
    */
   gapMs: number | undefined
