@@ -11,6 +11,25 @@ export function showAccesses(accesses, controls) {
   }
 }
 
+/** Before there is a session: the controls of the lab's links. */
+export function showControls(controls) {
+  const unknown = { down: '–', up: '–' }
+  const names = { 'non-3gpp': 'Wi-Fi', '3gpp': 'Cellular' }
+  const accesses = Object.keys(names).filter(access => controls[access])
+  showAccesses(
+    accesses.map(access => ({
+      access,
+      title: names[access],
+      state: 'waiting',
+      rates: unknown,
+      shares: unknown,
+      rtt: '–',
+      rttFrom: '',
+    })),
+    controls,
+  )
+}
+
 export function clearAccesses() {
   cards.clear()
   $('accesses').replaceChildren()
@@ -47,17 +66,19 @@ function newCard(access, controls) {
   return parts
 }
 
+const STATES = { available: 'good', waiting: '' }
+
 function fill(parts, { access, title, interface: device, state, why, rates, shares, bytes, rtt, rttFrom, loss }) {
   parts.title.textContent = title
-  parts.device.textContent = `${access} · ${device}`
+  parts.device.textContent = device === undefined ? access : `${access} · ${device}`
   parts.state.textContent = state
-  parts.state.className = `pill ${state === 'available' ? 'good' : 'bad'}`
-  parts.why.textContent = state === 'available' ? '' : why
+  parts.state.className = `pill ${STATES[state] ?? 'bad'}`
+  parts.why.textContent = state === 'available' ? '' : (why ?? '')
   parts.down.textContent = rates.down
   parts.up.textContent = rates.up
   const more = (share, sum) => (share === '–' ? `${sum} so far` : `${share} · ${sum} so far`)
-  parts.downMore.textContent = more(shares.down, bytes.down)
-  parts.upMore.textContent = more(shares.up, bytes.up)
+  parts.downMore.textContent = bytes ? more(shares.down, bytes.down) : ''
+  parts.upMore.textContent = bytes ? more(shares.up, bytes.up) : ''
   parts.rtt.textContent = rtt
   parts.rtt.title = rttFrom
   parts.rttLabel.title = rttFrom

@@ -1,5 +1,5 @@
 /** The live page: shows what arrives over /events. */
-import { clearAccesses, showAccesses, showGap } from './cards.js'
+import { clearAccesses, showAccesses, showControls, showGap } from './cards.js'
 import { openCharts } from './charts.js'
 import { $, make, time } from './dom.js'
 import { showHints } from './hints.js'
@@ -45,6 +45,7 @@ on('past', past => {
   $('change').hidden = !hello?.control
   if (now) show(now)
   else {
+    showControls(controls)
     showRules([])
     showConnections([])
   }
