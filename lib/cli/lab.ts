@@ -277,7 +277,10 @@ function banner(lab: Lab, scenario: Scenario, config: object, forHelp: boolean, 
     `  converter  ${converterAddress.v4}:${CONVERTER_PORT}`,
     `  web server http://${serverAddress.v4}/ (/bytes/N, /stream/MBPS, /echo, /upload)`,
   ]
-  if (!forHelp) return lines.join('\n')
+  if (!forHelp) {
+    const [first] = Object.values(lab.accesses)
+    return [...lines, `  to cut     ip link set ${first?.interface} carrier off; to restore it: carrier on`].join('\n')
+  }
   return [
     ...lines,
     '',
