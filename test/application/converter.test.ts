@@ -1,6 +1,7 @@
 /** A converter whose listeners all throw: each time an uncaught exception; it serves on, and leaves nothing open (`rig.ts` sees to that). */
 import { once } from 'node:events'
 import net from 'node:net'
+import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { type Converter, type ConverterEvents, createConverter } from '../../lib/converter/index.js'
 import { connect } from '../../lib/index.js'
@@ -34,8 +35,8 @@ function times(counts: Record<string, number>): string[] {
 
 const OF_CLIENTS = ['listening', 'connection', 'established', 'refused', 'client-error', 'closed'] as const
 const OF_REMOTE_HOSTS = ['mapping', 'incoming', 'incoming-closed'] as const
-/** `degraded`: where the machine lacks something; `accept-error`: below. */
-const OTHERS = ['degraded', 'accept-error'] as const
+/** `degraded`: where the machine lacks something; `accept-error` and `worker`: below. */
+const OTHERS = ['degraded', 'accept-error', 'worker'] as const
 
 test('every event of a converter has a case here', () => {
   expect(new Set<string>([...OF_CLIENTS, ...OF_REMOTE_HOSTS, ...OTHERS])).toEqual(eventsOf('ConverterEvents'))
@@ -80,6 +81,24 @@ requires('MPTCP', mptcp)(
     expect(uncaught.map(({ origin, message }) => `${origin} ${message}`).sort()).toEqual(times(counts))
   },
 )
+
+requires('MPTCP', mptcp)('worker processes: their start, and a connection that one serves', async () => {
+  await using echo = await echoServer()
+  // The workers' program is in dist/.
+  const { createConverter } = await import('atsss/converter')
+  let counts: Record<string, number> = {}
+  const uncaught = await uncaughtIn(async () => {
+    const converter = createConverter({ allowLoopback: true, workers: 2, lingerTimeout: 100 })
+    counts = throwingFrom(converter as unknown as Converter, ['worker', 'connection', 'established', 'closed'])
+    const [{ port }] = (await converter.listen()) as [net.AddressInfo]
+    const served = connect({ host: '127.0.0.1', port: echo.port, ...through(`127.0.0.1:${port}`), convert: '1rtt' })
+    expect(await text(served.end('hello'))).toBe('hello')
+    await until(() => counts.closed === 1)
+    await converter.close()
+  })
+  expect(counts).toEqual({ worker: 2, connection: 1, established: 1, closed: 1 })
+  expect(uncaught.map(({ origin, message }) => `${origin} ${message}`).sort()).toEqual(times(counts))
+})
 
 requires('filters on TCP sockets', all(tcpFilters, mptcp))(
   'remote hosts: a mapping, a connection, and their ends',
