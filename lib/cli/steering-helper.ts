@@ -1,6 +1,7 @@
 /** `atsss helper`: the privileged service that steers other programs' connections, and its installation. */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { AtsssError } from '../errors.js'
 import { native, nativeFile } from '../runtime/kernel/native.js'
 import { HELPER_SOCKET } from '../runtime/network/steering-helper.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
@@ -83,7 +84,10 @@ export async function run(args: string[]): Promise<number> {
 function helperFile(): string {
   const path = join(dirname(nativeFile()), 'atsss-helper')
   if (!existsSync(path))
-    throw new Error(`${path} is missing: build it with "npm rebuild atsss" (in a checkout: npm install)`)
+    throw new AtsssError(
+      'ERR_ATSSS_ADDON',
+      `The steering helper's program, ${path}, is missing: build it with "npm rebuild atsss" (in a checkout: npm install)`,
+    )
   return path
 }
 
