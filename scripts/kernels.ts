@@ -6,7 +6,8 @@
  *   npm run kernels -- --brief               the trial without its rows of bulk data, which take most of its time
  *   npm run kernels -- 6.1 --only tests      the tests that depend on the kernel most, there
  *   npm run kernels -- 6.1 --test test/…     any tests, there
- *   npm run kernels -- --if-changed          nothing, unless code that meets the kernel has changed (CI)
+ *   npm run kernels -- --if-changed          only those on which this code has not been tried (CI)
+ *   npm run kernels -- --record              notes in scripts/kernels-tried.json what was tried, if all was right
  *
  * boots each kernel on emulated hardware (Debian's packages qemu-system-x86, busybox-static and xz-utils), and runs there, by
  * default, the trial: a lab in which each capability is tried, and doctor. It prints a table kernel × capability, and ends with
@@ -20,11 +21,11 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { compile as compileTests } from '../test/support/compile.js'
 import { type Part, readArguments, UsageError } from './kernels/arguments.js'
-import { kernelFacingChanges } from './kernels/changed.js'
 import { debianKernel, hasProgram, type Kernel } from './kernels/debian-kernel.js'
 import { GUEST_MEMORY_MIB, type GuestRun, runInGuest } from './kernels/guest.js'
 import { inOrder } from './kernels/in-order.js'
 import { type Found, ROWS, type RowName, rowsOf } from './kernels/rows.js'
+import { codeNow, lastTried, note, noted, untried } from './kernels/tried.js'
 import versions from './kernels/versions.json' with { type: 'json' }
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -58,21 +59,21 @@ interface Version {
 const all = versions as Record<string, Version>
 const asked = argumentsOrExit()
 const rows = rowsOf(asked)
-if (asked.ifChanged) {
-  const changed = kernelFacingChanges(root)
-  if (changed?.length === 0) {
-    console.log('No code that meets the kernel has changed: nothing to try.')
-    process.exit(0)
-  }
-  console.log(`Changed: ${changed === undefined ? 'not known' : `${changed.length} files, ${changed[0]} and others`}`)
+const wanted = asked.ifChanged ? untried(asked.versions, codeNow(root), lastTried(root)) : asked.versions
+if (wanted.length === 0) {
+  console.log(`The code that meets the kernel is as it was when it was tried on ${asked.versions.join(', ')}.`)
+  process.exit(0)
 }
+const code = codeNow(root)
+if (asked.record && code === undefined)
+  fail('--record: this needs git, and no uncommitted changes in the code that meets the kernel: commit them first')
 for (const program of ['qemu-system-x86_64', 'busybox', 'xz', 'dpkg-deb'])
   if (!hasProgram(program))
     fail(`${program} is missing: apt-get install --no-install-recommends qemu-system-x86 busybox-static xz-utils`)
 
 await compile()
 // One after the other, and before the guests: apt has one state.
-const kernels = asked.versions.map(version => ({ version, kernel: debianKernel(version, cache) }))
+const kernels = wanted.map(version => ({ version, kernel: debianKernel(version, cache) }))
 const atOnce = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / 2 ** 20 / GUEST_MEMORY_MIB)))
 const columns: Column[] = []
 await inOrder(
@@ -87,6 +88,10 @@ await inOrder(
 if (columns.some(({ found }) => found.size > 0)) table()
 const wrong = columns.reduce((sum, column) => sum + column.wrong, 0)
 console.log(wrong === 0 ? 'As README says on each.' : `${wrong} not as README says.`)
+if (asked.record && wrong === 0) {
+  const releases = Object.fromEntries(kernels.map(({ version, kernel }) => [version, kernel.release]))
+  note(root, noted(code!, releases, lastTried(root)))
+}
 process.exitCode = wrong === 0 ? 0 : 1
 
 /** Runs the parts on one kernel. */

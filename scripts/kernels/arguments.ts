@@ -13,8 +13,10 @@ export interface Arguments {
   tests: readonly string[]
   /** Only the rows that are not about bulk data. */
   brief: boolean
-  /** Only if code that meets the kernel has changed. */
+  /** Only the kernels on which this code has not been tried. */
   ifChanged: boolean
+  /** Note what was tried, if all of it is right. */
+  record: boolean
 }
 
 /** The message is for the user. */
@@ -31,6 +33,8 @@ export function readArguments(args: readonly string[], known: readonly string[])
     if (!isPart(part)) throw new UsageError(`--only is '${part}': use one of ${PARTS.join(', ')}`)
   if (values.brief && !parts.includes('trial'))
     throw new UsageError('--brief shortens the trial, which --only and --test leave out: remove --brief')
+  if (values.record && !parts.includes('trial'))
+    throw new UsageError('--record notes that the trial was right, which --only and --test leave out: remove --record')
   const versions = positionals.length > 0 ? positionals : known
   return {
     versions: [...new Set(versions.map(version => (version === 'newest' ? known.at(-1)! : version)))],
@@ -38,6 +42,7 @@ export function readArguments(args: readonly string[], known: readonly string[])
     tests: values.test,
     brief: values.brief,
     ifChanged: values['if-changed'],
+    record: values.record,
   }
 }
 
@@ -51,6 +56,7 @@ function parsed(args: readonly string[]) {
         test: { type: 'string', multiple: true, default: [] },
         brief: { type: 'boolean', default: false },
         'if-changed': { type: 'boolean', default: false },
+        record: { type: 'boolean', default: false },
       },
     })
   } catch (error) {

@@ -6,7 +6,14 @@ const read = (...args: string[]) => readArguments(args, KNOWN)
 
 describe('npm run kernels: what was asked for', () => {
   test('without arguments: the whole trial on all known kernels', () => {
-    expect(read()).toEqual({ versions: KNOWN, parts: ['trial'], tests: [], brief: false, ifChanged: false })
+    expect(read()).toEqual({
+      versions: KNOWN,
+      parts: ['trial'],
+      tests: [],
+      brief: false,
+      ifChanged: false,
+      record: false,
+    })
   })
 
   test('as CI asks: a brief trial on some, if something has changed', () => {
