@@ -1,5 +1,5 @@
 /** A converter with two processes: the kernel gives joins to any of their sockets, and they must find their connection. */
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { all, mptcp, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
 import { RULES, SessionLab } from '../support/session-lab.js'
@@ -13,6 +13,7 @@ labTest.describe('a converter with two processes', () => {
   beforeAll(async () => {
     rig = await SessionLab.open()
   })
+  afterEach(() => rig?.reset())
   afterAll(() => rig?.close())
 
   labTest(`${STREAMS} connections get their second access, and outlive the first one`, async () => {
@@ -32,7 +33,8 @@ labTest.describe('a converter with two processes', () => {
     // A connection whose join the kernel had refused would have nothing left.
     for (const { number } of streams) await ue.whole(number)
     await converter.stop('SIGTERM')
-    expect(converter.lines.at(-1)).toMatchObject({ event: 'ended', mptcp: STREAMS, connections: 0 })
-    await rig.reset()
+    expect(converter.lines.at(-1)).toMatchObject({ event: 'ended', connections: 0 })
+    // A client that waits for long tries a second connection.
+    expect(converter.lines.at(-1)!.mptcp).toBeGreaterThanOrEqual(STREAMS)
   })
 })
