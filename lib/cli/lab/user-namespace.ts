@@ -19,7 +19,7 @@ export function needsUserNamespace(): boolean {
 /** The command by which other shells enter the namespaces of this process. */
 export function entering(): string {
   if (process.env[MARK] === undefined) return process.geteuid?.() === 0 ? '' : 'sudo '
-  return `nsenter --target ${process.pid} --user --net --mount --preserve-credentials `
+  return `nsenter --target ${process.pid} --user --net --mount --wd=. --preserve-credentials `
 }
 
 /** The socket that the first run opened for this one: this namespace's 127.0.0.1 is not the browser's. */
