@@ -26,7 +26,7 @@ const OPTIONS = {
     type: 'string',
     short: 'c',
     value: 'NUMBER',
-    help: 'end after so many probes of each path',
+    help: 'how many probes to send over each path; then end',
     unset: 'until Ctrl-C',
   },
   interval: { type: 'string', short: 'i', value: 'SECONDS', help: 'between two probes of a path, 0.1…3600', unset: 1 },

@@ -64,8 +64,8 @@ export const SHOWN: readonly AccessType[] = ['non-3gpp', '3gpp']
 export type Titles = Readonly<Record<AccessType, string>>
 
 /**
- * What people call both accesses. It goes by the names that Linux and systemd give to interfaces, because the interface may be in
- * another network namespace.
+ * The everyday names of both accesses, such as Wi-Fi. They follow from the names that Linux and systemd give to interfaces: the
+ * interface itself may be in another network namespace.
  */
 export function titlesOf(accesses: Readonly<Record<AccessType, { interface: string }>>): Titles {
   return { '3gpp': 'Cellular', 'non-3gpp': titleOf(accesses['non-3gpp'].interface) }
