@@ -62,7 +62,8 @@ test('20 that never read from servers that never stop: the servers are stopped, 
   // What fits into the buffers of the kernel, whose size it chooses.
   for (let last = -1; last !== written(); await sleep(300)) last = written()
   // What was read at once, and what was written but not taken; here of both ends, which are in this process.
-  expect(held() - before).toBeLessThan(20 * 500_000)
+  // Garbage is freed by another thread, and a block that was on its way may come late on a busy machine.
+  await until(() => held() - before < 20 * 500_000)
   expect(await client(message(connectTlv((await echo()).port))).hears(4)).toBe('01012263')
   expect(converter.stats().established).toBe(21)
 })
