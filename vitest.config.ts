@@ -7,8 +7,11 @@ const builds = ['test/native/builds.test.ts', 'test/native/32-bit.test.ts', 'tes
 /** What tests functions of values: no file leaves anything behind for the next one in the same process. */
 const pure = ['test/wire/**/*.test.ts', 'test/policy/**/*.test.ts']
 
-/** A busy machine takes its time: these limits are for what hangs. */
-const patient = { testTimeout: 60_000, hookTimeout: 60_000 }
+/**
+ * A busy machine takes its time: these limits are for what hangs. What crosses sockets depends on when such a machine runs what:
+ * in CI it has a second attempt, and the reporter names those that needed it.
+ */
+const patient = { testTimeout: 60_000, hookTimeout: 60_000, retry: process.env.CI ? 1 : 0 }
 
 /**
  * `unit`, `pure` and `builds` run for any user; `netns`, after them, makes network namespaces (root, or `unshare -Urnm`).
@@ -32,7 +35,7 @@ export default defineConfig({
           ...patient,
         },
       },
-      { extends: true, test: { name: 'pure', include: pure, isolate: false, ...patient } },
+      { extends: true, test: { name: 'pure', include: pure, isolate: false, ...patient, retry: 0 } },
       { extends: true, test: { name: 'builds', include: builds } },
       {
         extends: true,
@@ -41,10 +44,7 @@ export default defineConfig({
           include: ['test/netns/**/*.test.ts'],
           sequence: { groupOrder: 1 },
           maxWorkers: 3,
-          // What crosses links depends on when a busy machine runs what. The reporter names those that needed it.
-          retry: process.env.CI ? 1 : 0,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...patient,
         },
       },
     ],

@@ -6,11 +6,11 @@ import { writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import { CONVERTER_NAMES, measureConverter } from './converter.js'
+import type { LabResult } from './in-lab.js'
 import { type ContenderName, MEASURES, type Measure, TITLES } from './measures.js'
 import { judge, measureTable, type Results, type Rounds, targetTable } from './report.js'
 import { isSupported } from './shipped.js'
 import { openSite, type Site } from './site.js'
-import type { SteeringResult } from './steering/measure.js'
 import { measureSteering, STEERING_NAMES } from './steering.js'
 import { TARGETS } from './targets.js'
 
@@ -55,7 +55,7 @@ async function main(): Promise<number> {
   const { quick, all } = values
   const extent = { quick, all, rounds: values.rounds || quick ? rounds : undefined, progress }
   const converter: Record<string, unknown> = {}
-  const done = (kept: Record<string, unknown>) => (name: string, result: SteeringResult) => {
+  const done = (kept: Record<string, unknown>) => (name: string, result: LabResult) => {
     progress('')
     say(`${result.text}\n`)
     kept[name] = result.figures

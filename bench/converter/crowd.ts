@@ -1,9 +1,9 @@
 /** Ten thousand connections through the converter: memory, processor time, delays, fairness. */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { LabMeasure } from '../in-lab.js'
 import { percentile, summary } from '../statistics.js'
 import { spread, table } from '../steering/table.js'
 import type { Delays } from './driver.js'
-import type { ConverterMeasure } from './measure.js'
 import { cpuPercent, resident } from './processes.js'
 import { type ConverterSite, DESCRIPTORS, type Driver, type Relay } from './site.js'
 
@@ -41,7 +41,7 @@ const TITLES = {
   slowEach: 'kB resident for each stream that its client stops reading',
 } as const
 
-export const crowd: ConverterMeasure = {
+export const crowd: LabMeasure<ConverterSite> = {
   name: 'crowd',
   async run(site, { quick, rounds = 1, progress }) {
     const extent = quick ? 'quick' : 'full'

@@ -1,9 +1,10 @@
 /** The converter beside other relays: how fast streams go through each, and what processor time it takes for that. */
+
+import type { LabMeasure } from '../in-lab.js'
 import type { SocketContender } from '../measures.js'
 import { summary } from '../statistics.js'
 import { spread, table } from '../steering/table.js'
 import { DIRECTIONS, type Direction } from '../steering/tasks.js'
-import type { ConverterMeasure } from './measure.js'
 import { cpuMs } from './processes.js'
 import { type ConverterSite, missing, type Relay } from './site.js'
 
@@ -49,7 +50,7 @@ interface Round {
   cost: number
 }
 
-export const relays: ConverterMeasure = {
+export const relays: LabMeasure<ConverterSite> = {
   name: 'relays',
   async run(site, { quick, rounds = ROUNDS, progress }) {
     const bytes = BYTES[quick ? 'quick' : 'full']

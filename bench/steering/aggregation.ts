@@ -1,7 +1,8 @@
 /** Both accesses at once against the sum of what each carries alone. */
+
+import type { LabMeasure } from '../in-lab.js'
 import { summary } from '../statistics.js'
-import type { SteeringMeasure } from './measure.js'
-import { ACCESSES } from './site.js'
+import { ACCESSES, type SteeringSite } from './site.js'
 import { spread, table } from './table.js'
 import { type Direction, type Directions, directionsOf, type Way } from './tasks.js'
 
@@ -17,7 +18,7 @@ const ROUNDS = 2
 /** Of each direction; of both at once, where the acknowledgements of one share the link with the data of the other. */
 const LEAST = { alone: 0.95, shared: 0.9 }
 
-export const aggregation: SteeringMeasure = {
+export const aggregation: LabMeasure<SteeringSite> = {
   name: 'aggregation',
   async run(site, { quick, rounds = ROUNDS, progress }) {
     const all: Directions[] = ['up', 'down', 'both']

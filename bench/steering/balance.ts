@@ -1,7 +1,8 @@
 /** Load balancing by fixed percentages: the share of each access, counted by the links themselves, in each direction. */
+
+import type { LabMeasure } from '../in-lab.js'
 import { summary } from '../statistics.js'
-import type { SteeringMeasure } from './measure.js'
-import { ACCESSES, type AccessName } from './site.js'
+import { ACCESSES, type AccessName, type SteeringSite } from './site.js'
 import { spread, table } from './table.js'
 import { type Direction, type Directions, directionsOf } from './tasks.js'
 import { TRAFFIC, type TrafficName } from './traffic.js'
@@ -34,7 +35,7 @@ interface Point extends Pick<Division, 'share' | 'windows' | 'mbps'> {
   column: string
 }
 
-export const balance: SteeringMeasure = {
+export const balance: LabMeasure<SteeringSite> = {
   name: 'balance',
   async run(site, { quick, all, rounds = 1, progress }) {
     const percents = quick ? [50] : all ? ALL : SOME

@@ -1,6 +1,8 @@
 /** What the steering loop costs. */
+
+import type { LabMeasure } from '../in-lab.js'
 import { summary } from '../statistics.js'
-import type { SteeringMeasure } from './measure.js'
+import type { SteeringSite } from './site.js'
 import { spread, table } from './table.js'
 import type { Outcome } from './tasks.js'
 
@@ -8,7 +10,7 @@ const CONNECTIONS = { full: [10, 100, 1000], quick: [10] }
 const SECONDS = { full: 5, quick: 0.5 }
 const MOST_PERCENT = 5
 
-export const cost: SteeringMeasure = {
+export const cost: LabMeasure<SteeringSite> = {
   name: 'steering-cost',
   async run(site, { quick, rounds = 1, progress }) {
     const extent = quick ? 'quick' : 'full'

@@ -1,7 +1,7 @@
 /** The access in use is lost: for how long nothing arrives, at the server and in the UE. */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { LabMeasure } from '../in-lab.js'
 import { summary } from '../statistics.js'
-import type { SteeringMeasure } from './measure.js'
 import { ACCESSES, type Fault, type SteeringSite } from './site.js'
 import { spread, table } from './table.js'
 import { clock, type Directions, directionsOf, type Flow, type Way } from './tasks.js'
@@ -66,7 +66,7 @@ interface Trial extends Case, Loss {
   column: string
 }
 
-export const handover: SteeringMeasure = {
+export const handover: LabMeasure<SteeringSite> = {
   name: 'handover',
   async run(site, { quick, rounds = ROUNDS, progress }) {
     const trials: Trial[] = []

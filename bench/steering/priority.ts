@@ -1,7 +1,8 @@
 /** Priority-based steering: what does not fit on the preferred access goes over the other one too, in each direction. */
+
+import type { LabMeasure } from '../in-lab.js'
 import { summary } from '../statistics.js'
-import type { SteeringMeasure } from './measure.js'
-import { ACCESSES } from './site.js'
+import { ACCESSES, type SteeringSite } from './site.js'
 import { spread, table } from './table.js'
 import { type Directions, directionsOf } from './tasks.js'
 import { TRAFFIC, type TrafficName } from './traffic.js'
@@ -23,7 +24,7 @@ interface Point extends Pick<Division, 'share' | 'mbps'> {
   column: string
 }
 
-export const priority: SteeringMeasure = {
+export const priority: LabMeasure<SteeringSite> = {
   name: 'priority',
   async run(site, { quick, rounds = 1, progress }) {
     const extent = quick ? 'quick' : 'full'

@@ -11,7 +11,7 @@ declare module 'vitest' {
 /**
  * Ends a run with the line "N passed, N failed, N skipped". Files that did not load, hooks that failed and errors that
  * nobody caught count as failed. With EXPECT_ALL=1 a skipped test makes the run fail. A test that passed only when it was run
- * again (in CI, those that cross networks) is named, with what it said the first time.
+ * again is named, with what it said the first time.
  */
 export default class CountReporter implements Reporter {
   private lastLine = ''
