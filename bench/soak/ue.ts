@@ -8,7 +8,7 @@ import { seeded } from '../../test/support/random.js'
 import { MaPduSession, native } from '../shipped.js'
 import type { Receipt } from './content.js'
 import { type Client, type Exchange, LIBRARIES, type Place, stream } from './libraries.js'
-import { openSockets } from './open-sockets.js'
+import { openSockets } from './open-files.js'
 import type { Held, Line, Task } from './tasks.js'
 
 /** Nothing came or went for so long, although one access was there: it would never end. */
