@@ -90,10 +90,18 @@ export function reconsidered(schedule: Schedule, now: number): Schedule {
   return { ...schedule, pace: 'ask', timeout: 0, dueAt: now, expiresAt: Math.min(schedule.expiresAt, now) }
 }
 
-/** The server may have lost the mapping: it is requested again in `delay` milliseconds, at least `LEAST_PAUSE` after the last request. §8.5,
- * §14.1.3. */
+/**
+ * The server may have lost the mapping: it is requested again in `delay` milliseconds, at least `LEAST_PAUSE` after the last request. §8.5,
+ * §14.1.3. A request that is due earlier is not postponed: otherwise a flood of forged announcements would postpone it for ever.
+ */
 export function disturbed(schedule: Schedule, now: number, delay: number): Schedule {
-  return { ...schedule, pace: 'ask', timeout: 0, dueAt: Math.max(now + delay, schedule.sentAt + LEAST_PAUSE) }
+  const dueAt = Math.max(now + delay, schedule.sentAt + LEAST_PAUSE)
+  return {
+    ...schedule,
+    pace: 'ask',
+    timeout: 0,
+    dueAt: schedule.pace === 'ask' ? Math.min(schedule.dueAt, dueAt) : dueAt,
+  }
 }
 
 /** The server announces that it is available: a retransmission need not wait any longer. */

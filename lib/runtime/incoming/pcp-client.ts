@@ -156,9 +156,12 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
     this.#schedule()
   }
 
-  /** RFC 6887 §9. It names no mapping, so it applies to all that await an answer. */
+  /**
+   * RFC 6887 §9. It names no mapping, so it applies to all that await an answer. It has no nonce, either: anyone who can send with the
+   * server's address can forge it, so it ends no mapping that this server has granted. That mapping ends with its lifetime.
+   */
   #takeRefusal({ result, lifetime, version }: PcpResponse): void {
-    const waiting = [...this.#mappings].filter(mapping => mapping.awaitsAnswer)
+    const waiting = [...this.#mappings].filter(mapping => mapping.awaitsAnswer && !mapping.external)
     if (result !== RESULTS['unsupp-version'] || waiting.length === 0)
       return this.#ignore('the answer to a request that was not sent')
     for (const mapping of waiting) mapping.refuse(result, lifetime, performance.now(), version)

@@ -7,12 +7,14 @@ import type { Receiver } from '../../../lib/runtime/incoming/pcp-transport.js'
 import {
   decodePcpRequest,
   encodePcpError,
+  encodePcpRequest,
   encodePcpResponse,
   type MapOperation,
   type PcpRequest,
   RESULTS,
 } from '../../../lib/wire/pcp/index.js'
 import { hex } from '../../support/hex.js'
+import { seeded } from '../../support/random.js'
 
 const SERVER = { address: '192.0.2.1', port: 5351 }
 const OURS = '10.1.0.2'
@@ -498,6 +500,41 @@ describe('false answers are ignored', () => {
     expect(mapping.external).toBeDefined()
     expect(rig.heard.at(-1)![0]).toBe('ignored')
   })
+})
+
+test('a flood of forged answers and announcements, for hours: the mapping is renewed in time, and the server is asked every few seconds at most', async () => {
+  const rig = new Rig()
+  const mapping = rig.map()
+  await pass(1_000)
+  const { request } = rig.requests[0]!
+  const { requests } = rig
+  const random = seeded(6887)
+  // As from one that can send with the server's address, but does not see what we send: it does not know the nonce.
+  const nonce = () => Uint8Array.from({ length: 12 }, () => random() * 256)
+  const guess = () => ({ ...request, operation: { ...(request.operation as MapOperation), nonce: nonce() } })
+  const flood = [
+    () => moved(rig, request, { nonce: nonce() }),
+    () => rig.refuse(encodePcpRequest(guess()), 1 + Math.floor(random() * 13), 1e9),
+    () => hex('00 81 00 01 00 00 00 00'), // UNSUPP_VERSION has no nonce
+    () => Uint8Array.from({ length: Math.floor(random() * 1_200) }, () => random() * 256),
+  ]
+  const pour = () => {
+    for (const forge of flood) rig.receive(forge(), SERVER)
+    rig.announce(Math.floor(random() * 2 ** 32))
+  }
+  // It comes before the server's answer, too.
+  rig.answer = request => {
+    setTimeout(pour, 10)
+    return rig.grant(request)
+  }
+  const SECONDS = 3 * 3_600
+  for (let second = 0; second < SECONDS; second++) {
+    pour()
+    await pass(1_000)
+  }
+  expect(mapping.external).toEqual({ address: '192.0.2.1', port: 20000 })
+  expect(rig.heard.filter(([what]) => what === 'lost' || what === 'changed')).toEqual([])
+  expect(requests.length).toBeLessThan(SECONDS / 2)
 })
 
 describe('what is required, and what there was', () => {
