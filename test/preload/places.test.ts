@@ -106,6 +106,31 @@ requires('MPTCP', mptcp).describe('an application', () => {
     )
   })
 
+  test("under Node's permission model: what is not allowed is named, and the application runs", async () => {
+    const model = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
+    const session = JSON.stringify({ ...JSON.parse(CONFIG), accesses: { '3gpp': 'none0', 'non-3gpp': 'lo' } })
+    const own = `--allow-fs-read=${realpathSync('.')}/*`
+    const [noAddon, noThread] = await Promise.all([
+      application([model, own], { NODE_OPTIONS: '' }),
+      application([model, own, '--allow-addons'], { NODE_OPTIONS: '', ATSSS_CONFIG: session }),
+    ])
+    expect(noAddon.out).toBe('ECONNREFUSED false\n')
+    expect(noAddon.err).toMatch(/AtsssWarning: All connections are left to Node.*start Node with --allow-addons/)
+    expect(noThread.out).toBe('ECONNREFUSED true\n')
+    expect(noThread.err).toMatch(/AtsssWarning: The steering loop cannot be started.*start Node with --allow-worker/)
+    expect(noThread.err).not.toMatch(/started again/)
+  })
+
+  test('in a folder whose path is as long as can be, and which may not be read', async () => {
+    // Beyond PATH_MAX (4096 bytes), Node itself ends with ERANGE at any --require.
+    const command = `for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do mkdir $1 && cd $1 || exit; done
+      chmod 0 . && exec "$0" --require "$2" -e "$3"`
+    const args = ['-c', command, process.execPath, 'd'.repeat(255), REGISTER, APPLICATION]
+    const env = { ...process.env, ATSSS_CONFIG: CONFIG }
+    const { stdout } = await promisify(execFile)('sh', args, { cwd: folder, env })
+    expect(stdout).toBe('ECONNREFUSED true\n')
+  })
+
   test('with standard streams on a full disk', async () => {
     const command = `exec "$0" --require "$1" -e "$2" >/dev/full 2>/dev/full`
     const env = { ...process.env, ATSSS_CONFIG: CONFIG }

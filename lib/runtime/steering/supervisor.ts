@@ -3,7 +3,7 @@
  * the whole process. If the thread ends unexpectedly, another one takes over its connections.
  */
 import { Worker } from 'node:worker_threads'
-import { AtsssError } from '../../errors.js'
+import { AtsssError, type ErrorCode } from '../../errors.js'
 import { retryAfter } from '../../policy/steering/plan.js'
 import { packageFolder } from '../kernel/package-files.js'
 import { type CrossingReport, incoming } from './crossing.js'
@@ -54,7 +54,7 @@ export function superviseLoop(
       mine = start({ ...config, own: journal.own })
     } catch (error) {
       // Not in this turn: the session has no listeners yet.
-      if ((error as AtsssError).code === 'ERR_ATSSS_BUNDLED')
+      if (FOR_GOOD.has((error as AtsssError).code))
         queueMicrotask(() => report({ event: 'failed', error: error as Error }))
       else ended(error as Error, startedAt)
       return
@@ -119,5 +119,17 @@ export function superviseLoop(
 function startThread(config: HostConfig): LoopThread {
   packageFolder() // in a bundle there is no such file
   const { NODE_OPTIONS: _, ...env } = process.env
-  return new Worker(new URL('./worker.js', import.meta.url), { workerData: config, execArgv: [], env })
+  try {
+    return new Worker(new URL('./worker.js', import.meta.url), { workerData: config, execArgv: [], env })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw error
+    throw new AtsssError(
+      'ERR_ATSSS_LOOP',
+      "The steering loop cannot be started: Node's permission model (--permission) forbids threads: start Node with " +
+        "--allow-worker too, or give the session controller: 'inline'",
+    )
+  }
 }
+
+/** Another try would end in the same way. */
+const FOR_GOOD: ReadonlySet<string> = new Set<ErrorCode>(['ERR_ATSSS_BUNDLED', 'ERR_ATSSS_LOOP'])
