@@ -45,7 +45,7 @@ export interface Noted {
 
 /** The most past events that a newly opened page gets. */
 const HAPPENINGS = 200
-/** A page that does not read is skipped once this many bytes are queued for it. */
+/** A page that does not read is cut off once this many bytes are queued for it. */
 const MOST_WAITING = 1_048_576
 
 export class Story {
@@ -175,7 +175,12 @@ export class Story {
   }
 
   #send(event: string, data: object): void {
-    for (const reader of this.#readers) if (reader.writableLength < MOST_WAITING) reader.write(frame(event, data))
+    const bytes = frame(event, data)
+    for (const reader of this.#readers) {
+      if (reader.writableLength < MOST_WAITING) reader.write(bytes)
+      // It would miss this. A page that connects again gets all that is kept.
+      else reader.destroy()
+    }
   }
 }
 

@@ -1,13 +1,15 @@
 /** `atsss watch` and its page, beside a session of this process. */
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { request } from 'node:http'
+import { request, type ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WatchClient } from '../../../lib/cli/watch/client.js'
 import { type Page, startPage } from '../../../lib/cli/watch/page-server.js'
+import { Story } from '../../../lib/cli/watch/page-story.js'
 import { MaPduSession } from '../../../lib/session/session.js'
 import { atsss, PROGRAM, start } from '../atsss.js'
 
@@ -250,6 +252,25 @@ test('a page before there is a session, and after it, when the last state stays'
   expect(await (await from('/download', { method: 'POST', body: '{"isFast":true}' })).text()).toMatch(/no download/)
   await other.close()
   await reading
+})
+
+test('a reader that never reads is cut off, others get everything', () => {
+  const story = new Story({ links: {} })
+  const reader = (write: (bytes: Buffer, encoding: string, done: () => void) => void) =>
+    Object.assign(new Writable({ write }), { writeHead() {} }) as unknown as ServerResponse
+  let text = ''
+  const never = reader(() => {})
+  const good = reader((bytes, _, done) => {
+    text += bytes
+    done()
+  })
+  story.follow(never)
+  story.follow(good)
+  const why = 'x'.repeat(10_000)
+  for (let i = 0; i < 200; i++) story.linkChanged(`wifi${i}`, { carrier: true }, why)
+  expect([never.destroyed, good.destroyed]).toEqual([true, false])
+  expect(never.writableLength).toBeLessThan(1_100_000)
+  expect(text).toContain(`"text":"link wifi199: ${why}"`)
 })
 
 describe('atsss watch', () => {
