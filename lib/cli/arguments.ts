@@ -83,6 +83,29 @@ export function wholeNumber(name: string, text: string): number {
   return Number(text)
 }
 
+/**
+ * Reads what a flag says. What is wrong with it is a wrong command line, and is reported by the flag's name.
+ *
+ * @param flag as it is typed; or by the place in the options, such as `accesses.3gpp`, with one for all other places as ''
+ * @throws UsageError
+ */
+export function ofFlag<T>(flag: string | Readonly<Record<string, string>>, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (!REFUSALS.includes(code ?? '')) throw error
+    const [, quoted, plain, what = message] = /^(?:Option "([^"]*)" |([\w.[\]-]+): )?(.*)$/s.exec(message)!
+    const place = (quoted ?? plain ?? '').replace(/\[\d+\]$/, '')
+    const name = typeof flag === 'string' ? flag : (flag[place] ?? flag[''])
+    if (name === undefined) throw error
+    throw new UsageError(`${name}${/^(must|cannot)\b/.test(what) ? '' : ':'} ${what}`)
+  }
+}
+
+/** The codes of what the checks of options refuse. */
+const REFUSALS: readonly string[] = ['ERR_ATSSS_OPTION', 'ERR_ATSSS_CONFIG', 'ERR_ATSSS_RULE', 'ERR_ATSSS_STEERING']
+
 /** "; did you mean …?", or nothing. */
 export function didYouMean(word: string, words: readonly string[], prefix = ''): string {
   const near = nearest(word, words)

@@ -19,16 +19,22 @@ export interface Config {
   application: { osId?: string; osAppId: string } | undefined
 }
 
+/** The environment, in which `--config` takes the place of the variable. Throws ERR_ATSSS_CONFIG if there is no such file. */
+export function environmentWith(path: string | undefined): NodeJS.ProcessEnv {
+  if (path === undefined) return process.env
+  if (!path.trimStart().startsWith('{') && !existsSync(path))
+    throw configError(`--config ${path}`, 'there is no such file')
+  return { ...process.env, [CONFIG]: path }
+}
+
 /**
  * @param path of the file, or the JSON itself
  * @defaultValue `$ATSSS_CONFIG`, or the `atsss.json` that `findConfig` finds
  * @throws ERR_ATSSS_CONFIG if there is no configuration, or it is invalid
  */
 export function readConfig(path: string | undefined): Config {
-  if (path !== undefined && !path.trimStart().startsWith('{') && !existsSync(path))
-    throw configError(`--config ${path}`, 'there is no such file')
+  const env = environmentWith(path)
   try {
-    const env = path === undefined ? process.env : { ...process.env, [CONFIG]: path }
     const options = findConfig(env).config.via as Partial<SessionOptions> & MptcpOptions
     const accesses = options.accesses && resolveSession(options as SessionOptions).accesses
     const { rules } = readRules([], options.rules ?? DEFAULT_RULES)

@@ -80,6 +80,14 @@ const NUMBERS = {
   'pcp-join-port': 'joinPort',
 } as const
 
+/** By the option that each becomes. */
+export const PCP_FLAGS: Readonly<Record<string, string>> = Object.fromEntries(
+  [...Object.entries(LISTS), ...Object.entries(NUMBERS), ['pcp-state', 'stateFile'] as const].map(([flag, of]) => [
+    `pcp.${of}`,
+    `--${flag}`,
+  ]),
+)
+
 type Values = { [name in keyof typeof PCP_OPTIONS]?: string | boolean | string[] | undefined }
 
 /** `undefined` if none of the options is given: then clients are not reachable from outside. */

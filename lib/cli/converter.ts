@@ -13,8 +13,8 @@ import {
 } from '../converter/index.js'
 import { resolveOptions } from '../converter/options/settings.js'
 import { hostAndPort } from '../input/addresses.js'
-import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
-import { PCP_OPTIONS, pcpOptions, reportIncoming } from './converter-pcp.js'
+import { type OptionTable, ofFlag, optionLines, parseArguments, wholeNumber } from './arguments.js'
+import { PCP_FLAGS, PCP_OPTIONS, pcpOptions, reportIncoming } from './converter-pcp.js'
 import { readNamedFile } from './named-file.js'
 
 const DEFAULTS = resolveOptions({ cookies: true })
@@ -159,6 +159,20 @@ const NUMBERS = {
   'linger-timeout': 'lingerTimeout',
 } as const
 
+/** By the option that each becomes. */
+const FLAGS: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    [...Object.entries(STRINGS), ...Object.entries(NUMBERS)].map(([flag, of]) => [of, `--${flag}`]),
+  ),
+  ...Object.fromEntries(['protocol', 'workers', 'cookies'].map(name => [name, `--${name}`])),
+  ...{
+    serverProtocol: '--server-protocol',
+    'cookies.lifetime': '--cookie-lifetime',
+    'cookies.secret': '--cookie-secret-file',
+  },
+  ...PCP_FLAGS,
+}
+
 export async function run(args: string[]): Promise<number> {
   const { values } = parseArguments(args, OPTIONS)
 
@@ -185,10 +199,10 @@ export async function run(args: string[]): Promise<number> {
   const pcp = pcpOptions(values)
   if (pcp) options.pcp = pcp
   if (values.workers !== undefined)
-    options.workers = values.workers === 'auto' ? 'auto' : wholeNumber('workers', values.workers)
+    options.workers = /^\d+$/.test(values.workers) ? Number(values.workers) : (values.workers as 'auto')
   const grace = values.grace === undefined ? 0 : wholeNumber('grace', values.grace)
 
-  const converter = createConverter(options)
+  const converter = ofFlag(FLAGS, () => createConverter(options))
   const print = values.json ? printJson : printText
   report(converter, print, values.quiet ?? false)
   const signalled = signal()
@@ -280,9 +294,5 @@ function signal(): Promise<void> {
 }
 
 function secretFrom(file: string): Uint8Array {
-  try {
-    return readNamedFile('--cookie-secret-file', file)
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+  return readNamedFile('--cookie-secret-file', file)
 }

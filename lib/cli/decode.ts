@@ -1,4 +1,5 @@
 /** `atsss decode`: prints messages as trees of fields. */
+import { existsSync } from 'node:fs'
 import { type Capture, isCapture, readCapture } from '../lab/capture.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { bytesOf } from './decode/input.js'
@@ -44,10 +45,21 @@ export async function run(args: string[]): Promise<number> {
   if (bytes.length === 0)
     throw new UsageError('the input is empty: give a FILE, HEX or BASE64, or bytes on standard input')
   if (kind === undefined && isCapture(bytes)) return printCapture(readCapture(bytes), values.json ?? false)
-  const decoded = decodeAs(bytes, kind)
+  const decoded = decodedWords(bytes, kind, positionals)
   if (values.json) print({ length: bytes.length, ...decoded })
   else write(asText(decoded, bytes, coloursFor(process.stdout)))
   return decoded.error === undefined ? 0 : 1
+}
+
+/** As `decodeAs`. Almost every word is base64 of something, so a word that makes no message may be a file's name, misspelled. */
+function decodedWords(bytes: Uint8Array, kind: KindName | undefined, [word, ...more]: string[]): Decoded {
+  try {
+    return decodeAs(bytes, kind)
+  } catch (error) {
+    if (!(error instanceof UsageError) || word === undefined || word === '-' || more.length > 0 || existsSync(word))
+      throw error
+    throw new UsageError(`${error.message}; there is no file '${word}'`)
+  }
 }
 
 function kindNamed(name: string | undefined): KindName | undefined {

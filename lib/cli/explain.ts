@@ -15,8 +15,7 @@ import { interfaceFor } from '../runtime/network/source-routing.js'
 import { vpnInWords } from '../session/vpn.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { type Config, readConfig } from './config.js'
-import { readNamedFile } from './named-file.js'
-import { presetNamed, rulesIn } from './rules/file.js'
+import { presetOrFile, rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf } from './rules/words.js'
 import { coloursFor, progress } from './terminal.js'
 
@@ -108,7 +107,7 @@ function outcomeOf(rule: Rule, accesses: Accesses, unenforceable: Config['option
 }
 
 function rulesNamed(name: string): readonly Rule[] {
-  return rulesIn(presetNamed(name) ?? readNamedFile('--rules', name), name).rules
+  return rulesIn(presetOrFile('--rules', name), name).rules
 }
 
 /** The accesses as the links show them now. Without interfaces, both count as available. */

@@ -12,7 +12,7 @@ import { openLinkMonitor } from '../runtime/network/link-monitor.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
 import { answersBy, type Given } from './init/questions.js'
 import { type Answers, configOf, interfaceLines, type Names, schemaFrom, suggested, textOf } from './init/suggestion.js'
-import { namesIn, VIA_OPTIONS } from './via.js'
+import { namesIn, optionsOfFlags, VIA_OPTIONS } from './via.js'
 
 const { '3gpp': CELLULAR, 'non-3gpp': OTHER, converter: CONVERTER, rules: RULES } = VIA_OPTIONS
 
@@ -84,9 +84,9 @@ interface Values {
 }
 
 /** Checked, so that a mistake is reported before anything is asked. Throws `UsageError`, ERR_ATSSS_CONFIG. */
-function givenBy({ '3gpp': cellular, 'non-3gpp': other, auto, converter, rules }: Values): Given {
-  if ((cellular === undefined) !== (other === undefined))
-    throw new UsageError('--3gpp and --non-3gpp must be given together')
+function givenBy(values: Values): Given {
+  const { '3gpp': cellular, 'non-3gpp': other, auto, converter, rules } = values
+  optionsOfFlags(values)
   if (auto && cellular !== undefined) throw new UsageError('--auto and --3gpp cannot be used together')
   const names = cellular !== undefined && { '3gpp': [namesIn(cellular)].flat(), 'non-3gpp': [namesIn(other!)].flat() }
   const converters = converter ?? process.env[CONVERTER_VARIABLE]?.split(',').map(each => each.trim())

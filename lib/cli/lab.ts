@@ -6,11 +6,20 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
 import { hostAndPort } from '../input/addresses.js'
+import { parseJson } from '../input/json.js'
 import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace, type Scenario } from '../lab/index.js'
-import { DEFAULT_RULES } from '../policy/rules/presets.js'
+import { DEFAULT_RULES, presetRules } from '../policy/rules/presets.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { pathManagerSetting } from '../runtime/kernel/sysctl.js'
-import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
+import {
+  didYouMean,
+  type OptionTable,
+  ofFlag,
+  optionLines,
+  parseArguments,
+  UsageError,
+  wholeNumber,
+} from './arguments.js'
 import { keyLine, obeyKeys } from './lab/keys.js'
 import { openLiveView } from './lab/live-view.js'
 import { entering, inheritedListener, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
@@ -71,6 +80,8 @@ export async function run(args: string[]): Promise<number> {
   const port = wholeNumber('port', values.port ?? '0')
   if (port > 65_535) throw new UsageError('--port must be at most 65535')
   const scenario = values.topology === undefined ? profileNamed(values.profile ?? PROFILE) : fromFile(values.topology)
+  const rules = values.rules ?? DEFAULT_RULES
+  ofFlag('--rules', () => presetRules(rules))
   const types = scenario.accesses?.map(({ access }) => access)
   if (values.web && types && !BOTH.every(type => types.includes(type)))
     throw new UsageError('--web shows a session, which needs an access of each type')
@@ -84,7 +95,7 @@ export async function run(args: string[]): Promise<number> {
   const visitor = values.web && program === undefined ? new Visitor() : undefined
   const title = `Lab: ${program === undefined ? nameOf(scenario) : [program, ...rest].join(' ')}`
   await using view = values.web ? await openLiveView(lab, inheritedListener() ?? port, title, visitor) : undefined
-  const config = { ...configOf(lab, values.rules ?? DEFAULT_RULES), ...(view ? { watch: view.watch } : {}) }
+  const config = { ...configOf(lab, rules), ...(view ? { watch: view.watch } : {}) }
   await prepare(lab)
   busy.end()
   const say = saying(json, quiet, command)
@@ -125,19 +136,13 @@ function profileNamed(name: string): Scenario {
 
 function fromFile(path: string): Scenario {
   try {
-    const text = readNamedFile('--topology', path).toString()
-    return parseScenario(parseJson(`--topology ${path}`, text))
+    return parseScenario(parseJson(readNamedFile('--topology', path).toString()))
   } catch (error) {
     const { code, message } = error as AtsssError
-    throw new UsageError(code === 'ERR_ATSSS_OPTION' ? `--topology ${path}: ${message}` : message)
-  }
-}
-
-function parseJson(origin: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new UsageError(`${origin}: this is not JSON: ${(error as Error).message}`)
+    if (error instanceof SyntaxError)
+      throw new AtsssError('ERR_ATSSS_CONFIG', `--topology ${path}: is not JSON: ${message}`)
+    if (code === 'ERR_ATSSS_OPTION') throw new AtsssError('ERR_ATSSS_CONFIG', `--topology ${path}: ${message}`)
+    throw error
   }
 }
 

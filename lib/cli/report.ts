@@ -8,7 +8,7 @@ import { findings } from './doctor/findings.js'
 import { examine } from './doctor.js'
 import { environment, redacted, withoutSecrets } from './report/secrets.js'
 import { counters, interfaces, type Lines, sessions, settings, versions } from './report/system.js'
-import { VIA_OPTIONS } from './via.js'
+import { optionsOfFlags, VIA_OPTIONS } from './via.js'
 import { printable } from './watch/sessions.js'
 
 const { config, '3gpp': cellular, 'non-3gpp': other, converter } = VIA_OPTIONS
@@ -45,6 +45,7 @@ Examples:
 
 export async function run(args: string[]): Promise<number> {
   const { values } = parseArguments(args, OPTIONS)
+  optionsOfFlags(values)
   const at = new Date()
   const secrets = new Set<string>()
   // First: what is secret in it is taken out of everything else.

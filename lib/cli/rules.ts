@@ -9,8 +9,7 @@ import type { Rule } from '../policy/rules/rule.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { encodeContainer, type RuleFraming } from '../wire/atsss/container.js'
 import { didYouMean, type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
-import { readNamedFile } from './named-file.js'
-import { presetNamed, type RulesFile, rulesIn } from './rules/file.js'
+import { PRESET_NAMES, presetOrFile, type RulesFile, rulesIn } from './rules/file.js'
 import { steeringInWords, titleOf, trafficInWords } from './rules/words.js'
 import { type Colours, coloursFor } from './terminal.js'
 
@@ -58,10 +57,12 @@ export async function run(args: string[]): Promise<number> {
         : `unknown action ${action}${didYouMean(action, ['check', 'encode'])}`,
     )
   if (path === undefined)
-    throw new UsageError(`no file is given: atsss rules ${action} FILE, or '-' for standard input`)
+    throw new UsageError(
+      `no file is given: atsss rules ${action} FILE, a preset (${PRESET_NAMES.join(', ')}), or '-' for standard input`,
+    )
   if (more.length > 0) throw new UsageError(`expected one file, got also '${more[0]}'`)
   const file = rulesIn(
-    path === '-' ? readFileSync(0) : (presetNamed(path) ?? readNamedFile(action, path)),
+    path === '-' ? readFileSync(0) : presetOrFile(action, path),
     path === '-' ? 'standard input' : path,
   )
   if (action === 'encode') return printContainer(file, framingOf(values))
@@ -140,7 +141,8 @@ function printText(file: RulesFile, findings: readonly Finding[]): void {
     else lines.push(colours.bad(`Problem${offset === undefined ? '' : ` at octet ${offset}`}: ${message}`))
   lines.push(...networkLines(file.network))
   const last = rules.at(-1)
-  if (last && !last.traffic.some(({ type }) => type === 'match-all'))
+  if (!last) lines.push(colours.warning('There is no rule: all connections go unsteered (option unmatched)'))
+  else if (!last.traffic.some(({ type }) => type === 'match-all'))
     lines.push(colours.warning('No rule is for everything: what none matches goes unsteered (option unmatched)'))
   const count = rules.length === 1 ? '1 rule' : `${rules.length} rules`
   process.stdout.write(`${[colours.strong(`${count}, from ${source}`), ...lines].join('\n')}\n`)

@@ -2,15 +2,17 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import { delimiter, join, resolve } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../preload/config.js'
+import { Exclusion } from '../preload/exclusion.js'
 import { CONFIG, CONVERTER as CONVERTER_VARIABLE, findConfig, hasDefaultFile } from '../preload/find-config.js'
 import { type Addon, native } from '../runtime/kernel/native.js'
-import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
+import { type OptionTable, ofFlag, optionLines, parseArguments, UsageError } from './arguments.js'
+import { environmentWith } from './config.js'
 import { isNoNode } from './run/program.js'
 import { passSignals } from './signals.js'
-import { namesIn, VIA_OPTIONS } from './via.js'
+import { optionsOfFlags, RULES_NEED_ACCESSES, VIA_OPTIONS } from './via.js'
 
 const {
   config: CONFIG_FILE,
@@ -43,8 +45,7 @@ Runs a command. Every Node process in it makes its TCP connections over MPTCP, a
 
 ${optionLines(OPTIONS)}
 
-Without --config, a configuration file is read only when no other option is given. Only Node processes use MPTCP: a
-command such as curl runs unchanged, and a warning says what to do instead.
+Only Node processes use MPTCP: a command such as curl runs unchanged, and a warning says what to do instead.
 
 Exit status: the command's; 126 when it cannot be executed, 127 when it is not found. The command takes the place of
 this process, so signals reach it.
@@ -54,8 +55,7 @@ Examples:
   atsss run --3gpp wwan0 --non-3gpp wlan0 --converter 192.0.2.1:5124 -- npm start
 `
 
-/** Maps options of the command line to properties of the configuration. */
-const PROPERTIES = { rules: 'rules', converter: 'converters', fallback: 'fallback', exclude: 'exclude' } as const
+type RunValues = Parameters<typeof optionsOfFlags>[0] & { exclude?: string[] | undefined }
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArguments(args, OPTIONS, true)
@@ -71,29 +71,29 @@ export async function run(args: string[]): Promise<number> {
 }
 
 /** The value for ATSSS_CONFIG: a path or JSON, already checked. */
-function configuration(values: { config?: string } & Record<string, unknown>): string {
-  const given: Record<string, unknown> = {}
-  if (values['3gpp'] !== undefined || values['non-3gpp'] !== undefined) {
-    if (values['3gpp'] === undefined || values['non-3gpp'] === undefined)
-      throw new UsageError('--3gpp and --non-3gpp must be given together')
-    given.accesses = { '3gpp': namesIn(values['3gpp'] as string), 'non-3gpp': namesIn(values['non-3gpp'] as string) }
+function configuration(values: RunValues): string {
+  const { exclude } = values
+  const given: Record<string, unknown> = { ...optionsOfFlags(values) }
+  if (exclude) {
+    for (const what of exclude) ofFlag('--exclude', () => new Exclusion([what]))
+    given.exclude = exclude
   }
-  for (const [option, property] of Object.entries(PROPERTIES))
-    if (values[option] !== undefined) given[property] = values[option]
+  const env = environmentWith(values.config)
+  const isGiven = Object.keys(given).length > 0
+  if (isGiven && env[CONFIG] === undefined && !hasDefaultFile()) return checkedJson(given, 'the options')
+  const { origin } = found(env)
+  if (origin === CONVERTER_VARIABLE && !isGiven) return '{}' // the variable reaches the command, too
+  if (!isGiven) return origin === CONFIG ? env[CONFIG]! : origin
+  const text = origin === CONFIG ? env[CONFIG]! : readFileSync(origin, 'utf8')
+  return checkedJson({ ...JSON.parse(text.replace(/^\uFEFF/, '')), ...given }, `the options with ${origin}`)
+}
 
-  const env = values.config === undefined ? process.env : { ...process.env, [CONFIG]: values.config }
-  if (Object.keys(given).length === 0) {
-    const { origin } = found(env)
-    if (origin === CONVERTER_VARIABLE) return '{}' // the variable reaches the command, too
-    return origin === CONFIG ? process.env[CONFIG]! : origin
-  }
-  if (values.config === undefined) {
-    parseConfig(given, 'the command line')
-    return JSON.stringify(given)
-  }
-  findConfig(env)
-  const all = { ...JSON.parse(readFileSync(resolve(values.config), 'utf8')), ...given }
-  parseConfig(all, 'the command line')
+/** Each option is right, but they may not go together. Throws `UsageError`. */
+function checkedJson(all: Readonly<Record<string, unknown>>, origin: string): string {
+  if (all.rules !== undefined && all.accesses === undefined) throw new UsageError(RULES_NEED_ACCESSES)
+  ofFlag(origin, () => parseConfig(all, 'together'))
+  // The variable would replace the converters of the options.
+  if (all.converters !== undefined) delete process.env[CONVERTER_VARIABLE]
   return JSON.stringify(all)
 }
 

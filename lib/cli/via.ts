@@ -1,9 +1,10 @@
 /** How a command connects: by a configuration, and options that override it. */
 import { connect, MaPduSession, type MptcpOptions, type MptcpSocket, type SessionOptions } from '../index.js'
 import { resolveOptions } from '../input/options.js'
-import { DEFAULT_RULES } from '../policy/rules/presets.js'
+import { DEFAULT_RULES, presetRules } from '../policy/rules/presets.js'
 import { CONFIG, CONVERTER, hasDefaultFile } from '../preload/find-config.js'
-import { type OptionTable, UsageError } from './arguments.js'
+import { resolveSession } from '../session/options.js'
+import { type OptionTable, ofFlag, UsageError } from './arguments.js'
 import { readConfig } from './config.js'
 
 /** As the options of `connect()` are with a converter and nothing else. */
@@ -66,23 +67,46 @@ interface ViaValues {
   'allow-loopback'?: boolean | undefined
 }
 
-/** The options of a session if there are accesses, else those of `connect()`. Throws `UsageError`. */
-export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOptions {
-  const { [CONFIG]: config, [CONVERTER]: converter } = process.env
-  const fromFile = (values.config ?? config ?? converter) !== undefined || hasDefaultFile()
-  const options: Record<string, unknown> = fromFile ? { ...readConfig(values.config).options } : {}
-  const { '3gpp': cellular, 'non-3gpp': other } = values
+/** The options that the flags say, checked. Throws `UsageError`. */
+export function optionsOfFlags(values: ViaValues): Partial<SessionOptions> & MptcpOptions {
+  const options: Record<string, unknown> = {}
+  const { '3gpp': cellular, 'non-3gpp': other, rules, converter } = values
   if ((cellular === undefined) !== (other === undefined))
     throw new UsageError('--3gpp and --non-3gpp must be given together')
-  if (cellular !== undefined) options.accesses = { '3gpp': namesIn(cellular), 'non-3gpp': namesIn(other!) }
-  if (options.accesses === undefined && values.rules !== undefined)
-    throw new UsageError('--rules needs a session: also give --3gpp INTERFACE and --non-3gpp INTERFACE')
-  for (const name of ['rules', 'interface', 'mptcp', 'convert', 'fallback'] as const)
-    if (values[name] !== undefined) options[name] = values[name]
-  if (values.converter) options.converters = values.converter
+  if (cellular !== undefined) {
+    const accesses = { '3gpp': namesIn(cellular), 'non-3gpp': namesIn(other!) }
+    ofFlag(OF_ACCESSES, () => resolveSession({ accesses }))
+    options.accesses = accesses
+  }
+  if (rules !== undefined) {
+    ofFlag('--rules', () => presetRules(rules))
+    options.rules = rules
+  }
+  for (const name of ['interface', 'mptcp', 'convert', 'fallback'] as const) {
+    if (values[name] === undefined) continue
+    ofFlag(`--${name}`, () => resolveOptions({ [name]: values[name] }))
+    options[name] = values[name]
+  }
+  for (const converters of converter ?? []) ofFlag('--converter', () => resolveOptions({ converters }))
+  if (converter) options.converters = converter
   if (values['allow-loopback']) options.allowLoopback = true
   return options
 }
+
+/** By the place in the option `accesses` that is wrong. */
+const OF_ACCESSES = { 'accesses.3gpp': '--3gpp', 'accesses.non-3gpp': '--non-3gpp', '': '--3gpp and --non-3gpp' }
+
+/** The options of a session if there are accesses, else those of `connect()`. Throws `UsageError`. */
+export function viaOptions(values: ViaValues): Partial<SessionOptions> & MptcpOptions {
+  const given = optionsOfFlags(values)
+  const { [CONFIG]: config, [CONVERTER]: converter } = process.env
+  const fromFile = (values.config ?? config ?? converter) !== undefined || hasDefaultFile()
+  const options = { ...(fromFile ? readConfig(values.config).options : {}), ...given }
+  if (options.accesses === undefined && given.rules !== undefined) throw new UsageError(RULES_NEED_ACCESSES)
+  return options
+}
+
+export const RULES_NEED_ACCESSES = '--rules needs a session: also give --3gpp INTERFACE and --non-3gpp INTERFACE'
 
 /** One name, or several with commas between them. */
 export function namesIn(text: string): string | string[] {

@@ -1,6 +1,7 @@
 /** Finds the preload's configuration. */
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { parseJson } from '../input/json.js'
 import { hasOthersRights } from '../input/rights.js'
 import { type Config, configError, parseConfig } from './config.js'
 
@@ -71,7 +72,7 @@ export function defaultPath(cwd: string): string {
 function parse(text: string, origin: string, converter: string | undefined): Config {
   let json: unknown
   try {
-    json = JSON.parse(text.replace(/^\uFEFF/, ''))
+    json = parseJson(text)
   } catch (error) {
     throw configError(origin, `is not JSON: ${(error as Error).message}`)
   }

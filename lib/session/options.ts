@@ -243,7 +243,7 @@ function bothAccesses(options: SessionOptions): SessionSettings['accesses'] {
   if (both !== undefined)
     throw new AtsssError(
       'ERR_ATSSS_OPTION',
-      `Option "accesses" has the interface '${both}' for both accesses: name two interfaces`,
+      `Option "accesses" must name two interfaces: '${both}' is named for both accesses`,
     )
   return accesses
 }

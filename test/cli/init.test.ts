@@ -108,7 +108,9 @@ describe('the questions', () => {
 
   test('one interface is not both accesses; where one access is missing, both are chosen at the start, or named', async () => {
     const both = await talk(['wlp3s0', 'wlp3s0', ''])
-    expect(both.heard[2]).toMatch(/^ {2}not possible: accesses: has the interface 'wlp3s0' for both accesses/)
+    expect(both.heard[2]).toMatch(
+      /^ {2}not possible: accesses: must name two interfaces: 'wlp3s0' is named for both accesses/,
+    )
     expect(both.result.accesses).toEqual({ '3gpp': ['wlp3s0'], 'non-3gpp': ['enx0'] })
     const noPhone = { '3gpp': [], 'non-3gpp': ['wlp3s0'] }
     expect((await talk([''], noPhone)).result.accesses).toBe('auto')
@@ -160,8 +162,8 @@ describe('the command', () => {
       ...[2, 'atsss init: standard input is not a terminal, so nothing can be asked: give --yes'],
     ])
     const wrong = await init('--yes', '--3gpp', 'usb0', '--non-3gpp', 'wlan0', '--converter', '192.0.2.1')
-    expect(wrong.status).toBe(1)
-    expect(wrong.stderr).toMatch(/^atsss init: the command line: converters\[0\]: must be 'host:port'/)
+    expect(wrong.status).toBe(2)
+    expect(wrong.stderr).toMatch(/^atsss init: --converter must be 'host:port'/)
     const auto = await init('--yes', '--auto')
     expect([auto.status, auto.stdout]).toEqual([
       0,

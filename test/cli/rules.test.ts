@@ -107,21 +107,25 @@ test('every wrong rule with its place and what was meant; status 1', async () =>
   const { status, stdout, stderr } = await check(wrong)
   expect([status, stdout]).toEqual([1, ''])
   expect(stderr).toBe(
-    "atsss rules: rules[1].steeringMode.prioAc: unknown property — did you mean 'prioAcc'?\n" +
-      "rules[2].steeringMode.steerModeValue: 'LOAD_BALANCE' — did you mean 'LOAD_BALANCING'?\n",
+    "atsss rules: standard input: rules[1].steeringMode.prioAc: unknown property — did you mean 'prioAcc'?\n" +
+      "standard input: rules[2].steeringMode.steerModeValue: 'LOAD_BALANCE' — did you mean 'LOAD_BALANCING'?\n",
   )
 })
 
 test('two of one precedence, what is no JSON, and no file', async () => {
-  const [twins, cut, none] = await Promise.all([
+  const [twins, cut, none, near] = await Promise.all([
     check([REST, REST]),
-    check('[{'),
+    check('[\n{'),
     atsss(['rules', 'check', '/no/such']),
+    atsss(['rules', 'check', 'handovr']),
   ])
-  expect([twins.status, cut.status, none.status]).toEqual([1, 1, 1])
+  expect([twins.status, cut.status, none.status, near.status]).toEqual([1, 1, 1, 1])
+  expect(near.stderr).toBe(
+    'atsss rules: check handovr: there is no such file, and no such preset: there are handover, interactive, aggregate; did you mean handover?\n',
+  )
   expect(none.stderr).toBe('atsss rules: check /no/such: there is no such file\n')
   expect(twins.stderr).toContain('rules[1].precedence: 255 is already that of rules[0]')
-  expect(cut.stderr).toMatch(/^atsss rules: standard input: is not JSON: /)
+  expect(cut.stderr).toMatch(/^atsss rules: standard input: is not JSON: line 2, column 2: /)
 }, 15_000)
 
 test('a rule that cannot be obeyed: status 1, and why', async () => {
@@ -241,7 +245,6 @@ test('a container becomes JSON that means the same', async () => {
 
 test.each([
   [['rules'], 'no action is given: atsss rules check FILE, or encode FILE'],
-  [['lab', '--topology', '/nowhere/lab.json'], '--topology /nowhere/lab.json: there is no such file'],
   [['rules', 'chek', 'f'], 'unknown action chek; did you mean check?'],
   [['explain'], 'no destination is given, such as example.com:443'],
   [
@@ -262,11 +265,23 @@ test('a missing or broken file has one status, whichever command reads it', asyn
     ['explain', 'a:1', '--rules', '/no/such'],
     ['rules', 'check', '/no/such'],
     ['rules', 'check', broken],
+    ['lab', '--topology', '/no/such'],
+    ['lab', '--topology', broken],
+    ['run', '--config', '/no/such', '--', 'true'],
+    ['converter', '--cookie-secret-file', '/no/such'],
   ]
   const ended = await Promise.all(commands.map(args => atsss(args)))
-  expect(ended.map(({ status }) => status)).toEqual([1, 1, 1, 1, 1])
+  expect(ended.map(({ status }) => status)).toEqual(commands.map(() => 1))
+  expect(ended.at(-2)!.stderr).toBe('atsss run: --config /no/such: there is no such file\n')
   expect(ended[0]!.stderr).toBe('atsss explain: --config /no/such: there is no such file\n')
 }, 15_000)
+
+test('no rules at all', async () => {
+  expect(await check([])).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining('There is no rule: all connections go unsteered'),
+  })
+})
 
 test('the name of a preset stands for its rules', async () => {
   const { status, stdout } = await atsss(['rules', 'check', 'handover'])

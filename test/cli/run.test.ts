@@ -166,3 +166,18 @@ test('a program that is run by too old a Node: it says so, and does not begin', 
     /^atsss: this program is run by Node\.js [\d.]+, which is too old: atsss needs Node\.js 20\.19 or later/,
   )
 })
+
+test('options replace what the configuration says, and only that; the variable does not replace an option', async () => {
+  const program = `const { ATSSS_CONFIG, ATSSS_CONVERTER } = process.env; console.log(ATSSS_CONFIG, ATSSS_CONVERTER)`
+  const env = {
+    ATSSS_CONFIG: '{"accesses":{"3gpp":"cell","non-3gpp":"wifi"},"converters":"192.0.2.1:5124","rules":"handover"}',
+    ATSSS_DISABLE: '1',
+  }
+  const run = (...options: string[]) => atsss(['run', ...options, '--', node, '-e', program], '', env)
+  const { stdout } = await run('--rules', 'aggregate')
+  expect(stdout).toBe(`${env.ATSSS_CONFIG.replace('handover', 'aggregate')} undefined\n`)
+  Object.assign(env, { ATSSS_CONVERTER: '192.0.2.2:5124' })
+  expect((await run('--converter', '192.0.2.3:5124')).stdout).toBe(
+    `${env.ATSSS_CONFIG.replace('"192.0.2.1:5124"', '["192.0.2.3:5124"]')} undefined\n`,
+  )
+})

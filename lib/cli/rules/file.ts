@@ -1,6 +1,7 @@
 /** Reads rules from a file: JSON, a configuration that has them, or a container or NAS message as bytes or text. */
 import { existsSync } from 'node:fs'
 import { AtsssError } from '../../errors.js'
+import { parseJson } from '../../input/json.js'
 import type { RuleUpdate } from '../../policy/rules/container.js'
 import { parseRules } from '../../policy/rules/json.js'
 import { isPolicyDecision } from '../../policy/rules/json-pcc.js'
@@ -8,7 +9,9 @@ import { PRESETS, presetRules } from '../../policy/rules/presets.js'
 import { readRules } from '../../policy/rules/read.js'
 import type { Rule } from '../../policy/rules/rule.js'
 import { decodeSessionMessage, isNasMessage } from '../../wire/atsss/nas.js'
+import { didYouMean } from '../arguments.js'
 import { bytesIn } from '../decode/input.js'
+import { readNamedFile } from '../named-file.js'
 
 export interface RulesFile extends Pick<RuleUpdate, 'problems' | 'network'> {
   rules: readonly Rule[]
@@ -24,7 +27,7 @@ export function rulesIn(content: Uint8Array, origin: string): RulesFile {
   const text = Buffer.from(content)
     .toString('utf8')
     .replace(/^\uFEFF/, '')
-  if (/^\s*[[{"]/.test(text)) return rulesOfJson(parseJson(text, origin), origin)
+  if (/^\s*[[{"]/.test(text)) return rulesOfJson(jsonIn(text, origin), origin)
   const bytes = bytesIn(content)
   const isNas = isNasMessage(bytes)
   const container = isNas ? decodeSessionMessage(bytes).atsssContainer : bytes
@@ -33,14 +36,27 @@ export function rulesIn(content: Uint8Array, origin: string): RulesFile {
   return { ...readRules([], container), source: isNas ? 'a NAS message' : 'an ATSSS container' }
 }
 
-/** A preset's name in JSON, if the word is one, and no file has that name. */
-export function presetNamed(word: string): Buffer | undefined {
-  return Object.hasOwn(PRESETS, word) && !existsSync(word) ? Buffer.from(JSON.stringify(word)) : undefined
+/**
+ * The content of a file, or a preset's name in JSON, if the word is one, and no file has that name. Throws the system error of a file
+ * that cannot be read.
+ *
+ * @param words the words of the command line before it
+ */
+export function presetOrFile(words: string, word: string): Buffer {
+  if (existsSync(word)) return readNamedFile(words, word)
+  if (Object.hasOwn(PRESETS, word)) return Buffer.from(JSON.stringify(word))
+  // Without a dot or a slash it may be meant as a preset.
+  const presets = /[./]/.test(word)
+    ? ''
+    : `, and no such preset: there are ${PRESET_NAMES.join(', ')}${didYouMean(word, PRESET_NAMES)}`
+  throw Object.assign(new Error(`${words} ${word}: there is no such file${presets}`), { code: 'ENOENT' })
 }
 
-function parseJson(text: string, origin: string): unknown {
+export const PRESET_NAMES: readonly string[] = Object.keys(PRESETS)
+
+function jsonIn(text: string, origin: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch (error) {
     throw new AtsssError('ERR_ATSSS_RULE', `${origin}: is not JSON: ${(error as Error).message}`)
   }
@@ -60,7 +76,8 @@ function rulesOfJson(json: unknown, origin: string): RulesFile {
   try {
     return { rules: parseRules(given), problems: [], source: 'JSON' }
   } catch (error) {
-    throw allThatIsWrong(given, error as AtsssError)
+    const { code, message } = allThatIsWrong(given, error as AtsssError)
+    throw new AtsssError(code as AtsssError['code'], message.replace(/^/gm, `${origin}: `))
   }
 }
 
