@@ -64,6 +64,10 @@ export type ErrorCode =
   | 'ERR_CONVERT_RESOURCE_EXCEEDED'
   /** Error 65. */
   | 'ERR_CONVERT_NETWORK_FAILURE'
+  /** Error 96: the `cause` of a system error. */
+  | 'ERR_CONVERT_CONNECTION_RESET'
+  /** Error 97: the `cause` of a system error. */
+  | 'ERR_CONVERT_DESTINATION_UNREACHABLE'
   /** An Error TLV with a code that this version does not know. */
   | 'ERR_CONVERT_UNKNOWN'
   /** The bytes are not a PCP message. */

@@ -5,6 +5,7 @@ import { isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { MaPduSession, MptcpSocket } from '../index.js'
 import { hostAndPort, parseDestination } from '../input/addresses.js'
+import { BOTH } from '../policy/steering/accesses.js'
 import { type OptionTable, optionLines, parseArguments } from './arguments.js'
 import { readNamedFile } from './named-file.js'
 import { progress } from './terminal.js'
@@ -50,7 +51,10 @@ export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArguments(args, OPTIONS, true)
   const { host, port } = parseDestination(positionals)
   const via = openVia(viaOptions(values))
-  const say = values.verbose ? (line: string) => void process.stderr.write(`${line}\n`) : () => {}
+  let isOver = false
+  const say = (line: string) => {
+    if (values.verbose && !isOver) process.stderr.write(`${line}\n`)
+  }
   if (via.session) reportEvents(via.session, say)
   const busy = progress()
   busy.say(`connecting to ${hostAndPort(host, port)}`)
@@ -64,13 +68,25 @@ export async function run(args: string[]): Promise<number> {
     const stream = values.tls ? await secured(socket, host, values, say) : socket
     await relay(stream, values['keep-open'] ?? false)
     say(`ended: ${socket.bytesWritten} bytes sent, ${socket.bytesRead} received`)
+    isOver = true // what the end of the session does to the subflows is no news
     return 0
+  } catch (error) {
+    if (via.session) blameAccesses(error as Error, via.session)
+    throw error
   } finally {
     busy.end()
     socket.destroy()
     via.close()
     process.stdin.destroy()
   }
+}
+
+/** While no access is available, the server and the converter are not to blame. */
+function blameAccesses(error: Error, session: MaPduSession): void {
+  const { accesses } = session.stats()
+  if (BOTH.some(access => accesses[access].available)) return
+  const why = BOTH.map(access => `${access}: ${accesses[access].why}`).join('; ')
+  error.message = `no access is available (${why}): ${error.message}`
 }
 
 /** Copies in both directions, each until its end. */

@@ -41,8 +41,8 @@ export const help = `Usage: atsss doctor [options]
 
 Checks everything that must hold: Node and the addon, MPTCP in the kernel and its path manager, capabilities, Fast
 Open, interfaces, addresses and routes; and tries the path to each converter over each access. Prints what is not
-good, and the commands that fix it, to be pasted. Without --fix --yes it changes nothing. It connects to the converters
-only; with --online, to a public server too.
+good, how the paths are, and the commands that fix it, to be pasted. Without --fix --yes it changes nothing. It
+connects to the converters only; with --online, to a public server too.
 
 ${optionLines(OPTIONS)}
 
@@ -63,7 +63,7 @@ export async function run(args: string[]): Promise<number> {
   const all = await examine(values)
   if (values.json) process.stdout.write(`${JSON.stringify({ findings: all }, undefined, 2)}\n`)
   else if (values.fix) return await fix(all, values.yes ?? false)
-  else printText(all, values.all ?? false)
+  else process.stdout.write(textOf(all, values.all ?? false, coloursFor(process.stdout)))
   return all.some(({ state }) => state === 'bad') ? 1 : 0
 }
 
@@ -114,11 +114,11 @@ export async function examine(
   return [...all, ...paths]
 }
 
-function printText(all: readonly Finding[], showAll: boolean): void {
-  const colours = coloursFor(process.stdout)
+/** Pure. */
+export function textOf(all: readonly Finding[], showAll: boolean, colours: Colours): string {
   const shown = all.filter(({ state, id }) => showAll || state !== 'good' || /^(path|online)-/.test(id))
   const lines = shown.flatMap(finding => findingLines(finding, colours))
-  const block = all.filter(({ state }) => state !== 'good').flatMap(toPaste)
+  const block = onceEach(all.filter(({ state }) => state !== 'good').flatMap(toPaste))
   if (block.length > 0)
     lines.push('', colours.strong('To fix it, paste:'), ...block.map(each => `  ${fixInWords(each)}`))
   const count = (state: Finding['state']) => all.filter(finding => finding.state === state).length
@@ -127,13 +127,18 @@ function printText(all: readonly Finding[], showAll: boolean): void {
   if (lines.length > 0) lines.push('')
   if (hidden > 0) lines.push(colours.faint(`--all also shows the ${hidden} that are good`))
   lines.push(`${count('good')} good, ${warnings}, ${count('bad')} bad`)
-  process.stdout.write(`${lines.join('\n')}\n`)
+  return `${lines.join('\n')}\n`
 }
 
 /** The commands of a finding that can be pasted as they are; one is enough, unless all are needed. */
 function toPaste({ fixes, all }: Finding): Fix[] {
   const ready = fixes.filter(({ command }) => command !== '' && !PLACEHOLDER.test(command))
   return all ? ready : ready.slice(0, 1)
+}
+
+/** One command may fix several findings. */
+function onceEach(fixes: readonly Fix[]): Fix[] {
+  return [...new Map(fixes.map(each => [each.command, each])).values()]
 }
 
 /** Names to be replaced, and what is no command: a line of a unit. */
@@ -149,7 +154,7 @@ function findingLines({ title, state, found, why, fixes, all: allNeeded }: Findi
   if (state === 'good') return [head, colours.faint(`         ${why}`)]
   const block = toPaste({ ...NO_FINDING, fixes, ...(allNeeded && { all: allNeeded }) })
   const others = fixes.filter(each => !block.includes(each))
-  const or = block.length > 0 ? '→ or: ' : '→ '
+  const or = block.length > 0 ? '→ the command below, or: ' : '→ '
   return [head, `         ${why}`, ...others.map(each => `         ${or}${fixInWords(each)}`)]
 }
 
@@ -165,10 +170,15 @@ const FOR_ROOT = /^(sysctl|ip|setcap|nmcli|usermod|systemctl|npx atsss helper) /
 async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
   const broken = all.filter(({ state }) => state !== 'good')
   let left = 0
+  const before = new Set<string>()
   for (const { title, found, fixes, all: allNeeded, state } of broken) {
     process.stdout.write(`# ${title}: ${found.replaceAll('\n', '\n# ')}\n`)
     if (!yes) {
-      for (const each of fixes) process.stdout.write(`${each.command === '' ? '# ' : ''}${fixInWords(each)}\n`)
+      for (const each of fixes) {
+        const isComment = each.command === '' || before.has(each.command)
+        process.stdout.write(`${isComment ? '# ' : ''}${fixInWords(each)}\n`)
+        before.add(each.command)
+      }
       continue
     }
     const doable = fixes.filter(({ action }) => action !== undefined)
@@ -178,6 +188,8 @@ async function fix(all: readonly Finding[], yes: boolean): Promise<number> {
       process.stdout.write(`by hand: ${fixes.map(fixInWords).join('; or ') || 'see above'}\n`)
     }
     for (const { command, action } of chosen) {
+      if (before.has(command)) continue
+      before.add(command)
       const error = await carryOut(action!)
       if (error !== undefined) left++
       process.stdout.write(error === undefined ? `done: ${command}\n` : `failed: ${command}: ${error}\n`)
@@ -219,6 +231,8 @@ async function carryOut(action: Action): Promise<string | undefined> {
       manager.close()
     }
   } catch (error) {
-    return (error as Error).message
+    const { code, message } = error as NodeJS.ErrnoException
+    const isForRoot = process.geteuid?.() !== 0 && ['EACCES', 'EPERM'].includes(code ?? '')
+    return isForRoot ? `it needs root: sudo npx atsss doctor --fix --yes (${message})` : message
   }
 }

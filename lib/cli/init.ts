@@ -4,12 +4,15 @@ import { dirname, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { DEFAULT_RULES } from '../policy/rules/presets.js'
+import type { AccessType } from '../policy/rules/rule.js'
+import { BOTH } from '../policy/steering/accesses.js'
 import { parseConfig } from '../preload/config.js'
-import { CONFIG_NAME, CONVERTER as CONVERTER_VARIABLE, defaultPath } from '../preload/find-config.js'
+import { CONFIG, CONFIG_NAME, CONVERTER as CONVERTER_VARIABLE, defaultPath } from '../preload/find-config.js'
 import { packageFolder } from '../runtime/kernel/package-files.js'
 import { kindOf } from '../runtime/network/interface-kind.js'
-import { openLinkMonitor } from '../runtime/network/link-monitor.js'
+import { type NetworkState, openLinkMonitor } from '../runtime/network/link-monitor.js'
 import { type OptionTable, optionLines, parseArguments, UsageError } from './arguments.js'
+import { readConfig } from './config.js'
 import { answersBy, type Given } from './init/questions.js'
 import { type Answers, configOf, interfaceLines, type Names, schemaFrom, suggested, textOf } from './init/suggestion.js'
 import { namesIn, optionsOfFlags, VIA_OPTIONS } from './via.js'
@@ -60,10 +63,13 @@ export async function run(args: string[]): Promise<number> {
 
   const monitor = await openLinkMonitor()
   monitor.close()
-  const found = suggested(monitor.state, kindOf)
+  const named = inVariable()
+  const found = named?.accesses ?? suggested(monitor.state, kindOf)
   const lines = interfaceLines(monitor.state, kindOf)
   process.stderr.write(`This machine has:\n${lines.join('\n') || '  only loopback'}\n\n`)
-  const answers = values.yes ? proposed(found, given) : await asked(found, given)
+  if (named?.accesses) process.stderr.write(`The accesses are proposed as ${CONFIG} names them.\n`)
+  const offered = { ...(named?.converters && { converters: named.converters }), ...given }
+  const answers = values.yes ? proposed(found, offered) : await asked(found, offered)
   if (typeof answers === 'string') return failed(answers)
 
   const folder = dirname(path)
@@ -72,7 +78,39 @@ export async function run(args: string[]): Promise<number> {
   // A configuration that every user can write would not be read.
   writeFileSync(path, textOf(config), { mode: 0o644, flag: values.force ? 'w' : 'wx' })
   process.stdout.write(`Written: ${path}\n\n${textOf(config)}\n${next(answers, values.config)}`)
+  const missing = missingIn(answers.accesses, monitor.state)
+  if (missing.length > 0)
+    process.stderr.write(`Not there now: ${missing.join(', ')}. An access works once one of its interfaces is there\n`)
+  if (process.env[CONFIG]?.trim())
+    process.stderr.write(
+      `${CONFIG} is set, and is used in place of this file: unset ${CONFIG}, or use --config ${path}\n`,
+    )
   return 0
+}
+
+/** What ATSSS_CONFIG names, as in the lab, whose interfaces have no kind: accesses that are there, and converters. */
+function inVariable(): { accesses?: Names; converters?: readonly string[] } | undefined {
+  if (!process.env[CONFIG]?.trim()) return undefined
+  try {
+    const { accesses, options } = readConfig(undefined)
+    const names = (access: AccessType) =>
+      (accesses![access].choices ?? [accesses![access].interface]).filter(choice => typeof choice === 'string')
+    const converters = [options.converters ?? []].flat().filter(converter => typeof converter === 'string')
+    const both = accesses && { '3gpp': names('3gpp'), 'non-3gpp': names('non-3gpp') }
+    return {
+      ...(both && BOTH.every(access => both[access].length > 0) && { accesses: both }),
+      ...(converters.length > 0 && { converters }),
+    }
+  } catch {
+    return undefined // it is wrong, and is about to be replaced
+  }
+}
+
+/** The interfaces that are named, and are not there now. */
+function missingIn(accesses: Answers['accesses'], { links }: NetworkState): string[] {
+  const there = new Set([...links.values()].map(({ name }) => name))
+  const names = accesses === 'auto' ? [] : BOTH.flatMap(access => accesses[access])
+  return names.filter(name => !name.includes('*') && !there.has(name))
 }
 
 interface Values {

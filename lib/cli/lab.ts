@@ -11,6 +11,7 @@ import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace
 import { DEFAULT_RULES, presetRules } from '../policy/rules/presets.js'
 import { BOTH } from '../policy/steering/accesses.js'
 import { pathManagerSetting } from '../runtime/kernel/sysctl.js'
+import type { SessionOptions } from '../session/options.js'
 import {
   didYouMean,
   type OptionTable,
@@ -22,7 +23,13 @@ import {
 } from './arguments.js'
 import { keyLine, obeyKeys } from './lab/keys.js'
 import { openLiveView } from './lab/live-view.js'
-import { entering, inheritedListener, needsUserNamespace, runInUserNamespace } from './lab/user-namespace.js'
+import {
+  entering,
+  inheritedListener,
+  needsUserNamespace,
+  ownFolders,
+  runInUserNamespace,
+} from './lab/user-namespace.js'
 import { readNamedFile } from './named-file.js'
 import { passSignals } from './signals.js'
 import { coloursFor, progress } from './terminal.js'
@@ -95,7 +102,7 @@ export async function run(args: string[]): Promise<number> {
   const visitor = values.web && program === undefined ? new Visitor() : undefined
   const title = `Lab: ${program === undefined ? nameOf(scenario) : [program, ...rest].join(' ')}`
   await using view = values.web ? await openLiveView(lab, inheritedListener() ?? port, title, visitor) : undefined
-  const config = { ...configOf(lab, rules), ...(view ? { watch: view.watch } : {}) }
+  const config = configOf(lab, rules, view?.watch)
   await prepare(lab)
   busy.end()
   const say = saying(json, quiet, command)
@@ -146,13 +153,13 @@ function fromFile(path: string): Scenario {
   }
 }
 
-/** The value of ATSSS_CONFIG, with the first access of each type. */
-function configOf({ accesses, converterAddress }: Lab, rules: string): object {
+/** The value of ATSSS_CONFIG, with the first access of each type. Its sessions can be watched, by `atsss watch` and `status` too. */
+function configOf({ accesses, converterAddress }: Lab, rules: string, watch: SessionOptions['watch'] = true): object {
   const first = (type: string) => Object.values(accesses).find(({ access }) => access === type)?.interface
   const [cellular, other] = [first('3gpp'), first('non-3gpp')]
   const converters = `${converterAddress.v4}:${CONVERTER_PORT}`
   if (cellular === undefined || other === undefined) return { converters }
-  return { accesses: { '3gpp': cellular, 'non-3gpp': other }, converters, rules }
+  return { accesses: { '3gpp': cellular, 'non-3gpp': other }, converters, rules, watch }
 }
 
 /** Starts the lab's programs, and lets the UE steer each connection separately. */
@@ -290,7 +297,7 @@ function banner(lab: Lab, scenario: Scenario, config: object, forHelp: boolean, 
     ...lines,
     '',
     'Run a command as the device, in another terminal:',
-    `  export ATSSS_CONFIG='${JSON.stringify(config)}'`,
+    `  export ${[`ATSSS_CONFIG='${JSON.stringify(config)}'`, ...ownFolders()].join(' ')}`,
     `  ${entering()}ip netns exec ${ue.name} COMMAND      (such as: npx atsss connect ${serverAddress.v4} 80)`,
     hasKeys ? keyLine(Object.values(lab.accesses).map(({ link }) => link)) : '^C ends the lab, and everything in it.',
   ].join('\n')

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { didYouMean, HelpWanted, UsageError } from './arguments.js'
 import { COMMANDS, type Command } from './commands.js'
 import { guardOutput, type OutputGuard } from './output.js'
+import { systemErrorInWords } from './system-errors.js'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -27,7 +28,7 @@ async function main([first, ...rest]: string[]): Promise<number> {
     const { code, message, stack } = error as NodeJS.ErrnoException
     if (error instanceof UsageError || code === 'ERR_ATSSS_OPTION') return complain(message, ` ${name}`)
     // Errors with a code say what failed and where. An error without a code is a bug of ours: its stack is printed.
-    process.stderr.write(`atsss ${name}: ${code === undefined ? stack : message}\n`)
+    process.stderr.write(`atsss ${name}: ${code === undefined ? stack : systemErrorInWords(error as Error)}\n`)
     return 1
   }
 }

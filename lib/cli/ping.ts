@@ -9,7 +9,7 @@ import { findConverters } from '../runtime/connect/resolve.js'
 import { fdOf } from '../runtime/kernel/node-socket.js'
 import { Sampler } from '../runtime/kernel/sampler.js'
 import { resolveSession, type SessionOptions } from '../session/options.js'
-import { interfacesInUse } from './access-interfaces.js'
+import { interfacesInUse, troubleOfInterface } from './access-interfaces.js'
 import { type OptionTable, optionLines, parseArguments, UsageError, wholeNumber } from './arguments.js'
 import { notedAnswer, notedLoss, type PathCounts, summaryLines, summaryOf, UNTRIED } from './ping/counts.js'
 import { VIA_OPTIONS, viaOptions } from './via.js'
@@ -142,6 +142,9 @@ async function probe(path: Path, timeout: number, signal: AbortSignal): Promise<
   } catch (error) {
     if (signal.aborted) return 'stopped'
     const { code, message } = error as NodeJS.ErrnoException
+    // The converter is not to blame for what this machine lacks. One that refuses has answered.
+    const trouble = over === undefined || code === 'ECONNREFUSED' ? undefined : await troubleOfInterface(over)
+    if (trouble !== undefined) return { lost: trouble }
     return { lost: code === 'ETIMEDOUT' ? `no answer within ${timeout} ms` : message }
   } finally {
     socket.on('error', () => {}).destroy()

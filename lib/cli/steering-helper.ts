@@ -104,6 +104,10 @@ function refuse(values: object, names: readonly string[], why: string): void {
 }
 
 async function install(steps: readonly Step[], yes: boolean): Promise<number> {
+  if (yes && process.geteuid?.() !== 0) {
+    process.stderr.write('atsss helper: the installation needs root: sudo npx atsss helper install --yes\n')
+    return 1
+  }
   for (const { what, command, contents, act } of steps) {
     process.stdout.write(`# ${what}\n${command}\n${contents === undefined ? '' : indented(contents)}`)
     if (!yes) continue

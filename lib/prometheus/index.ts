@@ -24,7 +24,7 @@ export interface MetricsOptions {
 
 /**
  * The metrics of a session, or of several: each sample then has the label `session`, with the name that is given here. Values are
- * read now, by `session.stats()`. What is not known is absent. docs/observability.md lists the metrics.
+ * read now, by `session.stats()`. What is not known is absent, so an empty object gives an empty exposition. docs/observability.md lists the metrics.
  *
  * @throws ERR_ATSSS_OPTION
  *

@@ -97,7 +97,7 @@ test('the peer resets: status 1', async () => {
 test.each([
   [['--3gpp', 'wwan0', 'a:1'], '--3gpp and --non-3gpp must be given together'],
   [['--rules', 'handover', 'a:1'], '--rules needs a session: also give --3gpp INTERFACE and --non-3gpp INTERFACE'],
-  [['--mptcp', 'always', 'a:1'], "Option \"mptcp\" must be 'prefer', 'require' or 'off'; it is 'always'"],
+  [['--mptcp', 'always', 'a:1'], "--mptcp must be 'prefer', 'require' or 'off'; it is 'always'"],
 ])('%j is a wrong command line', async (args, message) => {
   const { status, stderr } = await atsss(['connect', ...args])
   expect([status, stderr]).toEqual([2, `atsss connect: ${message}\nSee atsss connect --help\n`])

@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { blackholes, type Facts, type Interface } from '../../lib/cli/doctor/facts.js'
+import type { Finding } from '../../lib/cli/doctor/finding.js'
 import { findings } from '../../lib/cli/doctor/findings.js'
 import { aboutHoles, versionOf } from '../../lib/cli/doctor/known-holes.js'
 import { aboutPath, type Probe, probe, withCause } from '../../lib/cli/doctor/probe.js'
 import { type SubflowInterface, trySubflowInterface } from '../../lib/cli/doctor/subflow-trial.js'
+import { textOf } from '../../lib/cli/doctor.js'
+import { coloursFor } from '../../lib/cli/terminal.js'
 import { resolveOptions } from '../../lib/input/options.js'
 import { kindOf } from '../../lib/runtime/network/interface-kind.js'
 import { dnsServer } from '../support/dns-server.js'
@@ -73,6 +76,27 @@ test('an access with IPv6 only: whether IPv4 is reached by a translator', () => 
   expect(about('64:ff9b::/96')).toMatchObject({ state: 'good', found: expect.stringContaining('64:ff9b::/96') })
   expect(about('')).toMatchObject({ state: 'warning', fixes: [{ note: expect.stringContaining('2001:db8::1') }] })
   expect(findings(GOOD, undefined).some(({ id }) => id.startsWith('translator'))).toBe(false)
+})
+
+test('text: a command that fixes several findings stands once; what is not there to be pasted says so', () => {
+  const helper = { command: 'npx atsss helper install --yes' }
+  const finding = (id: string, ...fixes: Finding['fixes']): Finding => ({
+    id,
+    title: id,
+    state: 'warning',
+    found: 'x',
+    why: 'y',
+    fixes,
+  })
+  const all = [
+    finding('a', helper),
+    finding('b', helper, { command: 'setcap X' }),
+    finding('c', { command: '', note: 'by hand' }),
+  ]
+  const text = textOf(all, false, coloursFor({}))
+  expect(text.match(/helper install/g)).toHaveLength(1)
+  expect(text).toContain('→ the command below, or: ')
+  expect(text).toContain('→ by hand')
 })
 
 test('a VPN: its tunnel leads where sessions would go around it', () => {

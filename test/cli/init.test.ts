@@ -180,4 +180,17 @@ describe('the command', () => {
     expect(statSync(file).mode & 0o777).toBe(0o644)
     writeFileSync(file, '{}')
   })
+
+  test('takes what ATSSS_CONFIG names, as in the lab, and says that it hides the file; names what is not there', async () => {
+    const names = { '3gpp': 'no-cell', 'non-3gpp': 'lo' }
+    const ATSSS_CONFIG = JSON.stringify({ accesses: names, converters: '192.0.2.1:5124', rules: 'aggregate' })
+    const { status, stderr } = await atsss(['init', '--yes', '--force', '--config', file], '', { ATSSS_CONFIG })
+    expect(status).toBe(0)
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ accesses: names, converters: ['192.0.2.1:5124'] })
+    expect(stderr).toContain('The accesses are proposed as ATSSS_CONFIG names them.')
+    expect(stderr).toContain('Not there now: no-cell. ')
+    expect(stderr).toContain(
+      `ATSSS_CONFIG is set, and is used in place of this file: unset ATSSS_CONFIG, or use --config ${file}`,
+    )
+  })
 })

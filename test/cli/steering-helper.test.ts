@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { installation } from '../../lib/cli/steering-helper/installation.js'
+import { root } from '../support/probes.js'
+import { requires } from '../support/requires.js'
 import { helperProgram } from '../support/steering-helper.js'
-import { atsss } from './atsss.js'
+import { atsss, PROGRAM, start } from './atsss.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'atsss-install-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -52,4 +54,20 @@ test('the files, and a program that nobody but root can change, in place of one 
     'atsss-helper --sockets 9',
   )
   expect(readFileSync(join(folder, 'etc/sysusers.d/atsss-helper.conf'), 'utf8')).toContain('g atsss -')
+})
+
+requires('root', root)('without root: it says what to do, and does nothing', async () => {
+  const program = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', ...PROGRAM]
+  const [helper, doctor] = await Promise.all([
+    start(['helper', 'install', '--yes'], {}, program).ended,
+    start(['doctor', '--fix', '--yes'], {}, program).ended,
+  ])
+  expect(helper).toMatchObject({
+    ...{
+      status: 1,
+      stdout: '',
+      stderr: 'atsss helper: the installation needs root: sudo npx atsss helper install --yes\n',
+    },
+  })
+  expect(doctor.stdout).toMatch(/^failed: .*needs root: sudo npx atsss /m)
 })

@@ -1,6 +1,9 @@
 /** Runs the command again as root of a new user namespace. */
 import { type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { AtsssError } from '../../errors.js'
 import { IPPROTO_TCP, int, SO_REUSEADDR, SOL_SOCKET } from '../../runtime/kernel/constants.js'
 import { native } from '../../runtime/kernel/native.js'
@@ -11,6 +14,9 @@ const MARK = 'ATSSS_LAB_UNSHARED'
 /** Also set if the second run inherits a socket that listens in the network namespace of the first. */
 const LISTENER = 'ATSSS_LAB_LISTENER'
 
+/** Names the variables that were set to a folder of the lab's own. */
+const FOLDERS = 'ATSSS_LAB_FOLDERS'
+
 /** Whether the command has to run again in order to create namespaces. */
 export function needsUserNamespace(): boolean {
   return process.geteuid?.() !== 0 && process.env[MARK] === undefined
@@ -20,6 +26,12 @@ export function needsUserNamespace(): boolean {
 export function entering(): string {
   if (process.env[MARK] === undefined) return process.geteuid?.() === 0 ? '' : 'sudo '
   return `nsenter --target ${process.pid} --user --net --mount --wd=. --preserve-credentials `
+}
+
+/** The folders that this run has in place of those of others, as a shell sets them. */
+export function ownFolders(): string[] {
+  const names = process.env[FOLDERS]?.split(' ') ?? []
+  return names.map(name => `${name}=${process.env[name]}`)
 }
 
 /** The socket that the first run opened for this one: this namespace's 127.0.0.1 is not the browser's. */
@@ -50,14 +62,36 @@ export async function runInUserNamespace(args: readonly string[], port?: number)
   }
   const again = [process.execPath, ...process.execArgv, process.argv[1]!, ...args]
   const listener = port === undefined ? undefined : listen(port)
-  const env = { ...process.env, [MARK]: '1', ...(listener === undefined ? {} : { [LISTENER]: String(FOURTH) }) }
+  const folder = mkdtempSync(join(tmpdir(), 'atsss-lab-'))
+  const env = {
+    ...process.env,
+    [MARK]: '1',
+    ...(listener === undefined ? {} : { [LISTENER]: String(FOURTH) }),
+    ...foldersIn(folder, process.env),
+  }
   const stdio: StdioOptions = ['inherit', 'inherit', 'inherit', ...(listener === undefined ? [] : [listener])]
   const child = spawn('unshare', [...unshare, ...again], { stdio, env })
   if (listener !== undefined) native().close(listener)
   // This process waits until the other has cleaned up.
   passSignals(signal => child.kill(signal))
-  const [code] = await once(child, 'close')
-  return code ?? 1
+  try {
+    const [code] = await once(child, 'close')
+    return code ?? 1
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Root of the new namespace is the user outside: a folder such as /tmp/atsss-0 or /tmp/tsx-0 belongs to the real root, and cannot be used.
+ * Where the environment names no folder of this user's own, the second run gets one.
+ */
+function foldersIn(folder: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const missing = ['XDG_RUNTIME_DIR', 'TMPDIR'].filter(name => !env[name])
+  return {
+    ...Object.fromEntries(missing.map(name => [name, folder])),
+    ...(missing.length > 0 && { [FOLDERS]: missing.join(' ') }),
+  }
 }
 
 /** The first descriptor after standard input, output and error. */

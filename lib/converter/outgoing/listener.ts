@@ -198,7 +198,7 @@ const NO_FAST_OPEN: Degraded = {
 function fastOpenOff(value: number, fix: string): Degraded {
   return {
     what: 'fast-open',
-    message: `SYN data is not taken (net.ipv4.tcp_fastopen is ${value}): 0-RTT clients lose a round trip, and MPTCP`,
+    message: `SYN data is not taken (net.ipv4.tcp_fastopen is ${value}): clients need one more round trip (1-RTT form)`,
     remedy: fix,
   }
 }

@@ -261,7 +261,7 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         error: fromServer(
           constants.errno.ECONNREFUSED,
           candidate,
-          failed('ERR_CONVERT_UNKNOWN', 'reports that the server refused'),
+          failed('ERR_CONVERT_CONNECTION_RESET', 'reports that the server refused'),
         ),
       }
     case 'destination-unreachable':
@@ -270,7 +270,10 @@ function reactToErrorTlv(code: number, detail: ConvertErrorValue, candidate: Can
         error: fromServer(
           unreachableErrno(detail.icmpCode, candidate.destination.family),
           candidate,
-          failed('ERR_CONVERT_UNKNOWN', `reports the server unreachable (ICMP code ${detail.icmpCode})`),
+          failed(
+            'ERR_CONVERT_DESTINATION_UNREACHABLE',
+            `reports the server unreachable (ICMP code ${detail.icmpCode})`,
+          ),
         ),
       }
     case 'unknown':

@@ -193,12 +193,8 @@ export class AccessLinks {
     const name = this.#config[access].choices ? link.name : this.#config[access].interface
     if (this.#isTaken(access))
       return { usable: false, why: `${name} is another name of ${this.#config[FIRST].interface}, the ${FIRST} access` }
-    if (!link.up) return { usable: false, why: `${name} is down` }
-    if (!link.carrier) return { usable: false, why: `${name} has no carrier` }
-    const reason = heldBackBy(link)
-    if (reason !== undefined) return { usable: false, why: `${name} is not ready: ${reason}` }
-    if (!link.addresses.some(isGlobal)) return { usable: false, why: `${name} has no address` }
-    return { usable: true, why: `${name} is up` }
+    const why = troubleOf(link, name)
+    return why === undefined ? { usable: true, why: `${name} is up` } : { usable: false, why }
   }
 
   #link(access: AccessType): Link | undefined {
@@ -217,6 +213,15 @@ const isLink =
   (interfaceIndex: number) =>
   ({ index }: Link): boolean =>
     index === interfaceIndex
+
+/** Why no connection can use the link; undefined: nothing that it shows itself. @param name how it is called */
+export function troubleOf(link: Link, name = link.name): string | undefined {
+  if (!link.up) return `${name} is down`
+  if (!link.carrier) return `${name} has no carrier`
+  const reason = heldBackBy(link)
+  if (reason !== undefined) return `${name} is not ready: ${reason}`
+  return link.addresses.some(isGlobal) ? undefined : `${name} has no address`
+}
 
 /** Why a link that is up and has carrier carries nothing; undefined if it does. */
 export function heldBackBy(link: Link): string | undefined {

@@ -81,7 +81,14 @@ mptcpTest.describe('Error TLVs', () => {
     [64, '', { code: 'ERR_CONVERT_RESOURCE_EXCEEDED', retryAfter: 30_000 }],
     [65, 'ff', { code: 'ERR_CONVERT_NETWORK_FAILURE', retryAfter: 255_000 }],
     [96, '', { code: 'ECONNREFUSED', errno: -111, syscall: 'connect', address: SERVER.host, port: SERVER.port }],
-    [97, '00', { code: 'ENETUNREACH', syscall: 'connect', address: SERVER.host, port: SERVER.port }],
+    [
+      97,
+      '00',
+      {
+        ...{ code: 'ENETUNREACH', syscall: 'connect', address: SERVER.host, port: SERVER.port },
+        cause: { code: 'ERR_CONVERT_DESTINATION_UNREACHABLE', detail: { icmpCode: 0 } },
+      },
+    ],
     [97, '01', { code: 'EHOSTUNREACH', message: 'connect EHOSTUNREACH 203.0.113.7:443' }],
     [97, '03', { code: 'ECONNREFUSED' }],
     [97, 'fe', { code: 'EHOSTUNREACH' }],
@@ -110,7 +117,7 @@ mptcpTest.describe('Error TLVs', () => {
     await new Promise(resolve => unused.close(resolve))
     const plain = await new Promise<object>(resolve => net.connect(port, '127.0.0.1').once('error', resolve))
     expect(Object.keys(error!).filter(name => name !== 'cause')).toEqual(Object.keys(plain))
-    expect(error!.cause).toMatchObject({ name: 'ConvertError', converter: converter.name })
+    expect(error!.cause).toMatchObject({ code: 'ERR_CONVERT_CONNECTION_RESET', converter: converter.name })
   })
 
   const places: [string, Step[]][] = [
