@@ -6,7 +6,7 @@ import type { Hello, Snapshot, WatchEvent } from '../../runtime/watch/messages.j
 import type { WatchClient } from './client.js'
 import { type History, MOMENTS, NO_HISTORY, next } from './history.js'
 import { describeSnapshot, handoverOf, type PageHandover } from './page-data.js'
-import { handoversInWords, happeningInWords, labelOf, longestGap, type Titles, titlesOf } from './words.js'
+import { handoversInWords, happeningInWords, labelOf, longestGap, type Titles, TOGETHER_MS, titlesOf } from './words.js'
 
 export interface StoryOptions {
   /** What the page calls it; by default the name of the session's program. */
@@ -202,9 +202,6 @@ export class NoteGroups {
     return id
   }
 }
-
-/** Milliseconds. A slider that moves, or connections that follow each other, are one event for people. */
-const TOGETHER_MS = 2000
 
 type HandoverEvent = WatchEvent & { event: 'handover' }
 

@@ -13,7 +13,7 @@ import {
   bytesInWords,
   counted,
   durationInWords,
-  happeningInWords,
+  eventsInWords,
   levelInWords,
   lossInWords,
   openOnes,
@@ -63,7 +63,8 @@ export function table(view: View): string[] {
 /** Events get a fifth of the picture at least. */
 function everything(view: View, last: Snapshot, titles: Titles, room: number): string[] {
   const rules = ruleLines(view, last, titles)
-  const wanted = Math.min(view.happenings.length, Math.max(MOST_EVENTS, Math.floor(view.height / 5)))
+  const events = eventsInWords(view.happenings, titles).length
+  const wanted = Math.min(events, Math.max(MOST_EVENTS, Math.floor(view.height / 5)))
   const forConnections = room - rules.length - 1 - (wanted === 0 ? 0 : wanted + 2)
   const connections = connectionLines(view, last, titles, Math.max(4, forConnections))
   const rest = room - rules.length - 1 - connections.length - 1
@@ -308,11 +309,10 @@ function connectionBlock({ colours }: View, { rules }: Snapshot, one: WatchedCon
 
 /** The last events, in at most this many lines. */
 function eventLines({ happenings, colours }: View, titles: Titles, room: number): string[] {
-  const lines = happenings.map(happening => {
-    const text = happeningInWords(happening, titles)
-    const bad = happening.event === 'degraded' || happening.event === 'problem'
-    const lost = happening.event === 'access' && !happening.available
-    return `  ${colours.faint(timeInWords(happening.at))} ${bad ? colours.warning(text) : lost ? colours.bad(text) : text}`
+  const lines = eventsInWords(happenings, titles).map(({ first, text }) => {
+    const bad = first.event === 'degraded' || first.event === 'problem'
+    const lost = first.event === 'access' && !first.available
+    return `  ${colours.faint(timeInWords(first.at))} ${bad ? colours.warning(text) : lost ? colours.bad(text) : text}`
   })
   if (room < 2) return []
   return [colours.faint('EVENTS'), ...(lines.length === 0 ? ['  none yet'] : lines.slice(1 - room))]

@@ -117,8 +117,58 @@ export function handoversInWords(
   const longest = longestGap(handovers)
   const of =
     handovers.length > 1 ? ` of ${handovers.length} connections` : connection === undefined ? '' : ` of #${connection}`
-  const gap = longest === undefined ? 'nothing was interrupted' : `gap ${durationInWords(longest)}`
+  const which = handovers.length > 1 ? 'longest gap' : 'gap'
+  const gap = longest === undefined ? 'nothing was interrupted' : `${which} ${durationInWords(longest)}`
   return `handover${of} from ${titles[from]} to ${titles[to]}: ${gap}`
+}
+
+/**
+ * Events as a person counts them, the oldest first: all connections of an access move at the same time, and the same is done to the
+ * subflows of all of them, so that is one event, at the time of the first.
+ */
+export function eventsInWords(
+  happenings: readonly WatchEvent[],
+  titles: Titles,
+): { first: WatchEvent; text: string }[] {
+  const groups: WatchEvent[][] = []
+  const open = new Map<string, WatchEvent[]>()
+  for (const happening of happenings) {
+    const key = groupOf(happening, titles)
+    const group = key === undefined ? undefined : open.get(key)
+    if (group && happening.at - group.at(-1)!.at < TOGETHER_MS) {
+      group.push(happening)
+      continue
+    }
+    const begun = [happening]
+    groups.push(begun)
+    if (key !== undefined) open.set(key, begun)
+  }
+  return groups.map(group => ({ first: group[0]!, text: groupInWords(group, titles) }))
+}
+
+/** Milliseconds. A slider that moves, or connections that follow each other, are one event for people. */
+export const TOGETHER_MS = 2_000
+
+/** Undefined: it stands alone. */
+function groupOf(happening: WatchEvent, titles: Titles): string | undefined {
+  if (happening.event === 'handover') return `handover ${happening.from} ${happening.to}`
+  return happening.event === 'action' ? ofAny(happening, titles) : undefined
+}
+
+/** Of whichever connection and subflow. */
+function ofAny(happening: WatchEvent & { event: 'action' }, titles: Titles): string {
+  return happeningInWords({ ...happening, connection: undefined }, titles).replace(/\bsubflow \d+/, 'subflow')
+}
+
+function groupInWords(group: readonly WatchEvent[], titles: Titles): string {
+  const [first] = group as [WatchEvent]
+  const handovers = group.filter(happening => happening.event === 'handover')
+  if (handovers.length > 0) return handoversInWords(handovers, titles)
+  const connections = new Set(
+    group.flatMap(happening => ('connection' in happening ? (happening.connection ?? []) : [])),
+  )
+  if (first.event !== 'action' || connections.size < 2) return happeningInWords(first, titles)
+  return `${connections.size} connections: ${ofAny(first, titles)}`
 }
 
 /** Undefined: no connection was interrupted. */

@@ -7,6 +7,7 @@ import { afterKey, FIRST_STATE, keysIn, keysInWords } from '../../../lib/cli/wat
 import {
   bytesInWords,
   durationInWords,
+  eventsInWords,
   handoversInWords,
   happeningInWords,
   labelOf,
@@ -345,11 +346,47 @@ test('handovers at the same time: how many, and the longest gap', () => {
   const one = { connection: 1, from: 'non-3gpp', to: '3gpp', gapMs: 45 } as const
   expect(handoversInWords([one], TITLES)).toBe('handover of #1 from Wi-Fi to Cellular: gap 45 ms')
   expect(handoversInWords([one, { ...one, gapMs: 108 }, { ...one, gapMs: undefined }], TITLES)).toBe(
-    'handover of 3 connections from Wi-Fi to Cellular: gap 108 ms',
+    'handover of 3 connections from Wi-Fi to Cellular: longest gap 108 ms',
   )
   expect(handoversInWords([{ ...one, connection: undefined, gapMs: undefined }], TITLES)).toBe(
     'handover from Wi-Fi to Cellular: nothing was interrupted',
   )
+})
+
+test('events of many connections at the same time are one line each, others stand alone', () => {
+  const handover = (at: number, connection: number, gapMs?: number): WatchEvent => ({
+    ...{ type: 'event', at, event: 'handover', connection, from: 'non-3gpp', to: '3gpp', why: 'lost' },
+    gapMs,
+  })
+  const action = (at: number, connection: number, why: string): WatchEvent => ({
+    ...{ type: 'event', at, event: 'action', connection },
+    action: { do: 'set-backup', access: '3gpp', backup: false, subflow: connection, why } as never,
+  })
+  const lost: WatchEvent = {
+    type: 'event',
+    at: 0,
+    event: 'access',
+    access: 'non-3gpp',
+    available: false,
+    why: 'no carrier',
+  }
+  const all = [
+    lost,
+    action(1, 1, 'x'),
+    action(2, 2, 'x'),
+    action(3, 3, 'y'),
+    handover(80, 1, 45),
+    handover(190, 2, 186),
+    handover(9_000, 1),
+  ]
+  const lines = eventsInWords(all, TITLES)
+  expect(lines.map(({ first, text }) => [first.at, text])).toEqual([
+    [0, 'Wi-Fi is lost: no carrier'],
+    [1, expect.stringMatching(/^2 connections: .*: x$/)],
+    [3, expect.stringMatching(/^#3 .*: y$/)],
+    [80, 'handover of 2 connections from Wi-Fi to Cellular: longest gap 186 ms'],
+    [9_000, 'handover of #1 from Wi-Fi to Cellular: nothing was interrupted'],
+  ])
 })
 
 test.each<[string, string, WatchEvent]>([
