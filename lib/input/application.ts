@@ -9,9 +9,11 @@
  * what we work on. After it, what it may have changed is read again.
  */
 import diagnostics from 'node:diagnostics_channel'
+import { EventEmitter } from 'node:events'
 
 interface Emitter {
   emit(event: string | symbol, ...args: unknown[]): boolean
+  listenerCount?(event: string | symbol): number
 }
 
 /**
@@ -48,5 +50,13 @@ interface WithDomain {
  * @returns whether no listener has thrown
  */
 export function emitToApplication(emitter: Emitter, event: string | symbol, ...args: unknown[]): boolean {
+  if (isUnheard(emitter, event)) return true
   return callApplication(() => emitter.emit(event, ...args)) !== undefined
 }
+
+/** Whether an `emit` would do nothing, as for most of a connection's events. An `emit` that is not Node's may do anything. */
+function isUnheard(emitter: Emitter, event: string | symbol): boolean {
+  return event !== 'error' && emitter.emit === nodesEmit && emitter.listenerCount?.(event) === 0
+}
+
+const { emit: nodesEmit } = EventEmitter.prototype

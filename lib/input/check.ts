@@ -128,6 +128,7 @@ export const bytes: Checks['bytes'] = options.bytes
  */
 export class OptionNames {
   readonly #ours: readonly string[]
+  readonly #own: ReadonlySet<string>
   /** The option that a singular stands for. */
   readonly #singulars: ReadonlyMap<string, string>
   /** Ours, and the others that were passed over: each connection brings the same ones. */
@@ -136,6 +137,7 @@ export class OptionNames {
   /** @param notOurs names that only look like ours */
   constructor(ours: readonly string[], notOurs: readonly string[] = []) {
     this.#ours = ours
+    this.#own = new Set(ours)
     this.#singulars = new Map(ours.filter(own => own.endsWith('s')).map(own => [own.slice(0, -1), own]))
     this.#passed = new Set([...ours, ...notOurs])
   }
@@ -173,7 +175,8 @@ export class OptionNames {
 
   /** Whether any of these options is ours. */
   areIn(options: object): boolean {
-    return this.#ours.some(name => name in options)
+    for (const name in options) if (this.#own.has(name)) return true
+    return false
   }
 
   /** What of another library's options is neither ours nor almost ours: there, such names have another meaning. */

@@ -246,6 +246,11 @@ const DEFAULTS = {
   attemptDelay: 250,
 } as const
 
+const FORMS = ['auto', '0rtt', '1rtt'] as const
+const MPTCP_WISHES = ['prefer', 'require', 'off'] as const
+const BYPASSES = ['never', 'learned'] as const
+const FALLBACKS = ['fail', 'direct'] as const
+
 /** The converters that the network names to a session, in place of addresses. */
 export const NETWORK_CONVERTERS = 'network'
 
@@ -256,22 +261,18 @@ export const NETWORK_CONVERTERS = 'network'
  */
 export function resolveOptions(options: MptcpOptions & object, isOfSession = false): Settings {
   OURS.refuseMisspelled(options)
-  const convert = oneOf('convert', options.convert, ['auto', '0rtt', '1rtt'], DEFAULTS.convert)
+  const convert = oneOf('convert', options.convert, FORMS, DEFAULTS.convert)
   const pipelining = flag('pipelining', options.pipelining, true)
-  const inputs = options.converters ?? []
-  const mptcp = oneOf('mptcp', options.mptcp, ['prefer', 'require', 'off'], DEFAULTS.mptcp)
-  const bypass = oneOf('bypass', options.bypass, ['never', 'learned'], DEFAULTS.bypass)
+  const mptcp = oneOf('mptcp', options.mptcp, MPTCP_WISHES, DEFAULTS.mptcp)
+  const bypass = oneOf('bypass', options.bypass, BYPASSES, DEFAULTS.bypass)
   const isBypassed = bypass === 'learned' && mptcp !== 'off'
   const tcpOptions = tcpOptionList(options.tcpOptions)
   return {
-    // A hole in an array is an undefined item, which `map` would pass over.
-    converters: Array.from(isList(inputs) ? inputs : [inputs], (input, index) =>
-      converterSpec(input, `converters[${index}]`, convert, pipelining, isOfSession),
-    ),
+    converters: converterSpecs(options.converters, convert, pipelining, isOfSession),
     interface: options.interface === undefined ? undefined : interfaceName('interface', options.interface),
     mptcp,
     earlyData: flag('earlyData', options.earlyData, false),
-    fallback: oneOf('fallback', options.fallback, ['fail', 'direct'], DEFAULTS.fallback),
+    fallback: oneOf('fallback', options.fallback, FALLBACKS, DEFAULTS.fallback),
     bypass: isBypassed ? bypass : 'never',
     connectTimeout: integer('connectTimeout', options.connectTimeout, 0, TIMER_MAX, DEFAULTS.connectTimeout),
     converterTimeout: integer('converterTimeout', options.converterTimeout, 0, TIMER_MAX, DEFAULTS.converterTimeout),
@@ -297,6 +298,19 @@ export function withoutOurOptions<T extends object>(options: T): T {
   return OURS.others(options)
 }
 
+function converterSpecs(
+  inputs: MptcpOptions['converters'],
+  convert: ConvertForm,
+  pipelining: boolean,
+  isOfSession: boolean,
+): ConverterSpec[] {
+  if (inputs === undefined || inputs === null) return []
+  // A hole in an array is an undefined item, which `map` would pass over.
+  return Array.from(isList(inputs) ? inputs : [inputs], (input, index) =>
+    converterSpec(input, `converters[${index}]`, convert, pipelining, isOfSession),
+  )
+}
+
 function converterSpec(
   input: unknown,
   path: string,
@@ -311,7 +325,7 @@ function converterSpec(
   const given = input as Partial<ConverterAddress & ConverterDomain>
   OF_A_CONVERTER.refuseUnknown(given, `${path}.`)
   const rest = {
-    convert: oneOf(`${path}.convert`, given.convert, ['auto', '0rtt', '1rtt'], convert),
+    convert: oneOf(`${path}.convert`, given.convert, FORMS, convert),
     pipelining: flag(`${path}.pipelining`, given.pipelining, pipelining),
     cookie: cookieBytes(`${path}.cookie`, given.cookie),
   }

@@ -85,6 +85,18 @@ describe('emitToApplication', () => {
     expect(await uncaughtIn(async () => emitToApplication(emitter, 'event', 1, 'b'))).toEqual([uncaught('listener')])
     expect(heard).toEqual([[1, 'b']])
   })
+
+  test('without listeners: an emit of the application is called all the same, and an error is uncaught', async () => {
+    const emitter = new EventEmitter()
+    expect(emitToApplication(emitter, 'event')).toBe(true)
+    expect(await uncaughtIn(async () => emitToApplication(emitter, 'error', new Error('unheard')))).toEqual([
+      uncaught('unheard'),
+    ])
+    const seen: unknown[] = []
+    emitter.emit = (...args) => seen.push(args) > 0
+    emitToApplication(emitter, 'event', 1)
+    expect(seen).toEqual([['event', 1]])
+  })
 })
 
 describe('without a handler', () => {

@@ -117,25 +117,30 @@ export function directCandidates(
   destinations: readonly Reach[],
   prospectOf: (to: Endpoint, name: string | undefined) => Prospect = () => 'good',
 ): Candidate[] {
-  const ways = destinations.map(({ to, interfaces, plain, tuning }) =>
-    interfaces.map(name => {
-      const way = { ...candidate(to, undefined, name, prospectOf(to, name)), ...(tuning && { tuning }) }
-      return plain === undefined ? { ...way, ...withOthers(to, destinations) } : { ...way, tcp: true, plain }
-    }),
-  )
+  const wayTo = ({ to, plain, tuning }: Reach, name: string | undefined): Candidate => {
+    const way = candidate(to, undefined, name, prospectOf(to, name))
+    if (tuning) way.tuning = tuning
+    if (plain !== undefined) return { ...way, tcp: true, plain }
+    const others = othersBeside(to, destinations)
+    if (others.length > 0) way.others = others
+    return way
+  }
+  const [only] = destinations
+  if (only && destinations.length === 1 && only.interfaces.length === 1) return [wayTo(only, only.interfaces[0])] // most connections
+  const ways = destinations.map(reach => reach.interfaces.map(name => wayTo(reach, name)))
   const places = Math.max(0, ...ways.map(all => all.length))
   const atPlace = (place: number) => ways.filter(all => place < all.length).map(all => [all[place]!])
   return inTurns(Array.from({ length: places }, (_, place) => atPlace(place))).flat()
 }
 
-/** Only addresses that the rules allow MPTCP connections to. */
-function withOthers(to: Endpoint, destinations: readonly Reach[]): Pick<Candidate, 'others'> {
+/** Of the other family; only addresses that the rules allow MPTCP connections to. */
+function othersBeside(to: Endpoint, destinations: readonly Reach[]): Endpoint[] {
+  if (destinations.length === 1) return []
   const allowed = destinations.filter(({ interfaces, plain }) => plain === undefined && interfaces.length > 0)
-  const others = otherFamily(
+  return otherFamily(
     to,
     allowed.map(reach => reach.to),
   )
-  return others.length > 0 ? { others } : {}
 }
 
 /** Those of the other family, a few at most: of a name with many addresses, each may be another host. */
@@ -147,6 +152,7 @@ const MOST_OTHERS = 4
 
 /** The same ways, those with good prospects first; otherwise in their order. */
 export function byProspect(ways: readonly Candidate[]): Candidate[] {
+  if (ways.length < 2) return [...ways]
   return (['good', 'poor', 'none'] as const).flatMap(prospect => ways.filter(way => way.prospect === prospect))
 }
 

@@ -6,24 +6,43 @@
  * still on its way to us, waits on, up to `GRACE_MS`. It does not keep the event loop alive.
  *
  * @param hasArrived whether the kernel has something for us that has not been delivered yet
- * @returns cancels it
  */
-export function afterHearing(milliseconds: number, hasArrived: () => boolean, act: () => void): () => void {
-  let cancel = () => {}
-  const due = performance.now() + milliseconds
-  const look = () => {
-    if (performance.now() < due + GRACE_MS && hasArrived()) wait(LOOK_AGAIN_MS)
-    else act()
+export function afterHearing(milliseconds: number, hasArrived: () => boolean, act: () => void): HearingTimer {
+  return new HearingTimer(milliseconds, hasArrived, act)
+}
+
+/** Each connection has some, of which few expire. */
+export class HearingTimer {
+  readonly #hasArrived: () => boolean
+  readonly #act: () => void
+  readonly #latest: number
+  #timer: NodeJS.Timeout | undefined
+  #immediate: NodeJS.Immediate | undefined
+
+  constructor(milliseconds: number, hasArrived: () => boolean, act: () => void) {
+    this.#hasArrived = hasArrived
+    this.#act = act
+    this.#latest = performance.now() + milliseconds + GRACE_MS
+    this.#wait(milliseconds)
   }
-  const wait = (pause: number) => {
-    const timer = setTimeout(() => {
-      const immediate = setImmediate(look) // not unref'ed: then the loop would sleep before it
-      cancel = () => clearImmediate(immediate)
-    }, pause).unref()
-    cancel = () => clearTimeout(timer)
+
+  cancel(): void {
+    clearTimeout(this.#timer)
+    if (this.#immediate) clearImmediate(this.#immediate)
   }
-  wait(milliseconds)
-  return () => cancel()
+
+  #wait(milliseconds: number): void {
+    this.#timer = setTimeout(HearingTimer.#expired, milliseconds, this).unref()
+  }
+
+  static #expired(this: void, timer: HearingTimer): void {
+    timer.#immediate = setImmediate(() => timer.#look()) // not unref'ed: then the loop would sleep before it
+  }
+
+  #look(): void {
+    if (performance.now() < this.#latest && this.#hasArrived()) this.#wait(LOOK_AGAIN_MS)
+    else this.#act()
+  }
 }
 
 /** What has arrived is with us within milliseconds, except on a machine that is very busy. */
@@ -36,18 +55,18 @@ export type Step = [milliseconds: number, act: () => void]
 /** Such timers of one subject, which end together. */
 export class Timers {
   readonly #hasArrived: () => boolean
-  readonly #running = new Set<() => void>()
+  readonly #running = new Set<HearingTimer>()
 
   constructor(hasArrived: () => boolean) {
     this.#hasArrived = hasArrived
   }
 
   after(milliseconds: number, act: () => void): void {
-    const cancel = afterHearing(milliseconds, this.#hasArrived, () => {
-      this.#running.delete(cancel)
+    const timer = afterHearing(milliseconds, this.#hasArrived, () => {
+      this.#running.delete(timer)
       act()
     })
-    this.#running.add(cancel)
+    this.#running.add(timer)
   }
 
   /** Takes each step at its time from now, until `matters` is false. One timer runs at a time: few attempts need the second. */
@@ -62,7 +81,7 @@ export class Timers {
   }
 
   clear(): void {
-    for (const cancel of this.#running) cancel()
+    for (const timer of this.#running) timer.cancel()
     this.#running.clear()
   }
 }

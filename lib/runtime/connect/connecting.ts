@@ -33,7 +33,7 @@ import {
   showPlainAddresses,
 } from '../kernel/node-socket.js'
 import { protocolOf } from '../kernel/open-socket.js'
-import { afterHearing } from './after-hearing.js'
+import { afterHearing, type HearingTimer } from './after-hearing.js'
 import type { Attempt, AttemptPlan } from './attempt.js'
 import { type BlockCheck, blockCheck, Dial, type DialEvents, type DialHistory, pathOf, serverPathOf } from './dial.js'
 import { EarlyHello } from './early-hello.js'
@@ -48,8 +48,10 @@ type WriteDone = (error?: Error | null) => void
 type LookupCallback = Parameters<LookupFunction>[2]
 type Addresses = { address: string; family: number }[]
 
-/** Node calls no `lookup` for an address literal, but it does for this name. */
-const IN_PLACE_OF_A_LITERAL = 'address.invalid'
+const LITERAL = Symbol('atsss.literal')
+const IS_FOR_NODE = Symbol('atsss.isForNode')
+/** For a name, Node calls `lookup`. (Not with a hexadecimal digit first: Node would look for an IPv6 address for longer.) */
+const IN_PLACE_OF_A_LITERAL = 'literal.invalid'
 
 /** A connection that is being made, and its report. */
 export class Connecting {
@@ -60,6 +62,8 @@ export class Connecting {
   isLookedUp = false
   readonly #socket: Socket
   readonly #options: TcpNetConnectOpts
+  /** Of a destination that is an address literal, its family; 0: it is a name, or nothing that could be one. */
+  readonly #literalFamily: number
   readonly #settings: Settings
   readonly #memory: ConverterMemory
   readonly #plan: AttemptPlan
@@ -68,8 +72,8 @@ export class Connecting {
   readonly #left: (() => void) | undefined
   readonly #established: () => void
   #dial: Dial | undefined
-  /** Cancels the clock of `connectTimeout`. */
-  #deadline: (() => void) | undefined
+  /** The clock of `connectTimeout`. */
+  #deadline: HearingTimer | undefined
   /** Among the connections that are being made through each of the converters. */
   readonly #places: Place[] = []
   /** See `Route`. */
@@ -112,6 +116,7 @@ export class Connecting {
     this.#opened = opened
     this.#established = established
     this.#options = options
+    this.#literalFamily = typeof options.host === 'string' ? isIP(options.host) : 0
     this.#settings = settings
     const attemptDelay = nodesAttemptDelay(options)
     if (attemptDelay !== undefined) this.#settings = { ...settings, attemptDelay }
@@ -135,25 +140,14 @@ export class Connecting {
 
   /** The options for Node's own `connect`. */
   get nodeOptions(): TcpNetConnectOpts {
-    const host = this.#options.host || 'localhost'
-    if (typeof host === 'string' && isIP(host)) return this.#withHiddenLiteral(host)
+    if (this.#literalFamily !== 0) {
+      const wasConnecting = this.#socket.connecting
+      const isForNode = () => !this.isLookedUp && (wasConnecting || this.#socket.connecting)
+      return new LiteralOptions(this.#options, this.#literalFamily, this.#lookup, isForNode)
+    }
     const { lookup } = this.#options
     // Node refuses one that is not a function.
     return lookup == null || typeof lookup === 'function' ? { ...this.#options, lookup: this.#lookup } : this.#options
-  }
-
-  /**
-   * Only Node itself reads a name in place of the literal: it reads `host` once, when the socket is connecting. Instrumentation that
-   * wraps net.Socket.prototype.connect reads what the application gave. The property is not enumerable, so a copy of the options that
-   * such code passes on has no host; Node then calls `lookup`, too.
-   */
-  #withHiddenLiteral(host: string): TcpNetConnectOpts {
-    const { host: _, ...rest } = this.#options
-    const socket = this.#socket
-    const wasConnecting = socket.connecting
-    const isNode = () => !this.isLookedUp && (wasConnecting || socket.connecting)
-    const get = () => (isNode() ? IN_PLACE_OF_A_LITERAL : host)
-    return Object.defineProperty({ ...rest, lookup: this.#lookup }, 'host', { configurable: true, get })
   }
 
   /** Leaves the connection to Node, which does not ask for addresses: other code has replaced the host by a literal. */
@@ -206,7 +200,7 @@ export class Connecting {
   /** @param isAnswered by a converter */
   #end(isAnswered = false): void {
     this.#over = true
-    this.#deadline?.()
+    this.#deadline?.cancel()
     for (const place of this.#places.splice(0)) place.leave(isAnswered)
   }
 
@@ -232,11 +226,11 @@ export class Connecting {
 
   readonly #lookup = ((host: string, options: object, done: LookupCallback) => {
     this.isLookedUp = true
-    const wanted = this.#options.host || 'localhost'
-    const family = typeof wanted === 'string' ? isIP(wanted) : 0 // dns.lookup rejects non-strings
+    const family = this.#literalFamily
     if (family !== 0) {
       forgetHost(this.#socket)
-      const start = () => this.#resolved([{ address: wanted, family }])
+      const address = this.#options.host!
+      const start = () => this.#resolved([{ address, family }])
       // What the application writes in this turn may go into the SYN.
       if (this.#settings.earlyData) setImmediate(start)
       else process.nextTick(start)
@@ -297,7 +291,7 @@ export class Connecting {
       blockList?: BlockList
     }
     this.#isBlocked = blockCheck(blockList)
-    const destinations = interleave(addresses.map(found => ({ ...found, port }) as Endpoint))
+    const destinations = interleave(addresses.map(({ address, family }) => ({ address, family, port }) as Endpoint))
     this.#several = destinations.length > 1
     const allowed = destinations.filter(destination => !this.#isBlocked(destination))
     if (this.#over) return
@@ -334,11 +328,11 @@ export class Connecting {
       all.filter(reach => reach.plain !== undefined),
       prospectOf,
     )
-    const direct = directCandidates(destinations, prospectOf)
+    const direct = fallback === 'direct' ? directCandidates(destinations, prospectOf) : []
     const known = this.#settings.bypass === 'learned' ? bypasses(destinations, this.#isKnown) : []
     const interfaces = [...new Set(destinations.flatMap(reach => reach.interfaces))]
     this.#awaited = `address for the converter ${converters.map(({ name }) => name).join(' or ')}`
-    this.#start([...plain, ...known], fallback === 'direct' ? direct : [], converters.length)
+    this.#start([...plain, ...known], direct, converters.length)
     resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, prospectOf, ({ waysIn, errors }) => {
       if (this.#over) return
       const add = () => this.#dial?.add(candidates(waysIn, destinations), errors)
@@ -429,22 +423,21 @@ export class Connecting {
     const { converterError, attempts, lessons } = history
     const { name, why } = attempt.protocol!
     const { via, interface: device, bypass } = attempt.candidate
-    Object.assign(this.report, {
-      protocol: name,
-      attempts,
-      ...(device !== undefined && { interface: device }),
-      ...(bypass && { bypass }),
-      ...(why && { fallback: why }),
-      ...(converterError && { converterError }),
-      ...(lessons.length > 0 && { lessons }),
-      ...(via && {
-        ...converterOf(via),
-        synDataAccepted: attempt.synDataAccepted,
-        earlyBytes: attempt.synDataAccepted ? attempt.early : 0,
-        pipelinedBytes: attempt.sent,
-        ...(attempt.answer.length > 0 && { answer: attempt.answer }),
-      }),
-    } satisfies Partial<MptcpReport>)
+    const { report } = this
+    report.protocol = name
+    report.attempts = attempts
+    if (device !== undefined) report.interface = device
+    if (bypass) report.bypass = bypass
+    if (why) report.fallback = why
+    if (converterError) report.converterError = converterError
+    if (lessons.length > 0) report.lessons = lessons
+    if (via) {
+      Object.assign(report, converterOf(via))
+      report.synDataAccepted = attempt.synDataAccepted
+      report.earlyBytes = attempt.synDataAccepted ? attempt.early : 0
+      report.pipelinedBytes = attempt.sent
+      if (attempt.answer.length > 0) report.answer = attempt.answer
+    }
     if (!this.#hello) return this.#open(attempt)
     this.#finishing = attempt
     attempt.sendRest(() => {
@@ -479,6 +472,38 @@ export class Connecting {
     if (!emitToApplication(socket, 'connect') || !emitToApplication(socket, 'ready')) return
     if (!socket.isPaused()) socket.read(0)
   }
+}
+
+/**
+ * The options for Node's own `connect` to an address literal. Node would call no `lookup` for it. So Node, and only Node, reads a name in
+ * its place: it reads `host` once, when the socket is connecting. Instrumentation that wraps net.Socket.prototype.connect reads what the
+ * application gave. A copy of the options that such code passes on has no host, since a copy has no accessors; Node then calls `lookup`, too.
+ *
+ * The accessor is on the prototype: with one on each object, V8 would share nothing between them.
+ */
+class LiteralOptions {
+  // Not private: options that inherit from these have them, too.
+  readonly [LITERAL]: string
+  readonly [IS_FOR_NODE]: () => boolean
+  readonly port: number
+  /** Node need not look for several. */
+  readonly family: number
+  readonly lookup: LookupFunction
+
+  constructor(options: TcpNetConnectOpts, family: number, lookup: LookupFunction, isForNode: () => boolean) {
+    Object.assign(this, options)
+    this[LITERAL] = options.host!
+    this[IS_FOR_NODE] = isForNode
+    this.port = options.port
+    this.family = family
+    this.lookup = lookup
+  }
+
+  get host(): string {
+    return this[IS_FOR_NODE]() ? IN_PLACE_OF_A_LITERAL : this[LITERAL]
+  }
+
+  set host(_: string) {} // for Object.assign
 }
 
 /** The protocol of the socket's connection at this moment. */

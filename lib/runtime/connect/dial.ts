@@ -22,7 +22,7 @@ import type { ConverterMemory, ConverterPath, Lesson, OneRttReason } from '../..
 import { type Failure, react, wasUnderstood } from '../../policy/connect/reaction.js'
 import type { SocketPlan } from '../kernel/open-socket.js'
 import { reactor } from '../kernel/reactor.js'
-import { afterHearing } from './after-hearing.js'
+import { afterHearing, type HearingTimer } from './after-hearing.js'
 import { Attempt, type AttemptEvents, type AttemptPlan } from './attempt.js'
 import { PendingBytes } from './pending-bytes.js'
 
@@ -94,7 +94,7 @@ export class Dial {
   /** The ways that were given up for one that began later and was answered. */
   readonly #overtaken: Candidate[] = []
   /** Set while another way waits to be tried at the same time. */
-  #beside: (() => void) | undefined
+  #beside: HearingTimer | undefined
   /** Asks the converter over another access, while bytes that have left on the only attempt are not answered. */
   #probe: Attempt | undefined
   /** To be called at the end: of the second ways that only find out whether the first is silent. */
@@ -481,7 +481,7 @@ export class Dial {
   }
 
   #disarmBeside(): void {
-    this.#beside?.()
+    this.#beside?.cancel()
     this.#beside = undefined
   }
 

@@ -197,8 +197,9 @@ export function dropHandle(server: Server): void {
 
 /** The connection is there: `connecting` is false from here on, and the local address is looked up again. */
 export function markConnected(socket: Socket): void {
-  Reflect.set(socket, NAMES.connecting, false)
-  Reflect.set(socket, NAMES.localName, null)
+  const insides = insidesOf(socket)
+  insides[NAMES.connecting] = false
+  insides[NAMES.localName] = null
 }
 
 /** What was set on the socket before it was connected: Node keeps it, and sets it after a connect of its own. */
@@ -223,13 +224,12 @@ export function typeOfServiceOf(socket: Socket): number | undefined {
 
 /** As an arrived byte does. */
 export function restartTimer(socket: Socket): void {
-  const restart = Reflect.get(socket, NAMES.restartTimer)
-  if (typeof restart === 'function') Reflect.apply(restart, socket, [])
+  insidesOf<(() => void) | undefined>(socket)[NAMES.restartTimer]?.()
 }
 
 /** A TLSSocket is not to send the name under which we have asked Node to look up an address. */
 export function forgetHost(socket: Socket): void {
-  Reflect.set(socket, NAMES.host, null)
+  insidesOf(socket)[NAMES.host] = null
 }
 
 /** Begins, or continues, the list of addresses that were tried. */
@@ -238,7 +238,7 @@ export function beginAttempts(socket: Socket): void {
 }
 
 export function noteAttempt(socket: Socket, address: string, port: number): void {
-  const attempted = Reflect.get(socket, NAMES.attemptedAddresses) as string[] | undefined
+  const attempted = insidesOf<string[] | undefined>(socket)[NAMES.attemptedAddresses]
   if (Array.isArray(attempted) && !attempted.includes(`${address}:${port}`)) attempted.push(`${address}:${port}`)
 }
 
@@ -522,7 +522,12 @@ interface Handle {
 }
 
 function handleOf(socket: Socket | Server): Handle | null | undefined {
-  return Reflect.get(socket, NAMES.handle) as Handle | null | undefined
+  return insidesOf<Handle | null | undefined>(socket)[NAMES.handle]
+}
+
+/** For those that each connection needs: V8 remembers where a property is that is read so, and not where `Reflect` has found it. */
+function insidesOf<T = unknown>(socket: Socket | Server): Record<string | symbol, T> {
+  return socket as unknown as Record<string | symbol, T>
 }
 
 /** An inside, and whether it is there: on a socket that Node is connecting, or on a listener. */
@@ -762,10 +767,13 @@ const REMEDY = 'Use a newer version of atsss, or Node 20, 22, 24 or 26, with whi
 const symbols = new Map<string, symbol>()
 
 function privateValue(socket: Socket, description: string): unknown {
-  const symbol = symbols.get(description) ?? symbolOf(socket, description)
-  if (symbol === undefined) return undefined
-  symbols.set(description, symbol)
-  return Reflect.get(socket, symbol)
+  let symbol = symbols.get(description)
+  if (symbol === undefined) {
+    symbol = symbolOf(socket, description)
+    if (symbol === undefined) return undefined
+    symbols.set(description, symbol)
+  }
+  return insidesOf(socket)[symbol]
 }
 
 function symbolOf(socket: Socket, description: string): symbol | undefined {

@@ -24,7 +24,7 @@ import { fdOf, identityOf, isReferenced } from '../kernel/node-socket.js'
  * @param isSteered another access may have to bring what is in flight
  */
 export function whenEndMayBeSent(socket: Socket, then: () => void, isSteered = false): void {
-  if (!mustBeAlone(socket, isSteered) || isAcknowledged(socket)) return then()
+  if (isAcknowledged(socket) || !mustBeAlone(socket, isSteered)) return then()
   const connection = identityOf(socket)
   const patience = isSteered ? PATIENCE_WITHOUT_ACCESS_MS : PATIENCE_MS
   let acknowledged = mptcpInfo(socket)?.sndUna

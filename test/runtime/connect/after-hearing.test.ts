@@ -45,9 +45,9 @@ test('waits for what is on its way, and not for ever', async () => {
 test('cancelled at any time, it does not act', async () => {
   let count = 0
   const timers = [0, 15, 30].map(() => afterHearing(10, () => count++ < 100, expect.unreachable))
-  for (const cancel of timers) {
+  for (const timer of timers) {
     await sleep(15)
-    cancel()
+    timer.cancel()
   }
   await sleep(60)
 })
