@@ -91,8 +91,17 @@ export class SteeredConnection {
   /** When the peer was last sent the end of the first subflow, and how often. */
   #withdrawn = { at: Number.NEGATIVE_INFINITY, times: 0 }
 
-  /** @param peer what is known of the peer already */
-  constructor({ token, fd, remote, others, family, isDual, rule, past }: Steered, peer?: Peer) {
+  readonly #wake: (connection: SteeredConnection) => void
+
+  /**
+   * @param peer what is known of the peer already
+   * @param wake called when its subflows are to be sampled in the next scan
+   */
+  constructor(
+    { token, fd, remote, others, family, isDual, rule, past }: Steered,
+    peer?: Peer,
+    wake: (connection: SteeredConnection) => void = () => {},
+  ) {
     this.token = token
     this.activity = new Activity(token)
     this.fd = fd
@@ -100,6 +109,7 @@ export class SteeredConnection {
     this.#end = { remote, others: others ?? [], family, isDual: isDual === true }
     this.rule = rule
     this.past = past
+    this.#wake = wake
     this.#awaitsFirst = past === undefined
     this.#localIds = new Map(past?.localIds)
     this.announcements = new OwnAnnouncements(past?.announced)
@@ -201,6 +211,7 @@ export class SteeredConnection {
   /** Has its subflows sampled in the next scan. */
   markActive(): void {
     this.activity.mayBeIdle = false
+    this.#wake(this)
   }
 
   /**

@@ -30,7 +30,7 @@ import { EndpointPlanner } from './endpoints.js'
 import { combined, loadOf } from './load.js'
 import { Pace, QUIET_MS, type ScanResult } from './pace.js'
 import { type Peer, PeerNews } from './peer.js'
-import { activeConnections, selectForSampling, wokenUp } from './polling.js'
+import { Turns, wokenUp } from './polling.js'
 import type { SteeredSubflow, SubflowTransfer } from './subflow.js'
 import { SubflowReporter } from './subflow-report.js'
 import { Translators } from './translators.js'
@@ -63,6 +63,7 @@ export class Controller {
   readonly #links: AccessLinks
   #interfaces: ReturnType<() => AccessLinks['interfaces']>
   readonly #connections = new Map<number, SteeredConnection>()
+  readonly #turns = new Turns()
   readonly #rules = new Map<number, RuleState>()
   #assistance: Assistance | undefined
   #health: Record<AccessType, Health> = { '3gpp': UNKNOWN_HEALTH, 'non-3gpp': UNKNOWN_HEALTH }
@@ -74,7 +75,6 @@ export class Controller {
   /** When bytes last moved. */
   #busyAt = NEVER
   #subflows: readonly SubflowState[] = []
-  #fullScans = 0
   #scannedAt = NEVER
   /** The decisions that idle connections were last steered by. */
   #steeredBy = ''
@@ -154,7 +154,11 @@ export class Controller {
   }
 
   add(steered: Steered): void {
-    this.#connections.set(steered.token, new SteeredConnection(steered, this.#peerNews.take(steered.token)))
+    const peer = this.#peerNews.take(steered.token)
+    const connection = new SteeredConnection(steered, peer, one => this.#turns.wake(one))
+    this.#take(steered.token)
+    this.#connections.set(steered.token, connection)
+    this.#turns.add(connection)
     this.#effects.pathManager?.watch(steered.token, steered.fd)
     this.#pace.scanSoon()
   }
@@ -176,7 +180,7 @@ export class Controller {
   }
 
   remove(token: number): void {
-    this.#connections.delete(token)
+    this.#take(token)
     this.#effects.pathManager?.forget(token)
     this.#subflowReporter.forget(token)
   }
@@ -256,13 +260,15 @@ export class Controller {
   /** Samples the active connections, and some idle ones in turn. @returns those whose subflows are up to date now */
   #sample(full: boolean, now: number): SteeredConnection[] {
     // While no bytes move, full scans are rare, and check all connections.
-    const { active, idle } = full
-      ? selectForSampling(this.#connections, this.#fullScans++, this.#isPolling, now)
-      : { active: activeConnections(this.#connections), idle: [] }
+    const { active, idle } = full ? this.#turns.select(this.#isPolling, now) : { active: this.#turns.awake, idle: [] }
     // The bytes of a load balance count at once; so does everything that is received, when an access was lost lately.
     const isCalm = BOTH.every(access => this.#health[access].losses.length === 0)
     const mayWait = ({ rule }: SteeredConnection) => isCalm && this.#rules.get(rule)?.division === undefined
-    active.push(...wokenUp(idle, this.#effects.sampleConnections(fdsOf(idle)), now, mayWait))
+    if (idle.length > 0) {
+      const woken = wokenUp(idle, this.#effects.sampleConnections(fdsOf(idle)), now, mayWait)
+      for (const connection of woken) active.push(connection)
+      for (const connection of idle) this.#turns.checked(connection, now)
+    }
     this.#update(active, now)
     return active
   }
@@ -288,6 +294,7 @@ export class Controller {
       this.#transfers.set(connection.token, transfers)
       const report = this.#subflowReporter.note(connection, sample)
       if (report) this.#report(report)
+      this.#turns.sampled(connection, now)
       const handover = connection.takeHandover((sample.outstanding ?? 0) > 0, now)
       // Percentages move connections all the time: no moves of those.
       if (handover && this.#rules.get(connection.rule)?.division === undefined)
@@ -525,10 +532,17 @@ export class Controller {
     this.#pace.scanSoon()
   }
 
+  /** @returns whether it was there */
+  #take(token: number): boolean {
+    const connection = this.#connections.get(token)
+    if (connection) this.#turns.delete(connection)
+    return this.#connections.delete(token)
+  }
+
   #forget(about: Extract<ControllerEvent, { event: 'gone' | 'fallback' }>): void {
     this.#subflowReporter.forget(about.token)
     this.#effects.pathManager?.forget(about.token)
-    if (this.#connections.delete(about.token)) this.#report(about)
+    if (this.#take(about.token)) this.#report(about)
   }
 
   #reportInterfaces(): void {

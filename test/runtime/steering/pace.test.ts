@@ -46,6 +46,13 @@ describe('full scans', () => {
     expect(looks).toEqual(at.map(when => [when, true]))
   })
 
+  test('use at most half of the time', () => {
+    took = 80
+    look(true)
+    pass(400)
+    expect(looks.map(([at]) => at)).toEqual([1000, 1160, 1320])
+  })
+
   test('partial scans in between, when something is awaited, do not postpone them', () => {
     shows = { nextIn: 30 }
     look(true)

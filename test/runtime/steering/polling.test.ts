@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { SOCKET, type SocketSample } from '../../../lib/runtime/kernel/sampler.js'
 import { Activity } from '../../../lib/runtime/steering/activity.js'
 import type { SteeredConnection } from '../../../lib/runtime/steering/connection.js'
-import { wokenUp } from '../../../lib/runtime/steering/polling.js'
+import { Turns, wokenUp } from '../../../lib/runtime/steering/polling.js'
 
 const COUNTED = { bytesSent: 500, bytesReceived: 70, bytesAcked: 400, bytesRetrans: 100, retransmits: 1 }
 const sample = (changes = {}) => ({ token: 7, ...COUNTED, outstanding: 0, ...changes }) as SocketSample
@@ -78,5 +78,74 @@ describe('of many that have moved', () => {
 
   test('all are followed if their traffic has to be counted', () => {
     expect(wokenUp(asked(), records, 1050, ({ fd }) => fd === 12)).toHaveLength(14)
+  })
+})
+
+describe('turns', () => {
+  const rest = (count: number) => {
+    const turns = new Turns()
+    const all = Array.from({ length: count }, (_, fd) => ({ fd, activity: resting() }) as SteeredConnection)
+    for (const connection of all) turns.add(connection)
+    return { turns, all }
+  }
+  const fds = (connections: readonly SteeredConnection[]) => connections.map(({ fd }) => fd)
+
+  test.each([
+    [1, true, 1],
+    [150, true, 1],
+    [1_000, true, 5],
+    [10_000, true, 50],
+    [2_000, false, 1],
+    [10_000, false, 5],
+  ])('%i at rest, busy %s: all are checked within %i scans, each once', (count, busy, scans) => {
+    const { turns } = rest(count)
+    const seen = Array.from({ length: scans }, () => turns.select(busy, 1050)).flatMap(({ active, idle }) => [
+      ...fds(active),
+      ...fds(idle),
+    ])
+    expect(new Set(seen).size).toBe(count)
+    expect(seen.length).toBeLessThan(count * 1.1)
+  })
+
+  test.each([
+    [10, true, 50],
+    [250, true, 50],
+    [10_000, true, 2_000],
+    [1_000, false, 50],
+    [10_000, false, 400],
+  ])('%i at rest, busy %s: the subflows of each are sampled once in %i scans', (count, busy, scans) => {
+    const { turns } = rest(count)
+    const seen = Array.from({ length: scans }, () => turns.select(busy, 1050)).flatMap(({ active }) => fds(active))
+    expect(new Set(seen).size).toBe(count)
+    expect(seen).toHaveLength(count)
+  })
+
+  test('those that are awake are sampled in each scan, until a sample shows them at rest', () => {
+    const { turns, all } = rest(500)
+    const one = all[499]!
+    one.activity.mayBeIdle = false
+    turns.wake(one)
+    for (let scan = 0; scan < 3; scan++) expect(turns.select(true, 1050).active).toContain(one)
+    one.activity.note(sample(), { idle: true, mayBeIdle: true }, 1050)
+    turns.sampled(one, 1050)
+    expect([turns.awake, turns.select(true, 1050).active]).toEqual([[], expect.not.arrayContaining([one])])
+  })
+
+  test('those that stream are checked in each scan, as long as they do', () => {
+    const { turns, all } = rest(1_000)
+    const one = all[999]!
+    for (const now of [1050, 1100, 1150]) one.activity.note(sample(), { idle: false, mayBeIdle: true }, now)
+    turns.sampled(one, 1150)
+    expect([1200, 1250].map(now => turns.select(true, now).idle.includes(one))).toEqual([true, true])
+    expect(turns.select(true, 1500).idle).not.toContain(one)
+  })
+
+  test('one that has ended has no turn any more, and the others keep theirs', () => {
+    const { turns, all } = rest(300)
+    for (const connection of all.slice(0, 200)) turns.delete(connection)
+    turns.delete(all[0]!)
+    turns.wake(all[0]!)
+    const { active, idle } = turns.select(true, 1050)
+    expect([...fds(active), ...fds(idle)].sort((a, b) => a - b)).toEqual(fds(all.slice(200)))
   })
 })
