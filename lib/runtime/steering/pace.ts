@@ -9,8 +9,6 @@ export const QUIET_MS = 1_000
 const DIVIDING_PERIOD_MS = 25
 /** …as long as full scans then use at most this percentage of one core. */
 const DIVIDING_PERCENT = 4
-/** Full scans may use at most this percentage of one core: ten thousand connections may all be awake. */
-const FULL_PERCENT = 50
 /** Partial scans may use at most this percentage of one core. */
 const PARTIAL_PERCENT = 10
 /** A full scan that is due within this many milliseconds runs now: timers are not more exact than that. */
@@ -84,6 +82,7 @@ export class Pace {
 /** @param took how many milliseconds the last full scan took */
 function periodMs(idle: boolean, divides: boolean, took: number): number {
   if (idle) return IDLE_PERIOD_MS
-  if (!divides) return Math.max(PERIOD_MS, (took * 100) / FULL_PERCENT)
+  // It counts from the end of the scan: ten thousand connections that are all awake take half of one core.
+  if (!divides) return Math.max(PERIOD_MS, took)
   return Math.min(Math.max(DIVIDING_PERIOD_MS, (took * 100) / DIVIDING_PERCENT), PERIOD_MS)
 }

@@ -50,7 +50,7 @@ describe('full scans', () => {
     took = 80
     look(true)
     pass(400)
-    expect(looks.map(([at]) => at)).toEqual([1000, 1160, 1320])
+    expect(looks.map(([at]) => at)).toEqual([1000, 1160, 1320, 1480])
   })
 
   test('partial scans in between, when something is awaited, do not postpone them', () => {
