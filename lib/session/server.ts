@@ -104,6 +104,12 @@ export class SessionServer extends EventEmitter<SessionServerEvents> {
     this.#converters?.replace(this.#host.converters())
   }
 
+  /** The machine was suspended. @internal */
+  resumed(): void {
+    this.#converters?.refresh()
+    this.#external?.requestAgain()
+  }
+
   get listening(): boolean {
     return this.#state === 'listening'
   }

@@ -61,9 +61,14 @@ export class MaPduSession extends EventEmitter<SessionEvents> {
     const settings = resolveSession(options)
     resolveOptions(options, true)
     this.#given = options
-    this.#steering = new SessionSteering(this, settings, options.rules ?? DEFAULT_RULES, this.#emit, () => {
-      this.#useNetwork()
-      for (const server of this.#servers) server.convertersReplaced()
+    this.#steering = new SessionSteering(this, settings, options.rules ?? DEFAULT_RULES, this.#emit, {
+      networkChanged: () => {
+        this.#useNetwork()
+        for (const server of this.#servers) server.convertersReplaced()
+      },
+      resumed: () => {
+        for (const server of this.#servers) server.resumed()
+      },
     })
     this.#options = this.#withNetwork(options)
     this.#socketSettings = resolveOptions(this.#options, true)

@@ -43,6 +43,14 @@ import { type SessionStats, sessionStats, UNSEEN } from './stats.js'
 import { type LastHandover, Totals } from './totals.js'
 import { bypassedWhy, respectedWhy, vpnInWords } from './vpn.js'
 
+/** What concerns more of the session than its steering; called before the application is notified. */
+export interface SteeringNews {
+  /** The network has named its converters. */
+  networkChanged(): void
+  /** The machine was suspended, and goes on. */
+  resumed(): void
+}
+
 /** Emits an event of the session. The listeners are the application's: see `emitToApplication`. */
 export type EmitSessionEvent = <E extends keyof SessionEvents>(event: E, ...args: SessionEvents[E]) => void
 
@@ -60,7 +68,7 @@ export class SessionSteering {
   readonly #firstAccess = new FirstAccess()
   /** By interface: when it last came or went. */
   readonly #availableSince = new Map<string, number>()
-  readonly #networkChanged: () => void
+  readonly #news: SteeringNews
   #network: NetworkInformation | undefined
   #rules: readonly Rule[]
   #accesses: Accesses = UNSEEN
@@ -92,7 +100,6 @@ export class SessionSteering {
 
   /**
    * @param session for what is published of its connections
-   * @param networkChanged called when the network has named its converters, before the application is notified
    * @throws ERR_ATSSS_RULE, ERR_ATSSS_STEERING, ERR_ATSSS_MALFORMED, ERR_NAS_MALFORMED, ERR_NAS_CIPHERED
    */
   constructor(
@@ -100,10 +107,10 @@ export class SessionSteering {
     settings: SessionSettings,
     rules: RulesInput,
     emit: EmitSessionEvent,
-    networkChanged: () => void,
+    news: SteeringNews,
   ) {
     this.session = session
-    this.#networkChanged = networkChanged
+    this.#news = news
     const first = readRules([], rules, settings.container)
     refuseUnenforceable(rules, first.rules, settings)
     this.#network = first.network
@@ -257,7 +264,7 @@ export class SessionSteering {
     this.#rules = rules
     if (network) {
       this.#network = network
-      this.#networkChanged()
+      this.#news.networkChanged()
     }
     const moved = this.#connections.reassign(destination => this.match(destination).rule)
     this.#sendRules()
@@ -534,6 +541,11 @@ export class SessionSteering {
         if (this.#unjoined.has(report.why)) return
         if (this.#unjoined.size === MOST_REMARKS) this.#unjoined.clear()
         this.#unjoined.add(report.why)
+        break
+      case 'resumed':
+        // What was learned before may have been about other networks, on both accesses.
+        for (const access of BOTH) this.#availableSince.set(this.interfaceOf(access), performance.now())
+        this.#news.resumed()
         break
       case 'interface':
         this.#noteInterface(report)

@@ -52,6 +52,7 @@ export type Call =
 
 export class World {
   now = 1_000
+  suspendedMs = 0
   readonly calls: Call[] = []
   readonly told: ControllerEvent[] = []
   /** What the session does with a report. */
@@ -152,6 +153,7 @@ export class World {
         if (!this.mayAsk) throw new Error('setsockopt EOPNOTSUPP')
       },
       now: () => this.now,
+      suspendedMs: () => this.suspendedMs,
       idleProbeMs,
       random: () => 0.5,
     }

@@ -189,8 +189,10 @@ function follow(
   const on = share === 0 ? 'non-3gpp' : share === 1 ? '3gpp' : (kept ?? (share < 0.5 ? 'non-3gpp' : '3gpp'))
   const age = (before?.age ?? 0) + elapsed
   const known = before?.rate ?? 0
+  // After a longer pause, of a process that was stopped, only what came in it counts.
+  const window = Math.max(Math.min(age, RATE_MS), elapsed)
   const smoothed = (rateBefore: number, bytes: ByAccess) =>
-    rateBefore + (bytes['3gpp'] + bytes['non-3gpp'] - rateBefore * elapsed) / Math.min(age, RATE_MS)
+    rateBefore + (bytes['3gpp'] + bytes['non-3gpp'] - rateBefore * elapsed) / window
   const rate = smoothed(known, moved)
   const receivedRate = smoothed(before?.receivedRate ?? 0, received)
   const peer = before ? followPeer(before, received, ahead3gpp(moved, share) / elapsed, elapsed, now) : NO_LAG

@@ -135,6 +135,15 @@ function create(
   // The one on the interface before stays until this one is there.
   if (available && use !== 'none' && ready.length > 0 && ready.every(({ superseded }) => superseded))
     return [{ do: 'create', access, backup, why: `${access} has a better interface` }]
+  if (available && use !== 'none' && isOutdated(ready))
+    return [
+      {
+        do: 'create',
+        access,
+        backup,
+        why: `the machine was suspended: NATs on ${access} may have forgotten the subflow`,
+      },
+    ]
   if (available && use === 'active' && other.ready.length === 0 && ready.length === 1 && isOverdue(ready[0]!, now))
     return [{ do: 'create', access, backup, why: `nothing arrives over the standby on ${access}` }]
   if (available && ready.length === 1 && wish.measure === access)
@@ -200,12 +209,16 @@ function whyLost(subflow: SubflowState, accesses: Accesses, now: number): string
   return `${access} was lost since it was created`
 }
 
+function isOutdated(ready: readonly SubflowState[]): boolean {
+  return ready.length > 0 && ready.every(({ outdated }) => outdated)
+}
+
 /** All except one: the one that carries something, otherwise the youngest, which is known to work. Never a probe. */
 function surplus(ready: readonly SubflowState[], now: number): SubflowState[] {
   if (ready.length < 2) return []
   const carries = (subflow: SubflowState) => subflow.outstanding || isFlowing(subflow, now)
   const worth = (subflow: SubflowState) =>
-    subflow.isProbe || subflow.superseded
+    subflow.isProbe || subflow.superseded || subflow.outdated
       ? Number.NEGATIVE_INFINITY
       : (carries(subflow) ? Number.MAX_SAFE_INTEGER : 0) + subflow.createdAt
   return [...ready].sort((a, b) => worth(b) - worth(a)).slice(1)

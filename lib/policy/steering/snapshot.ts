@@ -62,6 +62,8 @@ export interface SubflowState {
   addressGone: boolean
   /** Its access uses another interface by now. */
   superseded: boolean
+  /** It is from before the machine was suspended: NATs on its way may have forgotten it. */
+  outdated: boolean
   /** Smoothed; 0: not measured yet. */
   rttMs: number
   /** What data was received on it. */

@@ -109,6 +109,11 @@ export class ExternalAddress extends EventEmitter<ExternalAddressEvents> {
     this.#reconcile()
   }
 
+  /** This host was suspended: the mappings may have expired, and the timers that renew them stood still. */
+  requestAgain(): void {
+    for (const { client } of this.#live.values()) client.requestAgain()
+  }
+
   /** Deletes the mappings. Resolves when the servers have confirmed that, or after a second. */
   async close(): Promise<void> {
     this.#closed = true

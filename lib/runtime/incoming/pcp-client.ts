@@ -79,6 +79,11 @@ export class PcpClient extends EventEmitter<PcpClientEvents> {
   /** The access is back. All mappings are requested again, at least four seconds after the last request: the server may have changed. */
   resume(): void {
     this.#paused = false
+    this.requestAgain()
+  }
+
+  /** The server may have lost all mappings: they are requested again, at least four seconds after the last request. */
+  requestAgain(): void {
     for (const mapping of this.#mappings) mapping.disturb(performance.now(), 0)
     this.#schedule()
   }

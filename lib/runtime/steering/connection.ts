@@ -49,6 +49,10 @@ export interface KernelFacts {
 const JOIN_UNSEEN_MS = 300
 /** A subflow that has existed for this many milliseconds, or has carried data, was not refused. */
 const PROVEN_MS = 2_000
+/** Of failures before this many milliseconds, a subflow that has gone on beside them says that they do not matter. */
+const FAILURES_KEPT_MS = 30_000
+/** So many joins in place of an outdated subflow may fail: the peer may take no more of them beside it. */
+const OUTDATED_ATTEMPTS = 3
 /** A subflow that ends within this many milliseconds counts as a failure. */
 const SHORT_LIFE_MS = 10_000
 
@@ -59,6 +63,11 @@ export class SteeredConnection {
   readonly #end: PeerEnd
   rule: number
   readonly retries: Record<AccessType, Retry> = { ...NO_RETRIES }
+  /** When the last of these attempts has failed. */
+  readonly #failedAt: Record<AccessType, number> = {
+    '3gpp': Number.NEGATIVE_INFINITY,
+    'non-3gpp': Number.NEGATIVE_INFINITY,
+  }
   readonly past: Past | undefined
   readonly activity: Activity
   /** The send buffer that its rule's load balance wants, in bytes as the kernel counts; undefined: it was never set. */
@@ -206,6 +215,14 @@ export class SteeredConnection {
   /** It was not looked at for a while: no silence began before `now`, as far as is known. */
   heldUp(now: number): void {
     this.#unknownBefore = now
+  }
+
+  /** The machine was suspended for so long that NATs may have forgotten every subflow. */
+  resumed(now: number): void {
+    for (const subflow of this.#subflows.values()) subflow.outdated = true
+    this.heldUp(now)
+    this.forgetRefusals()
+    this.markActive()
   }
 
   /** Has its subflows sampled in the next scan. */
@@ -472,6 +489,7 @@ export class SteeredConnection {
       askedAt: Number.NEGATIVE_INFINITY,
       addressGone: false,
       superseded: false,
+      outdated: false,
       rttMs: 0,
       reception: NOTHING_RECEIVED,
       flaggedAt: Number.NEGATIVE_INFINITY,
@@ -535,8 +553,10 @@ export class SteeredConnection {
     now: number,
     random: () => number,
   ): void {
-    // A peer may refuse a join after its TCP handshake.
-    if (after.state === 'established' && (after.bytesReceived > 0 || now - after.createdAt > PROVEN_MS))
+    // A peer may refuse a join after its TCP handshake. One that was there before shows nothing of later joins.
+    const failedAt = this.#failedAt[access]
+    const isNewer = after.createdAt > failedAt || now - failedAt > FAILURES_KEPT_MS
+    if (isNewer && after.state === 'established' && (after.bytesReceived > 0 || now - after.createdAt > PROVEN_MS))
       this.resetRetries(access)
     // A subflow that this side has destroyed is `closed` before a sample shows it.
     if (before !== 'closed' && after.state === 'closed' && now - after.createdAt < SHORT_LIFE_MS)
@@ -553,6 +573,9 @@ export class SteeredConnection {
 
   #failed(access: AccessType, now: number, random: () => number): void {
     this.retries[access] = nextRetry(this.retries[access], now, random())
+    this.#failedAt[access] = now
+    if (this.retries[access].failures < OUTDATED_ATTEMPTS) return
+    for (const subflow of this.#subflows.values()) if (subflow.access === access) subflow.outdated = false
   }
 }
 

@@ -48,6 +48,10 @@ const UNJOINED_MS = 2_000
  * have been sent just now, though nothing was acknowledged since: its time begins again.
  */
 const HELD_UP_MS = 1_000
+/** How often to look whether the machine was suspended, in milliseconds. */
+const SUSPENSION_PERIOD_MS = 200
+/** A machine that was suspended for this many milliseconds may have been forgotten: the shortest timeouts of NATs are 30 s. */
+const SUSPENDED_LEAST_MS = 25_000
 const NEVER = Number.NEGATIVE_INFINITY
 
 interface RuleState {
@@ -76,6 +80,7 @@ export class Controller {
   #busyAt = NEVER
   #subflows: readonly SubflowState[] = []
   #scannedAt = NEVER
+  #suspended: { ms: number; readAt: number }
   /** The decisions that idle connections were last steered by. */
   #steeredBy = ''
   /** When anything was last received over each access. */
@@ -113,6 +118,7 @@ export class Controller {
     this.#endpoints =
       endpoints && new EndpointPlanner(endpoints, random, why => this.#report({ event: 'endpoints', why }))
     this.#binding = effects.pathManager && new Binding(effects.pathManager)
+    this.#suspended = { ms: effects.suspendedMs(), readAt: effects.now() }
     this.#links = new AccessLinks(accesses, effects.links.state)
     this.#interfaces = this.#links.interfaces
     for (const access of BOTH) this.#reportInterface(access)
@@ -216,6 +222,7 @@ export class Controller {
   #scanAll(full: boolean, now: number): ScanResult {
     if (now - this.#scannedAt > HELD_UP_MS) for (const connection of this.#connections.values()) connection.heldUp(now)
     this.#scannedAt = now
+    this.#noteSuspension(now)
     const active = this.#sample(full, now)
     const before = this.#health
     const accesses = this.#judgeAccesses(active, now)
@@ -232,6 +239,20 @@ export class Controller {
     const urgent = BOTH.some(access => this.#health[access].available !== before[access].available)
     const nextIn = Math.min(scanAgainIn(this.#subflows, now), firstBytesIn(active, now))
     return { at: now, full, urgent, idle, divides, nextIn }
+  }
+
+  /** NATs count the time that a suspended machine does not: its subflows may be dead, and nothing has failed yet that shows it. */
+  #noteSuspension(now: number): void {
+    if (now - this.#suspended.readAt < SUSPENSION_PERIOD_MS) return
+    const before = this.#suspended
+    this.#suspended = { ms: this.#effects.suspendedMs(), readAt: now }
+    const suspendedMs = this.#suspended.ms - before.ms
+    if (suspendedMs < SUSPENDED_LEAST_MS) return
+    for (const connection of this.#connections.values()) connection.resumed(now)
+    for (const access of BOTH) this.#probing[access] = NOT_PROBED
+    this.#translators.searchAgain()
+    this.#steeredBy = ''
+    this.#report({ event: 'resumed', suspendedMs })
   }
 
   /** Reports wait for the end of the scan: a listener may call any method. */

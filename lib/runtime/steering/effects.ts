@@ -53,6 +53,8 @@ export interface Effects {
   idleProbeMs: number
   /** Milliseconds on a monotonic clock. */
   now(): number
+  /** How many milliseconds the machine has been suspended, in which that clock stood still: only differences mean anything. */
+  suspendedMs(): number
   random(): number
 }
 
@@ -84,6 +86,8 @@ export type ControllerEvent =
   | { event: 'unbound'; access: AccessType; why: string }
   /** A subflow may belong to either access: `why` says which, and what to do. */
   | { event: 'ambiguous'; why: string }
+  /** The machine was suspended for so long, and NATs may have forgotten every connection: new subflows are made. */
+  | { event: 'resumed'; suspendedMs: number }
   /** Two rules want different endpoints, or the kernel refuses one: `why` says which. */
   | { event: 'endpoints'; why: string }
   /** The endpoints that the loop has made so far; undefined: none are left. */

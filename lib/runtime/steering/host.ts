@@ -4,6 +4,7 @@ import { systemError } from '../../errors.js'
 import { callApplication } from '../../input/application.js'
 import { boundInterface, tokenOf } from '../kernel/open-socket.js'
 import { Sampler, subflowAddresses } from '../kernel/sampler.js'
+import { suspendedMs } from '../kernel/suspended-time.js'
 import { openLinkMonitor } from '../network/link-monitor.js'
 import { findTranslator } from '../network/nat64.js'
 import { interfaceFor } from '../network/source-routing.js'
@@ -61,6 +62,7 @@ const LOOKING: Omit<Effects, 'links' | 'idleProbeMs'> = {
   setSendBuffer,
   askForAcknowledgement,
   now: () => performance.now(),
+  suspendedMs,
   random: Math.random,
 }
 
@@ -161,6 +163,7 @@ async function open(
     askForAcknowledgement,
     idleProbeMs,
     now: () => performance.now(),
+    suspendedMs,
     random: Math.random,
   }
   const controller = new Controller(effects, accesses, report)

@@ -42,6 +42,7 @@ export const NEW: Omit<SubflowState, 'id' | 'access' | 'backup' | 'createdAt' | 
   askedAt: Number.NEGATIVE_INFINITY,
   addressGone: false,
   superseded: false,
+  outdated: false,
   rttMs: 0,
   reception: NOTHING_RECEIVED,
   flaggedAt: Number.NEGATIVE_INFINITY,

@@ -46,19 +46,30 @@ export class Translators {
     }
   }
 
+  /** Looks for those that are needed once more, now: the network behind the same addresses may be another one. */
+  searchAgain(): void {
+    for (const access of BOTH) {
+      const { local, timer } = this.#of[access]
+      clearTimeout(timer)
+      this.#of[access] = { local }
+      if (local !== '') this.#search(access, local, 0)
+    }
+  }
+
   close(): void {
     this.#isClosed = true
     for (const access of BOTH) clearTimeout(this.#of[access].timer)
   }
 
   #search(access: AccessType, local: string, misses: number): void {
+    const searched = this.#of[access]
     void this.#effects.findTranslator(local).then(prefix => {
-      if (this.#isClosed || this.#of[access].local !== local) return
+      if (this.#isClosed || this.#of[access] !== searched) return
       this.#links.setTranslator(access, prefix)
       this.#report({ event: 'translator', access, ...(prefix ? { state: 'found', prefix } : { state: 'missing' }) })
       const again = prefix ? LONGEST_MS : Math.min(FIRST_MS * 2 ** misses, LONGEST_MS)
       const search = () => this.#search(access, local, prefix ? 0 : misses + 1)
-      this.#of[access].timer = setTimeout(search, again).unref()
+      searched.timer = setTimeout(search, again).unref()
     })
   }
 }

@@ -26,6 +26,7 @@ const subflow = (changes: Partial<SubflowState>): SubflowState => ({
   window: 10,
   askedAt: Number.NEGATIVE_INFINITY,
   superseded: false,
+  outdated: false,
   addressGone: false,
   rttMs: 20,
   reception: NOTHING_RECEIVED,

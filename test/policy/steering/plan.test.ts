@@ -39,6 +39,7 @@ const subflow = (id: number, access: AccessType | undefined, changes: Partial<Su
   window: 10,
   askedAt: NEVER,
   superseded: false,
+  outdated: false,
   addressGone: false,
   rttMs: 20,
   reception: NOTHING_RECEIVED,
@@ -421,6 +422,31 @@ describe('its access uses a better interface now', () =>
       [UP, LOST],
       [cellular(1), other(2, { superseded: true, ...backup })],
       ['destroy 2'],
+    ],
+  ]))
+
+describe('the machine was suspended: NATs may have forgotten its subflows', () =>
+  check([
+    [
+      'one more is made on each access',
+      'Ab',
+      [UP, UP],
+      [cellular(1, { outdated: true }), other(2, { outdated: true, ...backup })],
+      ['create 3gpp', 'create non-3gpp backup'],
+    ],
+    [
+      'which then takes the place of the one before, whatever that carries',
+      'Ab',
+      [UP, UP],
+      [cellular(1, { outdated: true, outstanding: true }), cellular(3), other(2, { outdated: true, ...backup })],
+      ['create non-3gpp backup', 'destroy 1'],
+    ],
+    [
+      'not on an access that is not to be used',
+      'An',
+      [UP, UP],
+      [cellular(1), other(2, { outdated: true, ...backup })],
+      [],
     ],
   ]))
 

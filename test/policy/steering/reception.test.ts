@@ -40,6 +40,7 @@ const subflow = (reception: Reception, changes: Partial<SubflowState> = {}): Sub
   window: 10,
   askedAt: NEVER,
   superseded: false,
+  outdated: false,
   addressGone: false,
   rttMs: 20,
   reception,

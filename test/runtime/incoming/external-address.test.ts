@@ -524,6 +524,22 @@ test('announcements are received on the existing interfaces', async () => {
   )
 })
 
+test('this host was suspended: each mapping is requested again, though its renewal is not due', async () => {
+  const rig = await open(state([WIFI, CELL]))
+  await pass(5_000)
+  const since = rig.asked.length
+  // While its clock stood still, the server's went on.
+  rig.epoch += 10 * 3_600
+  rig.assign = () => ({ address: CONVERTER, port: 20001 })
+  rig.external.requestAgain()
+  await pass(200)
+  expect(rig.from(since).sort()).toEqual(['10.1.0.2', '10.2.0.2'])
+  expect(rig.heard.at(-1)).toEqual(['changed', '192.0.2.1 20001', '192.0.2.1 20000'])
+  await pass(60_000)
+  // An epoch that jumps is a restart (RFC 6887 §8.5): each once more, and then in peace.
+  expect(rig.asked.length - since).toBeLessThanOrEqual(6)
+})
+
 test('closed: deleted over each access, and links that change are no longer looked at', async () => {
   const rig = await open(state([WIFI, CELL]))
   const since = rig.asked.length

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Translators } from '../../../lib/runtime/steering/translators.js'
 import { World } from '../../support/controlled-world.js'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
@@ -94,3 +95,74 @@ test('decisions are by the monotonic clock: a wall clock that is set has no effe
   expect(all.length).toBeGreaterThan(50)
   expect(wall.filter(file => !file.includes('/runtime/watch/'))).toEqual([])
 })
+
+test('suspended for an hour, in which the clock stood still: each subflow is replaced, once another one is there', async () => {
+  const world = new World()
+  const connection = world.connect(5)
+  await world.pass(1_000)
+  const before = connection.subflows.map(({ sample }) => sample.id)
+  expect(before).toHaveLength(2)
+  world.calls.length = 0
+  // A nap that no NAT notices.
+  world.suspendedMs += 20_000
+  await world.pass(2_000)
+  expect(world.calls).toEqual([])
+
+  world.suspendedMs += HOUR
+  await world.pass(3_000)
+  expect(world.told).toContainEqual({ event: 'resumed', suspendedMs: HOUR })
+  expect(world.of('create')).toHaveLength(2)
+  expect(world.of('destroy')).toHaveLength(2)
+  expect(world.calls.findIndex(({ call }) => call === 'create')).toBeLessThan(
+    world.calls.findIndex(({ call }) => call === 'destroy'),
+  )
+  const after = connection.subflows.map(({ sample }) => sample.id)
+  expect(after).toHaveLength(2)
+  expect(after.filter(id => before.includes(id))).toEqual([])
+  expect(lost(world)).toEqual([])
+})
+
+test('suspended, and the peer takes no further subflow: the old ones stay, and it is not asked for ever', async () => {
+  const world = new World()
+  const connection = world.connect(5)
+  await world.pass(1_000)
+  world.refuses = { create: 'ENOBUFS' }
+  world.calls.length = 0
+  world.suspendedMs += HOUR
+  await world.pass(60_000)
+  expect(world.of('create').length).toBeLessThanOrEqual(2 * 3)
+  expect(world.of('destroy')).toEqual([])
+  expect(connection.subflows).toHaveLength(2)
+})
+
+test('suspended: what translates for an access with IPv6 only is looked for again', async () => {
+  const links = new AccessLinksOf6()
+  let asked = 0
+  const reports: string[] = []
+  const effects = {
+    findTranslator: async () => {
+      asked++
+      return undefined
+    },
+  }
+  const translators = new Translators(links as never, effects, report => reports.push(report.state))
+  translators.update()
+  await Promise.resolve().then(() => {})
+  translators.searchAgain()
+  translators.searchAgain()
+  for (let i = 0; i < 5; i++) await Promise.resolve()
+  expect(asked).toBe(3)
+  // One chain of searches goes on, not three.
+  expect(vi.getTimerCount()).toBe(1)
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(asked).toBe(4)
+  translators.close()
+})
+
+/** 3GPP access has an IPv6 address only. */
+class AccessLinksOf6 {
+  address(access: string, family: number) {
+    return access === '3gpp' && family === 6 ? { address: '2001:db8::2' } : undefined
+  }
+  setTranslator() {}
+}
