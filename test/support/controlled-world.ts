@@ -60,6 +60,8 @@ export class World {
   readonly connections: Connection[] = []
   /** The code of the error with which the kernel refuses such calls. */
   refuses: Partial<Record<Call['call'], string>> = {}
+  /** The words with which it refuses. */
+  words: string | undefined
   /** It makes subflows, but its answer is lost (ENOBUFS). */
   losesAnswers = false
   /** What it does when asked for a subflow: makes it, or only says that it will. */
@@ -302,7 +304,7 @@ export class World {
   async #ask(call: Call): Promise<void> {
     this.calls.push(call)
     const code = this.refuses[call.call]
-    if (code !== undefined) throw refusal(call.call, code)
+    if (code !== undefined) throw refusal(call.call, code, this.words)
   }
 
   async #create(subflow: NewSubflow): Promise<void> {
@@ -359,8 +361,8 @@ export class World {
   }
 }
 
-function refusal(call: Call['call'], code: string): Error {
-  return Object.assign(new Error(`mptcp_pm ${call} ${code}`), { code })
+function refusal(call: Call['call'], code: string, kernelMessage?: string): Error {
+  return Object.assign(new Error(`mptcp_pm ${call} ${code}`), { code, kernelMessage })
 }
 
 const NUMBERS = [

@@ -100,6 +100,7 @@ export class SteeringHelper extends SubflowCommands {
     try {
       await this.#link.request(command as HelperCommand, given, fd)
     } catch (error) {
+      if (isOfEndedSocket(error)) throw systemError(constants.errno.ESRCH, pmName(command))
       this.#noteRefusal(error as Error)
       throw error
     }
@@ -151,13 +152,18 @@ export class SteeringHelper extends SubflowCommands {
     this.#link?.request('watch', { token }, fd).catch((error: Error) => this.#noteRefusal(error))
   }
 
-  /** A socket may be closed, and its number be another one's, before the helper has seen it: that is no refusal. */
   #noteRefusal(error: Error): void {
     const { refusal, message } = error as HelperRefusal
-    if (refusal === undefined || PASSING.has(refusal) || this.#refused.has(refusal)) return
+    if (refusal === undefined || isOfEndedSocket(error) || this.#refused.has(refusal)) return
     this.#refused.add(refusal)
     emitToApplication(this, 'refused', message)
   }
+}
+
+/** A socket may be closed, and its number be another one's, before the helper has seen it: that is no refusal. */
+function isOfEndedSocket(error: unknown): boolean {
+  const { code, refusal } = error as NodeJS.ErrnoException & { refusal?: string }
+  return code === 'EBADF' || (refusal !== undefined && PASSING.has(refusal))
 }
 
 const PASSING: ReadonlySet<string> = new Set(['token', 'not-mptcp', 'not-connected', 'no-socket'])

@@ -129,6 +129,12 @@ export abstract class SubflowCommands extends EventEmitter<PathManagerEvents> {
   abstract close(): void
 }
 
+/** Whether the kernel has no connection with the token: it has ended, or its peer has reset it. Other EINVAL have other words. */
+export function isOfNoConnection(error: unknown): boolean {
+  const { code, kernelMessage } = error as Partial<NetlinkError>
+  return code === 'EINVAL' && kernelMessage === 'invalid token'
+}
+
 /** `mptcp_pm subflow_create`. */
 export function pmName(command: string): string {
   return `${MPTCP_PM_FAMILY} ${command.replace('-', '_')}`

@@ -4,6 +4,7 @@ import type { AccessType } from '../../policy/rules/rule.js'
 import type { Action } from '../../policy/steering/plan.js'
 import type { AccessLinks } from '../network/access-links.js'
 import type { AddressPort, SubflowName } from '../network/path-manager.js'
+import { isOfNoConnection } from '../network/subflow-commands.js'
 import { announceAndWithdraw, type Binding, withdrawAddress } from './binding.js'
 import type { SteeredConnection } from './connection.js'
 import type { Effects, SubflowManager } from './effects.js'
@@ -84,8 +85,8 @@ async function carryOut(
       // The handshake of a young subflow is not complete; an old subflow has ended by itself.
       if (code === 'EINVAL') return undefined
     }
-    // ENOTCONN: the connection has not carried data yet. ESRCH: the subflow has ended by itself.
-    if (code === 'ENOTCONN' || code === 'ESRCH') return undefined
+    // ENOTCONN: the connection has not carried data yet. ESRCH: the subflow has ended by itself. Without a connection: so has it.
+    if (code === 'ENOTCONN' || code === 'ESRCH' || isOfNoConnection(error)) return undefined
     if (action.do === 'destroy') connection.notDestroyed(action.subflow)
     if (action.do === 'destroy' || action.do === 'set-backup') connection.noteRefusal(action.subflow, now(), random)
     return { error: message }

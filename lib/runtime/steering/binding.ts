@@ -4,6 +4,7 @@
  * §3.4.1), so there the address is announced first. Other kernels announce nothing.
  */
 import type { NewSubflow, SubflowName } from '../network/path-manager.js'
+import { isOfNoConnection } from '../network/subflow-commands.js'
 import type { SubflowManager } from './effects.js'
 import type { OwnAnnouncements } from './own-announcements.js'
 
@@ -75,7 +76,7 @@ export class Binding {
       await announced
       this.refusal = ''
     } catch (error) {
-      this.refusal = (error as Error).message
+      if (!isOfNoConnection(error)) this.refusal = (error as Error).message
       announcements.forget(local.address)
       connection.expectBackup(local.address, false)
     }
@@ -84,8 +85,8 @@ export class Binding {
     } catch (error) {
       // The kernel has forgotten the address, the peer has not.
       announcements.forget(local.address)
-      if (this.refusal === '' && !KEPT.has((error as NodeJS.ErrnoException).code ?? ''))
-        await announceAndWithdraw(this.#manager, token, localId, local.address)
+      const isKept = isOfNoConnection(error) || KEPT.has((error as NodeJS.ErrnoException).code ?? '')
+      if (this.refusal === '' && !isKept) await announceAndWithdraw(this.#manager, token, localId, local.address)
       throw error
     }
   }

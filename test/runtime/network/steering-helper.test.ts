@@ -58,6 +58,16 @@ function done(request: Uint8Array): Uint8Array {
   return reply
 }
 
+/** @param words its code and its sentence */
+function refusal(request: Uint8Array, words: string): Uint8Array {
+  const head = Buffer.alloc(20)
+  head.set(request.subarray(0, 4))
+  head.writeUInt32LE(2, 4)
+  head.set(request.subarray(4, 8), 8)
+  head.writeUInt32LE(words.length, 16)
+  return Buffer.concat([head, Buffer.from(words)])
+}
+
 beforeEach(() => {
   Object.assign(kernel, { sent: [], inbox: [], answer: done, refuse: () => 0 })
 })
@@ -88,11 +98,34 @@ test('what is requested in one turn leaves together, sixteen to a datagram, each
   helper.close()
 })
 
-test('a socket that was closed meanwhile: only its own request fails', async () => {
+test('a socket that was closed meanwhile: only its own request fails, as that of a connection that has ended', async () => {
   const { helper, withdraw } = await opened(20)
   kernel.refuse = passed => (passed.includes(13) ? EBADF : 0)
   const outcomes = await Promise.all(Array.from({ length: 20 }, (_, i) => withdraw(10 + i)))
-  expect(outcomes.flatMap((outcome, i) => (outcome === 'done' ? [] : [[10 + i, outcome]]))).toEqual([[13, 'EBADF']])
+  expect(outcomes.flatMap((outcome, i) => (outcome === 'done' ? [] : [[10 + i, outcome]]))).toEqual([[13, 'ESRCH']])
+  helper.close()
+})
+
+test.each(['token', 'not-mptcp', 'not-connected', 'no-socket'])(
+  'the helper finds another socket (%s): the connection has ended, nothing is refused',
+  async code => {
+    const { helper, withdraw } = await opened(1)
+    const refused = vi.fn()
+    helper.on('refused', refused)
+    kernel.answer = request => refusal(request, `${code}: it is another one`)
+    expect(await withdraw(10)).toBe('ESRCH')
+    expect(refused).not.toHaveBeenCalled()
+    helper.close()
+  },
+)
+
+test('what the administrator does not allow is a refusal: it is reported', async () => {
+  const { helper, withdraw } = await opened(1)
+  const refused = vi.fn()
+  helper.on('refused', refused)
+  kernel.answer = request => refusal(request, 'interface: not this one')
+  expect(await withdraw(10)).toBe('ERR_ATSSS_HELPER')
+  expect(refused).toHaveBeenCalledOnce()
   helper.close()
 })
 

@@ -166,6 +166,21 @@ describe('a kernel that drops both', () => {
     expect(calls(world)).toEqual(['announce', 'create'])
   })
 
+  test('a connection that has ended is no refusal: nothing is withdrawn, and the next one is announced as before', async () => {
+    const world = new OldKernel()
+    world.refuses = { announce: 'EINVAL', create: 'EINVAL' }
+    world.words = 'invalid token'
+    world.connect(5)
+    await world.settled()
+    expect(calls(world)).toEqual(['announce', 'create'])
+    expect(world.errors()).toEqual([])
+    world.refuses = {}
+    world.connect(6)
+    await world.pass(1000)
+    expect(world.of('announce')).toContainEqual(expect.objectContaining({ token: 1006 }))
+    expect(degraded(world)).toEqual([])
+  })
+
   test('a flag that the kernel does not have is set when the subflow is there', async () => {
     const world = new OldKernel()
     world.refuses = { announce: 'EINVAL' }

@@ -207,6 +207,21 @@ describe('what the kernel refuses', () => {
     expect(world.connections[0]!.subflows).toHaveLength(2)
   })
 
+  test('no connection with this token: it has ended meanwhile; not reported', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.refuses = { create: 'EINVAL', destroy: 'EINVAL' }
+    world.words = 'invalid token'
+    world.connect(6)
+    await world.pass(100)
+    world.links({ 'non-3gpp': false })
+    await world.pass(300)
+    expect(world.of('create').map(({ token }) => token)).toContain(1006)
+    expect(world.of('destroy').map(({ token }) => token)).toContain(1005)
+    expect(world.errors()).toEqual([])
+  })
+
   test('EINVAL to a flag: the handshake is not complete; tried again until it is', async () => {
     const world = new World()
     world.connect(5)
