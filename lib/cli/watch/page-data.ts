@@ -50,6 +50,8 @@ interface PageAccess {
   interface: string
   state: 'available' | 'silent' | 'lost'
   why: string
+  /** Whether its rates are known: they are after the first moments of a session. */
+  isMeasured: boolean
   rates: EachWay<string>
   shares: EachWay<string>
   bytes: EachWay<string>
@@ -139,6 +141,7 @@ function accessOf({ accesses, connections }: Snapshot, access: AccessType, title
     interface: now.interface,
     state: available ? 'available' : suspected ? 'silent' : 'lost',
     why,
+    isMeasured: now.sendRate !== undefined || now.receiveRate !== undefined,
     ...carriedOf(now),
     shares: { up: percentInWords(now.sendShare), down: percentInWords(now.receiveShare) },
     rtt,

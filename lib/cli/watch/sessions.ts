@@ -1,10 +1,12 @@
 /** The sessions of this machine that can be watched. */
-import { lstatSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { existsSync, lstatSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
 import { AtsssError } from '../../errors.js'
+import { findConfig } from '../../preload/find-config.js'
 import { socketsOfMachine, watchFolder } from '../../runtime/watch/folders.js'
 import { isLeftOver, removeLeftOver } from '../../runtime/watch/left-overs.js'
 import type { Hello } from '../../runtime/watch/messages.js'
+import type { SessionOptions } from '../../session/options.js'
 import { WatchClient } from './client.js'
 
 export interface Survey {
@@ -25,11 +27,26 @@ export interface Survey {
  *
  * @param paths in place of those where sockets are by default
  */
-export async function surveySessions(paths: readonly string[] = socketsOfMachine()): Promise<Survey> {
+export async function surveySessions(paths: readonly string[] = allSockets()): Promise<Survey> {
   const survey: Survey = { clients: [], removed: [], failed: [], others: 0, leftByOthers: 0 }
   await Promise.all(paths.map(path => look(path, survey)))
   survey.clients.sort((a, b) => a.hello.pid - b.hello.pid || (a.path < b.path ? -1 : 1))
   return survey
+}
+
+/** Where sessions are by default, and where the configuration says, as in the lab's ATSSS_CONFIG. Each once. */
+function allSockets(): string[] {
+  return [...new Set([...socketsOfMachine(), ...configuredSocket()])]
+}
+
+function configuredSocket(): string[] {
+  try {
+    const { watch } = findConfig(process.env).config.via as Pick<SessionOptions, 'watch'>
+    const path = typeof watch === 'object' ? watch.path : watch
+    return typeof path === 'string' && existsSync(path) ? [resolve(path)] : []
+  } catch {
+    return [] // there is no configuration, or it is wrong
+  }
 }
 
 /** How long a session may take to answer, in milliseconds. */
@@ -63,7 +80,7 @@ export type Session = Pick<WatchClient, 'hello' | 'path'>
 /**
  * The path of the socket to watch: as `findSessions`, if there is one. Throws ERR_ATSSS_WATCH if there is none, or more than one.
  */
-export async function findSocket(wanted: string | undefined, all = socketsOfMachine()): Promise<string> {
+export async function findSocket(wanted: string | undefined, all = allSockets()): Promise<string> {
   if (wanted !== undefined) return socketNamed(wanted, all)
   const sessions = await findSessions(all)
   const [only, ...more] = sessions
@@ -86,8 +103,9 @@ async function socketNamed(wanted: string, all: readonly string[]): Promise<stri
  * The sessions of this user, or else of this machine: at least one. Sockets that ended processes have left are removed. Throws
  * ERR_ATSSS_WATCH if there is none.
  */
-export async function findSessions(all = socketsOfMachine()): Promise<Session[]> {
-  const own = all.filter(path => dirname(path) === watchFolder())
+export async function findSessions(all = allSockets()): Promise<Session[]> {
+  const configured = configuredSocket()
+  const own = all.filter(path => dirname(path) === watchFolder() || configured.includes(path))
   let { clients, removed, failed, others } = await surveySessions(own)
   if (clients.length + failed.length === 0) {
     const rest = await surveySessions(all.filter(path => !own.includes(path)))

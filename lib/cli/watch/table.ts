@@ -44,7 +44,7 @@ export function table(view: View): string[] {
   const { hello, history, colours, width, height, state = FIRST_STATE } = view
   const { last } = history
   const name = `${colours.strong(programOf(hello))} ${colours.faint(`process ${hello.pid}`)}`
-  if (!last) return [name, '', 'nothing is known yet'].slice(0, height).map(line => cut(line, width))
+  if (!last) return [name, '', 'measuring …'].slice(0, height).map(line => cut(line, width))
   const titles = titlesOf(last.accesses)
   const { text, isFull } = levelInWords(last.level)
   const title = [

@@ -67,6 +67,11 @@ test('--json has the same; sessions are found where they are by default', async 
     accesses: { '3gpp': { interface: 'none0', available: false, why: expect.any(String) } },
     ...{ connections: 0, handovers: 0, lastHandover: null },
   })
+  // Elsewhere, as the configuration says: as in the lab.
+  const ATSSS_CONFIG = JSON.stringify({ accesses: { '3gpp': 'none0', 'non-3gpp': 'lo' }, watch: { path } })
+  const elsewhere = { XDG_RUNTIME_DIR: join(folder, 'none'), RUNTIME_DIRECTORY: '' }
+  const configured = await atsss(['status', '--json'], '', { ...elsewhere, ATSSS_CONFIG })
+  expect(JSON.parse(configured.stdout).sessions).toContainEqual(expect.objectContaining({ socket: path }))
   child.kill('SIGKILL')
   await once(child, 'exit')
   const watched = await atsss(['watch', String(child.pid)], '', env)

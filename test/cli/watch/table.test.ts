@@ -188,7 +188,7 @@ describe('the table', () => {
 
   test('can be drawn before anything is known', () => {
     const lines = table({ hello: HELLO, history: NO_HISTORY, happenings: [], width: 80, height: 24, colours: plain })
-    expect(lines.at(-1)).toBe('nothing is known yet')
+    expect(lines.at(-1)).toBe('measuring …')
   })
 
   test('a sparkline has two minutes, the latest at the right; its highest bar is the rate that is given', () => {

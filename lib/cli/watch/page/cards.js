@@ -68,7 +68,8 @@ function newCard(access, controls) {
 
 const STATES = { available: 'good', waiting: '' }
 
-function fill(parts, { access, title, interface: device, state, why, rates, shares, bytes, rtt, rttFrom, loss }) {
+function fill(parts, now) {
+  const { access, title, interface: device, state, why, isMeasured, rates, shares, bytes, rtt, rttFrom, loss } = now
   parts.title.textContent = title
   parts.device.textContent = device === undefined ? access : `${access} · ${device}`
   parts.state.textContent = state
@@ -76,7 +77,9 @@ function fill(parts, { access, title, interface: device, state, why, rates, shar
   parts.why.textContent = state === 'available' ? '' : (why ?? '')
   parts.down.textContent = rates.down
   parts.up.textContent = rates.up
-  const more = (share, sum) => (share === '–' ? `${sum} so far` : `${share} · ${sum} so far`)
+  // A new session has no rate for its first moments.
+  const more = (share, sum) =>
+    !isMeasured ? 'measuring …' : share === '–' ? `${sum} so far` : `${share} · ${sum} so far`
   parts.downMore.textContent = bytes ? more(shares.down, bytes.down) : ''
   parts.upMore.textContent = bytes ? more(shares.up, bytes.up) : ''
   parts.rtt.textContent = rtt

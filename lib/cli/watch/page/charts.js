@@ -21,6 +21,7 @@ const ORDER = ['non-3gpp', '3gpp']
 export function openCharts(happenings) {
   /** The columns that uPlot expects: the seconds, then each series. */
   const columns = { throughput: [[], [], [], [], []], rtt: [[], [], []] }
+  let hint = ''
   let titles = { 'non-3gpp': 'Wi-Fi', '3gpp': 'Cellular' }
   const throughput = plot($('throughput'), columns.throughput, {
     // Wi-Fi is drawn last: where cellular carries nothing, the curves are the same.
@@ -58,8 +59,11 @@ export function openCharts(happenings) {
       push(columns.throughput, [at / 1000, ...stacked(rates)], most)
       push(columns.rtt, [at / 1000, ...ORDER.map(access => rttMs[access] ?? null)], most)
     },
-    draw(present) {
+    /** @param said what the charts say while there is nothing to draw */
+    draw(present, said) {
       titles = present ?? titles
+      hint = said ?? hint
+      for (const [name, [ats]] of Object.entries(columns)) $(name).dataset.hint = ats.length < 2 ? hint : ''
       throughput()
       rtt()
     },

@@ -50,7 +50,7 @@ on('past', past => {
     showConnections([])
   }
   showGap(happenings, lastHandover)
-  charts.draw()
+  charts.draw(undefined, hello ? 'measuring …' : 'waiting for a session')
   showState(hello === undefined)
 })
 on('moment', ({ moment, ...now }) => {
