@@ -19,6 +19,8 @@ import { PORTS } from './ports.js'
 export interface Place {
   session: MaPduSession
   host: string
+  /** Milliseconds, for the libraries' own time limits: none may end what is only slow. */
+  patience: number
 }
 
 /** A content. `progress` is called for each piece that has come or could be sent. */
@@ -47,8 +49,9 @@ const MESSAGE = 65_536
 const path = ({ seed, bytes }: Exchange) => `/?seed=${seed}&bytes=${bytes}`
 
 export const LIBRARIES: Readonly<Record<string, Library>> = {
-  undici({ session, host }) {
-    const dispatcher = new Agent({ connect: connector(session, { tls: TLS }) })
+  undici({ session, host, patience }) {
+    const limits = { headersTimeout: patience, bodyTimeout: patience }
+    const dispatcher = new Agent({ connect: connector(session, { tls: TLS, timeout: patience }), ...limits })
     const at = `https://${host}`
     return {
       async down(exchange) {
@@ -150,8 +153,9 @@ export const LIBRARIES: Readonly<Record<string, Library>> = {
     }
   },
 
-  async mqtt({ session, host }) {
-    const client = new MqttClient(() => session.connect(PORTS.mqtt, host), { reconnectPeriod: 0 })
+  async mqtt({ session, host, patience }) {
+    const limits = { reconnectPeriod: 0, connectTimeout: patience, keepalive: 0 }
+    const client = new MqttClient(() => session.connect(PORTS.mqtt, host), limits)
     const events = client as unknown as EventEmitter
     await once(events, 'connect')
     const topic = `echo/${Math.random()}`
@@ -189,10 +193,10 @@ export const LIBRARIES: Readonly<Record<string, Library>> = {
     }
   },
 
-  async ioredis({ session, host }) {
+  async ioredis({ session, host, patience }) {
     const client = new Redis({
       Connector: connectorOf(session, host) as never,
-      ...{ lazyConnect: true, retryStrategy: () => null },
+      ...{ lazyConnect: true, retryStrategy: () => null, connectTimeout: patience },
     })
     client.on('error', () => {}) // each command has the error
     await client.connect()
@@ -222,7 +226,11 @@ export const LIBRARIES: Readonly<Record<string, Library>> = {
 }
 
 /** A socket of the session itself, with a content each way at the same time. */
-export async function stream({ session, host }: Place, up: Exchange, down: Exchange): Promise<Receipt[]> {
+export async function stream(
+  { session, host }: Place,
+  up: Exchange,
+  down: Exchange,
+): Promise<[sent: Receipt, received: Receipt]> {
   const socket = session.connect({ host, port: PORTS.stream, allowHalfOpen: true })
   const abort = () => socket.destroy(new Error('it did not end'))
   up.signal.addEventListener('abort', abort)

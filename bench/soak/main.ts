@@ -10,10 +10,10 @@ import type { SessionOptions } from '../../lib/index.js'
 import { PRESETS } from '../../lib/policy/rules/presets.js'
 import { FAULTS, type FaultKind, faults } from './faults.js'
 import { LIBRARY_NAMES } from './names.js'
-import { openSockets } from './open-files.js'
+import { type OpenFiles, openFiles } from './open-files.js'
 import { openPlace } from './place.js'
 import { Summary } from './summary.js'
-import type { Held, Line, Task } from './tasks.js'
+import type { Line, Task } from './tasks.js'
 
 const HELP = `Usage: npm run soak -- [options]
 
@@ -30,10 +30,14 @@ const HELP = `Usage: npm run soak -- [options]
   --keep-alive N     milliseconds after which the HTTP servers close idle connections: 60000. With Node's own 5000 some requests
                      meet the end of their connection (docs/libraries.md)
   --stall N          milliseconds without a byte that are reported: 1000
+  --patience N       seconds in which nothing moves until an exchange counts as lost: 30
   --direct           the device connects with TCP, without a converter and steering: what stock Node does
   --capture DIR      the packets of both accesses, as the device sees them
   --verbose          a line for each fault and exchange
 `
+
+/** Beyond the patience with each exchange: clients close, the kernel closes, the session forgets. Seconds, on an idle machine. */
+const REST_MS = 180_000
 
 process.exitCode = await main()
 
@@ -43,6 +47,7 @@ async function main(): Promise<number> {
     options: {
       ...{ seconds: options, seed: options, libraries: options, faults: options, accesses: options, rules: options },
       ...{ parallel: options, sizes: options, rest: options, 'keep-alive': options, stall: options, capture: options },
+      patience: options,
       direct: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -59,8 +64,9 @@ async function main(): Promise<number> {
   const sizes = list(values.sizes, ['20000', '1000000', '5000000', '10000000']).map(Number)
   const rest = Math.min(Number(values.rest ?? 300), seconds / 3)
   const stall = Number(values.stall ?? 1_000)
+  const patience = Number(values.patience ?? 30)
   const isWrong =
-    [seconds, seed, parallel, rest, stall, ...sizes].some(number => !(number >= 0)) ||
+    [seconds, seed, parallel, rest, stall, patience, ...sizes].some(number => !(number >= 0)) ||
     libraries.some(name => !LIBRARY_NAMES.includes(name)) ||
     kinds.some(kind => !FAULTS.includes(kind as FaultKind)) ||
     !(rules in PRESETS)
@@ -69,19 +75,19 @@ async function main(): Promise<number> {
     return values.help ? 0 : 2
   }
 
-  console.log(`seed ${seed}, ${seconds} s, rules ${rules}: ${libraries.join(', ')}`)
+  console.log(`${new Date().toISOString()}: seed ${seed}, ${seconds} s, rules ${rules}: ${libraries.join(', ')}`)
   await using place = await openPlace(values['keep-alive'] ?? '60000', values.capture)
   const session: SessionOptions = {
     accesses: { '3gpp': 'cell', 'non-3gpp': 'wifi' },
     rules: rules as keyof typeof PRESETS,
     ...(values.direct ? { mptcp: 'off' } : { converters: place.converter }),
   }
-  const task: Task = { session, host: place.host, libraries, parallel, sizes, seed }
+  const task: Task = { session, host: place.host, libraries, parallel, sizes, seed, patience: patience * 1_000 }
   const ue = place.device(task)
   const summary = new Summary({ stall, verbose: values.verbose })
   const heard = hear(ue.stdout, summary)
-  await heard.ready
-  const begin = Date.now()
+  const { held: atStart } = await heard.ready
+  summary.start({ device: atStart, converter: heldBy(place.converterPid) })
 
   const over = new AbortController()
   const failing = kinds.length === 0 ? Promise.resolve() : fail(kinds as FaultKind[])
@@ -97,8 +103,8 @@ async function main(): Promise<number> {
     if (left <= 0) over.abort()
     if (left <= 0) await failing
     ue.stdin.write(left > 0 ? 'rest\n' : 'stop\n')
-    const held = await heard.held()
-    summary.held({ at: Date.now() - begin, device: held, converter: heldBy(place.converterPid) })
+    const device = await within(patience * 1_000 + REST_MS, heard.held())
+    summary.held({ device, converter: heldBy(place.converterPid) })
   }
   await failing
   summary.counters = await place.counters()
@@ -121,12 +127,23 @@ function hear(output: NodeJS.ReadableStream, summary: Summary) {
       waiting[line.event]?.(line)
     })
     .on('close', () => fail(new Error('the device has ended')))
-  const next = (event: Line['event']) => Promise.race([ended, new Promise<Line>(resolve => (waiting[event] = resolve))])
-  return { ready: next('ready'), held: async () => (await next('held')) as Held & Line }
+  type Of<Event> = Extract<Line, { event: Event }>
+  const next = <Event extends Line['event']>(event: Event) =>
+    Promise.race([ended, new Promise<Of<Event>>(resolve => (waiting[event] = resolve as (line: Line) => void))])
+  return { ready: next('ready'), held: () => next('held') }
 }
 
-/** Sockets only: what the converter opens once and keeps, as its epoll descriptors, is none. */
-function heldBy(pid: number): { sockets: number; rssBytes: number } {
+function heldBy(pid: number): OpenFiles & { rssBytes: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return { sockets: openSockets(pid), rssBytes: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024 }
+  return { ...openFiles(pid), rssBytes: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024 }
+}
+
+/** The device must come to rest: all exchanges end, or are given up. */
+async function within<T>(milliseconds: number, result: Promise<T>): Promise<T> {
+  const over = new AbortController()
+  const late = delay(milliseconds, undefined, { signal: over.signal }).then(() => {
+    throw new Error(`the device has not come to rest for ${milliseconds / 1_000} s`)
+  })
+  late.catch(() => {})
+  return Promise.race([result, late]).finally(() => over.abort())
 }

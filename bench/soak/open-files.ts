@@ -1,12 +1,19 @@
-/** How many sockets a process has open. */
+/** How many descriptors a process has open, and how many of them are sockets. */
 import { readdirSync, readlinkSync } from 'node:fs'
 
-export function openSockets(process: number | 'self'): number {
-  return readdirSync(`/proc/${process}/fd`).filter(fd => {
+export interface OpenFiles {
+  files: number
+  sockets: number
+}
+
+export function openFiles(process: number | 'self'): OpenFiles {
+  const folder = `/proc/${process}/fd`
+  const open = readdirSync(folder).flatMap(fd => {
     try {
-      return readlinkSync(`/proc/${process}/fd/${fd}`).startsWith('socket:')
+      return readlinkSync(`${folder}/${fd}`)
     } catch {
-      return false // the one that readdir had open
+      return [] // the one that readdir had open
     }
-  }).length
+  })
+  return { files: open.length, sockets: open.filter(what => what.startsWith('socket:')).length }
 }

@@ -1,12 +1,12 @@
 /** What a soak has found, as text; and whether it is good. */
 import type { Fault } from './faults.js'
+import type { OpenFiles } from './open-files.js'
 import type { Done, Held, Lost } from './tasks.js'
 
+/** What is held while nothing is under way. */
 interface Rest {
-  /** Milliseconds since the begin. */
-  at: number
   device: Held
-  converter: { sockets: number; rssBytes: number }
+  converter: OpenFiles & { rssBytes: number }
 }
 
 interface OfLibrary {
@@ -24,6 +24,8 @@ interface OfLibrary {
 const GIVEN_UP = 'ERR_CONVERT_TIMEOUT'
 /** What the device may hold more at the end than at its first rest, when every library has been used. */
 const HEAP_GROWTH = 30_000_000
+/** So many files and timers may be what libraries, or Node, keep for themselves. A leak of ours grows with the exchanges. */
+const OF_LIBRARIES = 3
 const MB = 1_000_000
 const NO_FAULT = 'no fault'
 
@@ -35,6 +37,7 @@ export class Summary {
   readonly #libraries = new Map<string, OfLibrary>()
   readonly #lost: Lost[] = []
   readonly #stalls: (Done & { during: string })[] = []
+  #start: Rest | undefined
   readonly #rests: Rest[] = []
   readonly #degraded = new Map<string, number>()
   readonly #began = Date.now()
@@ -82,12 +85,18 @@ export class Summary {
     this.#degraded.set(message, (this.#degraded.get(message) ?? 0) + 1)
   }
 
+  /** Before the first exchange. */
+  start(rest: Rest): void {
+    this.#start = rest
+  }
+
   held(rest: Rest): void {
     this.#rests.push(rest)
-    const { sockets, descriptors, waits, heapBytes, rssBytes } = rest.device
+    const { device, converter } = rest
     this.#line(
-      `at rest: ${sockets} sockets, addon ${descriptors}/${waits}, heap ${mb(heapBytes)}, resident ${mb(rssBytes)}; ` +
-        `converter: ${rest.converter.sockets} sockets, resident ${mb(rest.converter.rssBytes)}`,
+      `at rest: ${device.files} files, ${device.sockets} of them sockets, ${device.timers} timers, ` +
+        `heap ${mb(device.heapBytes)}, resident ${mb(device.rssBytes)}; ` +
+        `converter: ${converter.files} files, ${converter.sockets} of them sockets, resident ${mb(converter.rssBytes)}`,
     )
   }
 
@@ -99,9 +108,15 @@ export class Summary {
     const { device, converter } = last
     if (device.connections > 0) leaks.push(`${device.connections} connections are still the session's`)
     if (device.descriptors > 0) leaks.push(`${device.descriptors} descriptors of the addon`)
-    if (device.sockets > first.device.sockets) leaks.push(`${device.sockets - first.device.sockets} sockets`)
-    if (converter.sockets > first.converter.sockets)
-      leaks.push(`${converter.sockets - first.converter.sockets} sockets of the converter`)
+    if (device.waits > 0) leaks.push(`the addon waits for ${device.waits} descriptors`)
+    const grown = (what: string, now: number, before: number, most = 0) => {
+      if (now - before > most) leaks.push(`${now - before} ${what} more than at the first rest`)
+    }
+    grown('sockets', device.sockets, first.device.sockets)
+    grown('files', device.files, first.device.files, OF_LIBRARIES)
+    grown('timers', device.timers, first.device.timers, OF_LIBRARIES)
+    grown('sockets of the converter', converter.sockets, first.converter.sockets)
+    grown('files of the converter', converter.files, first.converter.files, OF_LIBRARIES)
     if (device.heapBytes - first.device.heapBytes > HEAP_GROWTH)
       leaks.push(`${mb(device.heapBytes - first.device.heapBytes)} of memory`)
     return leaks
@@ -129,10 +144,42 @@ export class Summary {
       `carried: ${(bytes / MB).toFixed(0)} MB, lost: ${this.#lost.length} exchanges`,
       `stalls of ${this.#stall} ms and more: ${this.#stalls.length}${worst ? `; worst: ${worst.library} ${worst.what} ${worst.gapMs} ms, ${worst.during}` : ''}`,
       `left open: ${leaks.length === 0 ? 'nothing' : leaks.join(', ')}`,
+      '',
+      ...this.#heldTable(),
+      '',
       ...[...this.#degraded].map(([message, count]) => `degraded, ${count} times: ${message}`),
       ...Object.entries(this.counters).map(([host, of]) => `MPTCP counters of the ${host}: ${JSON.stringify(of)}`),
       this.isGood ? 'good' : 'NOT GOOD',
     ].join('\n')
+  }
+
+  /** Memory, descriptors and timers: whether they grow shows in hours. */
+  #heldTable(): string[] {
+    const columns = {
+      start: this.#start,
+      first: this.#rests[0],
+      middle: this.#rests.at((this.#rests.length - 1) / 2),
+      last: this.#rests.at(-1),
+    }
+    const row = (title: string, of: (rest: Rest) => number | string) =>
+      title.padEnd(24) +
+      Object.values(columns)
+        .map(rest => String(rest ? of(rest) : '?').padStart(10))
+        .join('')
+    return [
+      `held at rest (${this.#rests.length})`.padEnd(24) +
+        Object.keys(columns)
+          .map(name => name.padStart(10))
+          .join(''),
+      row('open files', ({ device }) => device.files),
+      row('sockets', ({ device }) => device.sockets),
+      row('timers', ({ device }) => device.timers),
+      row('heap', ({ device }) => mb(device.heapBytes)),
+      row('resident', ({ device }) => mb(device.rssBytes)),
+      row('converter: open files', ({ converter }) => converter.files),
+      row('converter: sockets', ({ converter }) => converter.sockets),
+      row('converter: resident', ({ converter }) => mb(converter.rssBytes)),
+    ]
   }
 
   #of(library: string): OfLibrary {

@@ -10,14 +10,20 @@ export interface Task {
   /** Bytes of an exchange: one of these. */
   sizes: number[]
   seed: number
+  /** An exchange in which nothing moves for this many milliseconds is lost. */
+  patience: number
 }
 
 /** What the device holds while no connection is open. */
 export interface Held {
-  /** Of the process, those that the addon owns, and those for which it waits. */
+  /** Open descriptors of the process, and how many of them are sockets. */
+  files: number
   sockets: number
+  /** Descriptors that the addon owns, and those for which it waits. */
   descriptors: number
   waits: number
+  /** Timers of the main thread that keep it running. */
+  timers: number
   /** That the session still has. */
   connections: number
   heapBytes: number
@@ -49,7 +55,7 @@ export interface Lost {
 }
 
 export type Line =
-  | { event: 'ready'; level: unknown }
+  | { event: 'ready'; level: unknown; held: Held }
   | ({ event: 'done' } & Done)
   | ({ event: 'lost' } & Lost)
   | ({ event: 'held' } & Held)

@@ -6,13 +6,11 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { seeded } from '../../test/support/random.js'
 import { MaPduSession, native } from '../shipped.js'
-import type { Receipt } from './content.js'
+import { hashOf, type Receipt } from './content.js'
 import { type Client, type Exchange, LIBRARIES, type Place, stream } from './libraries.js'
-import { openSockets } from './open-files.js'
+import { openFiles } from './open-files.js'
 import type { Held, Line, Task } from './tasks.js'
 
-/** Nothing came or went for so long, although one access was there: it would never end. */
-const STUCK_MS = 30_000
 /** A client is closed after this many exchanges, and another one made. */
 const LIFE = 12
 /** How long a library may take to close, and then the kernel. */
@@ -26,12 +24,12 @@ const session = new MaPduSession(task.session)
 session.on('degraded', event => say({ event: 'degraded', message: `${event.what}: ${event.message}` }))
 session.on('problem', ({ message }) => say({ event: 'degraded', message }))
 const level = await session.ready
-const place: Place = { session, host: task.host }
+const place: Place = { session, host: task.host, patience: task.patience }
 let seeds = task.seed * 1_000_000
 
+say({ event: 'ready', level, held: await held() })
 let rest = new AbortController()
 let working = work()
-say({ event: 'ready', level })
 
 createInterface(process.stdin).on('line', async command => {
   rest.abort()
@@ -52,14 +50,15 @@ async function work(): Promise<void> {
 async function use(library: string, random: () => number, resting: AbortSignal): Promise<void> {
   while (!resting.aborted) {
     if (library === 'stream') {
-      await exchange(library, 'both', random, async up => worst(await stream(place, up, { ...up, ...next(random) })))
+      await exchange(library, 'both', random, async up => bothWays(up, { ...up, ...next(random) }))
       continue
     }
     let client: Client | undefined
+    const began = Date.now()
     try {
       client = await LIBRARIES[library]!(place)
     } catch (error) {
-      say({ event: 'lost', library, what: 'connect', at: Date.now(), ms: 0, ...described(error) })
+      say({ event: 'lost', library, what: 'connect', at: Date.now(), ms: Date.now() - began, ...described(error) })
       await delay(500)
       continue
     }
@@ -97,7 +96,7 @@ async function exchange(
   const progress = () => {
     pieces++
     clearTimeout(timer)
-    timer = setTimeout(() => stuck.abort(new Stuck(session.stats().connections)), STUCK_MS)
+    timer = setTimeout(() => stuck.abort(new Stuck(session.stats().connections)), task.patience)
   }
   progress()
   const end = () => ({ library, what, bytes: content.bytes, at: Date.now(), ms: Date.now() - began })
@@ -106,13 +105,9 @@ async function exchange(
       stuck.signal.addEventListener('abort', () => setTimeout(() => reject(stuck.signal.reason), 1_000)),
     )
     aborted.catch(() => {})
-    const { bytes, gapMs, gapEndedAt } = await Promise.race([
-      carry({ ...content, signal: stuck.signal, progress }),
-      aborted,
-    ])
-    if (what !== 'both' && bytes !== content.bytes)
-      throw Object.assign(new Error(`${bytes} bytes arrived`), { code: 'WRONG_BYTES' })
-    say({ event: 'done', ...end(), gapMs, gapEndedAt })
+    const receipt = await Promise.race([carry({ ...content, signal: stuck.signal, progress }), aborted])
+    if (what !== 'both') compare(receipt, content)
+    say({ event: 'done', ...end(), bytes: receipt.bytes, gapMs: receipt.gapMs, gapEndedAt: receipt.gapEndedAt })
     return true
   } catch (error) {
     const cause = stuck.signal.aborted ? stuck.signal.reason : error
@@ -127,7 +122,7 @@ class Stuck extends Error {
   readonly code = 'STUCK'
 
   constructor(connections: readonly object[]) {
-    super(`nothing moved for ${STUCK_MS} ms`)
+    super(`nothing moved for ${task.patience} ms`)
     this.stack = JSON.stringify(connections, (name, value) => (name === 'socket' ? undefined : value))
   }
 }
@@ -141,18 +136,29 @@ function described(error: unknown) {
   }
 }
 
-/** Of several receipts, with the longest gap of all. */
-function worst(receipts: Receipt[]): Receipt {
-  const [first] = receipts.toSorted((a, b) => b.gapMs - a.gapMs)
-  return { ...first!, bytes: receipts.reduce((sum, { bytes }) => sum + bytes, 0) }
+/** A stream of the session itself. @returns the bytes of both ways, and the longer gap of the two */
+async function bothWays(up: Exchange, down: Exchange): Promise<Receipt> {
+  const [sent, received] = await stream(place, up, down)
+  compare(sent, up)
+  compare(received, down)
+  return { ...(sent.gapMs > received.gapMs ? sent : received), bytes: sent.bytes + received.bytes }
+}
+
+/** Throws if the end that received has not all that was sent, and nothing else. */
+function compare({ bytes, sha256 }: Receipt, content: { seed: number; bytes: number }): void {
+  if (bytes === content.bytes && sha256 === hashOf(content.seed, content.bytes)) return
+  throw Object.assign(new Error(`${bytes} of ${content.bytes} bytes arrived, with the hash ${sha256}`), {
+    code: 'WRONG_BYTES',
+  })
 }
 
 /** What the process holds once everything is closed. */
 async function held(): Promise<Held> {
   const { gc } = globalThis as { gc?: () => void }
   const count = () => ({
-    sockets: openSockets('self'),
+    ...openFiles('self'),
     ...native().counts(),
+    timers: process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length,
     connections: session.stats().connections.length,
   })
   let now = count()
