@@ -123,7 +123,7 @@ export class IncomingSession {
     socket.on('close', () => this.#closedOne())
     socket.on('data', this.#read)
     socket.on('end', this.#endedEarly)
-    relay(this.#remote, socket, bytes => {
+    relay(this.#remote, socket, this.#admission?.turns, bytes => {
       info.bytes.fromRemote += bytes
     })
   }
@@ -160,7 +160,7 @@ export class IncomingSession {
       info.bytes.fromClient += rest.length
       remote.write(rest)
     }
-    relay(client, remote, bytes => {
+    relay(client, remote, this.#admission?.turns, bytes => {
       info.bytes.fromClient += bytes
     })
     for (const side of [client, remote]) side.setTimeout(this.#host.settings.idleTimeout, () => this.abort())

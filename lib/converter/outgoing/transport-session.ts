@@ -168,7 +168,7 @@ export class TransportSession {
       info.bytes.fromClient += request.rest.length
       server.write(request.rest)
     }
-    relay(client, server, bytes => (info.bytes.fromClient += bytes))
+    relay(client, server, this.#admission?.turns, bytes => (info.bytes.fromClient += bytes))
     this.#whenWritable(() => {
       clearTimeout(this.#timer)
       client.write(answer)
@@ -176,7 +176,7 @@ export class TransportSession {
       if (info.protocol === 'mptcp' && !isMptcp(client)) info.protocol = 'tcp'
       info.times.answered = this.#elapsed()
       this.#admission?.settle()
-      relay(server, client, bytes => (info.bytes.fromServer += bytes))
+      relay(server, client, this.#admission?.turns, bytes => (info.bytes.fromServer += bytes))
       // What is relayed passes through both sockets: while both are open, the silence of one is the connection's.
       for (const side of [client, server]) side.setTimeout(this.#host.settings.idleTimeout, () => this.abort())
       this.#host.established(info)

@@ -1,9 +1,11 @@
 /** What each client uses of the converter, and what it may still use. RFC 8803 §6.2.5, §9.3. `now` is an argument. */
 
 import type { ClientLimits } from '../options/settings.js'
+import { ClientTurns } from './turns.js'
 
 interface Held {
   connections: number
+  turns: ClientTurns
   pending: number
   /** The second in which `errors` were counted. */
   second: number
@@ -16,6 +18,8 @@ export interface Admission {
   settle(): void
   /** The connection is over. */
   close(): void
+  /** For what it relays. */
+  readonly turns: ClientTurns
 }
 
 /** What one process of a converter holds of a client: connections, and those of them that have not been answered. */
@@ -76,7 +80,7 @@ export class Clients {
       this.#hasChanged(client)
       if (held.connections === 0 && held.errors === 0) this.#held.delete(client)
     }
-    return { settle, close }
+    return { settle, close, turns: held.turns }
   }
 
   /**
@@ -136,7 +140,10 @@ export class Clients {
   }
 
   #of(client: string): Held {
-    const held = this.#held.get(client) ?? { connections: 0, pending: 0, second: 0, errors: 0 }
+    const held = this.#held.get(client) ?? {
+      ...{ connections: 0, pending: 0, second: 0, errors: 0 },
+      turns: new ClientTurns(),
+    }
     this.#held.set(client, held)
     return held
   }

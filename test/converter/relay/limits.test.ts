@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Admission, Clients } from '../../../lib/converter/relay/clients.js'
 import { hex } from '../../support/hex.js'
-import { connectTlv, echo, message, rig, until } from '../rig.js'
+import { connectTlv, echo, message, rig, serve, until } from '../rig.js'
 
 test('error replies to a client are limited; beyond that it is reset', async () => {
   let now = 1_000_000
@@ -88,3 +88,28 @@ test('clients without connections are forgotten', () => {
   holder.close()
   expect(clients.size).toBe(0)
 })
+
+test('of a client with 60 endless streams, another client’s single one takes more than its share', async () => {
+  const { port } = await serve(socket => {
+    const more = () => {
+      while (!socket.destroyed && socket.write(PIECE));
+    }
+    socket.on('drain', more).on('error', () => {})
+    more()
+  })
+  const { client } = await rig()
+  const streams = Array.from({ length: 60 }, () => client(message(connectTlv(port))))
+  streams.push(client(message(connectTlv(port)), '127.0.0.2'))
+  const received = streams.map(({ socket }, number) => {
+    socket.removeAllListeners('data').on('data', chunk => (received[number]! += chunk.length))
+    return 0
+  })
+  await until(() => received.every(bytes => bytes > 1e6))
+  const before = [...received]
+  await until(() => received.at(-1)! - before.at(-1)! > 1e7)
+  const share = received.map((bytes, number) => bytes - before[number]!)
+  const median = share.slice(0, -1).sort((a, b) => a - b)[30]!
+  expect(share.at(-1)! / median).toBeGreaterThan(1.5)
+}, 60_000)
+
+const PIECE = Buffer.alloc(65_536)
