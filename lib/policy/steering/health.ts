@@ -3,11 +3,12 @@
  */
 
 import type { AccessType } from '../rules/rule.js'
-import { otherAccess } from './accesses.js'
+import { currentRtt, otherAccess } from './accesses.js'
 import { quietIn } from './reception.js'
 import { awaitsAnswer, mayBeAsked } from './reinjection.js'
 import type { AccessState, SubflowState } from './snapshot.js'
 
+type RoundTrips = Parameters<typeof currentRtt>[0]
 type ByAccess<T> = Readonly<Record<AccessType, T>>
 
 /** The state of the interface. */
@@ -112,8 +113,16 @@ function patienceMs({ rttMs }: SubflowState): number {
 }
 
 /** Whether its access was lost since it was created and nothing was received on it since, or it is silent itself. */
-export function isLost(subflow: SubflowState, access: Pick<AccessState, 'lostAt'>, now: number): boolean {
-  return isLeftBehind(subflow, access) || isSilent(subflow, now)
+export function isLost(subflow: SubflowState, access: Pick<AccessState, 'lostAt'> & RoundTrips, now: number): boolean {
+  return isLeftBehind(subflow, access) || (isSilent(subflow, now) && !mayBeQueued(subflow, access, now))
+}
+
+/**
+ * Whether what was sent may only wait in a queue that other connections have filled: a connection that was at rest has measured its
+ * round trip before that.
+ */
+function mayBeQueued({ progressAt }: SubflowState, access: RoundTrips, now: number): boolean {
+  return now - progressAt <= SILENT_ROUND_TRIPS * (currentRtt(access, now) ?? 0)
 }
 
 /** Whether its access or address was lost, and nothing shows that it has survived. */

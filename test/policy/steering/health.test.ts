@@ -36,6 +36,14 @@ const subflow = (changes: Partial<SubflowState>): SubflowState => ({
   ...changes,
 })
 
+const NEVER = Number.NEGATIVE_INFINITY
+const UNMEASURED = {
+  rttMs: undefined as number | undefined,
+  rttAt: NEVER,
+  receiveRttMs: undefined as number | undefined,
+  receiveRttAt: NEVER,
+}
+
 describe('silence of a subflow', () => {
   test.each<[string, Partial<SubflowState>, now: number, boolean]>([
     ['a hundred milliseconds without an acknowledgement', {}, 1100, false],
@@ -94,10 +102,22 @@ describe('a subflow is lost', () => {
       false,
     ],
     ['silent on a working access', { createdAt: 900, progressAt: 940 }, 800, true],
-  ])('%s', (_name, changes, lostAt, lost) => expect(isLost(subflow(changes), { lostAt }, 1050)).toBe(lost))
-})
+  ])('%s', (_name, changes, lostAt, lost) =>
+    expect(isLost(subflow(changes), { ...UNMEASURED, lostAt }, 1050)).toBe(lost),
+  )
 
-const NEVER = Number.NEGATIVE_INFINITY
+  // Its own round trip is 20 ms: it was at rest while others filled the queue.
+  test.each<[string, Partial<typeof UNMEASURED>, silentMs: number, boolean]>([
+    ['what others send waits 120 ms', { rttMs: 120, rttAt: 1000 }, 350, false],
+    ['and has been answered long ago', { rttMs: 120, rttAt: 1000 }, 370, true],
+    ['what others receive waits 120 ms', { receiveRttMs: 120, receiveRttAt: 1000 }, 350, false],
+    ['what others have received earlier', { receiveRttMs: 120, receiveRttAt: 1000 - 2_000 }, 350, true],
+  ])('silent on a working access: %s', (_name, measured, silentMs, lost) => {
+    const at = 1050
+    const silent = subflow({ rttMs: 20, createdAt: 0, progressAt: at - silentMs })
+    expect(isLost(silent, { ...UNMEASURED, ...measured, lostAt: NEVER }, at)).toBe(lost)
+  })
+})
 
 describe('silence of an access', () => {
   const silent = subflow({ progressAt: 1000, receivedAt: 1000 })
