@@ -129,7 +129,10 @@ export async function transfer(
 async function one(sending: Sending, directions: Directions, open: Open, stop: AbortSignal): Promise<StreamFigures> {
   const opening: Opening = {}
   for (const direction of directionsOf(directions)) opening[direction] = sending
-  const stream = new Stream(await open(), opening)
+  const socket = await open()
+  // As http and ws do: otherwise Nagle's algorithm holds a message back until the one before is acknowledged.
+  socket.setNoDelay(sending.kind === 'paced')
+  const stream = new Stream(socket, opening)
   await stream.run(stop)
   return stream.finish()
 }

@@ -38,6 +38,8 @@ const CALM_MS = { full: 1500, quick: 500 }
 const WATCH_MS = { full: 1500, quick: 800 }
 /** A message that is due every 3 s is not written until 1.5 s after the loss. */
 const IDLE_MS = 2000
+/** The least: what waits for a message alone is found by this probe, and its period is what a device pays for. */
+const IDLE_PROBE_MS = 1000
 /** A connection begun over the standby, for comparison: as long as the standby is watched after a handover. */
 const ALONE: Way = { interface: 'cell' }
 
@@ -53,6 +55,16 @@ const LIMITS: Record<Lost, { atMost: number; reason: string }> = {
 }
 /** Nothing is in flight: less than with a bulk flow. */
 const SPARSE_CARRIER_MS = 20 + RTT_MS
+/** The news of the loss needs half an RTT, what was lost another half, and the loss comes at any time between two messages. */
+const SPARSE_DOWN_MS = 20 + RTT_MS + 25
+/** It waits for one RTT more, in which the peer is asked what of the upload has arrived. */
+const BULK_DOWN_BESIDE_UP_MS = 30 + 2 * RTT_MS
+
+function limit({ fault, flow, column }: Pick<Trial, 'fault' | 'flow' | 'column'>): number {
+  if (fault === 'blackhole') return LIMITS.blackhole.atMost
+  if (flow === 'bulk') return column === 'down, both at once' ? BULK_DOWN_BESIDE_UP_MS : LIMITS[fault].atMost
+  return flow === 'sparse' && column.startsWith('down') ? SPARSE_DOWN_MS : SPARSE_CARRIER_MS
+}
 
 interface Case {
   fault: Lost
@@ -77,7 +89,7 @@ export const handover: LabMeasure<SteeringSite> = {
         for (const { name, way, blockMs } of CONTENDERS.filter(contender => contender.has(flow, directions))) {
           progress(`round ${round + 1} of ${rounds}: ${FAULTS[fault]}, ${flow}, ${directions}, ${name}`)
           const found = await loss(site, {
-            way,
+            way: 'rules' in way && flow === 'idle' ? { ...way, idleProbe: IDLE_PROBE_MS } : way,
             flow: TRAFFIC[flow](directions)[0]!,
             fault,
             blockMs,
@@ -137,8 +149,8 @@ export const handover: LabMeasure<SteeringSite> = {
             const found = of(column, name, fault, flow)
             if (found.length === 0) return []
             const measured = summary(found.map(costOf))
-            const { reason, atMost } = LIMITS[fault]
-            const most = fault !== 'blackhole' && flow !== 'bulk' ? SPARSE_CARRIER_MS : atMost
+            const { reason } = LIMITS[fault]
+            const most = limit({ fault, flow, column })
             const what = `${flow === 'idle' ? 'Delay' : 'Gap'}, ms: ${FAULTS[fault]}, ${flow}, ${column}${blockMs > 0 ? ', app blocked' : ''}`
             return [{ what, ratio: 'atsss', measured, atMost: most, met: measured.median <= most, reason }]
           }),

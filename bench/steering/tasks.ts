@@ -2,7 +2,7 @@
 import type { RulesInput } from '../../lib/index.js'
 
 /** Which way a connection goes: steered by a session under rules, or by itself, begun over one interface. */
-export type Way = { rules: Exclude<RulesInput, Uint8Array> } | { interface: string }
+export type Way = { rules: Exclude<RulesInput, Uint8Array>; idleProbe?: number } | { interface: string }
 
 /** Up: from the UE to the server. */
 export type Direction = 'up' | 'down'

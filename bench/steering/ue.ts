@@ -46,7 +46,7 @@ async function opener({ place, way }: Task): Promise<Open> {
   const { address: host, port, converter: converters, accesses } = place
   if ('interface' in way)
     return () => connected(connect({ host, port, converters, interface: way.interface, mptcp: 'require' }))
-  const session = new MaPduSession({ accesses, converters, rules: way.rules })
+  const session = new MaPduSession({ accesses, converters, ...way })
   session.on('degraded', ({ message }) => fail(new Error(message)))
   await session.ready
   await new Promise<void>(resolve => {

@@ -133,6 +133,7 @@ function request(
     return localId === undefined ? manager.destroySubflow(name) : destroyAndWithdraw(manager, name, localId)
   }
   connection.setBackup(action.subflow, action.backup, now())
+  if (connection.postpones(action, now())) return undefined
   return manager.setBackup({ ...name, backup: action.backup })
 }
 

@@ -97,6 +97,10 @@ export class SteeredConnection {
   /** Joins that were given up: unlike those that fail, they are tried again at once. */
   readonly #unanswered: Record<AccessType, number> = { '3gpp': 0, 'non-3gpp': 0 }
   readonly #unjoinedSince: Partial<Record<AccessType, number>> = {}
+  /** When one of its subflows last ended. */
+  #lostOneAt = Number.NEGATIVE_INFINITY
+  /** The standby that took over, which the peer still takes for a backup, and when to request otherwise. */
+  #promotion: { subflow: number; at: number } | undefined
   /** When the peer was last sent the end of the first subflow, and how often. */
   #withdrawn = { at: Number.NEGATIVE_INFINITY, times: 0 }
 
@@ -270,6 +274,7 @@ export class SteeredConnection {
       this.#subflows.delete(id)
       this.#refusals.delete(id)
       const { access, state } = subflow
+      if (state === 'established') this.#lostOneAt = now
       subflow.state = 'closed'
       if (access) this.#judge(access, state, subflow, now, random)
     }
@@ -384,13 +389,39 @@ export class SteeredConnection {
 
   setBackup(id: number, backup: boolean, now: number): void {
     const subflow = this.#subflows.get(id)
-    if (subflow) {
+    if (subflow && subflow.backup !== backup) {
       const others = [...this.#subflows.values()].filter(other => other !== subflow)
       subflow.backup = backup
       subflow.flaggedAt = now
       subflow.dueAt = backup ? Number.POSITIVE_INFINITY : dueAfterHandover(subflow, others, now)
     }
     this.markActive()
+  }
+
+  /**
+   * A standby that is the only subflow left carries the traffic as it is. If the peer learned at once that it is none any more, it
+   * might fill the standby's first window with new data, before what it has to send again: it handles MP_PRIO at once, and
+   * REMOVE_ADDR a little later.
+   *
+   * @returns whether the change is to be requested later, and `takePromotion` gives it then
+   */
+  postpones({ subflow: id, backup }: { subflow: number; backup: boolean }, now: number): boolean {
+    if (this.#promotion?.subflow === id) this.#promotion = undefined
+    const subflow = this.#subflows.get(id)
+    if (backup || !subflow || this.subflows.some(other => other.id !== id && other.state === 'established'))
+      return false
+    const at = this.#lostOneAt + TAKE_OVER.roundTrips * subflow.rttMs + TAKE_OVER.ms
+    if (now >= at) return false
+    this.#promotion = { subflow: id, at }
+    return true
+  }
+
+  /** @returns the subflow of which to request now that it is no backup any more */
+  takePromotion(now: number): number | undefined {
+    if (!this.#promotion || now < this.#promotion.at) return undefined
+    const { subflow } = this.#promotion
+    this.#promotion = undefined
+    return subflow
   }
 
   /** The peer has been asked over this subflow what has arrived. */
@@ -414,6 +445,7 @@ export class SteeredConnection {
   destroyed(id: number, now: number): void {
     const subflow = this.#subflows.get(id)
     if (subflow?.access && subflow.state === 'joining') this.#unanswered[subflow.access]++
+    if (subflow?.state === 'established') this.#lostOneAt = now
     if (subflow) subflow.state = 'closed'
     if (subflow) this.announcements.forget(subflow.name.local.address)
     if (subflow?.localId === 0) this.#withdrawn = { at: now, times: 1 }
@@ -455,7 +487,12 @@ export class SteeredConnection {
 
   get #isSettled(): boolean {
     const joining = this.subflows.some(({ state }) => state === 'joining')
-    return !joining && this.#refusals.size === 0 && BOTH.every(access => this.retries[access].failures === 0)
+    return (
+      !joining &&
+      !this.#promotion &&
+      this.#refusals.size === 0 &&
+      BOTH.every(access => this.retries[access].failures === 0)
+    )
   }
 
   #begin(
@@ -602,6 +639,9 @@ function keyOf({ address, port }: AddressPort): string {
 }
 
 const NONE: readonly SteeredSubflow[] = []
+
+/** Two round trips: for asking what has arrived, for the news of the loss, and for what the peer then sends; and what a busy peer needs. */
+const TAKE_OVER = { roundTrips: 2, ms: 100 }
 
 const REPORTED = Number.POSITIVE_INFINITY
 

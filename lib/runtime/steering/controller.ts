@@ -478,6 +478,8 @@ export class Controller {
       connection.steeredWhy = action.why
       act(action)
     }
+    const promoted = connection.takePromotion(now)
+    if (promoted !== undefined) act({ do: 'set-backup', subflow: promoted, backup: false, why: wish.why })
   }
 
   /** Subflows that the rule wants are asked for, and do not come: other packets may get through. */

@@ -79,7 +79,7 @@ describe('the bytes of a rule are divided', () => {
     const connections = [5, 6].map(fd => one.connect(fd))
     await send(one, connections, 10_000, 20)
     one.links({ 'non-3gpp': false })
-    await one.pass(100)
+    await one.pass(300)
     expect(connections.map(connection => usable(one, connection))).toEqual([['3gpp'], ['3gpp']])
     await send(one, connections, 10_000, 20)
     one.links({})

@@ -101,6 +101,11 @@ describe('a download', () => {
     await world.wait(40)
     expect(changes(world)).toEqual(['non-3gpp false'])
     expect(destroyedPorts(world)).toContain(carrying)
+    await world.wait(160, {
+      each: () => {
+        for (const subflow of connection.subflows) world.receive(subflow)
+      },
+    })
     expect(world.of('set-backup')).toMatchObject([
       { backup: false, local: { port: portOver(connection, LOCAL['3gpp']) } },
     ])
@@ -153,6 +158,7 @@ describe('idle connections', () => {
     await world.wait(900, { period: 50 })
     expect(changes(world)).toEqual(['non-3gpp false'])
     expect(destroyedPorts(world)).toEqual(expect.arrayContaining(carrying))
+    await world.wait(300, { period: 50 })
     const moved = world.of('set-backup').filter(({ backup }) => !backup)
     expect(new Set(moved.map(({ token }) => token))).toEqual(new Set(connections.map(({ token }) => token)))
     await world.wait(5000, { period: 250 })

@@ -26,12 +26,14 @@ describe('active-standby', () => {
     expect(world.calls).toHaveLength(1)
   })
 
-  test('a lost link: the lost subflow is ended, and the standby made active', async () => {
+  test('a lost link: the lost subflow is ended, and the standby made active once the peer has sent again what was lost', async () => {
     const world = new World()
     world.connect(5)
     await world.pass(100)
     world.links({ 'non-3gpp': false })
-    await world.settled()
+    await world.pass(90)
+    expect(world.calls.slice(1).map(({ call }) => call)).toEqual(['destroy', 'remove'])
+    await world.pass(100)
     expect(world.calls.slice(1).map(({ call }) => call)).toEqual(['destroy', 'remove', 'set-backup'])
     expect(world.of('set-backup')[0]).toMatchObject({ backup: false, local: { address: LOCAL['3gpp'] } })
     expect(world.of('destroy')[0]).toMatchObject({ local: { address: LOCAL['non-3gpp'] }, remote: REMOTE })
@@ -39,6 +41,17 @@ describe('active-standby', () => {
     await world.settled()
     expect(world.of('create').at(-1)).toMatchObject({ local: { address: LOCAL['non-3gpp'] }, backup: false })
     expect(world.of('set-backup').at(-1)).toMatchObject({ backup: true })
+  })
+
+  test('a standby that took over, and is one again before it was made active: nothing is requested', async () => {
+    const world = new World()
+    world.connect(5)
+    await world.pass(100)
+    world.links({ 'non-3gpp': false })
+    await world.pass(50)
+    world.links({})
+    await world.pass(1000)
+    expect(world.of('set-backup').filter(({ backup }) => !backup)).toEqual([])
   })
 
   test('a lost link while much is on its way: the peer is asked over the standby, and answers', async () => {
@@ -53,6 +66,7 @@ describe('active-standby', () => {
     cell.sample.lastAckRecv = 1
     await world.pass(2, 2)
     expect(world.of('destroy')).toHaveLength(1)
+    await world.pass(200)
     expect(world.of('set-backup')).toHaveLength(1)
   })
 
@@ -228,7 +242,7 @@ describe('what the kernel refuses', () => {
     await world.pass(100)
     world.refuses['set-backup'] = 'EINVAL'
     world.links({ 'non-3gpp': false })
-    await world.pass(150)
+    await world.pass(300)
     expect(world.of('set-backup').length).toBeGreaterThan(1)
     expect(world.errors()).toEqual([])
     delete world.refuses['set-backup']
@@ -754,7 +768,7 @@ describe('when the way to the path manager is lost for a while', () => {
     expect(world.calls).toHaveLength(before)
     expect(world.errors()).toEqual([])
     world.reach(true)
-    await world.settled()
+    await world.pass(300)
     expect(world.calls.slice(before).map(({ call }) => call)).toEqual(expect.arrayContaining(['set-backup', 'destroy']))
   })
 
