@@ -66,7 +66,7 @@ export class Summary {
     const stalled = { ...done, during: this.#during(done.gapEndedAt - done.gapMs, done.gapEndedAt) }
     this.#stalls.push(stalled)
     this.#line(
-      `stall: ${done.library} ${done.what} of ${done.bytes} bytes: ${done.gapMs} ms, until ${this.#time(done.gapEndedAt)}; ${stalled.during}`,
+      `stall: ${done.library} ${done.what} of ${done.bytes} bytes: ${done.gapMs} ms${ofPause(done)}, until ${this.#time(done.gapEndedAt)}; ${stalled.during}`,
     )
   }
 
@@ -142,7 +142,7 @@ export class Summary {
       '',
       `faults: ${this.#faults.length} (${[...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ')})`,
       `carried: ${(bytes / MB).toFixed(0)} MB, lost: ${this.#lost.length} exchanges`,
-      `stalls of ${this.#stall} ms and more: ${this.#stalls.length}${worst ? `; worst: ${worst.library} ${worst.what} ${worst.gapMs} ms, ${worst.during}` : ''}`,
+      `stalls of ${this.#stall} ms and more: ${this.#stalls.length}${worst ? `; worst: ${worst.library} ${worst.what} ${worst.gapMs} ms${ofPause(worst)}, ${worst.during}` : ''}`,
       `left open: ${leaks.length === 0 ? 'nothing' : leaks.join(', ')}`,
       '',
       ...this.#heldTable(),
@@ -212,5 +212,7 @@ export class Summary {
   }
 }
 
+const ofPause = ({ pausedMs }: Done) =>
+  pausedMs > 0 ? ` (for ${pausedMs} ms of it the device's process did not run)` : ''
 const relative = (ms: number) => `${ms >= 0 ? '+' : '−'}${Math.abs(Math.round(ms))} ms`
 const mb = (bytes: number) => `${(bytes / MB).toFixed(1)} MB`

@@ -40,6 +40,8 @@ export interface Done {
   /** The longest time without a byte at the end that received, and when it ended. */
   gapMs: number
   gapEndedAt: number
+  /** How long of it the device's process itself did not run. */
+  pausedMs: number
 }
 
 export interface Lost {

@@ -9,6 +9,7 @@ import { MaPduSession, native } from '../shipped.js'
 import { hashOf, type Receipt } from './content.js'
 import { type Client, type Exchange, LIBRARIES, type Place, stream } from './libraries.js'
 import { openFiles } from './open-files.js'
+import { Pauses } from './pauses.js'
 import type { Held, Line, Task } from './tasks.js'
 
 /** A client is closed after this many exchanges, and another one made. */
@@ -20,6 +21,7 @@ const SETTLE_MS = 20_000
 const task = JSON.parse(process.argv[2]!) as Task
 const say = (line: Line) => void process.stdout.write(`${JSON.stringify(line)}\n`)
 
+const pauses = new Pauses()
 const session = new MaPduSession(task.session)
 session.on('degraded', event => say({ event: 'degraded', message: `${event.what}: ${event.message}` }))
 session.on('problem', ({ message }) => say({ event: 'degraded', message }))
@@ -107,7 +109,9 @@ async function exchange(
     aborted.catch(() => {})
     const receipt = await Promise.race([carry({ ...content, signal: stuck.signal, progress }), aborted])
     if (what !== 'both') compare(receipt, content)
-    say({ event: 'done', ...end(), bytes: receipt.bytes, gapMs: receipt.gapMs, gapEndedAt: receipt.gapEndedAt })
+    const { bytes, gapMs, gapEndedAt } = receipt
+    const pausedMs = pauses.between(gapEndedAt - gapMs, gapEndedAt)
+    say({ event: 'done', ...end(), bytes, gapMs, gapEndedAt, pausedMs })
     return true
   } catch (error) {
     const cause = stuck.signal.aborted ? stuck.signal.reason : error

@@ -3,11 +3,13 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -66,6 +68,19 @@ async function watcher(path: string) {
   }
   return { socket, next, ask }
 }
+
+/** Only root can give a folder away, or make a link in it to one. */
+const OF_ANOTHER_USER: Record<string, (path: string) => void> =
+  process.getuid?.() === 0
+    ? {
+        "another user's": path => chownSync(path, 65_534, 65_534),
+        "a link to another user's": path => {
+          renameSync(path, `${path}-elsewhere`)
+          chownSync(`${path}-elsewhere`, 65_534, 65_534)
+          symlinkSync(`${path}-elsewhere`, path)
+        },
+      }
+    : {}
 
 describe('watching a session', () => {
   test('not unless asked for', () => {
@@ -259,23 +274,25 @@ describe('watching a session', () => {
     await expect.poll(async () => (await watcher(path)).next('hello')).toMatchObject({ type: 'hello' })
   })
 
-  test('a folder that is open to others is not used', async () => {
-    const before = process.env.XDG_RUNTIME_DIR
-    process.env.XDG_RUNTIME_DIR = folder
-    try {
-      const first = sessionWith(true)
-      expect(await first.watching).toMatch(/atsss\/\d+(-\d+)?\.sock$/)
-      first.close()
-      chmodSync(join(folder, 'atsss'), 0o777)
-      const second = sessionWith(true)
-      const degraded = new Promise(resolve => second.once('degraded', resolve))
-      await expect(second.watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH' })
-      expect(await degraded).toMatchObject({ what: 'watch', message: /this user's alone/ })
-    } finally {
-      if (before === undefined) delete process.env.XDG_RUNTIME_DIR
-      else process.env.XDG_RUNTIME_DIR = before
-    }
-  })
+  const away = { 'open to others': (path: string) => chmodSync(path, 0o777), ...OF_ANOTHER_USER }
+  for (const [what, spoil] of Object.entries(away))
+    test(`a folder that is ${what} is not used`, async () => {
+      const before = process.env.XDG_RUNTIME_DIR
+      process.env.XDG_RUNTIME_DIR = folder
+      try {
+        const first = sessionWith(true)
+        expect(await first.watching).toMatch(/atsss\/\d+(-\d+)?\.sock$/)
+        first.close()
+        spoil(join(folder, 'atsss'))
+        const second = sessionWith(true)
+        const degraded = new Promise(resolve => second.once('degraded', resolve))
+        await expect(second.watching).rejects.toMatchObject({ code: 'ERR_ATSSS_WATCH' })
+        expect(await degraded).toMatchObject({ what: 'watch', message: /this user's alone/ })
+      } finally {
+        if (before === undefined) delete process.env.XDG_RUNTIME_DIR
+        else process.env.XDG_RUNTIME_DIR = before
+      }
+    })
 
   test.each([[7], [''], [{ path: 1 }], [{ control: 'yes' }], [{ controll: true }]])('watch: %o is no option', watch => {
     expect(() => sessionWith(watch as never)).toThrow(expect.objectContaining({ code: 'ERR_ATSSS_OPTION' }))
