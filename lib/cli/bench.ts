@@ -162,7 +162,7 @@ function standby(active: AccessType): AtsssRule[] {
 function printText(measurements: readonly Measurement[]): void {
   const colours = coloursFor(process.stdout)
   const row = (name: string, direction: string, ...cells: string[]) =>
-    [name.padEnd(20), direction.padEnd(4), ...cells.map(cell => cell.padStart(13))].join('')
+    [name.padEnd(22), direction.padEnd(4), ...cells.map(cell => cell.padStart(13))].join('')
   const lines = measurements.map(({ name, direction, mbitPerSecond, longestGap, share, handovers }) =>
     row(
       name,

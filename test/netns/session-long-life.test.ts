@@ -49,6 +49,9 @@ labTest.describe('outages of both accesses', () => {
         async () => {
           const ue = await rig.ue({ rules: RULES.wifiThenCell })
           const { number } = await ue.sparse()
+          // Of this one nothing is on its way meanwhile.
+          const { number: idle } = await ue.sparse()
+          await ue.call('stop', idle)
           await pause(700)
           await both(away)
           await pause(seconds * 1_000)
@@ -59,6 +62,7 @@ labTest.describe('outages of both accesses', () => {
             .toBeGreaterThan(0)
           await pause(500)
           await ue.whole(number)
+          await ue.whole(idle)
         },
       )
 })

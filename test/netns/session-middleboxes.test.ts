@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
@@ -91,9 +91,9 @@ labTest.describe('routers on the way', () => {
     convert: { at: (port: number) => `${CONVERTER}:${port}` },
     port: 5124,
   } as unknown as SessionLab
-  const session = async (options: Parameters<typeof SessionUe.start>[1] = {}) => {
+  const session = async (options: Parameters<typeof SessionUe.start>[1] = {}, wrapper?: string[]) => {
     const accesses = { '3gpp': 'usb0', 'non-3gpp': 'wlan0' }
-    const ue = await SessionUe.start(rig, { accesses, rules: RULES.wifiThenCell, ...options })
+    const ue = await SessionUe.start(rig, { accesses, rules: RULES.wifiThenCell, ...options }, wrapper)
     ues.push(ue)
     return ue
   }
@@ -186,6 +186,37 @@ labTest.describe('routers on the way', () => {
       laptop.ip('laptop', 'link set wlan0 up', 'route replace default via 10.1.0.1 dev wlan0 metric 100')
     }
     for (const { number } of [sending, receiving]) await ue.whole(number)
+  })
+
+  labTest('suspended, and both NATs have forgotten everything: what the peer pushes arrives again', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'atsss-'))
+    // What a machine says of its clocks: it has been up for longer than its monotonic clock has run.
+    const uptime = join(folder, 'uptime')
+    writeFileSync(uptime, '100000.00 0.00\n')
+    try {
+      const ue = await session({}, ['sh', '-c', `mount --bind ${uptime} /proc/uptime && exec "$@"`, 'sh'])
+      const { number } = await ue.download({ chunk: 1_000, every: 700 })
+      await expect.poll(() => ue.call('subflows', number)).toBe(2)
+      const old = [...(await portsOn('10.1.0.2')), ...(await portsOn('10.2.0.2'))]
+      await forget('home', '10.1.0.2')
+      await forget('mobile', '10.2.0.2')
+      await pause(300)
+      const before = (await ue.call('gap', number)).received
+      await pause(1_500)
+      expect((await ue.call('gap', number)).received).toBe(before)
+      const file = openSync(uptime, 'r+')
+      writeSync(file, '200000.00 0.00\n')
+      closeSync(file)
+      await expect
+        .poll(async () => (await ue.call('gap', number)).received, { timeout: 20_000, interval: 50 })
+        .toBeGreaterThan(before)
+      const now = [...(await portsOn('10.1.0.2')), ...(await portsOn('10.2.0.2'))]
+      expect(now.filter(port => old.includes(port))).toEqual([])
+      expect(ue.degraded()).toEqual([])
+      await ue.whole(number)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   requires(

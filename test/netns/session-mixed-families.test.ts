@@ -5,11 +5,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, onTestFinished } from 'vitest'
 import { pause } from '../support/native-addon.js'
 import { all, linux, mptcp, mptcpFastOpen, mptcpOverIpv6, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
-import { RULES, SessionLab } from '../support/session-lab.js'
+import { RULES, SessionLab, type SessionUe } from '../support/session-lab.js'
+import { asUser, RunningHelper } from '../support/steering-helper.js'
 
 const labTest = requires(
   'MPTCP and Fast Open on MPTCP sockets, in network namespaces with IPv6',
@@ -47,13 +48,21 @@ labTest.describe('one access with IPv4 only, the other with IPv6 only', () => {
   /** The converter by its addresses of both families. */
   const both = () => ({ host: [rig.lab.converterAddress.v4, rig.lab.converterAddress.v6!], port: rig.port })
 
-  for (const [wifi, cell] of [
-    [4, 6],
-    [6, 4],
+  for (const [wifi, cell, who] of [
+    [4, 6, 'with the capability'],
+    [6, 4, 'of an ordinary user, through the steering helper'],
   ] as const)
-    labTest(`IPv${wifi} Wi-Fi and IPv${cell} cellular: 0-RTT, handover and return`, async () => {
+    labTest(`IPv${wifi} Wi-Fi and IPv${cell} cellular, ${who}: 0-RTT, handover and return`, async () => {
       await families({ wifi, cell })
-      const ue = await rig.ue({ rules: RULES.wifiThenCell, converters: both() })
+      const options = { rules: RULES.wifiThenCell, converters: both() }
+      let ue: SessionUe
+      if (who === 'with the capability') ue = await rig.ue(options)
+      else {
+        const helper = await RunningHelper.start(rig.lab.ue)
+        onTestFinished(() => helper.stop())
+        ue = await rig.ue({ ...options, helper: helper.path }, asUser(61_001))
+        expect(await ue.call('ready')).toEqual({ level: 'userspace', helper: helper.path })
+      }
       await ue.sparse().then(({ number }) => ue.whole(number)) // what the converter takes is known then
       const { number, ...got } = await ue.sparse()
       expect(got).toMatchObject({ interface: 'wifi', protocol: 'mptcp', convert: '0rtt' })
@@ -86,11 +95,12 @@ labTest.describe('one access with IPv4 only, the other with IPv6 only', () => {
     const rules = RULES.divided(50).map(rule => ({ ...rule, socket: { congestion: 'reno' } }))
     const ue = await rig.ue({ rules, converters: both() })
     const streams = [await ue.bulk(), await ue.bulk()]
-    await pause(1_000)
+    const sockets = async () => (await rig.lab.ue.run('ss', ['-tinH', 'state', 'established'])).stdout
     // Of all subflows: two of each connection.
-    const { stdout } = await rig.lab.ue.run('ss', ['-tinH', 'state', 'established'])
-    expect(stdout.match(/\breno\b/g)?.length).toBeGreaterThanOrEqual(4)
-    expect(stdout).not.toMatch(/\bcubic\b/)
+    const ofReno = async () => (await sockets()).match(/\breno\b/g)?.length
+    await expect.poll(ofReno, { timeout: 10_000 }).toBeGreaterThanOrEqual(4)
+    expect(await sockets()).not.toMatch(/\bcubic\b/)
+    await pause(1_000)
     const { cellShare } = await rig.shares(2_000)
     expect(cellShare).toBeGreaterThan(0.3)
     expect(cellShare).toBeLessThan(0.7)
