@@ -2,12 +2,14 @@
 import { type Extent, type LabMeasure, type LabResult, measureInLab } from './in-lab.js'
 import { aggregation } from './steering/aggregation.js'
 import { balance } from './steering/balance.js'
+import { byHelper } from './steering/by-helper.js'
 import { cost } from './steering/cost.js'
 import { handover } from './steering/handover.js'
+import { many } from './steering/many.js'
 import { priority } from './steering/priority.js'
 import { SteeringSite } from './steering/site.js'
 
-const MEASURES: readonly LabMeasure<SteeringSite>[] = [aggregation, handover, balance, priority, cost]
+const MEASURES: readonly LabMeasure<SteeringSite>[] = [aggregation, handover, balance, priority, cost, many, byHelper]
 
 export const STEERING_NAMES: readonly string[] = MEASURES.map(({ name }) => name)
 

@@ -4,7 +4,7 @@ import type { LabMeasure } from '../in-lab.js'
 import { percentile, summary } from '../statistics.js'
 import { spread, table } from '../steering/table.js'
 import type { Delays } from './driver.js'
-import { cpuPercent, resident } from './processes.js'
+import { cpuPercent, resident, tcpMemory } from './processes.js'
 import { type ConverterSite, DESCRIPTORS, type Driver, type Relay } from './site.js'
 
 /** Two descriptors each, in the converter, and some for itself. */
@@ -17,6 +17,8 @@ const SETTLE_MS = 2_000
 const GREEDY = { full: 1_000, quick: 20 }
 const [GREEDY_CLIENT, MODEST_CLIENT] = ['127.2.0.1', '127.2.0.2']
 const WORKERS = [1, 2]
+/** For each of the four sockets of a stream, in bytes: a thousand streams with the usual 4 to 32 MB are beyond net.ipv4.tcp_mem. */
+const BUFFER = 262_144
 /** Patient, since ten thousand connections at once keep a small machine busy for seconds. */
 const LIMITS = ['--max-connections', '30000', '--message-timeout', '60000', '--connect-timeout', '60000']
 
@@ -39,6 +41,7 @@ const TITLES = {
   pingP50: "another client's echo meanwhile, p50 ms",
   pingP99: 'the same, p99 ms',
   slowEach: 'kB resident for each stream that its client stops reading',
+  slowKernelEach: 'kB of buffers in the kernel for each of them, both sides',
 } as const
 
 export const crowd: LabMeasure<ConverterSite> = {
@@ -47,6 +50,7 @@ export const crowd: LabMeasure<ConverterSite> = {
     const extent = quick ? 'quick' : 'full'
     const figures: Record<number, Figures[]> = {}
     const drivers = [site.driver(), site.driver()] as const
+    const restoreBuffers = await site.limitBuffers(BUFFER)
     for (let round = 0; round < rounds; round++)
       for (const workers of WORKERS) {
         progress(`round ${round + 1} of ${rounds}: ${workers} workers`)
@@ -57,6 +61,7 @@ export const crowd: LabMeasure<ConverterSite> = {
         })
       }
     await Promise.all(drivers.map(driver => driver.stop()))
+    await restoreBuffers()
     const keys = Object.keys(TITLES) as (keyof typeof TITLES)[]
     return {
       figures,
@@ -121,7 +126,10 @@ async function many(
   })
 }
 
-type Greedy = Pick<Figures, 'greedyMbps' | 'greedySpread' | 'modestShare' | 'pingP50' | 'pingP99' | 'slowEach'>
+type Greedy = Pick<
+  Figures,
+  'greedyMbps' | 'greedySpread' | 'modestShare' | 'pingP50' | 'pingP99' | 'slowEach' | 'slowKernelEach'
+>
 
 async function greedy(
   site: ConverterSite,
@@ -150,6 +158,7 @@ async function greedy(
       modestShare: only! / middle,
       ...named('ping', ping),
       slowEach: slowEach / 1e3,
+      slowKernelEach: tcpMemory() / GREEDY[extent] / 1e3,
     }
   })
 }

@@ -22,6 +22,16 @@ export interface Delays {
   p99: number
 }
 
+/** Milliseconds from the beginning of all until a connection's first byte. */
+export interface Storm extends Delays {
+  last: number
+  /** How many that were begun later were answered before, at most: in percent of all. */
+  overtaken: number
+  /** Of this process: microseconds of processor time, and bytes of resident memory. */
+  cpuEach: number
+  memoryEach: number
+}
+
 /** Open connections through the converter, to an echo. */
 const open: Client[] = []
 /** Of bulk streams. */
@@ -49,6 +59,38 @@ const calls = {
     }
     await Promise.all(Array.from({ length: IN_FLIGHT }, some))
     return performance.now() - began
+  },
+
+  /** That many connections, all begun at once, in one turn of the event loop. */
+  async storm(way: SocketContender, count: number): Promise<Storm> {
+    const kept: Socket[] = []
+    await new Promise<void>((resolve, reject) => answered(way, resolve, reject, kept)) // code is loaded, and the way is checked
+    const memory = process.memoryUsage.rss()
+    const cpu = process.cpuUsage()
+    const began = performance.now()
+    const times: number[] = []
+    let overtaken = 0
+    const one = (number: number) =>
+      new Promise<void>((resolve, reject) => {
+        const done = () => {
+          overtaken = Math.max(overtaken, times.length - number)
+          times.push(performance.now() - began)
+          resolve()
+        }
+        answered(way, done, reject, kept)
+      })
+    await Promise.all(Array.from({ length: count }, (_, number) => one(number)))
+    const { user, system } = process.cpuUsage(cpu)
+    const memoryEach = (process.memoryUsage.rss() - memory) / count
+    for (const socket of kept) socket.destroy()
+    return {
+      p50: percentile(times, 50),
+      p99: percentile(times, 99),
+      last: times.at(-1)!,
+      overtaken: (100 * overtaken) / count,
+      cpuEach: (user + system) / count,
+      memoryEach,
+    }
   },
 
   /** Ends all connections. */
@@ -113,14 +155,15 @@ const calls = {
     const client = await Client.connect('echo', from)
     const delays: number[] = []
     const until = performance.now() + seconds * 1000
-    while (performance.now() < until)
-      await new Promise<void>(resolve => {
-        client.onEcho = ms => {
-          delays.push(ms)
-          resolve()
-        }
-        client.send(TRICKLE)
+    for (let began = performance.now(); began < until; began = performance.now()) {
+      const echo = new Promise<number>(resolve => {
+        client.onEcho = resolve
       })
+      client.send(TRICKLE)
+      // One that does not come back in time counts with the time that it has taken until then.
+      const ms = await Promise.race([echo, delay(until - began, undefined, { ref: false })])
+      delays.push(ms ?? performance.now() - began)
+    }
     client.socket.destroy()
     return delaysOf(delays)
   },
@@ -177,6 +220,17 @@ class Client {
     this.#due -= data.length
     if (this.#due === 0) this.onEcho(performance.now() - this.#sentAt)
   }
+}
+
+/** A connection that stays, once its first byte is there. */
+function answered(way: SocketContender, done: () => void, failed: (error: Error) => void, kept: Socket[]): void {
+  contenders[way](place, 'hello', {
+    failed,
+    connected(socket) {
+      kept.push(socket as Socket)
+      socket.once('data', done)
+    },
+  })
 }
 
 /** Each is another client to the converter. */

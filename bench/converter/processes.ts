@@ -4,15 +4,24 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 /** USER_HZ, which is in no file; it has been 100 on every architecture but Alpha. */
 const TICK_MS = 10
+const PAGE = 4096
 
 /** Milliseconds of processor time that these have used until now. */
 export function cpuMs(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // utime and stime: proc_pid_stat(5), fields 14 and 15; the name before them may have spaces.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return sum + (Number(fields[11]) + Number(fields[12])) * TICK_MS
-  }, 0)
+  return pids.reduce((sum, pid) => sum + ticks(pid, UTIME) + ticks(pid, STIME), 0) * TICK_MS
+}
+
+/** The same of the children of a process that have ended. */
+export function endedChildrenMs(pid: number): number {
+  return (ticks(pid, UTIME + 2) + ticks(pid, STIME + 2)) * TICK_MS
+}
+
+/** proc_pid_stat(5): fields 14 and 15, counted from behind the name, which may have spaces; those of children follow. */
+const [UTIME, STIME] = [11, 12]
+
+function ticks(pid: number, field: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[field])
 }
 
 /** Percent of one core, during these seconds. */
@@ -29,3 +38,16 @@ export function resident(pids: readonly number[]): number {
     return sum + Number(kilobytes ?? 0) * 1024
   }, 0)
 }
+
+/** Bytes that the kernel holds for all TCP connections of the machine. */
+export function tcpMemory(): number {
+  const [, pages] = /^TCP:.* mem (\d+)/m.exec(readFileSync('/proc/net/sockstat', 'latin1')) ?? []
+  return Number(pages) * PAGE
+}
+
+/** The limits of that, in MB: beyond the second the kernel saves, beyond the last it drops. */
+export const TCP_MEMORY = readFileSync('/proc/sys/net/ipv4/tcp_mem', 'latin1')
+  .trim()
+  .split('\t')
+  .map(pages => Math.round((Number(pages) * PAGE) / 1e6))
+  .join(', ')

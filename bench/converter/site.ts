@@ -9,12 +9,16 @@ import { type Lab, openLab } from '../../lib/lab/index.js'
 import type { Place } from '../places.js'
 import { firstLine, listening, programPath, typescript } from '../site.js'
 import type { Calls } from './driver.js'
+import { TCP_MEMORY, tcpMemory } from './processes.js'
 
 const LOOPBACK = '127.0.0.1'
 /** Of each program: as many as it may have. The usual limit at the start is far below what ten thousand connections take. */
 export const DESCRIPTORS = Number(
   /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1],
 )
+const BUFFER_LIMITS = ['tcp_rmem', 'tcp_wmem']
+/** Longer than any call takes, in milliseconds. */
+const CALL_TIMEOUT = 150_000
 const CONVERTER_PORT = 7000
 const HAPROXY_PORTS = { source: 7001, sink: 7002 } as const
 const SOCKS_PORT = 7003
@@ -49,6 +53,25 @@ export class ConverterSite {
 
   close(): Promise<void> {
     return this.#lab.close()
+  }
+
+  /**
+   * For each socket, what the kernel may hold of each direction, in bytes. All sockets of the machine share net.ipv4.tcp_mem: beyond
+   * that the kernel drops what arrives, and resets what is closed.
+   *
+   * @returns what restores the limits of before
+   */
+  async limitBuffers(bytes: number): Promise<() => Promise<void>> {
+    const set = async (values: readonly string[]) => {
+      const lines = BUFFER_LIMITS.map((name, i) => `echo ${values[i]} > /proc/sys/net/ipv4/${name}`)
+      const { code, stderr } = await this.#lab.converter.run('sh', ['-ec', lines.join('\n')])
+      if (code !== 0) throw new Error(stderr)
+    }
+    const files = BUFFER_LIMITS.map(name => `/proc/sys/net/ipv4/${name}`)
+    const { stdout } = await this.#lab.converter.run('cat', files)
+    const before = stdout.trim().split('\n')
+    await set(before.map(values => [...values.split('\t').slice(0, 2), bytes].join(' ')))
+    return () => set(before)
   }
 
   async converter(...options: string[]): Promise<Relay> {
@@ -118,7 +141,13 @@ export class Driver {
     ...args: Parameters<Calls[Call]>
   ): Promise<Awaited<ReturnType<Calls[Call]>>> {
     this.#child.stdin.write(`${JSON.stringify({ call, args })}\n`)
+    const late = setTimeout(() => {
+      const held = `TCP holds ${Math.round(tcpMemory() / 1e6)} MB in the kernel (net.ipv4.tcp_mem: ${TCP_MEMORY})`
+      console.error(`${call} has not ended within ${CALL_TIMEOUT / 1000} s; ${held}`)
+      this.#child.kill('SIGKILL')
+    }, CALL_TIMEOUT)
     const { value } = await this.#lines.next()
+    clearTimeout(late)
     if (value === undefined) throw new Error(`the clients have ended during ${call}`)
     return JSON.parse(value)
   }

@@ -41,6 +41,12 @@ export class Giving {
     return this.#socket.write(bytes)
   }
 
+  /** One of a paced stream's messages, at a time that the caller chooses. */
+  writeMessage(bytes: Uint8Array): boolean {
+    if (this.#writes.length < TIMES_KEPT) this.#writes.push(clock())
+    return this.write(bytes)
+  }
+
   /** Sends until it is stopped; an amount is always sent whole. Answers are not sent from here: see `answer`. */
   async give(sending: Sending, stop: AbortSignal): Promise<void> {
     if (sending.kind === 'bulk') while (!stop.aborted) await this.#writeAll(chunk, stop)

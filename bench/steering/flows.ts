@@ -54,6 +54,11 @@ export class Stream {
     return this.#giving.write(bytes)
   }
 
+  /** One of the messages of a paced opening, at a time that the caller chooses. */
+  writeMessage(bytes: Uint8Array): boolean {
+    return this.#giving.writeMessage(bytes)
+  }
+
   /** Resolves when this many bytes have arrived. */
   received(bytes: number): Promise<void> {
     if (this.#taking.arrived >= bytes) return Promise.resolve()

@@ -1,13 +1,14 @@
 /**
- * The server: `peer.ts ADDRESS PORT`. The first line of a connection says what goes each way (`Opening`). What comes is counted,
+ * The server: `peer.ts ADDRESS PORT [mptcp]`, over TCP unless it says otherwise. The first line of a connection says what goes each way (`Opening`). What comes is counted,
  * timed and hashed; what was asked for is sent until the client ends its side; the receipt of both is the end.
  */
 import { createServer, type Socket } from 'node:net'
+import { IPPROTO_MPTCP, native } from '../shipped.js'
 import { encodeReceipt, Giving, Taking } from './ends.js'
 import type { Opening } from './tasks.js'
 
 const BACKLOG = 4096
-const [address, port] = process.argv.slice(2)
+const [address, port, protocol] = process.argv.slice(2)
 
 const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
   socket.on('error', () => {})
@@ -16,7 +17,15 @@ const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
     void serve(socket, JSON.parse(data.subarray(0, end).toString()) as Opening, data.subarray(end + 1))
   })
 })
-server.listen({ host: address, port: Number(port), backlog: BACKLOG }, () => console.log('ready'))
+const at = protocol === 'mptcp' ? { fd: mptcpListener() } : { host: address, port: Number(port) }
+server.listen({ ...at, backlog: BACKLOG }, () => console.log('ready'))
+
+function mptcpListener(): number {
+  const fd = native().socket(4, IPPROTO_MPTCP)
+  native().bind(fd, address!, Number(port))
+  native().release(fd) // it is Node's from here on
+  return fd
+}
 
 async function serve(socket: Socket, { up, down }: Opening, first: Buffer): Promise<void> {
   const taking = new Taking(up)

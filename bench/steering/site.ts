@@ -18,8 +18,8 @@ export type AccessName = keyof typeof ACCESSES
 
 /** A program of the UE that has begun. */
 export interface Running<T> {
-  /** For `flows`: to come to an end. */
-  stop(): void
+  /** For `flows` and `many`: to come to an end. @param word what it is told with that */
+  stop(word?: string): void
   figures: Promise<T>
 }
 
@@ -32,8 +32,15 @@ export class SteeringSite {
     this.#place = place
   }
 
-  /** @param links other than those of `ACCESSES`. Throws ERR_LAB_PRIVILEGE. */
-  static async open(links: Partial<Record<AccessName, LinkProfile>> = {}): Promise<SteeringSite> {
+  /**
+   * @param links other than those of `ACCESSES`
+   * @param direct the server speaks MPTCP, and there is no converter
+   * @throws ERR_LAB_PRIVILEGE
+   */
+  static async open(
+    links: Partial<Record<AccessName, LinkProfile>> = {},
+    { direct = false }: { direct?: boolean } = {},
+  ): Promise<SteeringSite> {
     // IPv4 alone: with an address of each family, an access whose one address is removed has still another one.
     const accesses = (Object.keys(ACCESSES) as AccessName[]).map(name => ({
       name,
@@ -45,7 +52,7 @@ export class SteeringSite {
       const place: Place = {
         address: lab.serverAddress.v4,
         port: 5001,
-        converter: `${lab.converterAddress.v4}:5124`,
+        converter: direct ? undefined : `${lab.converterAddress.v4}:5124`,
         accesses: { '3gpp': 'cell', 'non-3gpp': 'wifi' },
       }
       const site = new SteeringSite(lab, place)
@@ -61,17 +68,27 @@ export class SteeringSite {
     return this.#lab.close()
   }
 
+  get ue(): Lab['ue'] {
+    return this.#lab.ue
+  }
+
   /**
    * Starts a program in the UE. A session finds the userspace path manager there; another way the kernel's, with `cell` as
    * its backup.
    *
    * @param alone nobody adds a subflow to a connection
+   * @param helper the steering helper's socket
+   * @param wrapper a command that runs the program, as another user for example
    */
-  async begin<O extends Order>(order: O, { alone = false } = {}): Promise<Running<Outcome[O['do']]>> {
+  async begin<O extends Order>(
+    order: O,
+    { alone = false, helper, wrapper = [] }: { alone?: boolean; helper?: string; wrapper?: readonly string[] } = {},
+  ): Promise<Running<Outcome[O['do']]>> {
     const { ue } = this.#lab
     await ue.sysctl('net.mptcp.pm_type', alone || 'rules' in order.way ? 1 : 0)
-    const words = [...typescript, programPath('steering/ue.ts'), JSON.stringify({ ...order, place: this.#place })]
-    const child = ue.spawn(process.execPath, words, { timeout: 180_000, killSignal: 'SIGKILL' })
+    const task = JSON.stringify({ ...order, place: this.#place, helper })
+    const command = [...wrapper, process.execPath, ...typescript, programPath('steering/ue.ts'), task]
+    const child = ue.spawn(command[0]!, command.slice(1), { timeout: 300_000, killSignal: 'SIGKILL' })
     let complaints = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text))
     child.stdin.on('error', () => {})
@@ -86,7 +103,7 @@ export class SteeringSite {
     await said()
     const figures = said().then(line => JSON.parse(line) as Outcome[O['do']])
     figures.catch(() => {}) // for who waits for something else first
-    return { figures, stop: () => void child.stdin.write('stop\n') }
+    return { figures, stop: (word = 'stop') => void child.stdin.write(`${word}\n`) }
   }
 
   /** Bytes of IP packets that each link has delivered in each direction until now. */
@@ -137,17 +154,11 @@ export class SteeringSite {
   async #start(): Promise<void> {
     const { ue, converter, server } = this.#lab
     const { address, port, converter: at } = this.#place
-    const listening = [
-      converter.spawn(process.execPath, [
-        programPath('../dist/cli/main.js'),
-        'converter',
-        '--json',
-        '--quiet',
-        '--listen',
-        at,
-      ]),
-      server.spawn(process.execPath, [...typescript, programPath('steering/peer.ts'), address, String(port)]),
-    ]
+    const peer = [...typescript, programPath('steering/peer.ts'), address, String(port), ...(at ? [] : ['mptcp'])]
+    const relay = [programPath('../dist/cli/main.js'), 'converter', '--json', '--quiet', '--listen', at ?? '']
+    await server.sysctl('net.core.somaxconn', 4096)
+    const listening = [server.spawn(process.execPath, peer)]
+    if (at) listening.push(converter.spawn(process.execPath, relay))
     for (const child of listening) child.stderr.pipe(process.stderr)
     await Promise.all(listening.map(firstLine))
     // A blocked application's connection shall have something to send meanwhile, and none learn from those before it.

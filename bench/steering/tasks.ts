@@ -42,8 +42,8 @@ export type Flow =
 export interface Place {
   address: string
   port: number
-  /** HOST:PORT. */
-  converter: string
+  /** HOST:PORT. Undefined: the server is reached directly, by MPTCP. */
+  converter: string | undefined
   /** By access. */
   accesses: { '3gpp': string; 'non-3gpp': string }
 }
@@ -54,9 +54,11 @@ export type Order = { way: Way } & (
   /** Until a line comes on standard input. `blockMs`: the application blocks its event loop for so long, again and again. */
   | { do: 'flows'; flows: Flow[]; blockMs?: number }
   | { do: 'cost'; connections: number; seconds: number }
+  /** As `cost`; then each goes on sending a little every second until `{"lostAt":…}` comes on standard input: when `wifi` was lost. */
+  | { do: 'many'; connections: number; seconds: number }
 )
 
-export type Task = Order & { place: Place }
+export type Task = Order & { place: Place; helper?: string | undefined }
 
 /** Each order's figures. */
 export interface Outcome {
@@ -66,6 +68,25 @@ export interface Outcome {
   flows: { connections: number; bytes: Record<Direction, number>; first: StreamFigures }
   /** Percent of one core, while nothing moves, and while each connection sends a little every second. */
   cost: { idle: number; trickling: number }
+  many: ManyFigures
+}
+
+export interface ManyFigures {
+  openMs: number
+  /** Resident memory of the process that each connection has added, in bytes. */
+  memoryEach: number
+  /** Of the steering threads, in percent of one core: as for `cost`. Undefined: they are not steered. */
+  idle: number | undefined
+  trickling: number | undefined
+  /**
+   * Of each connection that was sending when `wifi` was lost: the longest way of a message that was on its way then or was written
+   * within two seconds after it, in milliseconds.
+   */
+  delays: number[]
+  /** Processor time of the steering threads from the loss on, beyond what they take anyway, in milliseconds. */
+  handoverMs: number | undefined
+  /** Datagrams that netlink has dropped, since the steering threads took them too late. */
+  overruns: number
 }
 
 export type StreamFigures = Partial<Record<Direction, Taken>>

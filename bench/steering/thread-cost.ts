@@ -1,10 +1,10 @@
 /** How much of a core the threads use that a session starts: its steering loop's worker, and what that needs. */
-import { readdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Open, Stream } from './flows.js'
 import type { Outcome, Task } from './tasks.js'
+import { cpuPercent, threads } from './threads.js'
 
 const IN_FLIGHT = 32
 /** Each connection writes so often while they trickle, in milliseconds. */
@@ -14,8 +14,6 @@ const TRICKLE = new Uint8Array(100)
 const UPLOAD = { up: { kind: 'bulk' } } as const
 /** Until the standby subflows of all connections are there. */
 const SETTLE_MS = 2000
-/** USER_HZ, which is in no file; it has been 100 on every architecture but Alpha. */
-const TICK_MS = 10
 
 /** @param plain a way without a session: what else starts threads has done so after it */
 export async function steeringCost(
@@ -36,36 +34,15 @@ export async function steeringCost(
   const ours = threads().filter(thread => !others.has(thread))
   console.log('begun')
   await delay(SETTLE_MS)
-  const idle = await shareOf(ours, seconds)
+  const idle = await cpuPercent(ours, seconds)
   let turn = 0
   const turns = TRICKLE_MS / TURN_MS
   const timer = setInterval(() => {
     for (let at = turn++ % turns; at < uploads.length; at += turns) uploads[at]!.write(TRICKLE)
   }, TURN_MS)
   await delay(SETTLE_MS)
-  const trickling = await shareOf(ours, seconds)
+  const trickling = await cpuPercent(ours, seconds)
   clearInterval(timer)
   await Promise.all(uploads.map(upload => upload.finish()))
   return { idle, trickling }
-}
-
-/** Percent of one core. */
-async function shareOf(ids: readonly string[], seconds: number): Promise<number> {
-  const before = cpuMs(ids)
-  const began = performance.now()
-  await delay(seconds * 1000)
-  return ((cpuMs(ids) - before) / (performance.now() - began)) * 100
-}
-
-function threads(): string[] {
-  return readdirSync('/proc/self/task')
-}
-
-/** utime and stime: proc_pid_stat(5), fields 14 and 15; the name before them may have spaces. */
-function cpuMs(ids: readonly string[]): number {
-  return ids.reduce((sum, id) => {
-    const stat = readFileSync(`/proc/self/task/${id}/stat`, 'latin1')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return sum + (Number(fields[11]) + Number(fields[12])) * TICK_MS
-  }, 0)
 }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { MptcpSocket, MaPduSession as Session } from '../../lib/index.js'
 import { connect, MaPduSession } from '../shipped.js'
 import { type Open, run, transfer } from './flows.js'
+import { manyConnections } from './many-connections.js'
 import { DIRECTIONS, type Outcome, type Task } from './tasks.js'
 import { steeringCost } from './thread-cost.js'
 
@@ -18,6 +19,12 @@ process.stdout.write(`${JSON.stringify(figures)}\n`, () => process.exit())
 async function perform(task: Task): Promise<Outcome[Task['do']]> {
   if (task.do === 'cost')
     return steeringCost(
+      task,
+      () => opener({ ...task, way: { interface: 'wifi' } }),
+      () => opener(task),
+    )
+  if (task.do === 'many')
+    return manyConnections(
       task,
       () => opener({ ...task, way: { interface: 'wifi' } }),
       () => opener(task),
@@ -42,11 +49,12 @@ async function perform(task: Task): Promise<Outcome[Task['do']]> {
 }
 
 /** Resolves when the session is ready to steer. Whatever is less than that ends the program. */
-async function opener({ place, way }: Task): Promise<Open> {
-  const { address: host, port, converter: converters, accesses } = place
+async function opener({ place, way, helper }: Task): Promise<Open> {
+  const { address: host, port, accesses } = place
+  const converters = place.converter && { converters: place.converter }
   if ('interface' in way)
-    return () => connected(connect({ host, port, converters, interface: way.interface, mptcp: 'require' }))
-  const session = new MaPduSession({ accesses, converters, ...way })
+    return () => connected(connect({ host, port, ...converters, interface: way.interface, mptcp: 'require' }))
+  const session = new MaPduSession({ accesses, ...converters, ...way, ...(helper ? { helper } : {}) })
   session.on('degraded', ({ message }) => fail(new Error(message)))
   await session.ready
   await new Promise<void>(resolve => {
