@@ -67,7 +67,7 @@ function inWords<E extends keyof SessionEvents>(event: E, args: SessionEvents[E]
     }
     case 'handover': {
       const { from, to, gapMs, why } = args[0] as SessionHandover
-      const gap = gapMs === undefined ? '' : `, nothing arrived for ${Math.round(gapMs)} ms`
+      const gap = gapMs === undefined ? '' : `, it stood still for ${Math.round(gapMs)} ms`
       return `handover from ${from} to ${to}${gap}: ${why}`
     }
     case 'degraded': {

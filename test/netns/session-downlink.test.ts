@@ -17,6 +17,9 @@ const SPARSE: Download = { chunk: 200, every: 50 }
 /** In milliseconds: far more than it takes, for a busy machine. How long that is, `npm run bench` says. */
 const LONGEST_GAP = 1_500
 
+/** In milliseconds: no byte can come sooner, since the peer learns of the loss over the standby, whose round trip is 60 ms. */
+const LEAST_GAP = 50
+
 /** The id of the subflow that a connection began with. */
 const FIRST = 1
 
@@ -111,6 +114,12 @@ labTest.describe('a session and what it receives', () => {
         const { gap } = await ue.call('gap', number)
         console.log(`${loss}, ${name} download: longest gap ${gap.toFixed(0)} ms`)
         expect(gap).toBeLessThan(LONGEST_GAP)
+        // What comes over the standby at once is behind what was lost, and cannot be read yet.
+        await expect.poll(() => ue.gaps().length, { timeout: 10_000, interval: 10 }).toBeGreaterThan(0)
+        const [measured] = ue.gaps()
+        console.log(`as the session measures it: ${measured?.toFixed(0)} ms`)
+        expect(measured).toBeGreaterThan(LEAST_GAP)
+        expect(measured).toBeLessThan(gap + 100)
         // A receiver has nothing outstanding: only a probe can have shown it.
         if ('down' in lose) expect(probes(ue).length).toBeGreaterThan(0)
         await ue.whole(number)

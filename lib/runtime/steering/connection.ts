@@ -6,11 +6,11 @@ import { BOTH, otherAccess } from '../../policy/steering/accesses.js'
 import { NO_RETRIES, nextRetry, type Retry, retryAfter } from '../../policy/steering/plan.js'
 import { awaitsData, dueAfterHandover, isFlowing, NOTHING_RECEIVED } from '../../policy/steering/reception.js'
 import type { SubflowState } from '../../policy/steering/snapshot.js'
-import type { SocketSample, SubflowAddresses, SubflowSample } from '../kernel/sampler.js'
+import type { SocketSample, SubflowAddresses } from '../kernel/sampler.js'
 import type { AccessLinks, SubflowPlace } from '../network/access-links.js'
 import type { AddressPort, MptcpEvent, SubflowName } from '../network/path-manager.js'
 import { Activity } from './activity.js'
-import { type Handover, HandoverGap } from './handover-gap.js'
+import { type Direction, type Handover, HandoverGap } from './handover-gap.js'
 import { OwnAnnouncements } from './own-announcements.js'
 import { Peer, type PeerEnd } from './peer.js'
 import { applySample, NEW, type SteeredSubflow, type SubflowTransfer, transferSince } from './subflow.js'
@@ -77,6 +77,8 @@ export class SteeredConnection {
   /** Whether no subflow has had anything outstanding, acknowledged or received since the sample before. */
   idle = false
   readonly #gap = new HandoverGap()
+  /** How many bytes of the stream have been acknowledged, and have arrived in order, as far as the kernel reports it. */
+  readonly #stream: Record<Direction, number | undefined> = { sent: undefined, received: undefined }
   #sampledAt = Number.NEGATIVE_INFINITY
   /** What was last planned for its subflows, for people to read. */
   steeredWhy = ''
@@ -248,19 +250,28 @@ export class SteeredConnection {
     links: Pick<AccessLinks, 'accessOf'>,
     random: () => number,
   ): SubflowTransfer[] {
+    const after = Math.max(this.#sampledAt, this.activity.idleAt)
     const known = sample.subflows.every(({ id }) => this.#subflows.has(id))
     const named = known ? [] : kernel.addresses()
     const transfers: SubflowTransfer[] = []
-    let moved3gpp = Number.NEGATIVE_INFINITY
-    let movedOther = Number.NEGATIVE_INFINITY
+    let ackedAt = Number.NEGATIVE_INFINITY
+    let receivedAt = Number.NEGATIVE_INFINITY
+    let sentAt = Number.NEGATIVE_INFINITY
     for (const seen of sample.subflows) {
       const subflow = this.#subflows.get(seen.id) ?? this.#begin(seen.id, named, now, kernel, links)
       if (!subflow) continue
       const { access, state } = subflow
       const transfer = access && transferSince(access, subflow, seen)
-      const movedAt = transfer ? lastMove(subflow, transfer, seen, now) : Number.NEGATIVE_INFINITY
-      if (access === '3gpp') moved3gpp = Math.max(moved3gpp, movedAt)
-      else movedOther = Math.max(movedOther, movedAt)
+      sentAt = Math.max(sentAt, now - seen.lastDataSent)
+      // The kernel counts the SYN as one byte acknowledged.
+      if (transfer && transfer.acked > (subflow.bytesAcked === 0 ? 1 : 0)) {
+        ackedAt = Math.max(ackedAt, now - seen.lastAckRecv)
+        this.#gap.carried(transfer.access, now - seen.lastAckRecv)
+      }
+      if (transfer && transfer.received > 0) {
+        receivedAt = Math.max(receivedAt, now - seen.lastDataRecv)
+        this.#gap.carried(transfer.access, now - seen.lastDataRecv)
+      }
       applySample(subflow, seen, now, Math.max(this.activity.idleAt, this.#unknownBefore))
       if (access) this.#judge(access, state, subflow, now, random)
       if (access && state === 'joining' && subflow.state === 'established' && subflow.joined)
@@ -283,24 +294,25 @@ export class SteeredConnection {
     this.idle = !awaits && transfers.every(({ acked, sent, received }) => acked === 0 && sent === 0 && received === 0)
     const flows = this.subflows.some(subflow => isFlowing(subflow, now) || awaitsData(subflow, now))
     const mayBeIdle = sample.outstanding === 0 && !awaits && !flows && this.#isSettled
-    this.#noteMoves(moved3gpp, movedOther)
+    this.#noteStream('sent', sample.bytesAcked, ackedAt, after, now)
+    this.#noteStream('received', sample.bytesReceived, receivedAt, after, now)
+    const outstanding = sample.outstanding === undefined ? awaits : sample.outstanding > 0
+    this.#gap.awaits(outstanding ? Math.max(after, sentAt) : undefined)
     this.#sampledAt = now
     this.activity.note(sample, { idle: this.idle, mayBeIdle }, now)
     return transfers
   }
 
   /** To be called after `update`. @returns a handover whose gap has ended */
-  takeHandover(outstanding: boolean, now: number): Handover | undefined {
+  takeHandover(now: number): Handover | undefined {
     let over3gpp = false
     let overOther = false
-    let awaits = outstanding
-    for (const { access, state, backup, outstanding: waits } of this.#subflows.values()) {
-      if (waits) awaits = true
+    for (const { access, state, backup } of this.#subflows.values()) {
       if (state !== 'established' || backup) continue
       if (access === '3gpp') over3gpp = true
       else if (access) overOther = true
     }
-    const handover = this.#gap.note(over3gpp, overOther, awaits, now)
+    const handover = this.#gap.note(over3gpp, overOther, now)
     if (this.#gap.isAwaited(now)) this.markActive()
     return handover
   }
@@ -310,12 +322,20 @@ export class SteeredConnection {
     return this.#gap.isAwaited(now)
   }
 
-  #noteMoves(on3gpp: number, onOther: number): void {
-    const after = Math.max(this.#sampledAt, this.activity.idleAt)
-    const [first, second] = on3gpp < onOther ? (['3gpp', 'non-3gpp'] as const) : (['non-3gpp', '3gpp'] as const)
-    const [earlier, later] = on3gpp < onOther ? [on3gpp, onOther] : [onOther, on3gpp]
-    if (earlier > Number.NEGATIVE_INFINITY) this.#gap.moved(first, after, earlier)
-    if (later > Number.NEGATIVE_INFINITY) this.#gap.moved(second, after, later)
+  /**
+   * What counts is the stream, and not the subflows: what arrives on the new access at once may be far behind what was lost on the
+   * old one, and no application can read it until that is sent again.
+   *
+   * @param bytes of the stream, so far; undefined: this kernel does not report it, so those of the subflows have to do
+   * @param at when the last bytes came over a subflow; `-Infinity`: none have since the sample before
+   * @param after when that was
+   */
+  #noteStream(direction: Direction, bytes: number | undefined, at: number, after: number, now: number): void {
+    const before = this.#stream[direction]
+    this.#stream[direction] = bytes
+    const hasMoved = at > Number.NEGATIVE_INFINITY
+    const wentOn = bytes === undefined ? hasMoved : before !== undefined && bytes > before
+    if (wentOn) this.#gap.wentOn(direction, after, hasMoved ? at : now)
   }
 
   /** Whether it relies on this access: it has an established subflow there that is not a backup. */
@@ -614,20 +634,6 @@ export class SteeredConnection {
     if (this.retries[access].failures < OUTDATED_ATTEMPTS) return
     for (const subflow of this.#subflows.values()) if (subflow.access === access) subflow.outdated = false
   }
-}
-
-/** When bytes last arrived over the subflow, or were acknowledged, since the sample before; `-Infinity`: none were. */
-function lastMove(
-  before: SteeredSubflow,
-  { acked, received }: SubflowTransfer,
-  seen: SubflowSample,
-  now: number,
-): number {
-  // The kernel counts the SYN as one byte acknowledged.
-  const isAcked = acked > (before.bytesAcked === 0 ? 1 : 0)
-  const isReceived = received > 0
-  if (!isAcked && !isReceived) return Number.NEGATIVE_INFINITY
-  return now - Math.min(isAcked ? seen.lastAckRecv : now, isReceived ? seen.lastDataRecv : now)
 }
 
 function placeOf({ name, interfaceIndex }: SteeredSubflow): SubflowPlace {

@@ -316,7 +316,7 @@ export class Controller {
       const report = this.#subflowReporter.note(connection, sample)
       if (report) this.#report(report)
       this.#turns.sampled(connection, now)
-      const handover = connection.takeHandover((sample.outstanding ?? 0) > 0, now)
+      const handover = connection.takeHandover(now)
       // Percentages move connections all the time: no moves of those.
       if (handover && this.#rules.get(connection.rule)?.division === undefined)
         this.#report({ event: 'handover', token: connection.token, ...handover, why: connection.steeredWhy })

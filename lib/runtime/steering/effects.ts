@@ -80,7 +80,7 @@ export type ControllerEvent =
   | { event: 'access'; access: AccessType; available: boolean; why: string }
   /** What was done to a connection. `error`: the kernel refused. */
   | { event: 'action'; token: number; action: Action; error?: string }
-  /** All new data of a connection goes over another access. Reported when the first bytes have come over that. */
+  /** All new data of a connection goes over another access. Reported when the stream has gone on there. */
   | ({ event: 'handover'; token: number; why: string } & Handover)
   /** New subflows of an access leave by another interface than its own, and the loop cannot change this. */
   | { event: 'unbound'; access: AccessType; why: string }
