@@ -228,7 +228,7 @@ mptcpTest.describe('atsss run', () => {
 
   test('a mistake is reported once, and nothing runs', async () => {
     const wrong: [string[], RegExp, number][] = [
-      [['--rules', 'hndover', '--3gpp', 'a', '--non-3gpp', 'b', ...shell('echo run')], /did you mean 'handover'\?/, 1],
+      [['--rules', 'hndover', '--3gpp', 'a', '--non-3gpp', 'b', ...shell('echo run')], /did you mean 'handover'\?/, 2],
       [['--3gpp', 'a', ...shell('echo run')], /--3gpp and --non-3gpp must be given together/, 2],
       [['--fallbck', 'x', ...shell('echo run')], /did you mean --fallback\?/, 2],
       [[], /no command to run is given: atsss run/, 2],
