@@ -7,9 +7,19 @@ import { fileURLToPath } from 'node:url'
 import { AtsssError } from '../errors.js'
 import { hostAndPort } from '../input/addresses.js'
 import { parseJson } from '../input/json.js'
-import { type Lab, openLab, PROFILES, type ProfileName, parseScenario, playTrace, type Scenario } from '../lab/index.js'
+import {
+  type Lab,
+  type Namespace,
+  openLab,
+  PROFILES,
+  type ProfileName,
+  parseScenario,
+  playTrace,
+  type Scenario,
+} from '../lab/index.js'
 import { DEFAULT_RULES, presetRules } from '../policy/rules/presets.js'
 import { BOTH } from '../policy/steering/accesses.js'
+import { CONFIG, CONVERTER } from '../preload/find-config.js'
 import { pathManagerSetting } from '../runtime/kernel/sysctl.js'
 import type { SessionOptions } from '../session/options.js'
 import {
@@ -169,20 +179,13 @@ async function prepare(lab: Lab): Promise<void> {
   const { converterAddress: at, serverAddress: server } = lab
   const literal = ({ v4, v6 }: typeof at) => [v4, ...(v6 === undefined ? [] : [v6])]
   const listen = literal(at).flatMap(address => ['--listen', hostAndPort(address, CONVERTER_PORT)])
+  const all = ['--allow', '0.0.0.0/0', '--allow', '::/0']
+  // What NODE_OPTIONS preloads, `atsss/register` say, is for the command in the UE.
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const start = (host: Namespace, words: string[]) => ready(host.spawn(process.execPath, words, { env }))
   await Promise.all([
-    ready(
-      lab.converter.spawn(process.execPath, [
-        ...node('main'),
-        'converter',
-        '--quiet',
-        '--allow',
-        '0.0.0.0/0',
-        '--allow',
-        '::/0',
-        ...listen,
-      ]),
-    ),
-    ready(lab.server.spawn(process.execPath, [...node('lab/web-server'), String(WEB_PORT), ...literal(server)])),
+    start(lab.converter, [...node('main'), 'converter', '--quiet', ...all, ...listen]),
+    start(lab.server, [...node('lab/web-server'), String(WEB_PORT), ...literal(server)]),
   ])
 }
 
@@ -206,11 +209,16 @@ async function ready(child: ChildProcess): Promise<void> {
 
 /** Runs a command as the UE. @returns its exit status */
 async function asUe({ ue }: Lab, command: string, args: string[], config: object): Promise<number> {
-  const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
-  const child = ue.spawn(command, args, { stdio: 'inherit', env })
+  const child = ue.spawn(command, args, { stdio: 'inherit', env: environment(config) })
   passSignals(signal => child.kill(signal))
   const [code, by] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
   return code ?? 128 + constants.signals[by!]
+}
+
+/** With this configuration: the user's own converter is not in the lab. */
+function environment(config: object): NodeJS.ProcessEnv {
+  const { [CONVERTER]: _, ...env } = process.env
+  return { ...env, [CONFIG]: JSON.stringify(config) }
 }
 
 /** The lab's own application, which runs as the UE until the lab is closed. */
@@ -223,7 +231,7 @@ class Visitor implements PageDownload {
   }
 
   start({ ue, serverAddress }: Lab, config: object): void {
-    const env = { ...process.env, ATSSS_CONFIG: JSON.stringify(config) }
+    const env = environment(config)
     const stdio: StdioOptions = ['pipe', 'ignore', 'inherit']
     this.#child = ue.spawn(process.execPath, [...node('lab/visitor'), serverAddress.v4], { stdio, env })
     this.#child.stdin!.on('error', () => {}) // it has ended, with a message

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { start } from '../cli/atsss.js'
 import { all, mptcp, mptcpFastOpen, netns, root } from '../support/probes.js'
@@ -21,7 +21,12 @@ const lab = (...args: string[]) => start(['lab', ...args], {}, BUILT)
 
 labTest('a command as the UE: over both accesses, through the converter; its status is passed on', async () => {
   const get = `printf 'GET /bytes/300000 HTTP/1.0\\r\\n\\r\\n' | ${atsss} connect -v 198.51.100.2 80 | wc -c; exit 7`
-  const { status, stdout, stderr } = await lab('--quiet', '--', 'sh', '-c', get).ended
+  // What is preloaded is for the command: the lab's own converter would connect through this one, which is nowhere.
+  const preloaded = {
+    NODE_OPTIONS: `--require=${resolve('dist/preload/require.cjs')}`,
+    ATSSS_CONVERTER: '203.0.113.9:1',
+  }
+  const { status, stdout, stderr } = await start(['lab', '--quiet', '--', 'sh', '-c', get], preloaded, BUILT).ended
   expect(Number(stdout)).toBeGreaterThan(300_000)
   expect(stderr).toMatch(
     /connected after \d+ ms: MPTCP to 198\.51\.100\.2 port 80, through the converter 192\.0\.2\.1:5124, 0-RTT, on wifi/,

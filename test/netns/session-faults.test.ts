@@ -1,5 +1,8 @@
-/** Accesses that fail at random, in every way there is, under many streams. */
-import { afterAll, beforeAll, expect } from 'vitest'
+/** Accesses that fail at random, in every way there is, under many streams; and a network that changes faster than it can be read. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import type { LinkChange } from '../../lib/lab/index.js'
 import { pause } from '../support/native-addon.js'
 import { all, mptcp, netns, root } from '../support/probes.js'
@@ -59,5 +62,40 @@ labTest.describe('faults', () => {
       await rig.reset()
     },
     180_000,
+  )
+
+  labTest(
+    'thousands of addresses, routes and interfaces come and go: a lost carrier is noticed meanwhile',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'atsss-flood-'))
+      onTestFinished(() => rmSync(folder, { recursive: true }))
+      const many = (count: number, line: (i: number) => string) => Array.from({ length: count }, (_, i) => line(i))
+      const place = (i: number) => `${i >> 8}.${i & 255}`
+      writeFileSync(
+        join(folder, 'flood'),
+        [
+          'link add flood type veth peer name drain',
+          'link set flood up',
+          'link set drain up',
+          ...many(1_500, i => `addr add 10.77.${place(i)}/32 dev flood`),
+          ...many(5_000, i => `route add 10.88.${place(i)} dev flood`),
+          ...many(100, i => `link add veth${i} type veth peer name vpeer${i}`),
+          ...many(100, i => `link del veth${i}`),
+          'link del flood',
+        ].join('\n'),
+      )
+      const ue = await rig.ue({ rules: RULES.wifiThenCell })
+      const streams = await Promise.all(many(5, String).map(() => ue.sparse()))
+      const before = ue.degraded().length
+      const flood = rig.lab.ue.run('ip', ['-batch', join(folder, 'flood')])
+      await rig.lab.link('wifi').set({ carrier: false })
+      await ue.until('non-3gpp', false)
+      expect(await flood).toMatchObject({ code: 0, stderr: '' })
+      await rig.lab.link('wifi').set({ carrier: true })
+      await ue.until('non-3gpp', true)
+      await Promise.all(streams.map(({ number }) => ue.whole(number)))
+      expect(ue.degraded().slice(before)).toEqual([])
+      await rig.reset()
+    },
   )
 })
