@@ -56,7 +56,14 @@ function decodedWords(bytes: Uint8Array, kind: KindName | undefined, [word, ...m
   try {
     return decodeAs(bytes, kind)
   } catch (error) {
-    if (!(error instanceof UsageError) || word === undefined || word === '-' || more.length > 0 || existsSync(word))
+    if (
+      !(error instanceof UsageError) ||
+      word === undefined ||
+      word === '-' ||
+      more.length > 0 ||
+      /^[0-9a-f]+$/i.test(word) ||
+      existsSync(word)
+    )
       throw error
     throw new UsageError(`${error.message}; there is no file '${word}'`)
   }

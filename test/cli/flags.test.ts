@@ -58,7 +58,7 @@ test.each([
   [['converter', '--pcp-ports', '9-1'], "--pcp-ports must be ranges of ports such as '20000-20255'; it is '9-1'"],
   [
     ['decode', 'zz'],
-    "unrecognised format: 1 byte, beginning with 'cf'; choose one with --as convert|nas|pcp|atsss; there is no file 'zz'",
+    "unrecognised format: 1 byte that begins with 'cf'; choose one with --as convert|nas|pcp|atsss; there is no file 'zz'",
   ],
 ] as const)('%j', async ([name, ...args], message) => {
   const { run } = await COMMANDS[name]!.load()

@@ -118,8 +118,12 @@ describe('atsss converter', () => {
     const inUse = atsss('converter', '--listen', place)
     const foreign = atsss('converter', '--listen', '192.0.2.77:5124')
     expect([await inUse.status, await foreign.status]).toEqual([1, 1])
-    expect(inUse.errors).toEqual([`atsss converter: listen EADDRINUSE ${place}`])
-    expect(foreign.errors).toEqual(['atsss converter: listen EADDRNOTAVAIL 192.0.2.77:5124'])
+    expect(inUse.errors).toEqual([
+      `atsss converter: listen EADDRINUSE ${place}: another program listens there: end it, or choose another port`,
+    ])
+    expect(foreign.errors).toEqual([
+      'atsss converter: listen EADDRNOTAVAIL 192.0.2.77:5124: no interface of this machine has this address',
+    ])
   }, 15_000)
 
   test.each([
@@ -128,14 +132,7 @@ describe('atsss converter', () => {
       ['converter', '--retry-delay', 'soon'],
       "atsss converter: --retry-delay must be a whole number, 0 or more; it is 'soon'",
     ],
-    [
-      ['converter', '--retry-delay', '999'],
-      'atsss converter: Option "retryDelay" must be an integer in 0…255; it is 999',
-    ],
-    [
-      ['converter', '--cookie-secret-file', '/nowhere/secret'],
-      'atsss converter: --cookie-secret-file /nowhere/secret: there is no such file',
-    ],
+    [['converter', '--retry-delay', '999'], 'atsss converter: --retry-delay must be an integer in 0…255; it is 999'],
     [['convertor'], 'atsss: unknown command convertor; did you mean converter?'],
     [[], `atsss: no command is given: one of ${Object.keys(COMMANDS).join(', ')}`],
   ])(

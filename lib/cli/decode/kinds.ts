@@ -92,7 +92,7 @@ function recognise(bytes: Uint8Array): KindName {
   if (found !== undefined) return found
   const starts = Buffer.from(bytes.subarray(0, 8)).toString('hex')
   throw new UsageError(
-    `unrecognised format: ${bytes.length === 1 ? '1 byte' : `${bytes.length} bytes`}, beginning with '${starts}'; choose one with --as ${names.join('|')}`,
+    `unrecognised format: ${bytes.length === 1 ? '1 byte that begins' : `${bytes.length} bytes that begin`} with '${starts}'; choose one with --as ${names.join('|')}`,
   )
 }
 

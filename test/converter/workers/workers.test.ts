@@ -80,7 +80,10 @@ describe('--workers', () => {
       [1, null],
       [1, null],
     ])
-    for (const { errors } of others) expect(errors).toEqual([`atsss converter: listen EADDRINUSE ${place}`])
+    for (const { errors } of others)
+      expect(errors).toEqual([
+        `atsss converter: listen EADDRINUSE ${place}: another program listens there: end it, or choose another port`,
+      ])
     running.process.kill('SIGKILL')
     await once(running.process, 'close')
     await until(() => running.of('worker').every(({ pid }) => !isRunning(pid)))
