@@ -2,6 +2,7 @@
  * Where clients join the converter's connections to them: on each connection the converter announces an address and port at
  * which the kernel listens for joins (RFC 8684 §3.4.1). Clients cannot join at the port that the connection was made from.
  */
+import { isIPv4 } from 'node:net'
 import { type MptcpEndpoint, openPathManager } from '../../runtime/network/path-manager.js'
 import type { Degraded } from '../outgoing/listener.js'
 import type { Place } from '../pcp/mapping.js'
@@ -12,7 +13,7 @@ export async function openJoinEndpoints(
   degraded: (what: Degraded) => void,
 ): Promise<{ close(): Promise<void> }> {
   const added: Place[] = []
-  for (const place of places)
+  for (const place of ipv4Last(places))
     try {
       const manager = await openPathManager()
       try {
@@ -44,6 +45,15 @@ export async function openJoinEndpoints(
       }
     },
   }
+}
+
+/**
+ * The kernel announces the endpoint with a port that was added last first, and the next one when the client has confirmed it. An IPv6
+ * address with a port often does not fit into a packet; kernels without a fix never get beyond it (docs/linux.md).
+ */
+function ipv4Last(places: readonly Place[]): readonly Place[] {
+  const isIPv4Place = ({ address }: Place) => isIPv4(address)
+  return [...places.filter(place => !isIPv4Place(place)), ...places.filter(isIPv4Place)]
 }
 
 function isAt({ address, port }: MptcpEndpoint, place: Place): boolean {

@@ -55,6 +55,19 @@ joinTest('an endpoint for each address, with its port; close() removes all', () 
   expect(endpoints.closed).toBe('')
 })
 
+joinTest('IPv4 is added last: the kernel announces first what was added last, and IPv6 may be in its way', () => {
+  const { endpoints } = inNamespace(`
+    const opened = await open([...places, { address: '127.0.0.2', port: 5400 }])
+    see('open')
+    await opened.close()`)
+  const ids = [...endpoints.open!.matchAll(/^(\S+) .*\bid (\d+)/gm)].map(([, address, id]) => [Number(id), address])
+  expect(ids.sort()).toEqual([
+    [1, '::1'],
+    [2, '127.0.0.1'],
+    [3, '127.0.0.2'],
+  ])
+})
+
 joinTest('what an administrator has added is used, and stays; so does what is another’s', () => {
   const { endpoints, degraded } = inNamespace(`
     ip('mptcp endpoint add 127.0.0.1 port 5400 signal')
