@@ -427,15 +427,17 @@ export class Controller {
       [...decisions].map(([key, { uses, measure, percent3gpp }]) => [key, uses, measure, percent3gpp]),
       BOTH.map(access => [accesses[access].available, accesses[access].suspected, accesses[access].lostAt]),
     ])
-    const steered = by === this.#steeredBy ? active : this.#connections.values()
+    const isSame = by === this.#steeredBy
     this.#steeredBy = by
     const measuring = new Set<number>()
-    for (const token of this.#probes.keys()) {
-      const prober = this.#connections.get(token)
-      if (prober && steered === active && !active.includes(prober))
-        this.#steer(prober, decisions, accesses, measuring, now)
-    }
-    for (const connection of steered) this.#steer(connection, decisions, accesses, measuring, now)
+    const steered = new Set(active)
+    // Ten thousand take a second: what has something on its way does not wait for what rests.
+    for (const connection of active) this.#steer(connection, decisions, accesses, measuring, now)
+    const others = isSame
+      ? [...this.#probes.keys()].map(token => this.#connections.get(token))
+      : this.#connections.values()
+    for (const connection of others)
+      if (connection && !steered.has(connection)) this.#steer(connection, decisions, accesses, measuring, now)
   }
 
   #steer(

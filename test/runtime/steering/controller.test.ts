@@ -756,6 +756,21 @@ describe('connections at rest', () => {
   }, 120_000)
 })
 
+test('a lost link: what has something on its way is moved before what rests', async () => {
+  const world = new World()
+  const connections = Array.from({ length: 40 }, (_, index) => world.connect(100 + index))
+  await world.pass(3000)
+  const busy = connections[30]!
+  world.carry(busy.subflows[0]!, 1000, false)
+  world.controller.assign([[busy.token, 255]])
+  const before = world.calls.length
+  world.links({ 'non-3gpp': false })
+  await world.settled()
+  const moved = world.calls.slice(before).flatMap(call => (call.call === 'destroy' ? [call.token] : []))
+  expect(moved).toHaveLength(40)
+  expect(moved[0]).toBe(busy.token)
+}, 60_000)
+
 describe('when the way to the path manager is lost for a while', () => {
   test('nothing is asked of it; what has changed meanwhile is done at once when it is back', async () => {
     const world = new World()
