@@ -306,7 +306,7 @@ function converterSpecs(
 ): ConverterSpec[] {
   if (inputs === undefined || inputs === null) return []
   // A hole in an array is an undefined item, which `map` would pass over.
-  return Array.from(isList(inputs) ? inputs : [inputs], (input, index) =>
+  return Array.from(isList(inputs) ? inputs : [inputs]).map((input, index) =>
     converterSpec(input, `converters[${index}]`, convert, pipelining, isOfSession),
   )
 }
@@ -358,6 +358,18 @@ function addressList(path: string, given: readonly unknown[]): string[] {
 }
 
 function parseConverter(input: string, path: string): Pick<ConverterSpec, 'name' | 'where'> {
+  const known = parsed.get(input)
+  if (known) return known
+  const spec = parseNewConverter(input, path)
+  if (parsed.size < MOST_PARSED) parsed.set(input, spec)
+  return spec
+}
+
+/** Each connection names its converters, and mostly the same ones. */
+const parsed = new Map<string, Pick<ConverterSpec, 'name' | 'where'>>()
+const MOST_PARSED = 100
+
+function parseNewConverter(input: string, path: string): Pick<ConverterSpec, 'name' | 'where'> {
   const domain = /^_convert\._tcp\.(.+)$/i.exec(input)?.[1]
   if (domain !== undefined) return { name: input, where: { domain } }
   const { host, port } = parseHostAndPort(input) ?? {}

@@ -89,7 +89,9 @@ export function candidates(waysIn: readonly WayIn[], destinations: readonly Reac
   const over = (ways: readonly WayIn[], { to, interfaces, tuning }: Reach, place: number) =>
     ways
       .filter(way => place < interfaces.length && way.interface === interfaces[place])
-      .map(way => ({ ...candidate(to, way.via, way.interface, way.prospect), ...(tuning && { tuning }) }))
+      .map(way => candidate(to, way.via, way.interface, way.prospect, tuning))
+  const [only] = destinations
+  if (only && destinations.length === 1 && waysIn.length === 1 && places === 1) return over(waysIn, only, 0) // most connections
   const endpoints = [...new Set(waysIn.map(({ via }) => via.endpoint))]
   const atPlace = (place: number) =>
     endpoints.map(endpoint => {
@@ -118,15 +120,15 @@ export function directCandidates(
   prospectOf: (to: Endpoint, name: string | undefined) => Prospect = () => 'good',
 ): Candidate[] {
   const wayTo = ({ to, plain, tuning }: Reach, name: string | undefined): Candidate => {
-    const way = candidate(to, undefined, name, prospectOf(to, name))
-    if (tuning) way.tuning = tuning
+    const way = candidate(to, undefined, name, prospectOf(to, name), tuning)
     if (plain !== undefined) return { ...way, tcp: true, plain }
     const others = othersBeside(to, destinations)
     if (others.length > 0) way.others = others
     return way
   }
   const [only] = destinations
-  if (only && destinations.length === 1 && only.interfaces.length === 1) return [wayTo(only, only.interfaces[0])] // most connections
+  if (!only) return []
+  if (destinations.length === 1 && only.interfaces.length === 1) return [wayTo(only, only.interfaces[0])] // most connections
   const ways = destinations.map(reach => reach.interfaces.map(name => wayTo(reach, name)))
   const places = Math.max(0, ...ways.map(all => all.length))
   const atPlace = (place: number) => ways.filter(all => place < all.length).map(all => [all[place]!])
@@ -266,8 +268,11 @@ function candidate(
   via: ViaConverter | undefined,
   name: string | undefined,
   prospect: Prospect = 'good',
+  tuning?: SocketTuning,
 ): Candidate {
-  return { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [], prospect }
+  const way: Candidate = { destination, via, interface: name, unanswered: 0, tcp: false, retriedAfter: [], prospect }
+  if (tuning) way.tuning = tuning
+  return way
 }
 
 /** Whether both go to the same converter, or without one to the same destination, over the same interface. */

@@ -79,7 +79,7 @@ export class Connecting {
   /** See `Route`. */
   #since: Route['since']
   /** What has to come before a dial can begin, for the error when it does not come in time. */
-  #awaited = ''
+  #awaited = () => ''
   #isBlocked: BlockCheck = () => undefined
   /** Whether there is more than one address. */
   #several = false
@@ -235,7 +235,7 @@ export class Connecting {
       if (this.#settings.earlyData) setImmediate(start)
       else process.nextTick(start)
     } else {
-      this.#awaited = `address for ${host}`
+      this.#awaited = () => `address for ${host}`
       // As with net.connect, connect() throws what `lookup` throws.
       this.#lookUp(host, options, done)
     }
@@ -269,7 +269,7 @@ export class Connecting {
     const { connectTimeout } = this.#settings
     if (this.#over || connectTimeout === 0) return
     const expire = () => {
-      const late = (at?: Endpoint) => timedOut(connectTimeout, this.#awaited, at)
+      const late = (at?: Endpoint) => timedOut(connectTimeout, this.#awaited(), at)
       if (this.#dial) this.#dial.expire(latest => late(latest?.via?.endpoint ?? latest?.destination))
       else this.#socket.destroy(late())
     }
@@ -299,7 +299,7 @@ export class Connecting {
     if (allowed.length === 0) return this.#start(directCandidates(reachedOver([undefined], destinations)), [], 0)
     if (!this.#steerer?.route) return this.#resolveWays(reachedOver([this.#settings.interface], destinations))
     const { host = 'localhost' } = this.#options
-    this.#awaited = 'choice of an access by the session'
+    this.#awaited = () => 'choice of an access by the session'
     const route = this.#steerer.route({ host, addresses: allowed.map(found => found.address), port })
     // One that is blocked is tried all the same, and fails then.
     const routed = ({ interfaces, plain, since, tuning }: Route) => {
@@ -330,8 +330,9 @@ export class Connecting {
     )
     const direct = fallback === 'direct' ? directCandidates(destinations, prospectOf) : []
     const known = this.#settings.bypass === 'learned' ? bypasses(destinations, this.#isKnown) : []
-    const interfaces = [...new Set(destinations.flatMap(reach => reach.interfaces))]
-    this.#awaited = `address for the converter ${converters.map(({ name }) => name).join(' or ')}`
+    const [{ interfaces: ofFirst }, ...others] = destinations as [Reach, ...Reach[]]
+    const interfaces = others.length === 0 ? ofFirst : [...new Set(destinations.flatMap(reach => reach.interfaces))]
+    this.#awaited = () => `address for the converter ${converters.map(({ name }) => name).join(' or ')}`
     this.#start([...plain, ...known], direct, converters.length)
     resolveConverters(this.#settings, this.#plan, this.#memory, interfaces, prospectOf, ({ waysIn, errors }) => {
       if (this.#over) return

@@ -85,18 +85,18 @@ function waysInTo(
 ): ResolvedConverter {
   const now = performance.now()
   const errors: Error[] = []
-  const endpoints = hosts.flatMap(addresses =>
-    addresses.map(endpoint => ({ endpoint, others: otherFamily(endpoint, addresses) })),
-  )
-  const waysIn = endpoints.flatMap(({ endpoint, others }) =>
-    interfaces.flatMap(name => {
-      const path = pathOf(endpoint, name, plan)
-      const via = viaTo(spec, endpoint, others, settings, memory, path)
-      const backOff = memory.backOff(path, now)
-      if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
-      return backOff ? [] : [{ via, interface: name, prospect: prospectOf(endpoint, name) }]
-    }),
-  )
+  const waysIn: WayIn[] = []
+  for (const addresses of hosts)
+    for (const endpoint of addresses) {
+      const others = otherFamily(endpoint, addresses)
+      for (const name of interfaces) {
+        const path = pathOf(endpoint, name, plan)
+        const via = viaTo(spec, endpoint, others, settings, memory, path)
+        const backOff = memory.backOff(path, now)
+        if (backOff) errors.push(backedOff(via, backOff.code, backOff.until - now))
+        else waysIn.push({ via, interface: name, prospect: prospectOf(endpoint, name) })
+      }
+    }
   return { waysIn, errors }
 }
 
