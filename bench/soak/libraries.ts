@@ -46,6 +46,7 @@ export type Library = (place: Place) => Promise<Client> | Client
 
 const TLS = { ca: cert, servername: 'localhost' }
 const MESSAGE = 65_536
+const GLOBAL_POOL: unique symbol = Symbol.for('undici.globalDispatcher.1') as never
 const path = ({ seed, bytes }: Exchange) => `/?seed=${seed}&bytes=${bytes}`
 
 export const LIBRARIES: Readonly<Record<string, Library>> = {
@@ -109,7 +110,14 @@ export const LIBRARIES: Readonly<Record<string, Library>> = {
         const options = { method: 'PUT', body, duplex: 'half', signal: exchange.signal } as RequestInit
         return (await (await fetch(`http://${host}${path(exchange)}`, options)).json()) as Receipt
       },
-      close: async () => release(),
+      async close() {
+        // The pool is the process's. It keeps connections as long as the server says: another one takes its place.
+        const pools = globalThis as { [GLOBAL_POOL]?: Agent }
+        const pool = pools[GLOBAL_POOL]
+        if (pool) pools[GLOBAL_POOL] = new (pool.constructor as typeof Agent)()
+        await pool?.close()
+        release()
+      },
     }
   },
 
