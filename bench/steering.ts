@@ -8,8 +8,18 @@ import { handover } from './steering/handover.js'
 import { many } from './steering/many.js'
 import { priority } from './steering/priority.js'
 import { SteeringSite } from './steering/site.js'
+import { streamEnd } from './steering/stream-end.js'
 
-const MEASURES: readonly LabMeasure<SteeringSite>[] = [aggregation, handover, balance, priority, cost, many, byHelper]
+const MEASURES: readonly LabMeasure<SteeringSite>[] = [
+  aggregation,
+  handover,
+  balance,
+  priority,
+  cost,
+  many,
+  byHelper,
+  streamEnd,
+]
 
 export const STEERING_NAMES: readonly string[] = MEASURES.map(({ name }) => name)
 

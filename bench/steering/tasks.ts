@@ -56,6 +56,8 @@ export type Order = { way: Way } & (
   | { do: 'cost'; connections: number; seconds: number }
   /** As `cost`; then each goes on sending a little every second until `{"lostAt":…}` comes on standard input: when `wifi` was lost. */
   | { do: 'many'; connections: number; seconds: number }
+  /** Streams, one after the other: `bytes`, the end at once, and then the server's end. */
+  | { do: 'ends'; bytes: number; streams: number }
 )
 
 export type Task = Order & { place: Place; helper?: string | undefined }
@@ -68,6 +70,8 @@ export interface Outcome {
   flows: { connections: number; bytes: Record<Direction, number>; first: StreamFigures }
   /** Percent of one core, while nothing moves, and while each connection sends a little every second. */
   cost: { idle: number; trickling: number }
+  /** Milliseconds from `end()` to the events, of each stream. */
+  ends: Ends[]
   many: ManyFigures
 }
 
@@ -88,6 +92,8 @@ export interface ManyFigures {
   /** Datagrams that netlink has dropped, since the steering threads took them too late. */
   overruns: number
 }
+
+export type Ends = Record<'end' | 'close', number>
 
 export type StreamFigures = Partial<Record<Direction, Taken>>
 

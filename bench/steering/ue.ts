@@ -1,13 +1,16 @@
 /** The application in the UE: `ue.ts JSON`, a task. Prints a line when it has begun, and at its end its figures as JSON. */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { MptcpSocket, MaPduSession as Session } from '../../lib/index.js'
+import { patternChunk } from '../places.js'
 import { connect, MaPduSession } from '../shipped.js'
 import { type Open, run, transfer } from './flows.js'
 import { manyConnections } from './many-connections.js'
-import { DIRECTIONS, type Outcome, type Task } from './tasks.js'
+import { DIRECTIONS, type Ends, type Opening, type Outcome, type Task } from './tasks.js'
 import { steeringCost } from './thread-cost.js'
 
+const SETTLE_MS = 200
 /** Between two blocks of a blocked event loop: it writes and reads what there is. */
 const BREATHE_MS = 50
 const BOTH = ['3gpp', 'non-3gpp'] as const
@@ -34,6 +37,12 @@ async function perform(task: Task): Promise<Outcome[Task['do']]> {
     console.log('begun')
     return { mbps: await transfer(open, task.directions, task.bytes) }
   }
+  if (task.do === 'ends') {
+    console.log('begun')
+    const all: Ends[] = []
+    for (let i = 0; i < task.streams; i++) all.push(await ended(await open(), task.bytes))
+    return all
+  }
   const { flows, blockMs = 0 } = task
   const stop = new AbortController()
   const opened = [await open()]
@@ -46,6 +55,23 @@ async function perform(task: Task): Promise<Outcome[Task['do']]> {
   const bytes = { up: 0, down: 0 }
   for (const figures of all) for (const direction of DIRECTIONS) bytes[direction] += figures[direction]?.bytes ?? 0
   return { connections: all.length, bytes, first: streams[0]![0]! }
+}
+
+/** The server's receipt comes once it has seen our end. */
+async function ended(socket: Socket, bytes: number): Promise<Ends> {
+  // The standby is there before it begins, and what is measured is the stream's end only.
+  await delay(SETTLE_MS)
+  socket.resume()
+  socket.write(`${JSON.stringify({ up: { kind: 'amount', bytes } } satisfies Opening)}\n`)
+  const began = performance.now()
+  const after = async (event: string) => {
+    await once(socket, event)
+    return performance.now() - began
+  }
+  const times = Promise.all([after('end'), after('close')])
+  socket.end(patternChunk().subarray(0, bytes))
+  const [end, close] = await times
+  return { end, close }
 }
 
 /** Resolves when the session is ready to steer. Whatever is less than that ends the program. */
