@@ -118,11 +118,12 @@ bool sendDatagram(int fd, Bytes bytes, const std::vector<int>& passed) {
   if (passed.size() > kMostPassed) throw SystemError(EINVAL, "sendmsg");
   if (!passed.empty()) {
     message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(size);
+    // Of another width in musl than in glibc.
+    message.msg_controllen = static_cast<decltype(message.msg_controllen)>(CMSG_SPACE(size));
     cmsghdr* const rights = CMSG_FIRSTHDR(&message);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(size);
+    rights->cmsg_len = static_cast<decltype(rights->cmsg_len)>(CMSG_LEN(size));
     std::memcpy(CMSG_DATA(rights), passed.data(), size);
   }
   if (retried([&] { return ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT); }) >= 0) return true;
