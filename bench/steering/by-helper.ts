@@ -1,4 +1,5 @@
 /** A thousand connections steered by an ordinary user's session through the helper, and by one that has the capability: in pairs. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { asUser, RunningHelper } from '../../test/support/steering-helper.js'
 import { endedChildrenMs } from '../converter/processes.js'
 import type { LabMeasure } from '../in-lab.js'
@@ -10,6 +11,8 @@ import { spread } from './table.js'
 const CONNECTIONS = { full: 1_000, quick: 100 }
 const ROUNDS = 3
 const USER = 61_001
+/** Within so many milliseconds the helper has noticed that its client has ended. */
+const REAPED_MS = 500
 /** Of the helper's way, in percent of the capability's. */
 const MOST = 1.1
 
@@ -32,6 +35,7 @@ export const byHelper: LabMeasure<SteeringSite> = {
           const as = by === 'helper' ? { helper: helper.path, wrapper: asUser(USER) } : {}
           const before = endedChildrenMs(helper.pid)
           figures[by].push(await manyTrial(site, { way: STEERED, connections, extent, as }))
+          await delay(REAPED_MS)
           if (by === 'helper') helperMs.push(endedChildrenMs(helper.pid) - before)
         }
     } finally {
