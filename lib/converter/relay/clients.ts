@@ -140,10 +140,9 @@ export class Clients {
   }
 
   #of(client: string): Held {
-    const held = this.#held.get(client) ?? {
-      ...{ connections: 0, pending: 0, second: 0, errors: 0 },
-      turns: new ClientTurns(),
-    }
+    const known = this.#held.get(client)
+    if (known) return known
+    const held: Held = { connections: 0, turns: new ClientTurns(), pending: 0, second: 0, errors: 0 }
     this.#held.set(client, held)
     return held
   }

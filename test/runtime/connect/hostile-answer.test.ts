@@ -29,6 +29,8 @@ import { requires } from '../../support/requires.js'
 const mptcpTest = requires('MPTCP', mptcp)
 const SERVER = { host: '203.0.113.7', port: 443 }
 
+/** A byte at a time takes long on a busy machine. */
+const UNHURRIED = { converterTimeout: 30_000 }
 /** "hello" */
 const HELLO = '68 65 6c 6c 6f'
 const SUPPORTED_EXTENSIONS = '15 02 00 00 1e 08 04 00' // kinds 30, 8, 4
@@ -80,7 +82,7 @@ mptcpTest.describe('answers', () => {
     ]
     for (const [title, steps, tlvs] of good)
       test(title, async () => {
-        const { socket, error, all } = await dial([message, ...steps, send(HELLO), end])
+        const { socket, error, all } = await dial([message, ...steps, send(HELLO), end], UNHURRIED)
         expect(error).toBeUndefined()
         expect(socket.mptcp).toMatchObject({ protocol: 'mptcp', convert: '1rtt', attempts: 1 })
         expect(socket.mptcp.answer).toHaveLength(tlvs)
@@ -100,7 +102,7 @@ mptcpTest.describe('answers', () => {
     ]
     for (const [title, steps] of behindTheAnswer)
       test(`the server's bytes ${title} are the application's, all and only they`, async () => {
-        const { error, all } = await dial([message, ...steps, end])
+        const { error, all } = await dial([message, ...steps, end], UNHURRIED)
         expect(error).toBeUndefined()
         expect((await all).toString()).toBe('hello')
       })
