@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { start } from '../cli/atsss.js'
 import { all, mptcp, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
+import { asUser, HELPER_GROUP, helperProgram } from '../support/steering-helper.js'
 
 const labTest = requires(
   'network namespaces and MPTCP and Fast Open on MPTCP sockets',
@@ -129,19 +130,27 @@ test('a topology that cannot be, and a profile that there is not', async () => {
   )
 })
 
+/** A command of an ordinary user, as the UE; the steering helper is there. */
+function unprivileged(...command: string[]): string[] {
+  const socket = join(directory, 'helper.sock')
+  const script = `
+    ${helperProgram} --socket ${socket} --group ${HELPER_GROUP} 2>${directory}/helper.log & helper=$!
+    until [ -S ${socket} ]; do sleep 0.02; done
+    export ATSSS_CONFIG=$(echo "$ATSSS_CONFIG" | sed 's#}$#,"helper":"${socket}"}#')
+    ${asUser(61_001).join(' ')} "$@"
+    status=$?; kill $helper; exit $status`
+  chmodSync(directory, 0o755)
+  return ['sh', '-c', script, 'sh', ...command]
+}
+
 labTest(
-  'bench: each access alone is used alone, both together, and a handover goes over, in both directions',
+  'bench, of an ordinary user: each access alone is used alone, both together, and a handover goes over, in both directions',
   async () => {
     const urls = ['--upload', 'http://198.51.100.2/upload', 'http://198.51.100.2/bytes/1000000000']
     const { status, stdout, stderr } = await lab(
       '--quiet',
       '--',
-      ...BUILT,
-      'bench',
-      '--json',
-      '--seconds',
-      '2',
-      ...urls,
+      ...unprivileged(...BUILT, 'bench', '--json', '--seconds', '2', ...urls),
     ).ended
     expect([status, stderr.replace(/^measuring .* …\n/gm, '')]).toEqual([0, ''])
     const { measurements } = JSON.parse(stdout)

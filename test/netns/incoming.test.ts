@@ -1,7 +1,7 @@
 /** TS 29.244 E.2.3, RFC 8803 §5.2: hosts of the data network reach the UE, and an access that goes takes nothing with it. */
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { afterEach, beforeEach, expect, onTestFinished } from 'vitest'
-import { echoes, IncomingLab, intruder, PORTS } from '../support/incoming-lab.js'
+import { echoes, IncomingLab, intruder, PORTS, type Talking } from '../support/incoming-lab.js'
 import { hashOf, LARGE_PAGE } from '../support/large-page.js'
 import { all, mptcpFastOpen, netns, root } from '../support/probes.js'
 import { requires } from '../support/requires.js'
@@ -10,6 +10,13 @@ import { asUser, RunningHelper } from '../support/steering-helper.js'
 const labTest = requires('network namespaces and Fast Open on MPTCP sockets', all(root, netns, mptcpFastOpen))
 const HOST = { v4: '198.51.100.2', v6: '2001:db8:d::2' }
 const pause = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds))
+
+/** Until a connection has its second subflow: the loop has asked for it, and it is there. */
+async function joined(ue: Talking): Promise<void> {
+  const created = () => ue.of('action').filter(({ action }) => (action as { do: string }).do === 'create').length
+  await expect.poll(created, { timeout: 15_000, interval: 20 }).toBeGreaterThan(0)
+  await pause(500)
+}
 
 interface Ends {
   error?: string
@@ -58,9 +65,10 @@ labTest.describe('a service of the UE', () => {
     }
   })
 
-  labTest('https over it', async () => {
-    const ue = await rig.ue(['https'])
+  labTest('https over it, of an ordinary user, without a helper', async () => {
+    const ue = await rig.ue(['https'], {}, {}, undefined, asUser(61_001, false))
     await rig.reachable(ue, 1)
+    expect(ue.of('degraded')).toMatchObject([{ what: 'level' }])
     const { stdout, stderr } = await rig.curl(`https://192.0.2.1:${PORTS.https}/`, '-k')
     expect(stderr).toBe('')
     expect(JSON.parse(stdout)).toMatchObject({ remoteAddress: HOST.v4 })
@@ -108,7 +116,7 @@ labTest.describe('a service of the UE', () => {
     await rig.reachable(ue, 1)
     const script = echoes('192.0.2.1', PORTS.echo, { connections: 3, bytes: 1_000_000, pace: 15 })
     const running = rig.run<Ends[]>(rig.lab.server, script)
-    await pause(1000)
+    await joined(ue)
     await rig.lab.link('wifi').set({ carrier: false })
     for (const end of await running) expect(end).toMatchObject({ received: 1_000_000, whole: true })
     expect(ue.of('degraded')).toEqual([])
@@ -127,7 +135,7 @@ labTest.describe('a service of the UE', () => {
       if (family === 'v6') await rig.lab.converter.sysctl('net.ipv4.tcp_timestamps', 0)
       const script = echoes(address, PORTS.echo, { bytes: 4_000_000, pace: 15 })
       const running = rig.run<Ends[]>(rig.lab.server, script)
-      await pause(1500)
+      await joined(ue)
       await rig.lab.link('wifi').set(lose)
       const overCell = async () => (await rig.lab.link('cell').stats()).uplink.bytes
       const before = await overCell()
