@@ -52,12 +52,12 @@ describe('options', () => {
     [
       'one interface for both',
       { accesses: { '3gpp': 'wlan0', 'non-3gpp': { interface: 'wlan0' } } },
-      "'wlan0' for both",
+      "'wlan0' is named for both",
     ],
     [
       'one interface for both, among several',
       { accesses: { '3gpp': ['wwan0', 'x*'], 'non-3gpp': ['wlan0', 'x*'] } },
-      "'x*' for both",
+      "'x*' is named for both",
     ],
     ['an empty list', { accesses: { ...ACCESSES, '3gpp': [] } }, 'or a list of names'],
     ['a list with something else', { accesses: { ...ACCESSES, '3gpp': ['wwan0', 5] } }, 'accesses.3gpp[1]'],
