@@ -109,16 +109,22 @@ requires('MPTCP', mptcp).describe('an application', () => {
   test("under Node's permission model: what is not allowed is named, and the application runs", async () => {
     const model = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
     const session = JSON.stringify({ ...JSON.parse(CONFIG), accesses: { '3gpp': 'none0', 'non-3gpp': 'lo' } })
-    const own = `--allow-fs-read=${realpathSync('.')}/*`
-    const [noAddon, noThread] = await Promise.all([
-      application([model, own], { NODE_OPTIONS: '' }),
-      application([model, own, '--allow-addons'], { NODE_OPTIONS: '', ATSSS_CONFIG: session }),
+    const files = `--allow-fs-read=${realpathSync('.')}/*`
+    const hasNet = process.allowedNodeEnvironmentFlags.has('--allow-net')
+    const own = hasNet ? [files, '--allow-net'] : [files]
+    const [noAddon, noThread, noNet] = await Promise.all([
+      application([model, ...own], { NODE_OPTIONS: '' }),
+      application([model, ...own, '--allow-addons'], { NODE_OPTIONS: '', ATSSS_CONFIG: session }),
+      hasNet ? application([model, files, '--allow-addons'], { NODE_OPTIONS: '', ATSSS_CONFIG: session }) : undefined,
     ])
     expect(noAddon.out).toBe('ECONNREFUSED false\n')
     expect(noAddon.err).toMatch(/AtsssWarning: All connections are left to Node.*start Node with --allow-addons/)
     expect(noThread.out).toBe('ECONNREFUSED true\n')
     expect(noThread.err).toMatch(/AtsssWarning: The steering loop cannot be started.*start Node with --allow-worker/)
     expect(noThread.err).not.toMatch(/started again/)
+    if (!noNet) return
+    expect(noNet.out).toBe('ERR_ACCESS_DENIED false\n')
+    expect(noNet.err).toMatch(/AtsssWarning: All connections are left to Node.*start Node with --allow-net/)
   })
 
   test('in a folder whose path is as long as can be, and which may not be read', async () => {

@@ -227,6 +227,9 @@ function load(): { addon: Addon; path: string } {
   if (other) throw other
   if (process.platform !== 'linux')
     throw new AtsssError('ERR_ATSSS_ADDON', `MPTCP sockets need Linux; this is ${process.platform}`)
+  // An addon could open sockets all the same: what Node's own sockets are refused is not for ours either.
+  if (process.allowedNodeEnvironmentFlags.has('--allow-net') && process.permission?.has('net') === false)
+    throw forbidden('--allow-net', 'the network')
   const tried: string[] = []
   for (const path of candidates()) {
     if (process.permission?.has('fs.read', path) === false) throw forbidden('--allow-fs-read', `reading ${path}`)
