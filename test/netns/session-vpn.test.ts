@@ -79,7 +79,8 @@ labTest.describe('a VPN whose tunnel is no access', () => {
         const quiet = await rig.ue({ rules: RULES.wifiThenCell, vpn: 'bypass' })
         await quiet.whole((await quiet.sparse()).number)
         expect(quiet.degraded()).toEqual([])
-        expect(await carriedByTunnel()).toBe(carried)
+        // A reset by the kernel, for a packet to a socket that has ended, goes by the routes. A connection would take more.
+        expect((await carriedByTunnel()) - carried).toBeLessThan(200)
       } finally {
         await vpn('del')
       }
