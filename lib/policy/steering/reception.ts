@@ -22,6 +22,7 @@ export const NOTHING_RECEIVED: Reception = {
   pauseMs: 0,
   gapMs: 0,
   paused: false,
+  hasEstimate: false,
   rttMs: undefined,
 }
 
@@ -31,6 +32,8 @@ const RECENT_MS = 300
 const PAUSE_KEPT_MS = 5_000
 /** The weight of a gap halves in this time, in milliseconds. */
 const GAP_KEPT_MS = 500
+/** A first estimate above this, in milliseconds, is of the time before the peer had anything to send. */
+const IDLE_MS = 500
 /** A time without data is a pause from this many milliseconds on. */
 const PAUSE_MS = 20
 
@@ -64,9 +67,9 @@ export function received(before: Reception, { segments, sinceMs, rttMs }: Recept
   const passed = Math.max(0, at - before.at)
   const isFirst = before.at === Number.NEGATIVE_INFINITY
   const pause = isFirst ? 0 : before.paused ? passed : passed / count
-  const gapMs = isFirst
-    ? 0
-    : Math.max(before.gapMs * 0.5 ** (passed / GAP_KEPT_MS), before.paused ? passed : 0, sinceMs)
+  const kept = isFirst ? 0 : Math.max(before.gapMs * 0.5 ** (passed / GAP_KEPT_MS), before.paused ? passed : 0, sinceMs)
+  // The first estimate of a standby is the time since its handshake.
+  const gapMs = !before.hasEstimate && rttMs > IDLE_MS ? Math.max(kept, rttMs) : kept
   return {
     at,
     segments,
@@ -74,6 +77,7 @@ export function received(before: Reception, { segments, sinceMs, rttMs }: Recept
     pauseMs: isFirst ? 0 : Math.max(before.pauseMs * 0.5 ** (passed / PAUSE_KEPT_MS), pause),
     gapMs,
     paused: false,
+    hasEstimate: before.hasEstimate || rttMs > 0,
     rttMs: rttMs > 2 * gapMs ? rttMs - gapMs : undefined,
   }
 }

@@ -90,6 +90,8 @@ export interface Reception {
   gapMs: number
   /** A sample has shown a pause since `at`. */
   paused: boolean
+  /** The kernel has estimated the round-trip time of this direction at least once. */
+  hasEstimate: boolean
   /**
    * The round-trip time of the received direction, in milliseconds, with the queue that the data waits in: at least this.
    * Undefined: too little is received to measure it.

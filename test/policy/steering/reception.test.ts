@@ -50,6 +50,21 @@ const subflow = (reception: Reception, changes: Partial<SubflowState> = {}): Sub
   ...changes,
 })
 
+test('the round trip of a standby that was idle for 16 s is not 16 s', () => {
+  const arrivals = every(10, 20, 6000)
+  let reception = NOTHING_RECEIVED
+  let estimate = 16_000
+  const shown: number[] = []
+  for (const [index, now] of arrivals.entries()) {
+    // The kernel smooths by an eighth with each round trip of 60 ms.
+    if (index % 6 === 5) estimate += (60 - estimate) / 8
+    reception = received(reception, { segments: index + 1, sinceMs: 0, rttMs: estimate }, now)
+    if (reception.rttMs !== undefined) shown.push(reception.rttMs)
+  }
+  expect(Math.max(...shown)).toBeLessThan(300)
+  expect(shown.at(-1)).toBeCloseTo(60, -1)
+})
+
 describe('a flow', () => {
   test.each([
     ['five segments within a moment', [10, 20, 30, 40, 50], 50, true],
