@@ -54,10 +54,9 @@ labTest.describe('figures of a session', () => {
         expect(found[bytes]).toBeGreaterThan(1e6)
       }
       for (const found of [wifi, subflow]) {
-        // 20 ms there and back, a queue of 100 ms at most, and the time for which a busy machine does not read. In another unit
-        // it would be at least 20,000, or below 1.
+        // 20 ms there and back, and a queue of 100 ms at most.
         expect(found[rtt]).toBeGreaterThan(20)
-        expect(found[rtt]).toBeLessThan(5_000)
+        expect(found[rtt]).toBeLessThan(500)
       }
       if (direction === 'down') {
         // A device that only receives knows the round trip without the queue, too; nothing has come over cellular.
